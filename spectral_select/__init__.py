@@ -1,0 +1,64 @@
+"""Choose the samples of each training batch by spectral analysis of its similarity graph."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._fiedler import FiedlerResult, fiedler_vector
+    from ._ratio import n_candidates, n_kept
+    from ._resampler import FiedlerResampler
+    from ._sampler import SpectralBatchSampler
+    from ._schedule import (
+        ConstantSchedule,
+        CosineSchedule,
+        LinearSchedule,
+        StepSchedule,
+        make_schedule,
+    )
+    from ._selector import FiedlerBatchSelector
+
+__version__ = "0.1.0"
+
+# Names load on first use, so that importing the package never imports torch.
+_HOME = {
+    "ConstantSchedule": "_schedule",
+    "CosineSchedule": "_schedule",
+    "FiedlerBatchSelector": "_selector",
+    "FiedlerResampler": "_resampler",
+    "FiedlerResult": "_fiedler",
+    "LinearSchedule": "_schedule",
+    "SpectralBatchSampler": "_sampler",
+    "StepSchedule": "_schedule",
+    "fiedler_vector": "_fiedler",
+    "make_schedule": "_schedule",
+    "n_candidates": "_ratio",
+    "n_kept": "_ratio",
+}
+
+__all__ = [
+    "ConstantSchedule",
+    "CosineSchedule",
+    "FiedlerBatchSelector",
+    "FiedlerResampler",
+    "FiedlerResult",
+    "LinearSchedule",
+    "SpectralBatchSampler",
+    "StepSchedule",
+    "__version__",
+    "fiedler_vector",
+    "make_schedule",
+    "n_candidates",
+    "n_kept",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
