@@ -1,0 +1,1 @@
+"""Training integrations: embeddings, data sets, the training driver, reports (extra `torch`)."""
