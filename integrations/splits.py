@@ -1,0 +1,74 @@
+"""Seeded, stratified division of labelled data into parts."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["check_fraction", "stratified_split"]
+
+
+def stratified_split(
+    labels: NDArray[Any], n_held: int, seed: int | list[int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Hold out `n_held` rows, each class in proportion to its size.
+
+    Quotas are rounded by largest remainder, so their sum is exact; a class is only
+    emptied when `n_held` leaves no other way, so rare classes stay in the larger part.
+
+    Parameters
+    ----------
+    labels : array of int, shape (n,)
+        Class of each row.
+    n_held : int
+        Rows to hold out, between 0 and n.
+    seed : int or list of int
+        Seed of the draw; the global random state is not touched.
+
+    Returns
+    -------
+    rest, held : array of int64
+        Row indices of the two parts, each ascending.
+
+    Raises
+    ------
+    ValueError
+        If `n_held` is outside [0, n].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rest, held = stratified_split(np.repeat([0, 1], [8, 4]), 3, seed=0)
+    >>> len(rest), (held < 8).sum(), (held >= 8).sum()
+    (9, np.int64(2), np.int64(1))
+    """
+    labels = np.asarray(labels)
+    n = len(labels)
+    if not 0 <= n_held <= n:
+        raise ValueError(f"n_held must be between 0 and the {n} rows there are; got {n_held!r}")
+    rng = np.random.default_rng(seed)
+    _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    quota = sizes * (n_held / max(n, 1))
+    counts = np.minimum(np.floor(quota).astype(np.int64), sizes)
+    while (missing := n_held - int(counts.sum())) > 0:
+        # First the classes that keep a row, by largest remainder; ties by class.
+        spare = sizes - 1 - counts if (counts < sizes - 1).any() else sizes - counts
+        order = np.argsort(counts - quota, kind="stable")
+        counts[order[spare[order] > 0][:missing]] += 1
+    shuffled = rng.permutation(n)
+    shuffled = shuffled[np.argsort(classes[shuffled], kind="stable")]
+    rank = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    chosen = np.zeros(n, dtype=bool)
+    chosen[shuffled] = rank < counts[classes[shuffled]]
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def check_fraction(fraction: float, name: str) -> float:
+    """Return `fraction` as a float in [0, 1), or say why it is none."""
+    if isinstance(fraction, bool) or not isinstance(fraction, int | float | np.number):
+        raise TypeError(
+            f"{name} must be a number in [0, 1); got {fraction!r} of type {type(fraction).__name__}"
+        )
+    if not 0.0 <= float(fraction) < 1.0:
+        raise ValueError(f"{name} must be in [0, 1); got {fraction!r}")
+    return float(fraction)
