@@ -1,7 +1,9 @@
 """How many rows a filter ratio keeps, and how many candidates a batch size needs."""
 
 from math import ceil, floor
-from numbers import Integral, Real
+from numbers import Real
+
+from ._check import check_int
 
 __all__ = ["check_batch_size", "check_filter_ratio", "n_candidates", "n_kept"]
 
@@ -26,11 +28,7 @@ def check_filter_ratio(filter_ratio: float, name: str = "filter_ratio") -> float
 
 def check_batch_size(n: int, name: str) -> int:
     """Return `n` as an int, or say why it is no positive integer."""
-    if isinstance(n, bool) or not isinstance(n, Integral):
-        raise TypeError(f"{name} must be a positive integer; got {n!r} of type {type(n).__name__}")
-    if n < 1:
-        raise ValueError(f"{name} must be a positive integer; got {n!r}")
-    return int(n)
+    return check_int(n, name, 1)
 
 
 def n_kept(n: int, filter_ratio: float) -> int:

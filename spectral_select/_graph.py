@@ -1,0 +1,253 @@
+"""The similarity graph of each candidate batch, as an operator.
+
+A graph is known by its degrees and by its product with a vector. For cosine
+similarity the affinity S is the Gram matrix of the normalised rows, so two forms
+serve: the Gram matrix itself, or its factors, which never make an n × n array. Rows
+are not copied to be normalised: their norms are applied to the vectors instead.
+
+Every graph carries a leading batch axis: features are (b, n, d), vectors (b, n).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy import sparse
+
+from ._namespace import Array, namespace
+
+__all__ = [
+    "DenseGraph",
+    "FactoredGraph",
+    "Graph",
+    "LaplacianOperator",
+    "SparseGraph",
+    "cosine_graph",
+    "laplacian_operator",
+    "sparse_cosine_graph",
+]
+
+
+class Graph(Protocol):
+    """A batch of weighted graphs on n vertices each."""
+
+    degrees: Array
+
+    def dot(self, v: Array) -> Array:
+        """Return S·v for each graph: (b, n) in, (b, n) out."""
+        ...
+
+
+@dataclass
+class DenseGraph:
+    """A graph whose affinity matrix is at hand, up to a diagonal scaling.
+
+    Parameters
+    ----------
+    matrix : array of shape (b, n, n)
+        Symmetric.
+    scale : array of shape (b, n) or None
+        The affinity is ``scale[:, None] * matrix * scale[None, :]``.
+    """
+
+    matrix: Array
+    scale: Array | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale is None:
+            self.degrees = self.matrix.sum(-1)
+        else:
+            self.degrees = self.dot(namespace(self.matrix).ones_like(self.scale))
+
+    def dot(self, v: Array) -> Array:
+        """Return S·v."""
+        if self.scale is None:
+            return (self.matrix @ v[..., None])[..., 0]
+        return self.scale * (self.matrix @ (self.scale * v)[..., None])[..., 0]
+
+
+@dataclass
+class FactoredGraph:
+    """The cosine graph as S·v = X̂(X̂ᵀv), for n > 2d: no n × n array.
+
+    Parameters
+    ----------
+    X : array of shape (b, n, d)
+        Features, not normalised.
+    scale : array of shape (b, n)
+        One over the norm of each row; 0 for a row of zeros.
+    """
+
+    X: Array
+    scale: Array
+
+    def __post_init__(self) -> None:
+        self.degrees = self.dot(namespace(self.X).ones_like(self.scale))
+
+    def dot(self, v: Array) -> Array:
+        """Return S·v."""
+        w = (self.scale * v)[:, None, :] @ self.X
+        return self.scale * (self.X @ w.swapaxes(-1, -2))[..., 0]
+
+
+@dataclass
+class SparseGraph:
+    """One graph with a SciPy sparse affinity, or one factored over sparse features.
+
+    Parameters
+    ----------
+    matrix : sparse array of shape (n, n), or of shape (n, d) if `factored`
+    factored : bool
+        Whether the affinity is ``matrix @ matrix.T``.
+    """
+
+    matrix: sparse.sparray
+    factored: bool = False
+
+    def __post_init__(self) -> None:
+        self.degrees = self.dot(np.ones((1, self.matrix.shape[0]), self.matrix.dtype))
+
+    def dot(self, v: Array) -> Array:
+        """Return S·v."""
+        w = v[0]
+        if self.factored:
+            w = self.matrix.T @ w
+        return (self.matrix @ w)[None]
+
+
+def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | FactoredGraph:
+    """Return the cosine-similarity graph of each batch, in the cheaper form.
+
+    Parameters
+    ----------
+    X : array of shape (b, n, d)
+        Features, float32 or float64, finite.
+    factored : bool, optional
+        Force one form. By default the factors are used when n > 2d.
+
+    Returns
+    -------
+    DenseGraph or FactoredGraph
+        A row of zeros has similarity 0 with every row, itself included.
+    """
+    _, n, d = X.shape
+    if factored is None:
+        factored = n > 2 * d
+    if factored:
+        squared = _squared_norms(X)
+    else:
+        gram = X @ X.swapaxes(-1, -2)
+        squared = namespace(X).diagonal(gram, 0, -2, -1)
+    if not _safe(squared):
+        rescaled = _rescaled(X)
+        if rescaled is not X:
+            return cosine_graph(rescaled, factored=factored)
+    scale = _inverse_root(squared)
+    return FactoredGraph(X, scale) if factored else DenseGraph(gram, scale)
+
+
+def sparse_cosine_graph(X: sparse.sparray) -> SparseGraph:
+    """Return the cosine graph of sparse features (n, d), factored: S = X̂·X̂ᵀ."""
+    rows = X.copy()
+    rows.data = rows.data / np.repeat(_row_maximum(rows), np.diff(rows.indptr))
+    scale = _inverse_root(np.asarray((rows * rows).sum(axis=1)).ravel())
+    rows.data = rows.data * np.repeat(scale, np.diff(rows.indptr)).astype(X.dtype)
+    return SparseGraph(rows, factored=True)
+
+
+def _row_maximum(X: sparse.sparray) -> Array:
+    largest = abs(X).max(axis=1).toarray().ravel()
+    return np.where(largest > 0, largest, 1).astype(X.dtype)
+
+
+def _squared_norms(X: Array) -> Array:
+    """Return the squared norm of each row in one pass, without a temporary of X's size."""
+    return namespace(X).einsum("bij,bij->bi", X, X)
+
+
+def _safe(squared: Array) -> bool:
+    """Tell whether no squared norm has come near overflow or underflow."""
+    return bool((squared > 1e-30).all()) and bool((squared < 1e30).all())
+
+
+def _rescaled(X: Array) -> Array:
+    """Return X with each row divided by its largest magnitude, X itself if needless."""
+    xp = namespace(X)
+    largest = xp.amax(xp.abs(X), -1)
+    harmless = ((largest > 1e-12) & (largest < 1e12)) | (largest == 0) | (largest == 1)
+    if bool(harmless.all()):
+        return X
+    return X / xp.where(largest > 0, largest, xp.ones_like(largest))[..., None]
+
+
+def _inverse_root(x: Array) -> Array:
+    """Return x^(-1/2), and 0 where x is 0."""
+    xp = namespace(x)
+    positive = x > 0
+    return xp.where(positive, xp.where(positive, x, xp.ones_like(x)) ** -0.5, xp.zeros_like(x))
+
+
+@dataclass
+class LaplacianOperator:
+    """A graph Laplacian in the form A = diag(diagonal) − T·S·T.
+
+    Attributes
+    ----------
+    diagonal : array of shape (b, n)
+    null : array of shape (b, n)
+        The unit vector of the trivial eigenvalue 0.
+    transform : array of shape (b, n) or None
+        Diagonal of T; None stands for the identity.
+    """
+
+    graph: Graph
+    diagonal: Array
+    null: Array
+    transform: Array | None = None
+
+    def affinity_dot(self, v: Array) -> Array:
+        """Return T·S·T·v."""
+        if self.transform is None:
+            return self.graph.dot(v)
+        return self.transform * self.graph.dot(self.transform * v)
+
+
+def laplacian_operator(graph: Graph, laplacian: str) -> LaplacianOperator:
+    """Return the Laplacian of each graph.
+
+    Parameters
+    ----------
+    graph : Graph
+    laplacian : {"unnormalized", "symmetric", "random_walk"}
+        D − S, or I − D^(-1/2)·S·D^(-1/2). The random-walk Laplacian I − D⁻¹S has the
+        symmetric one's eigenvalues; its eigenvectors are D^(-1/2) times those.
+
+    Returns
+    -------
+    LaplacianOperator
+
+    Raises
+    ------
+    ValueError
+        If a normalised Laplacian meets a negative degree, or a zero one with edges.
+    """
+    degrees = graph.degrees
+    xp = namespace(degrees)
+    n = degrees.shape[-1]
+    if laplacian == "unnormalized":
+        return LaplacianOperator(graph, degrees, xp.full_like(degrees, n**-0.5))
+    if not bool((degrees >= 0).all()):
+        worst = float(degrees.min())
+        raise ValueError(
+            f"laplacian={laplacian!r} needs a graph without negative degrees, but the "
+            f"smallest degree is {worst:.3g}: the features have negative similarities. "
+            "Use laplacian='unnormalized', or features without negative entries"
+        )
+    transform = _inverse_root(degrees)
+    # An isolated vertex is a component of its own: its row of the Laplacian is 0.
+    diagonal = xp.where(degrees > 0, xp.ones_like(degrees), xp.zeros_like(degrees))
+    null = xp.sqrt(degrees)
+    total = xp.sqrt(degrees.sum(-1))[..., None]
+    flat = xp.full_like(degrees, n**-0.5)
+    null = xp.where(total > 0, null / xp.where(total > 0, total, xp.ones_like(total)), flat)
+    return LaplacianOperator(graph, diagonal, null, transform)

@@ -1,0 +1,55 @@
+"""The few array functions that NumPy and PyTorch do not spell alike.
+
+The solver is written once, over the functions both libraries share. Importing this
+module never imports torch: a tensor can only arrive where torch is loaded already.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Array", "argsort", "astype", "epsilon", "is_torch", "namespace", "to_numpy", "zeros"]
+
+Array = Any  # numpy.ndarray or torch.Tensor
+
+
+def is_torch(x: object) -> bool:
+    """Tell whether `x` is a torch tensor, without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+def namespace(x: Array) -> ModuleType:
+    """Return the library that `x` belongs to: numpy or torch."""
+    return sys.modules["torch"] if is_torch(x) else np
+
+
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Return zeros of the dtype and device of `like`."""
+    return like.new_zeros(shape) if is_torch(like) else np.zeros(shape, like.dtype)
+
+
+def astype(x: Array, dtype: str) -> Array:
+    """Return `x` as `dtype`, named as "float32" or "float64"; no copy if it is that."""
+    if is_torch(x):
+        return x.to(getattr(sys.modules["torch"], dtype))
+    return x.astype(dtype, copy=False)
+
+
+def epsilon(x: Array) -> float:
+    """Return the machine epsilon of the floating-point dtype of `x`."""
+    return float(namespace(x).finfo(x.dtype).eps)
+
+
+def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """Return `x` as a NumPy array on the host."""
+    return x.detach().cpu().numpy() if is_torch(x) else np.asarray(x)
+
+
+def argsort(x: Array) -> Array:
+    """Return the stable ascending order along the last axis: ties by index."""
+    if is_torch(x):
+        return x.argsort(dim=-1, stable=True)
+    return np.argsort(x, axis=-1, kind="stable")

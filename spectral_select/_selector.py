@@ -1,0 +1,328 @@
+"""Selection of rows by the Fiedler vector, as a scikit-learn estimator."""
+
+import warnings
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+
+from ._candidates import select_candidates
+from ._check import check_affinity, check_features
+from ._fiedler import AFFINITIES, LAPLACIANS, Status, seed_of
+from ._namespace import Array, is_torch, namespace
+from ._rules import RULES
+
+__all__ = ["FiedlerBatchSelector"]
+
+
+class FiedlerEstimator(BaseEstimator):
+    """Parameters and fitting, shared by the selector and the resampler."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "filter_ratio": [Interval(Real, 0, 1, closed="left")],
+        "candidate_size": [Interval(Integral, 1, None, closed="left"), None],
+        "rule": [StrOptions(set(RULES))],
+        "laplacian": [StrOptions(set(LAPLACIANS))],
+        "affinity": [StrOptions(set(AFFINITIES))],
+        "tol": [Interval(Real, 0, 1, closed="neither"), None],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        filter_ratio: float = 0.8,
+        *,
+        candidate_size: int | None = None,
+        rule: str = "extreme",
+        laplacian: str = "unnormalized",
+        affinity: str = "cosine",
+        tol: float | None = None,
+        max_iter: int = 500,
+        random_state: Any = None,
+    ) -> None:
+        self.filter_ratio = filter_ratio
+        self.candidate_size = candidate_size
+        self.rule = rule
+        self.laplacian = laplacian
+        self.affinity = affinity
+        self.tol = tol
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def _fit(self, X: Any) -> None:
+        X = self._checked(X)
+        seed = seed_of(self.random_state)
+        selection = select_candidates(
+            X,
+            filter_ratio=self.filter_ratio,
+            candidate_size=self.candidate_size,
+            rule=self.rule,
+            seed=None if self.random_state is None else seed,
+            laplacian=self.laplacian,
+            affinity=self.affinity,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            start_seed=seed,
+        )
+        self.n_samples_in_ = int(X.shape[0])
+        self.sample_indices_ = selection.indices
+        self.support_ = np.zeros(self.n_samples_in_, bool)
+        self.support_[selection.indices] = True
+        self.fiedler_vector_ = selection.vector
+        self.scores_ = namespace(selection.vector).abs(selection.vector)
+        whole = self.candidate_size is None
+        for name in ("value", "gap", "error_bound"):
+            values = getattr(selection, name)
+            public = {"value": "algebraic_connectivity_"}.get(name, f"{name}_")
+            setattr(self, public, float(values[0]) if whole else values)
+        self.status_ = Status(int(selection.status[0])) if whole else selection.status
+        _warn(selection.status)
+
+    def _checked(self, X: Any) -> Array:
+        """Return X as the solver takes it; set n_features_in_ and feature_names_in_."""
+        if is_torch(X):
+            if X.ndim != 2:
+                raise ValueError(f"X must have shape (n_samples, n_features); got {tuple(X.shape)}")
+            self.n_features_in_ = int(X.shape[1])
+        else:
+            X = validate_data(
+                self,
+                X,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                ensure_all_finite=False,  # check_features names the row
+            )
+        return check_affinity(X) if self.affinity == "precomputed" else check_features(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.pairwise = self.affinity == "precomputed"
+        return tags
+
+
+class FiedlerBatchSelector(TransformerMixin, FiedlerEstimator):
+    """Keep the rows of a batch that its Fiedler vector singles out.
+
+    The rows are the vertices of a graph with cosine similarities S as weights. Its
+    Laplacian L = D − S has the Fiedler vector v, the minimiser of vᵀ·L·v over unit v ⟂ 1.
+    A share ``1 - filter_ratio`` of the rows is kept: by default those with the largest
+    |v|, which is SALN [1]_.
+
+    Parameters
+    ----------
+    filter_ratio : float, default=0.8
+        Share of the rows discarded, in [0, 1). Of n rows, ``n_kept(n, filter_ratio)``
+        are kept: the floor of n·(1 − filter_ratio), and at least one.
+    candidate_size : int, optional
+        Number of rows in a candidate batch. X is cut into consecutive batches of that
+        size, the last one maybe shorter, and each is selected from on its own. By
+        default X is one candidate batch.
+    rule : {"extreme", "stratified"}, default="extreme"
+        Keep the largest |v| (outliers, mostly), or a systematic sample along the
+        order of v (one row of each of k equal stretches: a spread). With an integer
+        `random_state` the sample starts at a random place.
+    laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
+        See `fiedler_vector`. "symmetric" goes well with "stratified".
+    affinity : {"cosine", "precomputed"}, default="cosine"
+        Whether X holds features, or the symmetric affinities S themselves, dense or
+        sparse, of shape (n, n).
+    tol, max_iter
+        Accuracy and effort of the solver; see `fiedler_vector`.
+    random_state : int, RandomState or None, default=None
+        Seed of the solver's start and of the stratified rule. None is always the same.
+
+    Attributes
+    ----------
+    support_ : ndarray of shape (n_samples,)
+        Mask of the rows kept.
+    sample_indices_ : ndarray of shape (n_kept,)
+        Their indices, ascending.
+    scores_ : array of shape (n_samples,)
+        |v| of each row.
+    fiedler_vector_ : array of shape (n_samples,)
+        v; with `candidate_size`, those of the batches one after the other.
+    algebraic_connectivity_ : float or ndarray of shape (n_batches,)
+        vᵀ·L·v. This and the three below are one a batch with `candidate_size`.
+    gap_ : float or ndarray of shape (n_batches,)
+        Distance to the next eigenvalue.
+    error_bound_ : float or ndarray of shape (n_batches,)
+        Davis–Kahan bound on the error of v.
+    status_ : Status or ndarray of shape (n_batches,)
+        What became of the solve.
+    n_features_in_ : int
+    n_samples_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only if X had feature names that are all strings.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From `fit`, for features that are empty or not finite, and for a parameter outside
+        its domain.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the Fiedler vector of a batch is not determined by the data, or the solver
+        ran out of iterations.
+
+    See Also
+    --------
+    FiedlerResampler : The same for imbalanced-learn's pipelines, which carry y along.
+    SpectralBatchSampler : The same inside a PyTorch DataLoader.
+    fiedler_vector : The vector itself.
+
+    References
+    ----------
+    .. [1] M. Sharifi, "Optimizing data curation through spectral analysis and joint
+       batch selection (SALN)", arXiv:2412.17069, Algorithm 1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from spectral_select import FiedlerBatchSelector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> selector = FiedlerBatchSelector(filter_ratio=0.8, candidate_size=128).fit(X)
+    >>> selector.transform(X).shape
+    (351, 64)
+    >>> X_kept, y_kept = selector.select(X, y)
+    >>> len(y_kept)
+    351
+    """
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Choose rows of `X`.
+
+        Parameters
+        ----------
+        X : array-like, sparse array, dataframe or torch.Tensor of shape (n_samples, n_features)
+            Features, one row a sample.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        self._fit(X)
+        return self
+
+    def get_support(self, indices: bool = False) -> np.ndarray[Any, Any]:
+        """Return which rows are kept.
+
+        Parameters
+        ----------
+        indices : bool, default=False
+            Return integer indices instead of a mask.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_kept,)
+        """
+        check_is_fitted(self)
+        return self.sample_indices_ if indices else self.support_
+
+    def transform(self, X: Any) -> Any:
+        """Return the chosen rows of `X`.
+
+        Parameters
+        ----------
+        X : array-like, sparse array, dataframe or torch.Tensor of shape (n_samples, any)
+            A table whose rows are those of the X given to `fit`, in the same order.
+
+        Returns
+        -------
+        Rows of the same kind as X, of shape (n_kept, any)
+
+        Raises
+        ------
+        ValueError
+            If X has another number of rows than in `fit`.
+        """
+        check_is_fitted(self)
+        if not is_torch(X):
+            X = self._checked_table(X)
+        _check_length(X, self.n_samples_in_, "X")
+        return _take(X, self.sample_indices_)
+
+    def _checked_table(self, X: Any) -> Any:
+        """Return a table as it came if it has two dimensions, checked for its names."""
+        kept = X if hasattr(X, "iloc") or hasattr(X, "columns") else None
+        options = {"accept_sparse": True, "dtype": None, "ensure_all_finite": False}
+        shape: tuple[int, ...] = getattr(X, "shape", ())
+        if len(shape) == 2 and shape[1] != self.n_features_in_:
+            array = check_array(X, **options)  # a table of other columns, aligned by row
+        else:
+            array = validate_data(self, X, reset=False, **options)
+        return array if kept is None else kept
+
+    def select(self, X: Any, *arrays: Any) -> Any:
+        """Choose rows of `X`, and return them with the same rows of other arrays.
+
+        Parameters
+        ----------
+        X : array-like, sparse array, dataframe or torch.Tensor of shape (n_samples, n_features)
+            Features to fit on.
+        *arrays : sequences of length n_samples
+            Labels, weights, groups, paths: anything indexable row by row; None stays None.
+
+        Returns
+        -------
+        rows of X, or a list of those and of each array's
+
+        Raises
+        ------
+        ValueError
+            If the lengths differ; before any work is done.
+        """
+        for number, array in enumerate(arrays, start=1):
+            if array is not None:
+                _check_length(array, _num_samples(X), f"arrays[{number - 1}]")
+        self.fit(X)
+        kept = [
+            None if array is None else _take(array, self.sample_indices_) for array in (X, *arrays)
+        ]
+        return kept if arrays else kept[0]
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:
+        """Return the names of the columns: rows are dropped, columns never."""
+        from sklearn.utils.validation import _check_feature_names_in
+
+        check_is_fitted(self)
+        return _check_feature_names_in(self, input_features)  # type: ignore[no-any-return]
+
+
+def _check_length(array: Any, expected: int, name: str) -> None:
+    if _num_samples(array) != expected:
+        raise ValueError(
+            f"{name} must have {expected} rows, one for each sample that was selected from; "
+            f"got {_num_samples(array)}"
+        )
+
+
+def _take(array: Any, indices: np.ndarray[Any, Any]) -> Any:
+    if is_torch(array):
+        return array[namespace(array).asarray(indices, device=array.device)]
+    if sparse.issparse(array):
+        return sparse.csr_array(array)[indices] if array.format != "csr" else array[indices]
+    return _safe_indexing(array, indices)
+
+
+def _warn(status: np.ndarray[Any, Any]) -> None:
+    for kind in (Status.NOT_CONVERGED, Status.NEAR_DEGENERATE):
+        count = int((status == kind).sum())
+        if count:
+            warnings.warn(
+                f"{count} of {len(status)} candidate batches: {kind.message}",
+                ConvergenceWarning,
+                stacklevel=4,
+            )

@@ -1,0 +1,67 @@
+"""Many small solves on all cores: one BLAS thread each, as many at a time as BLAS had.
+
+BLAS with several threads is slower than with one on matrices of a candidate batch's
+size, while the batches themselves are independent.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from threading import Lock
+from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["map_in_threads", "one_blas_thread"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_lock = Lock()
+_users = 0
+_limit: Any = None
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _n_threads() -> int:
+    return max((library.num_threads for library in _blas().lib_controllers), default=1)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[int]:
+    """Limit BLAS to one thread; yield how many it had.
+
+    Counts its users, so that overlapping calls from several threads put the number back
+    when the last one leaves.
+    """
+    global _users, _limit, _had
+    with _lock:
+        if _users == 0:
+            _had = _n_threads()
+            _limit = _blas().limit(limits=1)
+        _users += 1
+    try:
+        yield _had
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                _limit.restore_original_limits()
+
+
+_had = 1
+
+
+def map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """Apply `function` to `items` in threads, results in order."""
+    with one_blas_thread() as n_threads:
+        if n_threads == 1 or len(items) == 1:
+            yield from map(function, items)
+            return
+        with ThreadPoolExecutor(min(n_threads, len(items))) as pool:
+            yield from pool.map(function, items)
