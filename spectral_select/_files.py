@@ -33,7 +33,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_atomically(folder + "/kept.txt", lambda file: file.write(b"17"))
-    ...     open(folder + "/kept.txt").read(), os.listdir(folder)
+    ...     Path(folder, "kept.txt").read_text(), os.listdir(folder)
     ('17', ['kept.txt'])
     """
     path = Path(path)

@@ -1,0 +1,173 @@
+"""Where a network's weights come from: torchvision, a file that is never unpickled, a seed."""
+
+import os
+import pickle
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+__all__ = ["Weights", "read_state_dict", "resolve_weights"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights found for a model, not loaded into it yet."""
+
+    kind: str  #: "random", "entry" (of torchvision's enumeration) or "file"
+    label: str
+    entry: Any = None
+    state: Mapping[str, Tensor] | None = field(default=None, repr=False)
+
+    def load_into(self, network: nn.Module, name: str, *, except_layer: str) -> None:
+        """Load the weights into `network`, whose layer `except_layer` may not fit.
+
+        Raises
+        ------
+        ValueError
+            If keys are missing, left over, or of another shape.
+        """
+        if self.state is not None:
+            own = network.state_dict()
+            given = dict(self.state)
+            for key in (f"{except_layer}.weight", f"{except_layer}.bias"):
+                if key in own:
+                    given[key] = own[key]
+                else:
+                    given.pop(key, None)
+            _check_fits(given, own, f"{self.label} does not fit {name}")
+            network.load_state_dict(given)
+        for aux in ("aux1", "aux2", "AuxLogits"):
+            if hasattr(network, aux):
+                setattr(network, aux, None)
+        if hasattr(network, "aux_logits"):
+            network.aux_logits = False  # type: ignore[assignment]
+
+
+def resolve_weights(name: str, weights: str | os.PathLike[str]) -> Weights:
+    """Find the weights called `weights` for the torchvision model `name`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If they are neither a file nor to be downloaded.
+    ValueError
+        If the file cannot be read as a state dict.
+    """
+    if not isinstance(weights, str | os.PathLike):
+        raise TypeError(
+            "weights must be 'default', 'random' or the path of a state dict; "
+            f"got {weights!r} of type {type(weights).__name__}"
+        )
+    weights = os.fspath(weights)
+    if weights == "random":
+        return Weights("random", "random")
+    entries = torchvision.models.get_model_weights(name)
+    if weights == "default" or weights in entries.__members__:
+        entry = entries.DEFAULT if weights == "default" else entries[weights]
+        return Weights("entry", str(entry), entry, _pretrained(name, entry))
+    path = Path(weights).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no weights {weights!r} for {name}: expected 'default', 'random', one of "
+            f"{', '.join(entries.__members__)}, or a file (.safetensors, .pt, .pth)"
+        )
+    return Weights("file", path.name, None, read_state_dict(path))
+
+
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read a state dict from a .safetensors, .pt or .pth file, on the CPU.
+
+    A dict that holds it under "state_dict" or "model" is unwrapped, and the prefix
+    that DistributedDataParallel leaves ("module.") is dropped.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or holds anything but tensors by name.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     torch.save({"model": {"module.weight": torch.ones(2)}}, folder + "/w.pt")
+    ...     read_state_dict(folder + "/w.pt")
+    {'weight': tensor([1., 1.])}
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected a file (.safetensors, .pt, .pth)")
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            state: Any = load_file(path)
+        except (SafetensorError, ValueError, KeyError) as error:
+            raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+    else:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, struct.error) as error:
+            raise ValueError(
+                f"{path} is not a state dict that can be read without running code from it: "
+                "expected tensors by name, written by torch.save or safetensors"
+            ) from error
+        for key in ("state_dict", "model"):
+            if isinstance(state, dict) and isinstance(state.get(key), dict):
+                state = state[key]
+    if not isinstance(state, dict) or not state:
+        raise ValueError(f"{path} holds a {type(state).__name__}; expected tensors by name")
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise ValueError(
+                f"{path} holds {key!r} of type {type(value).__name__}; expected tensors by name"
+            )
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _pretrained(name: str, entry: Any) -> dict[str, Tensor]:
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(entry.url).name
+    try:
+        state = entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{cached} is no state dict; remove it to download it again") from error
+    except (OSError, RuntimeError) as error:
+        raise FileNotFoundError(
+            f"the pretrained weights {entry} are not at {cached} and could not be downloaded "
+            f"({getattr(error, 'reason', error)}); put the file there, or give 'random' or "
+            "the path of a state dict as weights"
+        ) from error
+    if name.startswith("densenet"):
+        # These files are older than the names of the layers in torchvision's code.
+        for old in ("norm.1", "norm.2", "conv.1", "conv.2"):
+            state = {
+                k.replace(f".{old}.", f".{old.replace('.', '')}."): v for k, v in state.items()
+            }
+    return dict(state)
+
+
+def _check_fits(given: Mapping[str, Tensor], own: Mapping[str, Tensor], what: str) -> None:
+    problems = []
+    for title, keys in (
+        ("missing", [k for k in own if k not in given]),
+        ("unexpected", [k for k in given if k not in own]),
+    ):
+        if keys:
+            problems.append(
+                f"{len(keys)} {title} ({', '.join(keys[:3])}{', …'[: 3 * (len(keys) > 3)]})"
+            )
+    wrong = [k for k in own if k in given and given[k].shape != own[k].shape]
+    if wrong:
+        k = wrong[0]
+        problems.append(
+            f"{len(wrong)} of another shape ({k}: {tuple(given[k].shape)}, "
+            f"expected {tuple(own[k].shape)})"
+        )
+    if problems:
+        raise ValueError(f"{what}: " + "; ".join(problems))
