@@ -2,7 +2,8 @@
 
 import os
 import pickle
-import struct
+import warnings
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,12 +35,16 @@ class Weights:
         """
         if self.state is not None:
             own = network.state_dict()
-            given = dict(self.state)
+            given = OrderedDict(self.state)
             for key in (f"{except_layer}.weight", f"{except_layer}.bias"):
                 if key in own:
                     given[key] = own[key]
                 else:
                     given.pop(key, None)
+            # Files from before PyTorch counted batches lack the counters, which nothing reads.
+            given |= {k: v for k, v in own.items() if k.endswith("num_batches_tracked")} | given
+            # The versions of the modules, by which some of them convert an older layout.
+            given._metadata = getattr(self.state, "_metadata", own._metadata)  # type: ignore[attr-defined]
             _check_fits(given, own, f"{self.label} does not fit {name}")
             network.load_state_dict(given)
         for aux in ("aux1", "aux2", "AuxLogits"):
@@ -75,7 +80,7 @@ def resolve_weights(name: str, weights: str | os.PathLike[str]) -> Weights:
     if not path.exists():
         raise FileNotFoundError(
             f"no weights {weights!r} for {name}: expected 'default', 'random', one of "
-            f"{', '.join(entries.__members__)}, or a file (.safetensors, .pt, .pth)"
+            f"{', '.join(sorted({entry.name for entry in entries}))}, or a file (.safetensors, .pt, .pth)"
         )
     return Weights("file", path.name, None, read_state_dict(path))
 
@@ -112,8 +117,13 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
     else:
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, struct.error) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about files that are about to be refused
+                state = torch.load(path, map_location="cpu", weights_only=True)
+        except OSError:
+            raise
+        # What a file of another kind makes the reader raise has no end: even IndexError.
+        except Exception as error:
             raise ValueError(
                 f"{path} is not a state dict that can be read without running code from it: "
                 "expected tensors by name, written by torch.save or safetensors"
@@ -128,7 +138,9 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             raise ValueError(
                 f"{path} holds {key!r} of type {type(value).__name__}; expected tensors by name"
             )
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    if all(key.startswith("module.") for key in state):
+        return {key.removeprefix("module."): value for key, value in state.items()}
+    return state
 
 
 def _pretrained(name: str, entry: Any) -> dict[str, Tensor]:
