@@ -1,0 +1,529 @@
+"""A batch sampler that yields, of each candidate batch, the samples worth a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import BatchSampler
+
+from ._blocks import Costs, Job, Timings, default_block_size
+from ._check import check_int
+from ._features import as_rows, check_belongs
+from ._order import (
+    EpochClock,
+    SeededSampler,
+    check_sampler,
+    checksum,
+    dataset_of,
+    epoch_of,
+    generator_of,
+    generator_state,
+    list_order,
+    restore_generator,
+    spread_over_ranks,
+)
+from ._prefetch import Ahead
+from ._ranks import OtherRanksBatch, Plan, check_ranks, ranks, sharded_by_accelerate
+from ._ratio import check_batch_size, n_candidates, n_kept
+from ._schedule import ConstantSchedule, Schedule, ScheduleLike, check_epoch, make_schedule
+from ._selector import FiedlerBatchSelector
+from ._state import STATE_VERSION, check_state, describe, describe_estimator
+
+__all__ = ["SpectralBatchSampler"]
+
+_MISSING: Any = object()
+
+
+@dataclass
+class _Progress:
+    """How far a pass has come."""
+
+    epoch: int
+    yielded: int
+    n_batches: int
+    order: int | None
+    generator: str | None
+
+
+class SpectralBatchSampler(BatchSampler):
+    """Yield batches of dataset indices that a selector chose from candidate batches.
+
+    The indices that `sampler` gives in an epoch are cut into candidate batches, and a
+    selector keeps a part of each by the features of its samples. A sample that is not
+    chosen is never loaded. Goes to a DataLoader as ``batch_sampler=``; nothing else in a
+    training loop changes.
+
+    Every batch holds `batch_size` indices, except that without `drop_last` the
+    candidates left at the end of an epoch, too few for a full batch, give one last
+    short batch (on each rank). No batch is empty, and none holds a single index unless
+    that is the batch size: a last batch that would is left out.
+
+    Parameters
+    ----------
+    sampler : Sampler, iterable of int, or None
+        Gives the dataset indices of an epoch: any torch sampler, or any iterable that
+        can be read again. None stands for all rows of `features`, shuffled by `seed`
+        and the epoch. A sampler with a `generator` left at None is seeded by `seed` and
+        the epoch too. Of a `DistributedSampler` the whole order is used, not one
+        rank's share: this class deals out the candidate batches itself.
+    batch_size : int or None
+        Number of indices yielded at a time. None with `candidate_size`.
+    drop_last : bool, default=False
+        Drop the candidates that are too few for a full batch.
+    features : array, tensor, store, column, table or path
+        One row for each sample of the data set: a NumPy array or memory map of shape
+        (n_samples, n_features), SciPy sparse, a torch tensor on any device, an embedding
+        store, a column of a Hugging Face data set, an Arrow array or table, or the path
+        of a ``.npy`` or Parquet file. Required.
+    selector : estimator, optional
+        Selects rows: `fit`, `get_support`, and parameters `filter_ratio` and
+        `candidate_size`, as `FiedlerBatchSelector`, which is the default. It must
+        decide each candidate batch on its own. With a `random_state`, every candidate
+        batch gets a draw of its own.
+    candidate_size : int, optional
+        The papers' form: candidate batches of this fixed size, of which a scheduled
+        share is kept. By default batches are of a fixed size, and it takes
+        ``n_candidates(batch_size, filter_ratio)`` candidates to fill one.
+    schedule : float, Schedule or callable, optional
+        Filter ratio of each epoch. By default the selector's `filter_ratio`.
+    seed : int, optional
+        Seed of the shuffling; by default 0, or a `DistributedSampler`'s own.
+    num_replicas, rank : int, optional
+        Number of processes that share the data, and which this one is. By default those
+        of a `DistributedSampler` inside, or else of the process group.
+    sharded_by_loader : bool, optional
+        Whether the loader reads the batches of all ranks and keeps its own, as
+        Accelerate's prepared loaders do. Then other ranks' batches are yielded as
+        placeholders that are never selected. By default true where Accelerate runs
+        several processes.
+    dataset : Dataset, optional
+        Checked against `features`: number of samples, and fingerprint if they have one.
+    prefetch : int, default=2
+        Blocks of batches selected ahead of training, on a thread; 0: no thread.
+    block_size : int, optional
+        Candidate batches to a solve. By default what fits into 64 MiB, 32 at most.
+
+    Attributes
+    ----------
+    sampler : Sampler or iterable of int
+        Where the candidates come from.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described, features and data set do not belong
+        together, or there are too few indices for a single batch.
+
+    See Also
+    --------
+    FiedlerBatchSelector : The selection itself.
+
+    Notes
+    -----
+    The number of batches may change from epoch to epoch with a schedule, unless
+    `candidate_size` fixes it: then the size of the batches changes.
+
+    All ranks yield the same number of batches. Together these are the batches of one
+    process, but for the last of an epoch where the candidates do not divide evenly.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from torch.utils.data import DataLoader, TensorDataset
+    >>> from spectral_select import SpectralBatchSampler
+    >>> features = np.random.default_rng(0).random((1000, 16), dtype=np.float32)
+    >>> dataset = TensorDataset(torch.from_numpy(features), torch.arange(1000))
+    >>> batches = SpectralBatchSampler(None, 32, features=features, dataset=dataset)
+    >>> loader = DataLoader(dataset, batch_sampler=batches)
+    >>> for epoch in range(2):
+    ...     batches.set_epoch(epoch)
+    ...     print(len(loader), [len(y) for X, y in loader])
+    7 [32, 32, 32, 32, 32, 32, 8]
+    7 [32, 32, 32, 32, 32, 32, 8]
+    """
+
+    def __init__(
+        self,
+        sampler: Iterable[int] | None,
+        batch_size: int | None,
+        drop_last: bool = False,
+        *,
+        features: Any = _MISSING,
+        selector: Any = None,
+        candidate_size: int | None = None,
+        schedule: ScheduleLike | None = None,
+        seed: int | None = None,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        sharded_by_loader: bool | None = None,
+        dataset: Any = None,
+        prefetch: int = 2,
+        block_size: int | None = None,
+    ) -> None:
+        if features is _MISSING:
+            raise TypeError(
+                "features is required. Where Lightning put its own sampler into this one: build "
+                "the loader inside a *_dataloader hook, or use "
+                "Trainer(use_distributed_sampler=False)"
+            )
+        self._selector = _check_selector(FiedlerBatchSelector() if selector is None else selector)
+        ratio = self._selector.get_params(deep=False)["filter_ratio"]
+        self._schedule = make_schedule(ratio if schedule is None else schedule)
+        self._batch_size, self._candidate_size = _check_sizes(
+            batch_size, candidate_size, self._schedule
+        )
+        self._drop_last = _check_bool(drop_last, "drop_last")
+        self._seed = None if seed is None else check_int(seed, "seed", 0)
+        self._ranks = check_ranks(num_replicas, rank)
+        self._sharded = (
+            None
+            if sharded_by_loader is None
+            else _check_bool(sharded_by_loader, "sharded_by_loader")
+        )
+        self._prefetch = check_int(prefetch, "prefetch", 0)
+        if block_size is not None:
+            check_batch_size(block_size, "block_size")
+        self._block_size = block_size
+        if sampler is not None:
+            check_sampler(sampler)
+        self._rows = as_rows(features)
+        for belonging in (dataset_of(sampler), dataset):
+            check_belongs(features, self._rows, belonging)
+        self.sampler = (
+            SeededSampler(self._rows.n_rows, self._seed or 0) if sampler is None else sampler
+        )
+        self._own_clock = EpochClock()
+        self._epoch_left: int | None = None  # by a sampler that carries one, when last read
+        self._active: _Progress | None = None
+        self._resume: dict[str, Any] | None = None
+        self._costs = (0, Costs())
+        self._identity: dict[str, Any] | None = None
+        if isinstance(self.sampler, Sized):
+            _check_enough(self._plan(self._upcoming(), self._n_indices()))
+
+    @property
+    def batch_size(self) -> int | None:  # type: ignore[override]
+        """Number of indices in a full batch; None if a schedule changes it."""
+        if self._candidate_size is None:
+            return self._batch_size
+        if isinstance(self._schedule, ConstantSchedule):
+            return n_kept(self._candidate_size, self._schedule.filter_ratio)
+        return None
+
+    @property
+    def drop_last(self) -> bool:  # type: ignore[override]
+        """Whether candidates too few for a full batch are dropped.
+
+        True where Accelerate deals out the batches: it knows no short ones.
+        """
+        return self._drop_last or self._deals_for_all()
+
+    @property
+    def schedule(self) -> Schedule:
+        """Filter ratio as a function of the epoch."""
+        return self._schedule
+
+    @property
+    def timings(self) -> Timings:
+        """What selection cost in the latest pass: seconds solving, and seconds waited for."""
+        epoch, costs = self._costs
+        return Timings(
+            epoch, costs.n_batches, costs.n_solves, costs.solve_seconds, costs.wait_seconds
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch of the next pass: its shuffling and its filter ratio.
+
+        Without it every pass begun counts as one epoch more, unless the sampler inside
+        carries an epoch: then that one counts.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, counted from 0.
+        """
+        epoch = check_epoch(epoch)
+        self._clock.tell(epoch)
+        if callable(forward := getattr(self.sampler, "set_epoch", None)):
+            forward(epoch)
+        if self._active is not None and self._active.epoch != epoch:
+            self._active = None
+
+    def __len__(self) -> int:
+        """Return the number of batches of the epoch in progress, else of the next one."""
+        latest = self._latest()
+        running = latest is not None and latest.yielded < latest.n_batches
+        epoch = latest.epoch if latest is not None and running else self._upcoming()
+        plan = self._plan(epoch, self._n_indices())
+        return len(plan) * (plan.num_replicas if self._deals_for_all() else 1)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield the batches of the next epoch, or what a loaded state leaves of one."""
+        begin = perf_counter()
+        started = self._begin()
+        if started is None:
+            return
+        job, progress = started
+        before = after = 0
+        if self._deals_for_all():
+            before, after = job.plan.rank, job.plan.num_replicas - job.plan.rank - 1
+        elsewhere: list[Any] = [OtherRanksBatch(job.plan.batch_size)]
+        ahead = Ahead(job.blocks, self._prefetch)
+        listing = perf_counter() - begin
+        try:
+            for block in ahead:
+                job.costs.wait_seconds = listing + ahead.waited
+                for batch in block:
+                    yield from elsewhere * before
+                    progress.yielded += 1
+                    self._active = progress
+                    yield batch
+                    yield from elsewhere * after
+        finally:
+            ahead.close()
+
+    def state_dict(self, batches_yielded: int | None = None) -> dict[str, Any]:
+        """Return what it takes to go on from here in another process.
+
+        The state is small and does not depend on the rank: plain numbers and text that
+        JSON and ``torch.load(weights_only=True)`` take.
+
+        Parameters
+        ----------
+        batches_yielded : int, optional
+            How many batches of the epoch training is done with. By default all that
+            were yielded, which is too many where a loader with workers reads ahead
+            (torchdata's StatefulDataLoader keeps count itself).
+
+        Returns
+        -------
+        dict
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `batches_yielded` is no integer between 0 and the number yielded.
+        """
+        progress = self._latest() or self._still_to_come()
+        yielded = progress.yielded
+        if batches_yielded is not None:
+            yielded = check_int(batches_yielded, "batches_yielded", 0)
+            if yielded > progress.yielded:
+                raise ValueError(
+                    f"batches_yielded must be at most {progress.yielded}, the number of batches "
+                    f"yielded in epoch {progress.epoch}; got {yielded}"
+                )
+        if yielded == progress.n_batches:  # what decides the order of the next epoch
+            generator = generator_state(generator_of(self.sampler))
+        else:
+            generator = progress.generator
+        return {
+            "version": STATE_VERSION,
+            "epoch": progress.epoch,
+            "batches_yielded": yielded,
+            "n_batches": progress.n_batches,
+            "order": progress.order,
+            "generator": generator,
+            "configuration": self._configuration(progress.epoch),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on where a state was taken: the next pass yields what its epoch has left.
+
+        Nothing that was yielded before is selected again. A state taken at the end of
+        an epoch leads to the next one. Setting another epoch afterwards starts that
+        one from its beginning.
+
+        Parameters
+        ----------
+        state_dict : mapping
+            From `state_dict`, of any rank.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no such state, or belongs to another configuration or data set.
+        """
+        state = check_state(state_dict, self._configuration)
+        ended = state["batches_yielded"] == state["n_batches"]
+        self.set_epoch(state["epoch"] + ended)
+        generator = generator_of(self.sampler)
+        if generator is not None and state["generator"] is not None:
+            restore_generator(generator, state["generator"])
+        self._active = None
+        self._resume = state
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy in another process has passes of its own.
+        return {**self.__dict__, "_active": None, "_costs": (0, Costs())}
+
+    def _still_to_come(self) -> _Progress:
+        """Return the progress of a pass that was not begun."""
+        epoch, resume = self._upcoming(), self._resume
+        generator = generator_state(generator_of(self.sampler))
+        if resume is not None and epoch == resume["epoch"] + (
+            resume["batches_yielded"] == resume["n_batches"]
+        ):
+            return _Progress(
+                resume["epoch"],
+                resume["batches_yielded"],
+                resume["n_batches"],
+                resume["order"],
+                generator,
+            )
+        n_batches = len(self._plan(epoch, self._n_indices()))
+        return _Progress(epoch, 0, n_batches, None, generator)
+
+    @property
+    def _clock(self) -> EpochClock:
+        return self.sampler.clock if isinstance(self.sampler, SeededSampler) else self._own_clock
+
+    def _upcoming(self) -> int:
+        """Return the epoch of the next pass."""
+        carried = epoch_of(self.sampler)
+        return self._clock.upcoming() if carried is None else carried
+
+    def _latest(self) -> _Progress | None:
+        """Return the latest pass, unless another epoch was set since."""
+        carried = epoch_of(self.sampler)
+        return None if carried is not None and carried != self._epoch_left else self._active
+
+    def _deals_for_all(self) -> bool:
+        """Tell whether the loader wants the batches of all ranks, in turn."""
+        if ranks(self.sampler, self._ranks)[0] == 1:
+            return False
+        return sharded_by_accelerate() if self._sharded is None else self._sharded
+
+    def _n_indices(self) -> int:
+        if spread_over_ranks(self.sampler):
+            return len(dataset_of(self.sampler))
+        if not isinstance(self.sampler, Sized):
+            raise TypeError(
+                f"the number of batches is not known: {type(self.sampler).__name__} has no length"
+            )
+        return len(self.sampler)
+
+    def _sizes(self, epoch: int) -> tuple[int, int, float]:
+        """Return batch size, candidate size and filter ratio of an epoch."""
+        ratio = self._schedule(epoch)
+        if self._candidate_size is not None:
+            return n_kept(self._candidate_size, ratio), self._candidate_size, ratio
+        return self._batch_size, n_candidates(self._batch_size, ratio), ratio
+
+    def _plan(self, epoch: int, n: int) -> Plan:
+        batch_size, candidate_size, ratio = self._sizes(epoch)
+        n_ranks, rank = ranks(self.sampler, self._ranks)
+        rest = n % (candidate_size * n_ranks) // n_ranks
+        last = 0 if rest == 0 or self.drop_last else n_kept(rest, ratio)
+        if last == 1 < batch_size:  # one sample alone breaks batch normalisation
+            last = 0
+        return Plan(n, batch_size, candidate_size, rest if last else 0, last, n_ranks, rank)
+
+    def _begin(self) -> tuple[Job, _Progress] | None:
+        """Start the next pass; return None if it has nothing left to yield."""
+        epoch, resume, self._resume = self._upcoming(), self._resume, None
+        self._clock.begin()
+        if resume is not None and resume["epoch"] != epoch:
+            resume = None
+        start = 0
+        if resume is not None:
+            start = resume["batches_yielded"]
+            if start == resume["n_batches"]:
+                self._active = _Progress(epoch, start, start, resume["order"], None)
+                return None
+        generator = generator_state(generator_of(self.sampler))
+        order = list_order(self.sampler, self._seed, epoch)
+        self._epoch_left = epoch_of(self.sampler)
+        _check_indices(order, self._rows.n_rows)
+        if resume is not None and resume["order"] not in (None, checksum(order)):
+            raise ValueError(
+                "state_dict belongs to another order of the data: in epoch "
+                f"{epoch} the sampler gives other indices than when the state was saved"
+            )
+        plan = self._plan(epoch, len(order))
+        _check_enough(plan)
+        size = self._block_size or default_block_size(plan.candidate_size, self._rows)
+        ratio = self._schedule(epoch)
+        job = Job(self._rows, order, plan, epoch, ratio, self._selector, start, size)
+        self._costs = (epoch, job.costs)
+        return job, _Progress(epoch, start, len(plan), checksum(order), generator)
+
+    def _configuration(self, epoch: int) -> dict[str, Any]:
+        """Return what must be the same where a pass of this epoch is to go on."""
+        if self._identity is None:
+            self._identity = {
+                "schedule": describe(self._schedule),
+                "selector": describe_estimator(self._selector, ("filter_ratio", "candidate_size")),
+                "seed": self._seed,
+                "features": self._rows.fingerprint(),
+            }
+        batch_size, candidate_size, ratio = self._sizes(epoch)
+        return {
+            "batch_size": batch_size,
+            "candidate_size": candidate_size,
+            "filter_ratio": ratio,
+            "drop_last": self.drop_last,
+            "num_replicas": ranks(self.sampler, self._ranks)[0],
+            **self._identity,
+        }
+
+
+def _check_selector(selector: Any) -> Any:
+    parameters = selector.get_params(deep=False) if hasattr(selector, "get_params") else {}
+    missing = [name for name in ("fit", "get_support") if not hasattr(selector, name)]
+    missing += [name for name in ("filter_ratio", "candidate_size") if name not in parameters]
+    if missing or isinstance(selector, type):
+        raise TypeError(
+            "selector must be an estimator with fit, get_support and the parameters filter_ratio "
+            f"and candidate_size, such as FiedlerBatchSelector(); got {selector!r}"
+        )
+    if parameters["candidate_size"] is not None:
+        raise ValueError(
+            "candidate_size must be passed to SpectralBatchSampler, not to its selector; "
+            f"got selector {selector!r}"
+        )
+    return selector
+
+
+def _check_bool(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False; got {value!r}")
+    return value
+
+
+def _check_sizes(
+    batch_size: int | None, candidate_size: int | None, schedule: Schedule
+) -> tuple[int, int | None]:
+    """Return the batch size (of the first epoch) and the candidate size."""
+    if candidate_size is None:
+        return check_batch_size(batch_size, "batch_size"), None  # type: ignore[arg-type]
+    kept = n_kept(check_batch_size(candidate_size, "candidate_size"), schedule(0))
+    if batch_size is not None and check_batch_size(batch_size, "batch_size") != kept:
+        raise ValueError(
+            f"batch_size must be None with candidate_size, or what is kept of it in epoch 0: "
+            f"{kept} of {candidate_size}; got {batch_size}"
+        )
+    return kept, int(candidate_size)
+
+
+def _check_indices(order: npt.NDArray[np.int64], n_rows: int) -> None:
+    outside = np.flatnonzero((order < 0) | (order >= n_rows))
+    if len(outside):
+        raise ValueError(
+            f"sampler must give indices of the {n_rows} rows of features; "
+            f"got {order[outside[0]]} at position {outside[0]}"
+        )
+
+
+def _check_enough(plan: Plan) -> None:
+    if len(plan) == 0:
+        raise ValueError(
+            f"sampler must give at least {plan.candidate_size * plan.num_replicas} indices: a "
+            f"batch of {plan.batch_size} is chosen from {plan.candidate_size} candidates on each of "
+            f"{plan.num_replicas} ranks; got {plan.n}"
+        )

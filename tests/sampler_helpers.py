@@ -1,0 +1,54 @@
+"""Stand-ins for the tests of the batch sampler: a cheap selector, and its record."""
+
+import threading
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from spectral_select import n_kept
+
+
+class TopSum(BaseEstimator):
+    """Keep, of each candidate batch, the rows with the largest sums.
+
+    `calls`, if given, is a list to which each fit appends the features it saw.
+    """
+
+    def __init__(self, filter_ratio=0.8, *, candidate_size=None, random_state=None, calls=None):
+        self.filter_ratio = filter_ratio
+        self.candidate_size = candidate_size
+        self.random_state = random_state
+        self.calls = calls
+
+    def __sklearn_clone__(self):  # clones share the record
+        return TopSum(
+            self.filter_ratio,
+            candidate_size=self.candidate_size,
+            random_state=self.random_state,
+            calls=self.calls,
+        )
+
+    def fit(self, X, y=None):
+        X = np.asarray(X)
+        if self.calls is not None:
+            self.calls.append((threading.current_thread().name, X))
+        scores = X.sum(axis=1)
+        if self.random_state is not None:
+            scores = np.random.default_rng(self.random_state).random(len(X))
+        size = self.candidate_size or len(X)
+        kept = []
+        for start in range(0, len(X), size):
+            part = scores[start : start + size]
+            order = np.argsort(-part, kind="stable")
+            kept += (start + order[: n_kept(len(part), self.filter_ratio)]).tolist()
+        self.support_ = np.zeros(len(X), bool)
+        self.support_[kept] = True
+        return self
+
+    def get_support(self, indices=False):
+        return np.flatnonzero(self.support_) if indices else self.support_
+
+
+def table(n, d=3, seed=0):
+    """Return features of shape (n, d), all rows different."""
+    return np.random.default_rng(seed).random((n, d), dtype=np.float32)
