@@ -38,7 +38,7 @@ class Selection:
     vector : array of shape (n,)
         The Fiedler vectors of the batches, one after the other.
     value, gap, error_bound : ndarray of shape (n_batches,)
-    status : ndarray of shape (n_batches,)
+    status, n_iter : ndarray of shape (n_batches,)
     """
 
     indices: np.ndarray[Any, Any]
@@ -47,6 +47,7 @@ class Selection:
     gap: np.ndarray[Any, Any]
     error_bound: np.ndarray[Any, Any]
     status: np.ndarray[Any, Any]
+    n_iter: np.ndarray[Any, Any]
 
 
 def select_candidates(
@@ -109,7 +110,8 @@ def select_candidates(
         value=joined("value"),
         gap=joined("gap"),
         error_bound=joined("error_bound"),
-        status=joined("status").astype(Status),
+        status=joined("status"),
+        n_iter=joined("n_iter"),
     )
 
 

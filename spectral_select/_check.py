@@ -119,12 +119,13 @@ def _check_finite(X: Array, name: str) -> None:
     values = X.data if sparse.issparse(X) else X
     xp = namespace(values)
     # A sum is finite if all terms are, unless it overflows: then look at each.
-    if bool(xp.isfinite(values.sum())) or bool(xp.isfinite(values).all()):
-        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if bool(xp.isfinite(values.sum())) or bool(xp.isfinite(values).all()):
+            return
     if sparse.issparse(X):
         bad = np.flatnonzero(~np.isfinite(X.data))[0]
         row = int(np.searchsorted(X.indptr, bad, side="right") - 1)
     else:
         finite = xp.isfinite(values).all(-1).reshape(-1)
-        row = int(xp.where(finite, xp.zeros_like(finite), xp.ones_like(finite)).argmax())
+        row = int(xp.argmax(xp.where(finite, 0, 1)))
     raise ValueError(f"{name} must be finite; row {row} holds NaN or infinity (the first such row)")

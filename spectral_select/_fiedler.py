@@ -27,7 +27,7 @@ AFFINITIES = ("cosine", "precomputed")
 LAPLACIANS = ("unnormalized", "symmetric", "random_walk")
 
 # Up to here a dense solve is quicker, measured on 2 cores (benchmarks/solver_speed.py).
-_DENSE_MAX_STACK = 24
+_DENSE_MAX_STACK = 32
 _DENSE_MAX_SINGLE = 160
 
 
@@ -79,7 +79,7 @@ class FiedlerResult:
         Davis–Kahan bound on the distance to the true eigenvector, rounding included;
         infinite when the gap could not be shown to be positive.
     n_iter : int or array of shape (b,)
-        Products with the affinity; 0 for a dense solve.
+        Iterations, of one product of two vectors with the affinity; 0 for a dense solve.
     status : Status or array of shape (b,)
     """
 
@@ -133,7 +133,7 @@ def fiedler_vector(
         Target for ``residual / gap``. By default the square root of the machine epsilon
         of the dtype, times 1/8. Rounding ends the iteration earlier if it must.
     max_iter : int, default=500
-        Largest number of products with the affinity.
+        Largest number of iterations, each a product of two vectors with the affinity.
     random_state : int, RandomState or None, default=None
         Seed of the start vector. None is a fixed seed: the answer is always the same.
 
@@ -216,7 +216,7 @@ def solve(
         tol = epsilon(operator.diagonal) ** 0.5 / 8
     dense = isinstance(graph, DenseGraph)
     stack = is_torch(X) or operator.diagonal.shape[0] > 1
-    if n <= 4 or (dense and n <= (_DENSE_MAX_STACK if stack else _DENSE_MAX_SINGLE)):
+    if n <= (_DENSE_MAX_SINGLE if dense and not stack else _DENSE_MAX_STACK):
         values, vectors, residuals = _dense_pairs(operator)
         n_iter = np.zeros(operator.diagonal.shape[0], np.int64)
     else:
@@ -224,7 +224,7 @@ def solve(
             operator,
             _start(operator, start_seed),
             tol=tol,
-            max_products=max(3, max_iter),
+            max_products=max_iter,
         )
         values, vectors, residuals = pairs.values, pairs.vectors[:, 0], pairs.residuals
         n_iter = np.full(operator.diagonal.shape[0], pairs.n_products)
@@ -237,7 +237,7 @@ def _graph(X: Array, affinity: str) -> Graph:
     return DenseGraph(X) if affinity == "precomputed" else cosine_graph(X)
 
 
-def _start(operator: LaplacianOperator, seed: int) -> list[Array]:
+def _start(operator: LaplacianOperator, seed: int) -> Array:
     """Return a guess from the degrees and a seeded random vector, which misses nothing."""
     a = operator.diagonal
     xp = namespace(a)
@@ -248,7 +248,7 @@ def _start(operator: LaplacianOperator, seed: int) -> list[Array]:
     noise = noise.astype(str(a.dtype).removeprefix("torch."))
     if is_torch(a):
         noise = xp.asarray(noise, device=a.device)
-    return [guess, noise + xp.zeros_like(a)]
+    return xp.stack([guess, noise + xp.zeros_like(a)], 1)
 
 
 def _dense_pairs(operator: LaplacianOperator) -> tuple[Array, Array, Array]:
@@ -280,6 +280,7 @@ def _dense_matrix(operator: LaplacianOperator) -> Array:
     """Return A as a stack of dense matrices."""
     graph, a = operator.graph, operator.diagonal
     xp = namespace(a)
+    index = xp.arange(a.shape[-1])
     if isinstance(graph, DenseGraph):
         matrix = graph.matrix
         for scale in (graph.scale, operator.transform):
@@ -287,9 +288,9 @@ def _dense_matrix(operator: LaplacianOperator) -> Array:
                 matrix = scale[:, :, None] * matrix * scale[:, None, :]
         matrix = -matrix
     else:
-        columns = [operator.affinity_dot(e + xp.zeros_like(a)) for e in xp.eye(a.shape[-1])]
-        matrix = -xp.stack(columns, -1)
-    index = xp.arange(a.shape[-1])
+        identity = xp.zeros_like(a)[:, None] + xp.zeros_like(a)[..., None]
+        identity[:, index, index] = 1
+        matrix = -operator.affinity_dot(identity)
     matrix[:, index, index] += a
     return matrix
 

@@ -5,7 +5,8 @@ similarity the affinity S is the Gram matrix of the normalised rows, so two form
 serve: the Gram matrix itself, or its factors, which never make an n × n array. Rows
 are not copied to be normalised: their norms are applied to the vectors instead.
 
-Every graph carries a leading batch axis: features are (b, n, d), vectors (b, n).
+Every graph carries a leading batch axis: features are (b, n, d), and s vectors for each
+batch (b, s, n), a vector a row.
 """
 
 from dataclasses import dataclass
@@ -31,10 +32,14 @@ __all__ = [
 class Graph(Protocol):
     """A batch of weighted graphs on n vertices each."""
 
-    degrees: Array
+    degrees: Array  # (b, n)
 
     def dot(self, v: Array) -> Array:
-        """Return S·v for each graph: (b, n) in, (b, n) out."""
+        """Return S·v for each vector: (b, s, n) in, (b, s, n) out."""
+        ...
+
+    def take(self, batches: Array) -> "Graph":
+        """Return the graphs of some batches, given by a mask of shape (b,)."""
         ...
 
 
@@ -54,16 +59,19 @@ class DenseGraph:
     scale: Array | None = None
 
     def __post_init__(self) -> None:
-        if self.scale is None:
-            self.degrees = self.matrix.sum(-1)
-        else:
-            self.degrees = self.dot(namespace(self.matrix).ones_like(self.scale))
+        self.degrees = _degrees(self, self.matrix[..., 0])
 
     def dot(self, v: Array) -> Array:
         """Return S·v."""
         if self.scale is None:
-            return (self.matrix @ v[..., None])[..., 0]
-        return self.scale * (self.matrix @ (self.scale * v)[..., None])[..., 0]
+            return v @ self.matrix
+        scale = self.scale[:, None]
+        return scale * ((scale * v) @ self.matrix)
+
+    def take(self, batches: Array) -> "DenseGraph":
+        """Return the graphs of some batches."""
+        scale = None if self.scale is None else self.scale[batches]
+        return DenseGraph(self.matrix[batches], scale)
 
 
 @dataclass
@@ -82,12 +90,16 @@ class FactoredGraph:
     scale: Array
 
     def __post_init__(self) -> None:
-        self.degrees = self.dot(namespace(self.X).ones_like(self.scale))
+        self.degrees = _degrees(self, self.scale)
 
     def dot(self, v: Array) -> Array:
         """Return S·v."""
-        w = (self.scale * v)[:, None, :] @ self.X
-        return self.scale * (self.X @ w.swapaxes(-1, -2))[..., 0]
+        scale = self.scale[:, None]
+        return scale * (((scale * v) @ self.X) @ self.X.swapaxes(-1, -2))
+
+    def take(self, batches: Array) -> "FactoredGraph":
+        """Return the graphs of some batches."""
+        return FactoredGraph(self.X[batches], self.scale[batches])
 
 
 @dataclass
@@ -105,14 +117,23 @@ class SparseGraph:
     factored: bool = False
 
     def __post_init__(self) -> None:
-        self.degrees = self.dot(np.ones((1, self.matrix.shape[0]), self.matrix.dtype))
+        self.degrees = _degrees(self, np.ones((1, self.matrix.shape[0]), self.matrix.dtype))
 
     def dot(self, v: Array) -> Array:
         """Return S·v."""
-        w = v[0]
+        w = v[0].T
         if self.factored:
             w = self.matrix.T @ w
-        return (self.matrix @ w)[None]
+        return (self.matrix @ w).T[None]
+
+    def take(self, batches: Array) -> "SparseGraph":
+        """Return the graph itself: it is one, and taken only while it is not done."""
+        return self
+
+
+def _degrees(graph: Graph, like: Array) -> Array:
+    """Return S·1, of the shape of `like`, (b, n)."""
+    return graph.dot(namespace(like).ones_like(like)[:, None])[:, 0]
 
 
 def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | FactoredGraph:
@@ -133,11 +154,12 @@ def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | Fact
     _, n, d = X.shape
     if factored is None:
         factored = n > 2 * d
-    if factored:
-        squared = _squared_norms(X)
-    else:
-        gram = X @ X.swapaxes(-1, -2)
-        squared = namespace(X).diagonal(gram, 0, -2, -1)
+    with np.errstate(over="ignore", invalid="ignore"):  # then rescaled, below
+        if factored:
+            squared = _squared_norms(X)
+        else:
+            gram = X @ X.swapaxes(-1, -2)
+            squared = namespace(X).diagonal(gram, 0, -2, -1)
     if not _safe(squared):
         rescaled = _rescaled(X)
         if rescaled is not X:
@@ -206,10 +228,22 @@ class LaplacianOperator:
     transform: Array | None = None
 
     def affinity_dot(self, v: Array) -> Array:
-        """Return T·S·T·v."""
+        """Return T·S·T·v for vectors (b, s, n)."""
         if self.transform is None:
             return self.graph.dot(v)
-        return self.transform * self.graph.dot(self.transform * v)
+        transform = self.transform[:, None]
+        return transform * self.graph.dot(transform * v)
+
+    def take(self, batches: Array) -> "LaplacianOperator":
+        """Return the operators of some batches, given by a mask of shape (b,)."""
+        if bool(batches.all()):
+            return self
+        return LaplacianOperator(
+            self.graph.take(batches),
+            self.diagonal[batches],
+            self.null[batches],
+            None if self.transform is None else self.transform[batches],
+        )
 
 
 def laplacian_operator(graph: Graph, laplacian: str) -> LaplacianOperator:
@@ -243,9 +277,10 @@ def laplacian_operator(graph: Graph, laplacian: str) -> LaplacianOperator:
             f"smallest degree is {worst:.3g}: the features have negative similarities. "
             "Use laplacian='unnormalized', or features without negative entries"
         )
-    transform = _inverse_root(degrees)
     # An isolated vertex is a component of its own: its row of the Laplacian is 0.
-    diagonal = xp.where(degrees > 0, xp.ones_like(degrees), xp.zeros_like(degrees))
+    linked = degrees > 0
+    transform = xp.where(linked, _inverse_root(degrees), xp.ones_like(degrees))
+    diagonal = xp.where(linked, xp.ones_like(degrees), xp.zeros_like(degrees))
     null = xp.sqrt(degrees)
     total = xp.sqrt(degrees.sum(-1))[..., None]
     flat = xp.full_like(degrees, n**-0.5)

@@ -83,6 +83,7 @@ class FiedlerEstimator(BaseEstimator):
             public = {"value": "algebraic_connectivity_"}.get(name, f"{name}_")
             setattr(self, public, float(values[0]) if whole else values)
         self.status_ = Status(int(selection.status[0])) if whole else selection.status
+        self.n_iter_ = max(1, int(selection.n_iter.max()))
         _warn(selection.status)
 
     def _checked(self, X: Any) -> Array:
@@ -157,6 +158,8 @@ class FiedlerBatchSelector(TransformerMixin, FiedlerEstimator):
         Davis–Kahan bound on the error of v.
     status_ : Status or ndarray of shape (n_batches,)
         What became of the solve.
+    n_iter_ : int
+        Most iterations of the solver for any batch; 1 for a dense solve.
     n_features_in_ : int
     n_samples_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -257,10 +260,11 @@ class FiedlerBatchSelector(TransformerMixin, FiedlerEstimator):
     def _checked_table(self, X: Any) -> Any:
         """Return a table as it came if it has two dimensions, checked for its names."""
         kept = X if hasattr(X, "iloc") or hasattr(X, "columns") else None
-        options = {"accept_sparse": True, "dtype": None, "ensure_all_finite": False}
+        options: dict[str, Any] = {"accept_sparse": True, "dtype": None}
         shape: tuple[int, ...] = getattr(X, "shape", ())
         if len(shape) == 2 and shape[1] != self.n_features_in_:
-            array = check_array(X, **options)  # a table of other columns, aligned by row
+            # A table of other columns, aligned by row: it may hold anything.
+            array = check_array(X, ensure_all_finite=False, **options)
         else:
             array = validate_data(self, X, reset=False, **options)
         return array if kept is None else kept

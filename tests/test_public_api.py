@@ -1,0 +1,26 @@
+import subprocess
+import sys
+
+import spectral_select
+
+# What `import spectral_select` and its core may load: no torch, no matplotlib.
+CORE = """
+import sys
+import spectral_select
+import numpy as np
+spectral_select.FiedlerBatchSelector().fit(np.random.default_rng(0).random((200, 8)))
+spectral_select.FiedlerResampler, spectral_select.make_schedule, spectral_select.fiedler_vector
+print(sorted({"torch", "torchvision", "matplotlib", "tqdm"} & set(sys.modules)))
+"""
+
+
+def test_the_core_never_imports_torch():
+    out = subprocess.run([sys.executable, "-c", CORE], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_every_public_name_resolves_and_nothing_else_is_public():
+    for name in spectral_select.__all__:
+        assert getattr(spectral_select, name) is not None
+    assert dir(spectral_select) == sorted(spectral_select.__all__)
+    assert set(spectral_select._HOME) == set(spectral_select.__all__) - {"__version__"}
