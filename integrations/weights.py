@@ -80,7 +80,8 @@ def resolve_weights(name: str, weights: str | os.PathLike[str]) -> Weights:
     if not path.exists():
         raise FileNotFoundError(
             f"no weights {weights!r} for {name}: expected 'default', 'random', one of "
-            f"{', '.join(sorted({entry.name for entry in entries}))}, or a file (.safetensors, .pt, .pth)"
+            f"{', '.join(sorted({entry.name for entry in entries}))}, "
+            "or a file (.safetensors, .pt, .pth)"
         )
     return Weights("file", path.name, None, read_state_dict(path))
 
