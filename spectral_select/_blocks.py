@@ -16,10 +16,10 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from ._features import FeatureRows, check_finite
-from ._ranks import Plan
+from ._plan import Plan
 from ._ratio import n_kept
 
-__all__ = ["Job", "Timings", "default_block_size"]
+__all__ = ["Costs", "Job", "Timings", "check_selector", "default_block_size"]
 
 # Features of a block: bounded memory, and enough batches to keep all cores at work.
 _BLOCK_BYTES = 64 * 2**20
@@ -58,6 +58,25 @@ class Costs:
     n_solves: int = 0
     solve_seconds: float = 0.0
     wait_seconds: float = 0.0
+
+
+def check_selector(selector: Any) -> Any:
+    """Return `selector` if a sampler can select with it, or say why not."""
+    estimator = hasattr(selector, "get_params") and not isinstance(selector, type)
+    parameters = selector.get_params(deep=False) if estimator else {}
+    missing = [name for name in ("fit", "get_support") if not hasattr(selector, name)]
+    missing += [name for name in ("filter_ratio", "candidate_size") if name not in parameters]
+    if missing:
+        raise TypeError(
+            "selector must be an estimator with fit, get_support and the parameters filter_ratio "
+            f"and candidate_size, such as FiedlerBatchSelector(); got {selector!r}"
+        )
+    if parameters["candidate_size"] is not None:
+        raise ValueError(
+            "candidate_size must be passed to SpectralBatchSampler, not to its selector; "
+            f"got selector {selector!r}"
+        )
+    return selector
 
 
 def default_block_size(candidate_size: int, rows: FeatureRows) -> int:

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from ._namespace import Array, is_torch, to_numpy
 
-__all__ = ["FeatureRows", "as_rows", "check_belongs"]
+__all__ = ["FeatureRows", "as_rows", "check_belongs", "check_count", "check_finite"]
 
 Indices = npt.NDArray[np.int64]
 
@@ -193,19 +193,21 @@ def check_finite(rows: Array, names: Indices | None = None) -> None:
         )
 
 
-def check_belongs(features: Any, rows: FeatureRows, dataset: Any) -> None:
-    """Raise if features and data set do not belong together.
-
-    The counts must agree; a feature store with a fingerprint is asked for more. Where
-    no data set is known, nothing is checked.
-    """
-    if dataset is None:
-        return
+def check_count(rows: FeatureRows, dataset: Any) -> None:
+    """Raise unless there is one row for each sample, if the number of samples is known."""
     if isinstance(dataset, Sized) and len(dataset) != rows.n_rows:
         raise ValueError(
             f"features must have one row for each sample of the data set; got {rows.n_rows} rows "
             f"for {len(dataset)} samples"
         )
+
+
+def check_belongs(features: Any, rows: FeatureRows, dataset: Any) -> None:
+    """Raise if features and data set do not belong together.
+
+    The counts must agree; a feature store with a fingerprint is asked for more.
+    """
+    check_count(rows, dataset)
     if callable(check := getattr(features, "check_matches", None)):
         check(dataset)
 

@@ -19,6 +19,7 @@ from ._schedule import check_epoch
 __all__ = [
     "EpochClock",
     "SeededSampler",
+    "check_indices",
     "check_sampler",
     "checksum",
     "dataset_of",
@@ -105,7 +106,8 @@ def spread_over_ranks(sampler: Any) -> bool:
 
 def dataset_of(sampler: Any) -> Any:
     """Return what a sampler draws from, if it tells: a data set, or one's stand-in."""
-    return getattr(sampler, "dataset", None) or getattr(sampler, "data_source", None)
+    found = getattr(sampler, "dataset", None)
+    return getattr(sampler, "data_source", None) if found is None else found
 
 
 def epoch_of(sampler: Any) -> int | None:
@@ -164,6 +166,16 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
             f"is {expected}; the number of batches would be wrong"
         )
     return order
+
+
+def check_indices(order: Order, n_rows: int) -> None:
+    """Raise unless all indices are those of rows."""
+    outside = np.flatnonzero((order < 0) | (order >= n_rows))
+    if len(outside):
+        raise ValueError(
+            f"sampler must give indices of the {n_rows} rows of features; "
+            f"got {order[outside[0]]} at position {outside[0]}"
+        )
 
 
 def checksum(order: Order) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Never
 
 import torch
@@ -14,7 +13,14 @@ from ._check import check_int
 from ._order import spread_over_ranks
 from ._ratio import check_batch_size
 
-__all__ = ["OtherRanksBatch", "Plan", "check_ranks", "ranks", "sharded_by_accelerate"]
+__all__ = ["OtherRanksBatch", "check_bool", "check_ranks", "ranks", "sharded_by_accelerate"]
+
+
+def check_bool(value: object, name: str) -> bool:
+    """Return `value` if it is True or False, or say what came."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False; got {value!r}")
+    return value
 
 
 def check_ranks(num_replicas: int | None, rank: int | None) -> tuple[int, int] | None:
@@ -58,48 +64,6 @@ def sharded_by_accelerate() -> bool:
     if state is None or not state.PartialState._shared_state:
         return False
     return int(state.PartialState().num_processes) > 1
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How an epoch's order is cut into candidate batches and dealt to the ranks.
-
-    Batch by batch in turn, as one process would have used them: rank r gets the
-    candidate batches r, r + num_replicas, …, of as many full rounds as there are. What
-    remains, fewer candidates than a round needs, is shared out evenly for one short
-    last batch each, or dropped.
-
-    Attributes
-    ----------
-    n : int
-        Number of indices of the epoch, over all ranks.
-    batch_size, candidate_size : int
-        Indices yielded, and chosen from, in a full batch.
-    last_candidates, last_batch_size : int
-        The same of the short last batch of each rank; 0 if there is none.
-    """
-
-    n: int
-    batch_size: int
-    candidate_size: int
-    last_candidates: int
-    last_batch_size: int
-    num_replicas: int
-    rank: int
-
-    @property
-    def n_full(self) -> int:
-        """Number of full batches of each rank."""
-        return self.n // (self.candidate_size * self.num_replicas)
-
-    def __len__(self) -> int:
-        return self.n_full + (self.last_batch_size > 0)
-
-    def candidates(self, i: int) -> slice:
-        """Return where in the epoch's order this rank's batch `i` is chosen from."""
-        first = i * self.num_replicas * self.candidate_size
-        size = self.candidate_size if i < self.n_full else self.last_candidates
-        return slice(first + self.rank * size, first + (self.rank + 1) * size)
 
 
 class OtherRanksBatch(Sequence[int]):

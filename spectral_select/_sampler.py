@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from torch.utils.data import BatchSampler
 
-from ._blocks import Costs, Job, Timings, default_block_size
+from ._blocks import Costs, Job, Timings, check_selector, default_block_size
 from ._check import check_int
-from ._features import as_rows, check_belongs
+from ._features import as_rows, check_belongs, check_count
 from ._order import (
     EpochClock,
     SeededSampler,
+    check_indices,
     check_sampler,
     checksum,
     dataset_of,
@@ -27,10 +26,11 @@ from ._order import (
     restore_generator,
     spread_over_ranks,
 )
+from ._plan import BatchSizes, Plan, make_plan
 from ._prefetch import Ahead
-from ._ranks import OtherRanksBatch, Plan, check_ranks, ranks, sharded_by_accelerate
-from ._ratio import check_batch_size, n_candidates, n_kept
-from ._schedule import ConstantSchedule, Schedule, ScheduleLike, check_epoch, make_schedule
+from ._ranks import OtherRanksBatch, check_bool, check_ranks, ranks, sharded_by_accelerate
+from ._ratio import check_batch_size
+from ._schedule import Schedule, ScheduleLike, check_epoch, make_schedule
 from ._selector import FiedlerBatchSelector
 from ._state import STATE_VERSION, check_state, describe, describe_estimator
 
@@ -171,19 +171,18 @@ class SpectralBatchSampler(BatchSampler):
                 "the loader inside a *_dataloader hook, or use "
                 "Trainer(use_distributed_sampler=False)"
             )
-        self._selector = _check_selector(FiedlerBatchSelector() if selector is None else selector)
+        self._selector = check_selector(FiedlerBatchSelector() if selector is None else selector)
         ratio = self._selector.get_params(deep=False)["filter_ratio"]
-        self._schedule = make_schedule(ratio if schedule is None else schedule)
-        self._batch_size, self._candidate_size = _check_sizes(
-            batch_size, candidate_size, self._schedule
+        self._sizes = BatchSizes(
+            batch_size, candidate_size, make_schedule(ratio if schedule is None else schedule)
         )
-        self._drop_last = _check_bool(drop_last, "drop_last")
+        self._drop_last = check_bool(drop_last, "drop_last")
         self._seed = None if seed is None else check_int(seed, "seed", 0)
         self._ranks = check_ranks(num_replicas, rank)
         self._sharded = (
             None
             if sharded_by_loader is None
-            else _check_bool(sharded_by_loader, "sharded_by_loader")
+            else check_bool(sharded_by_loader, "sharded_by_loader")
         )
         self._prefetch = check_int(prefetch, "prefetch", 0)
         if block_size is not None:
@@ -192,8 +191,9 @@ class SpectralBatchSampler(BatchSampler):
         if sampler is not None:
             check_sampler(sampler)
         self._rows = as_rows(features)
-        for belonging in (dataset_of(sampler), dataset):
-            check_belongs(features, self._rows, belonging)
+        check_count(self._rows, dataset_of(sampler))
+        if dataset is not None:
+            check_belongs(features, self._rows, dataset)
         self.sampler = (
             SeededSampler(self._rows.n_rows, self._seed or 0) if sampler is None else sampler
         )
@@ -204,16 +204,12 @@ class SpectralBatchSampler(BatchSampler):
         self._costs = (0, Costs())
         self._identity: dict[str, Any] | None = None
         if isinstance(self.sampler, Sized):
-            _check_enough(self._plan(self._upcoming(), self._n_indices()))
+            self._plan(self._upcoming(), self._n_indices()).check_enough()
 
     @property
     def batch_size(self) -> int | None:  # type: ignore[override]
         """Number of indices in a full batch; None if a schedule changes it."""
-        if self._candidate_size is None:
-            return self._batch_size
-        if isinstance(self._schedule, ConstantSchedule):
-            return n_kept(self._candidate_size, self._schedule.filter_ratio)
-        return None
+        return self._sizes.yielded
 
     @property
     def drop_last(self) -> bool:  # type: ignore[override]
@@ -226,7 +222,7 @@ class SpectralBatchSampler(BatchSampler):
     @property
     def schedule(self) -> Schedule:
         """Filter ratio as a function of the epoch."""
-        return self._schedule
+        return self._sizes.schedule
 
     @property
     def timings(self) -> Timings:
@@ -408,21 +404,10 @@ class SpectralBatchSampler(BatchSampler):
             )
         return len(self.sampler)
 
-    def _sizes(self, epoch: int) -> tuple[int, int, float]:
-        """Return batch size, candidate size and filter ratio of an epoch."""
-        ratio = self._schedule(epoch)
-        if self._candidate_size is not None:
-            return n_kept(self._candidate_size, ratio), self._candidate_size, ratio
-        return self._batch_size, n_candidates(self._batch_size, ratio), ratio
-
     def _plan(self, epoch: int, n: int) -> Plan:
-        batch_size, candidate_size, ratio = self._sizes(epoch)
+        """Return the plan of an epoch of `n` indices."""
         n_ranks, rank = ranks(self.sampler, self._ranks)
-        rest = n % (candidate_size * n_ranks) // n_ranks
-        last = 0 if rest == 0 or self.drop_last else n_kept(rest, ratio)
-        if last == 1 < batch_size:  # one sample alone breaks batch normalisation
-            last = 0
-        return Plan(n, batch_size, candidate_size, rest if last else 0, last, n_ranks, rank)
+        return make_plan(self._sizes.of_epoch(epoch), n, n_ranks, rank, self.drop_last)
 
     def _begin(self) -> tuple[Job, _Progress] | None:
         """Start the next pass; return None if it has nothing left to yield."""
@@ -439,16 +424,16 @@ class SpectralBatchSampler(BatchSampler):
         generator = generator_state(generator_of(self.sampler))
         order = list_order(self.sampler, self._seed, epoch)
         self._epoch_left = epoch_of(self.sampler)
-        _check_indices(order, self._rows.n_rows)
+        check_indices(order, self._rows.n_rows)
         if resume is not None and resume["order"] not in (None, checksum(order)):
             raise ValueError(
                 "state_dict belongs to another order of the data: in epoch "
                 f"{epoch} the sampler gives other indices than when the state was saved"
             )
         plan = self._plan(epoch, len(order))
-        _check_enough(plan)
+        plan.check_enough()
         size = self._block_size or default_block_size(plan.candidate_size, self._rows)
-        ratio = self._schedule(epoch)
+        ratio = self.schedule(epoch)
         job = Job(self._rows, order, plan, epoch, ratio, self._selector, start, size)
         self._costs = (epoch, job.costs)
         return job, _Progress(epoch, start, len(plan), checksum(order), generator)
@@ -457,73 +442,14 @@ class SpectralBatchSampler(BatchSampler):
         """Return what must be the same where a pass of this epoch is to go on."""
         if self._identity is None:
             self._identity = {
-                "schedule": describe(self._schedule),
+                "schedule": describe(self.schedule),
                 "selector": describe_estimator(self._selector, ("filter_ratio", "candidate_size")),
                 "seed": self._seed,
                 "features": self._rows.fingerprint(),
             }
-        batch_size, candidate_size, ratio = self._sizes(epoch)
         return {
-            "batch_size": batch_size,
-            "candidate_size": candidate_size,
-            "filter_ratio": ratio,
+            **self._sizes.of_epoch(epoch)._asdict(),
             "drop_last": self.drop_last,
             "num_replicas": ranks(self.sampler, self._ranks)[0],
             **self._identity,
         }
-
-
-def _check_selector(selector: Any) -> Any:
-    parameters = selector.get_params(deep=False) if hasattr(selector, "get_params") else {}
-    missing = [name for name in ("fit", "get_support") if not hasattr(selector, name)]
-    missing += [name for name in ("filter_ratio", "candidate_size") if name not in parameters]
-    if missing or isinstance(selector, type):
-        raise TypeError(
-            "selector must be an estimator with fit, get_support and the parameters filter_ratio "
-            f"and candidate_size, such as FiedlerBatchSelector(); got {selector!r}"
-        )
-    if parameters["candidate_size"] is not None:
-        raise ValueError(
-            "candidate_size must be passed to SpectralBatchSampler, not to its selector; "
-            f"got selector {selector!r}"
-        )
-    return selector
-
-
-def _check_bool(value: object, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False; got {value!r}")
-    return value
-
-
-def _check_sizes(
-    batch_size: int | None, candidate_size: int | None, schedule: Schedule
-) -> tuple[int, int | None]:
-    """Return the batch size (of the first epoch) and the candidate size."""
-    if candidate_size is None:
-        return check_batch_size(batch_size, "batch_size"), None  # type: ignore[arg-type]
-    kept = n_kept(check_batch_size(candidate_size, "candidate_size"), schedule(0))
-    if batch_size is not None and check_batch_size(batch_size, "batch_size") != kept:
-        raise ValueError(
-            f"batch_size must be None with candidate_size, or what is kept of it in epoch 0: "
-            f"{kept} of {candidate_size}; got {batch_size}"
-        )
-    return kept, int(candidate_size)
-
-
-def _check_indices(order: npt.NDArray[np.int64], n_rows: int) -> None:
-    outside = np.flatnonzero((order < 0) | (order >= n_rows))
-    if len(outside):
-        raise ValueError(
-            f"sampler must give indices of the {n_rows} rows of features; "
-            f"got {order[outside[0]]} at position {outside[0]}"
-        )
-
-
-def _check_enough(plan: Plan) -> None:
-    if len(plan) == 0:
-        raise ValueError(
-            f"sampler must give at least {plan.candidate_size * plan.num_replicas} indices: a "
-            f"batch of {plan.batch_size} is chosen from {plan.candidate_size} candidates on each of "
-            f"{plan.num_replicas} ranks; got {plan.n}"
-        )

@@ -159,7 +159,7 @@ def test_what_is_no_epoch_is_refused(epoch, error):
         (([0.5, 0.4], []), "one ratio more"),
         (([0.5], [3]), "one ratio more"),
         (([0.5, 0.4, 0.3], [5, 5]), "strictly ascending"),
-        (([0.5, 0.4], [0]), r"milestones\[0\] must be a positive integer"),
+        (([0.5, 0.4], [0]), r"milestones\[0\] must be an integer of at least 1"),
     ],
 )
 def test_steps_that_do_not_fit_are_refused(arguments, message):
@@ -174,7 +174,7 @@ def test_arguments_of_the_wrong_type_are_refused():
         StepSchedule([0.5, 0.4], [2.0])
     with pytest.raises(TypeError, match="filter_ratio must be a real number"):
         make_schedule(True)
-    with pytest.raises(TypeError, match="n_epochs must be a positive integer"):
+    with pytest.raises(TypeError, match="n_epochs must be an integer of at least 1"):
         LinearSchedule(0.5, 0.4, 2.5)
     with pytest.raises(TypeError, match="function must be a callable"):
         CallableSchedule(0.5)

@@ -1,0 +1,130 @@
+"""How an epoch's order is cut into candidate batches and dealt to the ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ._ratio import check_batch_size, n_candidates, n_kept
+from ._schedule import ConstantSchedule, Schedule
+
+__all__ = ["BatchSizes", "Plan", "Sizes", "make_plan"]
+
+
+class Sizes(NamedTuple):
+    """The sizes of the full batches of one epoch."""
+
+    batch_size: int
+    candidate_size: int
+    filter_ratio: float
+
+
+class BatchSizes:
+    """What is fixed, the size yielded or that chosen from, and what follows in each epoch.
+
+    Parameters
+    ----------
+    batch_size : int or None
+        Size yielded; may be None with `candidate_size`.
+    candidate_size : int or None
+        Size chosen from, if that is what is fixed.
+    schedule : Schedule
+        Filter ratio of each epoch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is no positive integer, or both are given and do not agree.
+    """
+
+    def __init__(
+        self, batch_size: int | None, candidate_size: int | None, schedule: Schedule
+    ) -> None:
+        self.schedule = schedule
+        self._batch_size = self._candidate_size = None
+        if candidate_size is None:
+            self._batch_size = check_batch_size(batch_size, "batch_size")  # type: ignore[arg-type]
+            return
+        self._candidate_size = check_batch_size(candidate_size, "candidate_size")
+        kept = self.of_epoch(0).batch_size
+        if batch_size is not None and check_batch_size(batch_size, "batch_size") != kept:
+            raise ValueError(
+                "batch_size must be None with candidate_size, or what is kept of it in epoch 0: "
+                f"{kept} of {candidate_size}; got {batch_size}"
+            )
+
+    @property
+    def yielded(self) -> int | None:
+        """Size yielded in every epoch; None if it changes."""
+        if self._candidate_size is None or isinstance(self.schedule, ConstantSchedule):
+            return self.of_epoch(0).batch_size
+        return None
+
+    def of_epoch(self, epoch: int) -> Sizes:
+        """Return the sizes in an epoch."""
+        ratio = self.schedule(epoch)
+        if self._batch_size is not None:
+            return Sizes(self._batch_size, n_candidates(self._batch_size, ratio), ratio)
+        size = self._candidate_size or 1
+        return Sizes(n_kept(size, ratio), size, ratio)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an epoch's order is cut into candidate batches and dealt to the ranks.
+
+    Batch by batch in turn, as one process would have used them: rank r gets the
+    candidate batches r, r + num_replicas, …, of as many full rounds as there are. What
+    remains, fewer candidates than a round needs, is shared out evenly for one short
+    last batch each, or dropped.
+
+    Attributes
+    ----------
+    n : int
+        Number of indices of the epoch, over all ranks.
+    batch_size, candidate_size : int
+        Indices yielded, and chosen from, in a full batch.
+    last_candidates, last_batch_size : int
+        The same of the short last batch of each rank; 0 if there is none.
+    """
+
+    n: int
+    batch_size: int
+    candidate_size: int
+    last_candidates: int
+    last_batch_size: int
+    num_replicas: int
+    rank: int
+
+    @property
+    def n_full(self) -> int:
+        """Number of full batches of each rank."""
+        return self.n // (self.candidate_size * self.num_replicas)
+
+    def __len__(self) -> int:
+        return self.n_full + (self.last_batch_size > 0)
+
+    def candidates(self, i: int) -> slice:
+        """Return where in the epoch's order this rank's batch `i` is chosen from."""
+        first = i * self.num_replicas * self.candidate_size
+        size = self.candidate_size if i < self.n_full else self.last_candidates
+        return slice(first + self.rank * size, first + (self.rank + 1) * size)
+
+    def check_enough(self) -> None:
+        """Raise if there is not a single batch."""
+        if len(self) == 0:
+            raise ValueError(
+                f"sampler must give at least {self.candidate_size * self.num_replicas} indices: "
+                f"a batch of {self.batch_size} is chosen from {self.candidate_size} candidates "
+                f"on each of {self.num_replicas} ranks; got {self.n}"
+            )
+
+
+def make_plan(sizes: Sizes, n: int, num_replicas: int, rank: int, drop_last: bool) -> Plan:
+    """Return the plan of an epoch of `n` indices."""
+    batch_size, candidate_size, ratio = sizes
+    rest = n % (candidate_size * num_replicas) // num_replicas
+    last = 0 if rest == 0 or drop_last else n_kept(rest, ratio)
+    if last == 1 < batch_size:  # one sample alone breaks batch normalisation
+        last = 0
+    return Plan(n, batch_size, candidate_size, rest if last else 0, last, num_replicas, rank)
