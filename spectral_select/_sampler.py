@@ -362,16 +362,10 @@ class SpectralBatchSampler(BatchSampler):
         """Return the progress of a pass that was not begun."""
         epoch, resume = self._upcoming(), self._resume
         generator = generator_state(generator_of(self.sampler))
-        if resume is not None and epoch == resume["epoch"] + (
-            resume["batches_yielded"] == resume["n_batches"]
-        ):
-            return _Progress(
-                resume["epoch"],
-                resume["batches_yielded"],
-                resume["n_batches"],
-                resume["order"],
-                generator,
-            )
+        if resume is not None:
+            done, n_batches = resume["batches_yielded"], resume["n_batches"]
+            if epoch in (resume["epoch"], resume["epoch"] + (done == n_batches)):
+                return _Progress(resume["epoch"], done, n_batches, resume["order"], generator)
         n_batches = len(self._plan(epoch, self._n_indices()))
         return _Progress(epoch, 0, n_batches, None, generator)
 

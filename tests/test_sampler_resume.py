@@ -1,0 +1,407 @@
+import copy
+import io
+import json
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sampler_helpers import TopSum, table
+from torch.utils.data import DistributedSampler, RandomSampler, WeightedRandomSampler
+
+from spectral_select import CosineSchedule, SpectralBatchSampler
+
+
+def build(n=200, batch_size=8, *, selector=None, sampler=None, features=None, **options):
+    selector = TopSum(0.5) if selector is None else selector
+    features = table(n) if features is None else features
+    return SpectralBatchSampler(
+        sampler, batch_size, selector=selector, features=features, **options
+    )
+
+
+def through_json(state):
+    return json.loads(json.dumps(state))
+
+
+def through_torch(state):
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)
+
+
+INNER = {
+    "none": lambda n: None,
+    "range": range,
+    "random": lambda n: RandomSampler(range(n)),
+    "generator": lambda n: RandomSampler(range(n), generator=torch.Generator().manual_seed(4)),
+    "weighted": lambda n: WeightedRandomSampler(np.arange(1.0, n + 1), n),
+    "weighted, generator": lambda n: WeightedRandomSampler(
+        np.arange(1.0, n + 1), n, generator=torch.Generator().manual_seed(4)
+    ),
+    "distributed": lambda n: DistributedSampler(range(n), 2, 1, seed=3),
+}
+
+
+@pytest.mark.parametrize("inner", INNER)
+@pytest.mark.parametrize("stop", [0, 1, 5, -1])
+@pytest.mark.parametrize("save", [through_json, through_torch])
+def test_a_new_process_goes_on_where_the_old_one_stopped_twice_in_a_row(inner, stop, save):
+    def fresh():
+        return build(sampler=INNER[inner](200), schedule=CosineSchedule(0.2, 0.7, 4))
+
+    def epochs(sampler, first):
+        for epoch in range(first, 4):
+            sampler.set_epoch(epoch)
+            yield from sampler
+
+    whole = list(epochs(fresh(), 0))
+    got, sampler, first = [], fresh(), 0
+    for epoch in (1, 2):  # stop in epoch 1, and again in epoch 2
+        for e in range(first, epoch + 1):
+            sampler.set_epoch(e)
+            iterator = iter(sampler)
+            n = len(sampler) if e < epoch else stop % (len(sampler) + 1)
+            done = sampler.state_dict()["batches_yielded"] if e == first else 0
+            got += [next(iterator) for _ in range(n - done)]
+        state = save(sampler.state_dict())
+        assert (state["epoch"], state["batches_yielded"]) == (epoch, n)
+        first = epoch
+        sampler = fresh()
+        sampler.load_state_dict(state)
+    got += list(epochs(sampler, first))
+    assert got == whole
+
+
+def test_nothing_that_was_yielded_is_selected_again():
+    calls = []
+    sampler = build(400)
+    iterator = iter(sampler)
+    for _ in range(20):
+        next(iterator)
+    again = build(400, selector=TopSum(0.5, calls=calls))
+    state = sampler.state_dict()
+    state["configuration"]["selector"] = again.state_dict()["configuration"]["selector"]
+    again.load_state_dict(state)
+    rest = list(again)
+    assert len(rest) == 5
+    assert sum(len(X) for _, X in calls) == 5 * 16
+
+
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("inner", INNER)
+def test_without_set_epoch_a_loaded_state_leads_on(inner, finished):
+    if inner == "distributed":
+        return  # stays at its epoch until it is told another
+    whole, part = build(sampler=INNER[inner](200)), build(sampler=INNER[inner](200))
+    batches = [list(whole) for _ in range(3)]
+    iterator = iter(part)
+    n = len(part) if finished else 4
+    assert [next(iterator) for _ in range(n)] == batches[0][:n]
+    again = build(sampler=INNER[inner](200))
+    again.load_state_dict(part.state_dict())
+    if not finished:
+        assert list(again) == batches[0][n:]
+    assert list(again) == batches[1]
+    assert list(again) == batches[2]
+
+
+def test_a_finished_epoch_that_is_set_again_has_nothing_left():
+    sampler, again = build(), build()
+    list(sampler)
+    again.load_state_dict(sampler.state_dict())
+    again.set_epoch(0)
+    assert list(again) == []
+    again.set_epoch(1)
+    sampler.set_epoch(1)
+    assert list(again) == list(sampler)
+
+
+def test_another_epoch_starts_from_its_beginning():
+    sampler, again = build(), build()
+    next(iter(sampler))
+    again.load_state_dict(sampler.state_dict())
+    again.set_epoch(5)
+    sampler.set_epoch(5)
+    assert list(again) == list(sampler)
+
+
+def test_a_state_taken_before_the_first_batch_is_the_beginning():
+    sampler, again = build(), build()
+    again.load_state_dict(sampler.state_dict())
+    assert list(again) == list(sampler)
+    # Loaded and saved again without a batch in between: the same state.
+    iterator = iter(sampler)
+    next(iterator)
+    state = sampler.state_dict()
+    again.load_state_dict(state)
+    assert again.state_dict() == state
+    third = build()
+    third.load_state_dict(again.state_dict())
+    assert list(third) == list(iterator)
+
+
+def test_the_caller_may_say_how_far_training_is():
+    sampler = build()
+    iterator = iter(sampler)
+    batches = [next(iterator) for _ in range(8)]
+    again = build()
+    again.load_state_dict(sampler.state_dict(batches_yielded=5))
+    resumed = iter(again)
+    assert [next(resumed) for _ in range(3)] == batches[5:]
+    with pytest.raises(ValueError, match=r"batches_yielded must be at most 8.*in epoch 0; got 9"):
+        sampler.state_dict(batches_yielded=9)
+    with pytest.raises(ValueError, match="batches_yielded must be an integer of at least 0"):
+        sampler.state_dict(batches_yielded=-1)
+
+
+def test_a_state_is_a_copy_and_its_own():
+    sampler = build()
+    iterator = iter(sampler)
+    next(iterator)
+    state = sampler.state_dict()
+    kept = copy.deepcopy(state)
+    next(iterator)
+    sampler.state_dict()["configuration"]["batch_size"] = 0
+    assert state == kept
+    again = build()
+    again.load_state_dict(state)
+    list(again)
+    assert state == kept
+
+
+def test_the_state_of_one_rank_serves_all():
+    options = {"num_replicas": 3, "n": 480}
+    whole = [list(build(rank=r, **options)) for r in range(3)]
+    first = build(rank=0, **options)
+    iterator = iter(first)
+    for _ in range(4):
+        next(iterator)
+    for rank in range(3):
+        again = build(rank=rank, **options)
+        again.load_state_dict(first.state_dict())
+        assert list(again) == whole[rank][4:]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (
+            {"batch_size": 4},
+            "another configuration: .*batch_size=8, .* has batch_size=4",
+        ),
+        ({"schedule": 0.6}, "another configuration: .*candidate_size=16, .*=20"),
+        ({"schedule": 0.49}, "another configuration: .*filter_ratio=0.5, .*=0.49"),
+        ({"schedule": lambda epoch: 0.5}, "another configuration: .*schedule='Constant"),
+        ({"drop_last": True}, "another configuration: .*drop_last=False"),
+        ({"num_replicas": 2, "rank": 0}, "another configuration: .*num_replicas=1"),
+        ({"seed": 9}, "another configuration: .*seed=None"),
+        ({"selector": TopSum(0.5, random_state=1)}, "another configuration: .*selector='TopSum"),
+        ({"features": table(200, seed=1)}, "another data set: .*features='200x3-"),
+        ({"n": 201}, "another data set: .*features='200x3-"),
+    ],
+)
+def test_a_state_of_another_sampler_is_refused(other, message):
+    sampler = build()
+    next(iter(sampler))
+    with pytest.raises(ValueError, match=message):
+        build(**other).load_state_dict(sampler.state_dict())
+
+
+def test_a_state_of_another_order_is_refused():
+    sampler = build(sampler=range(200))
+    next(iter(sampler))
+    again = build(sampler=range(199, -1, -1))
+    again.load_state_dict(sampler.state_dict())
+    with pytest.raises(ValueError, match="another order of the data: in epoch 0"):
+        next(iter(again))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda s: None, TypeError, "state_dict must be a mapping; got NoneType"),
+        (lambda s: {}, ValueError, "must come from SpectralBatchSampler.state_dict.*version None"),
+        (lambda s: s | {"version": 99}, ValueError, "got version 99"),
+        (lambda s: s | {"epoch": -1}, ValueError, r"state_dict\['epoch'\] must be an integer"),
+        (lambda s: s | {"epoch": "0"}, TypeError, r"state_dict\['epoch'\] must be an integer"),
+        (lambda s: s | {"batches_yielded": 99}, ValueError, "more batches than there are; got 99"),
+        (lambda s: s | {"order": "x"}, TypeError, r"state_dict\['order'\] must be an integer"),
+        (lambda s: s | {"generator": "%"}, ValueError, "must be None or base64 text"),
+        (lambda s: s | {"generator": 5}, ValueError, "must be None or base64 text"),
+        (lambda s: s | {"configuration": []}, TypeError, "must be a mapping; got list"),
+        (lambda s: s | {"configuration": {}}, ValueError, "saved with batch_size=None"),
+    ],
+)
+def test_what_is_no_state_is_refused_and_changes_nothing(change, error, message):
+    sampler, same = build(), build()
+    iterator = iter(sampler)
+    next(iterator)
+    state = sampler.state_dict()
+    with pytest.raises(error, match=message):
+        sampler.load_state_dict(change(state))
+    assert sampler.state_dict() == state
+    assert list(iterator) == list(same)[1:]
+
+
+def test_features_of_another_kind_with_the_same_content_are_the_same():
+    sampler = build(features=table(200))
+    next(iter(sampler))
+    again = build(features=torch.from_numpy(table(200)))
+    again.load_state_dict(sampler.state_dict())
+    assert list(again) == list(build())[1:]
+
+
+class StopAndResume(RuleBasedStateMachine):
+    """Any configuration, stopped and resumed anywhere: the batches of one long run."""
+
+    @initialize(
+        n=st.integers(30, 150),
+        size=st.integers(1, 7),
+        ratios=st.tuples(*[st.sampled_from([0.0, 0.25, 0.5, 0.8])] * 3),
+        papers_form=st.booleans(),
+        drop_last=st.booleans(),
+        n_ranks=st.integers(1, 3),
+        inner=st.sampled_from(sorted(set(INNER) - {"distributed"})),
+        random_state=st.sampled_from([None, 5]),
+        tell=st.booleans(),
+        data=st.data(),
+    )
+    def start(
+        self, n, size, ratios, papers_form, drop_last, n_ranks, inner, random_state, tell, data
+    ):
+        rank = data.draw(st.integers(0, n_ranks - 1))
+        self.tell = tell
+
+        def fresh(block_size, prefetch):
+            return build(
+                n,
+                None if papers_form else size,
+                sampler=INNER[inner](n),
+                selector=TopSum(random_state=random_state),
+                candidate_size=2 * size if papers_form else None,
+                schedule=lambda epoch: ratios[epoch % 3],
+                drop_last=drop_last,
+                num_replicas=n_ranks,
+                rank=rank,
+                block_size=block_size,
+                prefetch=prefetch,
+            )
+
+        self.fresh = fresh
+        self.stops = 0
+        try:
+            self.whole, self.sampler = fresh(1, 0), fresh(3, 0)
+            for epoch in range(3):
+                self.whole._plan(epoch, n).check_enough()
+        except ValueError:
+            self.whole = None
+            return
+        self.epoch = -1
+        self.next_epoch()
+
+    def next_epoch(self):
+        self.epoch += 1
+        if self.tell:
+            self.whole.set_epoch(self.epoch)
+            self.sampler.set_epoch(self.epoch)
+        self.expected = list(self.whole)
+        self.iterator = iter(self.sampler)
+        self.done = 0
+
+    @rule(n=st.integers(1, 12))
+    def train(self, n):
+        if self.whole is None:
+            return
+        for _ in range(n):
+            batch = next(self.iterator, None)
+            if batch is None:
+                assert self.done == len(self.expected)
+                self.next_epoch()
+                return
+            assert batch == self.expected[self.done]
+            self.done += 1
+
+    @rule(block_size=st.integers(1, 5), prefetch=st.integers(0, 2), ahead=st.integers(0, 3))
+    def stop_and_resume(self, block_size, prefetch, ahead):
+        if self.whole is None:
+            return
+        # A loader may have read ahead of training.
+        read = sum(next(self.iterator, None) is not None for _ in range(ahead))
+        state = through_json(self.sampler.state_dict(self.done if self.done or read else None))
+        self.iterator.close()
+        self.sampler = self.fresh(block_size, prefetch)
+        self.sampler.load_state_dict(state)
+        if self.tell:
+            self.sampler.set_epoch(self.epoch)
+        elif self.done == len(self.expected):
+            # The end of an epoch leads straight into the next.
+            self.epoch += 1
+            self.expected, self.done = list(self.whole), 0
+        self.iterator = iter(self.sampler)
+        self.stops += 1
+
+    @invariant()
+    def length_is_what_is_yielded(self):
+        if getattr(self, "whole", None) is not None and 0 < self.done < len(self.expected):
+            assert len(self.sampler) == len(self.expected)
+
+    def teardown(self):
+        StopAndResume.total += getattr(self, "stops", 0)
+        if getattr(self, "whole", None) is not None:
+            self.iterator.close()
+
+    total = 0
+
+
+TestStopAndResume = StopAndResume.TestCase
+TestStopAndResume.settings = settings(
+    max_examples=25, stateful_step_count=20, suppress_health_check=list(HealthCheck)
+)
+
+
+@pytest.mark.slow
+def test_ten_thousand_random_stops():
+    from hypothesis.stateful import run_state_machine_as_test
+
+    StopAndResume.total = 0
+    wanted = int(os.environ.get("RESUME_POINTS", "10000"))
+    while StopAndResume.total < wanted:
+        run_state_machine_as_test(
+            StopAndResume,
+            settings=settings(
+                max_examples=200,
+                stateful_step_count=40,
+                derandomize=False,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    print(f"{StopAndResume.total} stops")
+
+
+def test_random_stops_with_the_real_selector():
+    stream = random.Random(0)
+    features = table(300, 8)
+
+    def fresh():
+        return SpectralBatchSampler(None, 6, features=features, block_size=stream.randint(1, 9))
+
+    whole, sampler = fresh(), fresh()
+    expected = [batch for _ in range(3) for batch in whole]
+    got = []
+    while len(got) < len(expected):
+        iterator = iter(sampler)
+        for batch in iterator:
+            got.append(batch)
+            if stream.random() < 0.3:
+                break
+        state = sampler.state_dict()
+        sampler = fresh()
+        sampler.load_state_dict(state)
+    assert got == expected
