@@ -10,12 +10,18 @@ from scipy import sparse
 from ._namespace import Array, is_torch, namespace
 
 __all__ = [
+    "NotFiniteError",
     "check_affinity",
     "check_features",
+    "check_finite",
     "check_in",
     "check_int",
     "check_tol",
 ]
+
+
+class NotFiniteError(ValueError):
+    """Features hold NaN or infinity."""
 
 
 def check_in(value: object, name: str, allowed: Sequence[str]) -> None:
@@ -45,10 +51,10 @@ def check_tol(tol: object) -> None:
 
 
 def check_features(X: Any, name: str = "X") -> Array:
-    """Return features of shape (n, d) or (b, n, d) in float32 or float64, finite.
+    """Return features of shape (n, d) or (b, n, d) in float32 or float64.
 
     float32 stays float32, on its device; any other number type becomes float64, and half
-    precision becomes float32.
+    precision becomes float32. Dense features are not read: see `check_finite`.
     """
     X = _as_floating(X, name)
     if sparse.issparse(X):
@@ -64,7 +70,8 @@ def check_features(X: Any, name: str = "X") -> Array:
         raise ValueError(
             f"{name} must have at least one sample and one feature; got shape {tuple(X.shape)}"
         )
-    _check_finite(X, name)
+    if sparse.issparse(X):
+        check_finite(X, name)
     return X
 
 
@@ -76,6 +83,7 @@ def check_affinity(X: Any, name: str = "X") -> Array:
             f"{name} must be square with affinity='precomputed', one row and one column a "
             f"sample; got shape {tuple(X.shape)}"
         )
+    check_finite(X, name)
     if sparse.issparse(X):
         difference = abs(X - X.T).max()
         largest = abs(X).max()
@@ -114,8 +122,12 @@ def _as_floating(X: Any, name: str) -> Array:
     return X.astype(np.float32 if X.dtype == np.float16 else np.float64)
 
 
-def _check_finite(X: Array, name: str) -> None:
-    """Raise on NaN or infinity, and name the first bad row."""
+def check_finite(X: Array, name: str = "X") -> None:
+    """Raise on NaN or infinity, and name the first bad row.
+
+    Dense features need no pass of their own for it: the squared norms of the rows tell
+    (`NotFiniteError`), and only then this looks for the row.
+    """
     values = X.data if sparse.issparse(X) else X
     xp = namespace(values)
     # A sum is finite if all terms are, unless it overflows: then look at each.

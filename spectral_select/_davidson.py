@@ -23,7 +23,7 @@ References
 from dataclasses import dataclass
 
 from ._graph import LaplacianOperator
-from ._namespace import Array, astype, epsilon, namespace, zeros
+from ._namespace import Array, astype, epsilon, is_torch, namespace, zeros
 
 __all__ = ["RitzPairs", "davidson", "residual_floor"]
 
@@ -90,14 +90,16 @@ def davidson(
     """
     basis = _Basis(operator, start[:, 1:])
     basis.append(start)
-    found, _ = basis.ritz()
+    found = None
     rows = namespace(start).arange(len(start))  # of the batches not done before
     while True:
         pairs, residual = basis.ritz()
         done = _done(pairs, residual_floor(basis.operator), tol)
         finished = bool(done.all()) or basis.n_products >= max_products
         full = basis.size + 2 > _MAX_BASIS
-        if finished or full:
+        if found is None and (finished or full):
+            found = pairs
+        elif finished or full:
             found.values[rows], found.vectors[rows] = pairs.values, pairs.vectors
             found.residuals[rows], found.n_products = pairs.residuals, basis.n_products
         if finished:
@@ -128,7 +130,10 @@ def _preconditioner(diagonal: Array, theta: Array) -> Array:
 
 
 class _Basis:
-    """An orthonormal basis Q, its products B·Q, and H = Qᵀ·A·Q."""
+    """An orthonormal basis Q, its products B·Q, and H = Qᵀ·A·Q.
+
+    The null vector is the first row of Q: to be orthogonal to Q is to be orthogonal to it.
+    """
 
     def __init__(self, operator: LaplacianOperator, noise: Array) -> None:
         b, n = operator.diagonal.shape
@@ -136,42 +141,39 @@ class _Basis:
         self.size = 0
         self.n_products = 0
         self._noise = noise
-        self._q = zeros((b, _MAX_BASIS, n), operator.diagonal)
+        self._q = zeros((b, 1 + _MAX_BASIS, n), operator.diagonal)
+        self._q[:, 0] = operator.null
         self._bq = zeros((b, _MAX_BASIS, n), operator.diagonal)
         self._h = zeros((b, _MAX_BASIS, _MAX_BASIS), astype(operator.diagonal[:, :1], "float64"))
+
+    @property
+    def _vectors(self) -> Array:
+        return self._q[:, 1 : self.size + 1]
 
     def append(self, t: Array) -> None:
         """Add the parts of the vectors `t`, (b, s, n), that are outside the basis."""
         m, stop = self.size, self.size + t.shape[1]
         for j in range(m, stop):
-            once = self._outside(t[:, j - m : j - m + 1], j, replace=True)
-            self._q[:, j : j + 1] = self._outside(once, j)  # twice is enough
-        new = self._q[:, m:stop]
+            q = self._q[:, : j + 1]
+            once = self._replaced(t[:, j - m : j - m + 1], q)
+            self._q[:, j + 1 : j + 2] = _unit(_outside(once, q))  # twice is enough
+        self.size, self.n_products = stop, self.n_products + 1
+        new = self._vectors[:, m:]
         self._bq[:, m:stop] = product = self.operator.affinity_dot(new)
         applied = self.operator.diagonal[:, None] * new - product
-        h = astype(self._q[:, :stop] @ applied.swapaxes(-1, -2), "float64")
+        h = astype(self._vectors @ applied.swapaxes(-1, -2), "float64")
         self._h[:, :stop, m:stop] = h
         self._h[:, m:stop, :stop] = h.swapaxes(-1, -2)
-        self.size, self.n_products = stop, self.n_products + 1
 
-    def _outside(self, t: Array, m: int, *, replace: bool = False) -> Array:
-        """Return `t`, (b, 1, n), without its parts in the null vector and m of Q, unit.
-
-        With `replace`, a vector that rounding alone keeps apart from those gives way to
-        noise, which is not yet freed of them.
-        """
-        xp, null = namespace(t), self.operator.null[:, None]
-        before = _norm(t) if replace else None
-        t = t - (t * null).sum(-1)[..., None] * null
-        if m:
-            q = self._q[:, :m]
-            t = t - (t @ q.swapaxes(-1, -2)) @ q
-        after = _norm(t)
-        if before is not None:
-            used_up = after <= 8 * epsilon(t) * before
-            t = xp.where(used_up, xp.roll(self._noise, m + 1, -1), t)
-            after = xp.where(used_up, _norm(self._noise), after)
-        return t / after
+    def _replaced(self, t: Array, q: Array) -> Array:
+        """Return the part of `t` outside `q`, noise where rounding is all there is of it."""
+        xp = namespace(t)
+        outside = _outside(t, q)
+        used_up = (outside * outside).sum(-1) <= (8 * epsilon(t)) ** 2 * (t * t).sum(-1)
+        if not is_torch(t) and not used_up.any():  # a tensor's host need not know
+            return _unit(outside)
+        noise = _unit(xp.roll(self._noise, self.size + 1, -1))
+        return xp.where(used_up[..., None], noise, _unit(outside))
 
     def ritz(self) -> tuple[RitzPairs, Array]:
         """Return the two lowest Ritz pairs and their residual vectors, (b, 2, n)."""
@@ -180,17 +182,17 @@ class _Basis:
         self._values, rotation = namespace(a).linalg.eigh(self._h[:, :m, :m])
         self._rotation = astype(rotation, dtype)
         y = self._rotation[:, :, :2].swapaxes(-1, -2)
-        vectors = y @ self._q[:, :m]
+        vectors = y @ self._vectors
         theta = astype(self._values[:, :2], dtype)
         residual = a[:, None] * vectors - y @ self._bq[:, :m] - theta[..., None] * vectors
-        return RitzPairs(theta, vectors, _norm(residual)[..., 0], self.n_products), residual
+        return RitzPairs(theta, vectors, _norm(residual), self.n_products), residual
 
     def restarted(self, batches: Array) -> "_Basis":
         """Return the lowest Ritz vectors, as a basis for some of the batches."""
         m, k = self.size, _KEPT_AT_RESTART
         kept = _Basis(self.operator.take(batches), self._noise[batches])
         y = self._rotation[batches, :, :k].swapaxes(-1, -2)
-        kept._q[:, :k] = y @ self._q[batches, :m]
+        kept._q[:, 1 : k + 1] = y @ self._vectors[batches]
         kept._bq[:, :k] = y @ self._bq[batches, :m]
         for j in range(k):
             kept._h[:, j, j] = self._values[batches, j]
@@ -198,5 +200,16 @@ class _Basis:
         return kept
 
 
+def _outside(t: Array, q: Array) -> Array:
+    """Return what is left of `t` without its parts in the rows of `q`."""
+    return t - (t @ q.swapaxes(-1, -2)) @ q
+
+
 def _norm(t: Array) -> Array:
-    return namespace(t).sqrt((t * t).sum(-1))[..., None]
+    return namespace(t).linalg.vecdot(t, t) ** 0.5
+
+
+def _unit(t: Array) -> Array:
+    """Return vectors of norm 1; a vector of zeros stays one."""
+    norm = _norm(t)[..., None]
+    return t / (norm + (norm == 0))

@@ -8,7 +8,15 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
 
-from ._check import check_affinity, check_features, check_in, check_int, check_tol
+from ._check import (
+    NotFiniteError,
+    check_affinity,
+    check_features,
+    check_finite,
+    check_in,
+    check_int,
+    check_tol,
+)
 from ._davidson import davidson, residual_floor
 from ._graph import (
     DenseGraph,
@@ -177,14 +185,18 @@ def fiedler_vector(
     seed = seed_of(random_state)
     X = check_affinity(X) if affinity == "precomputed" else check_features(X)
     single = X.ndim == 2
-    result = solve(
-        X[None] if single and not sparse.issparse(X) else X,
-        laplacian=laplacian,
-        affinity=affinity,
-        tol=tol,
-        max_iter=max_iter,
-        start_seed=seed,
-    )
+    try:
+        result = solve(
+            X[None] if single and not sparse.issparse(X) else X,
+            laplacian=laplacian,
+            affinity=affinity,
+            tol=tol,
+            max_iter=max_iter,
+            start_seed=seed,
+        )
+    except NotFiniteError:
+        check_finite(X)
+        raise
     return result._first() if single else result
 
 

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from scipy import sparse
 
+from ._check import NotFiniteError
 from ._namespace import Array, namespace
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "laplacian_operator",
     "sparse_cosine_graph",
 ]
+
+_LARGE = 2**19  # entries; measured
 
 
 class Graph(Protocol):
@@ -64,9 +67,9 @@ class DenseGraph:
     def dot(self, v: Array) -> Array:
         """Return S·v."""
         if self.scale is None:
-            return v @ self.matrix
+            return _times(v, self.matrix)
         scale = self.scale[:, None]
-        return scale * ((scale * v) @ self.matrix)
+        return scale * _times(scale * v, self.matrix)
 
     def take(self, batches: Array) -> "DenseGraph":
         """Return the graphs of some batches."""
@@ -95,7 +98,7 @@ class FactoredGraph:
     def dot(self, v: Array) -> Array:
         """Return S·v."""
         scale = self.scale[:, None]
-        return scale * (((scale * v) @ self.X) @ self.X.swapaxes(-1, -2))
+        return scale * _times(_times(scale * v, self.X), self.X.swapaxes(-1, -2))
 
     def take(self, batches: Array) -> "FactoredGraph":
         """Return the graphs of some batches."""
@@ -131,6 +134,18 @@ class SparseGraph:
         return self
 
 
+def _times(v: Array, matrix: Array) -> Array:
+    """Return the vectors (b, s, n) times the matrix (b, n, m) of each batch.
+
+    A product of a few vectors with a large matrix is bound by memory, and BLAS copies
+    the matrix first unless it is asked for one vector at a time.
+    """
+    b, n, m = matrix.shape
+    if b > 1 or n * m < _LARGE:
+        return v @ matrix
+    return namespace(v).stack([u @ matrix[0] for u in v[0]])[None]
+
+
 def _degrees(graph: Graph, like: Array) -> Array:
     """Return S·1, of the shape of `like`, (b, n)."""
     return graph.dot(namespace(like).ones_like(like)[:, None])[:, 0]
@@ -150,6 +165,11 @@ def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | Fact
     -------
     DenseGraph or FactoredGraph
         A row of zeros has similarity 0 with every row, itself included.
+
+    Raises
+    ------
+    NotFiniteError
+        If X holds NaN or infinity.
     """
     _, n, d = X.shape
     if factored is None:
@@ -184,7 +204,7 @@ def _row_maximum(X: sparse.sparray) -> Array:
 
 def _squared_norms(X: Array) -> Array:
     """Return the squared norm of each row in one pass, without a temporary of X's size."""
-    return namespace(X).einsum("bij,bij->bi", X, X)
+    return namespace(X).linalg.vecdot(X, X)
 
 
 def _safe(squared: Array) -> bool:
@@ -196,6 +216,8 @@ def _rescaled(X: Array) -> Array:
     """Return X with each row divided by its largest magnitude, X itself if needless."""
     xp = namespace(X)
     largest = xp.amax(xp.abs(X), -1)
+    if not bool(xp.isfinite(largest).all()):
+        raise NotFiniteError
     harmless = ((largest > 1e-12) & (largest < 1e12)) | (largest == 0) | (largest == 1)
     if bool(harmless.all()):
         return X

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from ._candidates import select_candidates
-from ._check import check_affinity, check_features
+from ._check import NotFiniteError, check_affinity, check_features, check_finite
 from ._fiedler import AFFINITIES, LAPLACIANS, Status, seed_of
 from ._namespace import Array, is_torch, namespace
 from ._rules import RULES
@@ -59,18 +59,22 @@ class FiedlerEstimator(BaseEstimator):
     def _fit(self, X: Any) -> None:
         X = self._checked(X)
         seed = seed_of(self.random_state)
-        selection = select_candidates(
-            X,
-            filter_ratio=self.filter_ratio,
-            candidate_size=self.candidate_size,
-            rule=self.rule,
-            seed=None if self.random_state is None else seed,
-            laplacian=self.laplacian,
-            affinity=self.affinity,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            start_seed=seed,
-        )
+        try:
+            selection = select_candidates(
+                X,
+                filter_ratio=self.filter_ratio,
+                candidate_size=self.candidate_size,
+                rule=self.rule,
+                seed=None if self.random_state is None else seed,
+                laplacian=self.laplacian,
+                affinity=self.affinity,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                start_seed=seed,
+            )
+        except NotFiniteError:
+            check_finite(X)
+            raise
         self.n_samples_in_ = int(X.shape[0])
         self.sample_indices_ = selection.indices
         self.support_ = np.zeros(self.n_samples_in_, bool)
@@ -98,7 +102,7 @@ class FiedlerEstimator(BaseEstimator):
                 X,
                 accept_sparse="csr",
                 dtype=[np.float64, np.float32],
-                ensure_all_finite=False,  # check_features names the row
+                ensure_all_finite=False,  # the solver tells, check_finite names the row
             )
         return check_affinity(X) if self.affinity == "precomputed" else check_features(X)
 

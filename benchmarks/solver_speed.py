@@ -1,0 +1,245 @@
+"""How fast the Fiedler vector is: against Algorithm 1, the Gram product, scikit-learn.
+
+    python benchmarks/solver_speed.py                 # everything, about 5 minutes
+    python benchmarks/solver_speed.py --only single   # single, epoch, memory or stream
+
+Features are synthetic, float32, non-negative, in 10 clusters. Algorithm 1 is the listing
+of arXiv:2412.17069 in NumPy and float64. The Gram product is what any method needs, in
+float32: X·Xᵀ, or XᵀX when n > 2d. All are timed by turns in one process; the ratios are
+medians of the ratios within a turn.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _harness import alternate, spread, table, write
+from sklearn.manifold import spectral_embedding
+from sklearn.metrics.pairwise import cosine_similarity
+
+from spectral_select import FiedlerBatchSelector, fiedler_vector, n_kept
+
+# n, d: least speed-up over Algorithm 1, largest multiple of the Gram product.
+SINGLE = {
+    (128, 2048): (5, 2.0),
+    (512, 2048): (5, 1.5),
+    (1024, 2048): (9, 1.4),
+    (2048, 2048): (15, 1.4),
+    (4096, 512): (700, 1.5),
+    (50_000, 512): (None, 5.0),
+}
+
+
+def clusters(n: int, d: int, seed: int = 0) -> np.ndarray:
+    """Non-negative float32 features in 10 clusters."""
+    rng = np.random.default_rng(seed)
+    centres = np.abs(rng.standard_normal((10, d), dtype=np.float32))
+    X = rng.standard_normal((n, d), dtype=np.float32)
+    X *= 0.5
+    X += centres[rng.integers(10, size=n)]
+    return np.abs(X, out=X)
+
+
+def algorithm_1(X: np.ndarray, filter_ratio: float = 0.8) -> np.ndarray:
+    """Algorithm 1 as printed, but for the rounding of the number kept."""
+    similarity = cosine_similarity(X)
+    laplacian = np.diag(similarity.sum(axis=1)) - similarity
+    _, vectors = np.linalg.eigh(laplacian)
+    return np.argsort(np.abs(vectors[:, 1]))[-n_kept(len(X), filter_ratio) :]
+
+
+def gram(X: np.ndarray) -> np.ndarray:
+    n, d = X.shape[-2:]
+    transposed = X.swapaxes(-1, -2)
+    return transposed @ X if n > 2 * d else X @ transposed
+
+
+def embedding(X: np.ndarray) -> np.ndarray:
+    return spectral_embedding(
+        cosine_similarity(X), n_components=1, drop_first=True, random_state=0
+    )
+
+
+def ratio(seconds: dict[str, list[float]], above: str, below: str) -> float:
+    pairs = zip(seconds[above], seconds[below], strict=True)
+    return float(np.median([a / b for a, b in pairs]))
+
+
+def single() -> list[dict[str, Any]]:
+    """One batch, through `fiedler_vector`."""
+    results, rows = [], [["n x d", "ms: Gram", "ours", "Algorithm 1", "embedding", "x faster",
+                          "at least", "ours / Gram", "at most"]]  # fmt: skip
+    for (n, d), (faster, multiple) in SINGLE.items():
+        X = clusters(n, d)
+        repeats = 41 if n <= 1024 else 11
+        seconds = alternate({"gram": lambda X=X: gram(X), "ours": lambda X=X: fiedler_vector(X)},
+                            repeats)  # fmt: skip
+        # The slow ones take turns with ours in a run of their own.
+        wide = X.astype(np.float64) if n <= 4096 else None
+        slow = {}
+        if wide is not None:
+            slow = alternate(
+                {
+                    "ours": lambda X=X: fiedler_vector(X),
+                    "algorithm_1": lambda X=wide: algorithm_1(X),
+                    "embedding": lambda X=X: embedding(X),
+                },
+                21 if n <= 512 else 5 if n <= 2048 else 2,
+            )
+        speedup = ratio(slow, "algorithm_1", "ours") if slow else None
+        share = ratio(seconds, "ours", "gram")
+        result = fiedler_vector(X)
+        results.append({
+            "n": n, "d": d, "seconds": seconds, "slow_seconds": slow,
+            "times_faster_than_algorithm_1": speedup, "times_gram": share,
+            "bar_faster": faster, "bar_gram": multiple,
+            "n_iter": result.n_iter, "status": result.status.name,
+        })  # fmt: skip
+        rows.append([
+            f"{n} x {d}", spread(seconds["gram"]), spread(seconds["ours"]),
+            spread(slow["algorithm_1"]) if slow else "-",
+            spread(slow["embedding"]) if slow else "-",
+            f"{speedup:.1f}" if speedup else "-", str(faster or "-"), f"{share:.2f}",
+            f"{multiple}",
+        ])  # fmt: skip
+    print("\nOne batch\n" + table(rows))
+    return results
+
+
+def epoch(device: str) -> dict[str, Any]:
+    """391 batches of 128 x 2048, an epoch of CIFAR-10, in one call."""
+    batches, n, d = 391, 128, 2048
+    X = clusters(batches * n, d)
+    stack = X.reshape(batches, n, d)
+
+    def each_gram() -> None:
+        for batch in stack:
+            batch @ batch.T
+
+    def ours() -> FiedlerBatchSelector:
+        return FiedlerBatchSelector(candidate_size=n).fit(X)
+
+    functions = {"gram": each_gram, "gram_stacked": lambda: gram(stack), "ours": ours}
+    tensors: dict[str, Any] = {}
+    if device != "none":
+        tensors = _tensor_functions(stack, device)
+    seconds = alternate({**functions, **tensors}, 9)
+    some = stack[:40].astype(np.float64)
+    slow = alternate(
+        {
+            "ours": lambda: FiedlerBatchSelector(candidate_size=n).fit(X[: 40 * n]),
+            "algorithm_1": lambda: [algorithm_1(batch) for batch in some],
+        },
+        7,
+    )
+    fastest = min(("gram", "gram_stacked"), key=lambda name: np.median(seconds[name]))
+    summary = {
+        "times_gram": ratio(seconds, "ours", fastest),
+        "times_faster_than_algorithm_1": ratio(slow, "algorithm_1", "ours"),
+        "bar_gram": 1.3,
+        "bar_faster": 6,
+    }
+    rows = [["391 batches of 128 x 2048", "ms"]]
+    rows += [[name, spread(values)] for name, values in seconds.items()]
+    rows += [[f"{name}, 40 batches", spread(values)] for name, values in slow.items()]
+    rows += [["ours / Gram (at most 1.3)", f"{summary['times_gram']:.2f}"],
+             ["x faster than Algorithm 1 (at least 6)",
+              f"{summary['times_faster_than_algorithm_1']:.1f}"]]  # fmt: skip
+    if tensors:
+        summary["tensors_times_gram"] = ratio(seconds, f"ours_{device}", f"gram_{device}")
+        rows.append([f"ours / Gram on {device} tensors", f"{summary['tensors_times_gram']:.2f}"])
+    print("\nAn epoch in one call\n" + table(rows))
+    return {"seconds": seconds, "slow_seconds": slow, **summary}
+
+
+def _tensor_functions(stack: np.ndarray, device: str) -> dict[str, Any]:
+    import torch
+
+    tensors = torch.from_numpy(stack).to(device)
+
+    def waited(function: Any) -> Any:
+        def run() -> None:
+            function()
+            if device == "cuda":
+                torch.cuda.synchronize()
+
+        return run
+
+    return {
+        f"gram_{device}": waited(lambda: tensors @ tensors.mT),
+        f"ours_{device}": waited(lambda: fiedler_vector(tensors)),
+    }
+
+
+def peak_memory(n: int = 50_000, d: int = 512) -> dict[str, Any]:
+    """Peak resident memory of one solve over n > 2d, over that of the features alone."""
+    code = f"""
+import resource, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from solver_speed import clusters, fiedler_vector
+X = clusters({n}, {d})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+fiedler_vector(X)
+print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, X.nbytes)
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, after, size = map(int, out.stdout.split())
+    share = 1 + (after - before) * 1024 / size
+    print(f"\n{n} x {d}: peak memory {share:.2f} x the features (under 2.5)")
+    return {"n": n, "d": d, "times_features": share}
+
+
+def stream(n: int = 1_000_000, d: int = 256) -> dict[str, Any]:
+    """A memory-mapped array of planted clusters, ranked as one candidate set."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "features.npy"
+        X = np.lib.format.open_memmap(path, "w+", np.float32, (n, d))
+        for start in range(0, n, 50_000):
+            X[start : start + 50_000] = clusters(min(50_000, n - start), d, seed=start)
+        X.flush()
+        del X
+        code = f"""
+import resource, time, numpy as np
+from spectral_select import fiedler_vector
+X = np.load({str(path)!r}, mmap_mode="r")
+start = time.perf_counter()
+result = fiedler_vector(X, verbose=True)
+seconds = time.perf_counter() - start
+print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, result.n_iter,
+      result.status.name, result.error_bound)
+"""
+        out = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
+                             check=True).stdout.split()  # fmt: skip
+    seconds, gib, n_iter, status, bound = out
+    print(f"\n{n} x {d} memory-mapped: {float(seconds):.1f} s (under 60), "
+          f"{float(gib):.2f} GiB resident (under 1.5 GB = 1.40 GiB), {n_iter} iterations, "
+          f"{status}")  # fmt: skip
+    return {"n": n, "d": d, "seconds": float(seconds), "resident_gib": float(gib),
+            "n_iter": int(n_iter), "status": status, "error_bound": float(bound)}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parts = ("single", "epoch", "memory", "stream")
+    parser.add_argument("--only", choices=parts, help="one part")
+    parser.add_argument("--device", default="cpu", help="of the tensors; none leaves them out")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/solver_speed.json"))
+    arguments = parser.parse_args()
+    chosen = [arguments.only] if arguments.only else parts
+    runs = {
+        "single": single,
+        "epoch": lambda: epoch(arguments.device),
+        "memory": peak_memory,
+        "stream": stream,
+    }
+    results = {name: runs[name]() for name in chosen}
+    if not arguments.only:
+        write(arguments.out, results)
+
+
+if __name__ == "__main__":
+    main()
