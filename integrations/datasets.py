@@ -146,7 +146,7 @@ def load_dataset(
         parts, classes, size, layout = _named(name, folder, download)
     else:
         parts, classes, size, layout = _image_folder(name, root)
-    splits = _divide(parts, classes, val_fraction, test_fraction, train_size, int(seed))
+    splits = _divide(name, parts, classes, val_fraction, test_fraction, train_size, int(seed))
     record = {
         "layout": layout,
         "split_seed": int(seed),
@@ -158,6 +158,7 @@ def load_dataset(
 
 
 def _divide(
+    name: str,
     parts: _Parts,
     classes: Sequence[str],
     val_fraction: float,
@@ -171,10 +172,12 @@ def _divide(
     for key, fraction, stream in (("test", test_fraction, 0), ("val", val_fraction, 1)):
         if key in parts:
             own, own_labels = parts[key]
-            splits[key] = ImageSplit(own, own_labels, np.arange(len(own)), classes, key)
+            splits[key] = ImageSplit(
+                own, own_labels, np.arange(len(own)), classes, key, dataset=name
+            )
             continue
         rest, held = stratified_split(labels[kept], round(len(kept) * fraction), [seed, stream])
-        splits[key] = ImageSplit(images, labels, kept[held], classes, key)
+        splits[key] = ImageSplit(images, labels, kept[held], classes, key, dataset=name)
         kept = kept[rest]
     if train_size is not None:
         if isinstance(train_size, bool) or not isinstance(train_size, int | np.integer):
@@ -188,7 +191,8 @@ def _divide(
         kept = kept[held]
     if not len(kept):
         raise ValueError("no training image is left; lower val_fraction or test_fraction")
-    return ImageSplit(images, labels, kept, classes, "train"), splits["val"], splits["test"]
+    train = ImageSplit(images, labels, kept, classes, "train", dataset=name)
+    return train, splits["val"], splits["test"]
 
 
 def _digits() -> tuple[_Parts, Sequence[str], int | None, str]:

@@ -270,6 +270,7 @@ def _origin(split: Any, backbone: nn.Module) -> dict[str, Any]:
     """Return what ties the embeddings to the data and the network, for the store."""
     return {
         "fingerprint": getattr(split, "fingerprint", None),
+        "dataset": getattr(split, "dataset", None) or None,
         "split": getattr(split, "name", None),
         "classes": list(getattr(split, "classes", ())) or None,
         "backbone": getattr(backbone, "name", type(backbone).__name__),

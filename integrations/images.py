@@ -101,6 +101,8 @@ class ImageSplit(Dataset[tuple[Any, int]]):
         "train", "val" or "test".
     transform : callable, optional
         Applied to the PIL image (RGB) before it is returned.
+    dataset : str
+        Name of the data set that this is a part of.
 
     Attributes
     ----------
@@ -129,6 +131,7 @@ class ImageSplit(Dataset[tuple[Any, int]]):
         classes: Sequence[str],
         name: str,
         transform: Callable[[Any], Any] | None = None,
+        dataset: str = "",
     ) -> None:
         self.images = images
         self.indices = np.asarray(indices, dtype=np.int64)
@@ -136,6 +139,7 @@ class ImageSplit(Dataset[tuple[Any, int]]):
         self.classes = tuple(classes)
         self.name = name
         self.transform = transform
+        self.dataset = dataset
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -50,6 +50,8 @@ class EmbeddingStore:
     meta : dict
         ``count``, ``dim``, ``fingerprint``, ``backbone``, ``weights``, ``weights_hash``,
         ``image_size``, ``dataset``, ``split`` and the like, as far as known.
+    n_written : int
+        Rows that the call which returned this store wrote; 0 if it only opened it.
 
     Examples
     --------
@@ -72,6 +74,7 @@ class EmbeddingStore:
         self.features = features
         self.labels = labels
         self.meta = meta
+        self.n_written = 0
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "EmbeddingStore":

@@ -93,6 +93,7 @@ class StoreWriter:
         own = {"format": FORMAT, "count": self.count, "dim": self.dim}
         self._meta = dict(meta or {}) | own | {"has_labels": labels is not None}
         self._crc32: list[int] = []
+        self._n_written = 0
         self._file: IO[bytes] | None = None
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{self.path} is a file; expected a folder for the embeddings")
@@ -146,6 +147,7 @@ class StoreWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._crc32.append(zlib.crc32(data))
+        self._n_written += n_rows
         write_json_atomically(self.path / _PROGRESS, self._progress())
 
     def finish(self, **more: Any) -> EmbeddingStore:
@@ -162,7 +164,9 @@ class StoreWriter:
             (self.path / _PROGRESS).unlink(missing_ok=True)
             self.complete = True
         self.close()
-        return EmbeddingStore.open(self.path)
+        store = EmbeddingStore.open(self.path)
+        store.n_written = self._n_written
+        return store
 
     def close(self) -> None:
         """Let go of the files; what has been written stays for the next writer."""

@@ -1,0 +1,227 @@
+"""Features from a file: .npy, .npz, Parquet, or an embedding store. Nothing is unpickled."""
+
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["read_features"]
+
+_EXPECTED = "a .npy, .npz or .parquet file, or the folder of an embedding store"
+_USUAL_KEYS = ("X", "features", "embeddings")
+
+
+def read_features(
+    path: str | os.PathLike[str],
+    *,
+    key: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> NDArray[Any]:
+    """Read a matrix of features, one row a sample.
+
+    Parameters
+    ----------
+    path : path
+        A ``.npy`` file (read as it is used, not at once), an ``.npz`` file, a Parquet file
+        (``.parquet``, ``.pq``), or the folder of an `EmbeddingStore`.
+    key : str, optional
+        Which array of an ``.npz`` file. By default its only two-dimensional one, or the
+        one called X, features or embeddings.
+    columns : sequence of str, optional
+        Columns of a Parquet file: either numbers, one column a feature, or a single
+        column of equally long lists. By default all columns, if they are all numbers, or
+        the only column of lists.
+
+    Returns
+    -------
+    array of real numbers, shape (n, d)
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, of another kind, or holds no such matrix.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(folder + "/f.npy", np.eye(3))
+    ...     read_features(folder + "/f.npy").shape
+    (3, 3)
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}; expected {_EXPECTED}")
+    kind = "store" if path.is_dir() else path.suffix.lower()
+    for name, value, its_kinds in (
+        ("key", key, (".npz",)),
+        ("columns", columns, (".parquet", ".pq")),
+    ):
+        if value is not None and kind not in its_kinds:
+            raise ValueError(f"{name} is for {its_kinds[0]} files; got {name}={value!r} and {path}")
+    if kind == "store":
+        from spectral_select.integrations.store import EmbeddingStore
+
+        return EmbeddingStore.open(path).features
+    if kind == ".npy":
+        features = _read_npy(path)
+    elif kind == ".npz":
+        features = _read_npz(path, key)
+    elif kind in (".parquet", ".pq"):
+        features = _read_parquet(path, columns)
+    else:
+        raise ValueError(f"{path} is of a kind that is not read; expected {_EXPECTED}")
+    return _check_matrix(features, str(path))
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    with path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            raise ValueError(f"{path} is not a NumPy .npy file")
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OverflowError, MemoryError) as error:
+        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
+    return array
+
+
+def _read_npz(path: Path, key: str | None) -> NDArray[Any]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise ValueError("it is a single array, rename it to .npy")
+            if key is None:
+                key = _only_matrix(path, arrays.files)
+            if key not in arrays.files:
+                raise KeyError(key)
+            array: NDArray[Any] = arrays[key]
+            return array
+    except KeyError as error:
+        raise ValueError(
+            f"{path} has no array {key!r}; it has {', '.join(map(repr, arrays.files)) or 'none'}"
+        ) from error
+    # Damaged members raise what zlib, zipfile and NumPy's header parser raise.
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, MemoryError, RuntimeError) as error:
+        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
+    except Exception as error:
+        if type(error).__module__ != "zlib":
+            raise
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def _only_matrix(path: Path, keys: Sequence[str]) -> str:
+    """Return the key of the one array that can be meant, reading no more than headers."""
+    shapes = {}
+    with zipfile.ZipFile(path) as archive:
+        for key in keys:
+            member = key if key in archive.namelist() else f"{key}.npy"
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                reader = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
+                shapes[key] = reader(file)[0]
+    matrices = [key for key, shape in shapes.items() if len(shape) == 2]
+    for key in [*_USUAL_KEYS, *matrices[:1]]:
+        if key in matrices and (key in _USUAL_KEYS or len(matrices) == 1):
+            return key
+    found = ", ".join(f"{key!r} of shape {shape}" for key, shape in shapes.items()) or "none"
+    raise ValueError(f"say which array to take by key; there are: {found}")
+
+
+def _read_parquet(path: Path, columns: Sequence[str] | None) -> NDArray[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is not a readable Parquet file: {_reason(error)}") from error
+    fields = {field.name: field.type for field in schema}
+    if unknown := [name for name in columns or () if name not in fields]:
+        raise ValueError(f"{path} has no column {unknown[0]!r}; it has {_some(fields)}")
+    # pandas stores an unnamed index as a column.
+    chosen = list(columns or (name for name in fields if not name.startswith("__index_level_")))
+    lists = [name for name in chosen if _is_list(pa, fields[name])]
+    numbers = [name for name in chosen if _is_number(pa, fields[name])]
+    if columns is None and len(lists) == 1:
+        chosen = lists
+    if chosen != lists[:1] and chosen != numbers:
+        odd = next(name for name in chosen if name not in numbers)
+        raise ValueError(
+            f"column {odd!r} of {path} holds {fields[odd]}; name the columns to take: "
+            "numbers, or one column of lists of numbers"
+        )
+    if not chosen:
+        raise ValueError(f"{path} has no columns")
+    try:
+        table = pq.read_table(path, columns=chosen)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
+    for name in chosen:
+        if table[name].null_count:
+            row = table[name].is_null().to_pylist().index(True)
+            raise ValueError(f"column {name!r} of {path} has no value in row {row}")
+    if chosen == lists[:1]:
+        return _stack(pa, table[chosen[0]], f"column {chosen[0]!r} of {path}")
+    return np.column_stack([table[name].to_numpy() for name in chosen])
+
+
+def _stack(pa: Any, column: Any, what: str) -> NDArray[Any]:
+    """Return a column of equally long lists as a matrix."""
+    n = len(column)
+    flat = column.combine_chunks()
+    if isinstance(flat, pa.ChunkedArray):  # older pyarrow
+        flat = pa.concat_arrays(flat.chunks)
+    values = flat.flatten()
+    lengths = np.diff(flat.offsets.to_numpy()) if hasattr(flat, "offsets") else None
+    if lengths is not None and n and (lengths != lengths[0]).any():
+        row = int(np.flatnonzero(lengths != lengths[0])[0])
+        raise ValueError(
+            f"{what} has lists of different lengths: {lengths[0]} in row 0, "
+            f"{lengths[row]} in row {row}"
+        )
+    if values.null_count:
+        row = values.is_null().to_pylist().index(True) // max(len(values) // max(n, 1), 1)
+        raise ValueError(f"{what} lacks a value in row {row}")
+    matrix: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    return matrix.reshape(n, -1) if n else matrix.reshape(0, 0)
+
+
+def _is_list(pa: Any, kind: Any) -> bool:
+    types = pa.types
+    return (
+        types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    ) and _is_number(pa, kind.value_type)
+
+
+def _is_number(pa: Any, kind: Any) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def _check_matrix(array: NDArray[Any], what: str) -> NDArray[Any]:
+    if array.ndim != 2 or array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"{what} holds an array of shape {array.shape} and type {array.dtype}; "
+            "expected real numbers of shape (n_samples, n_features)"
+        )
+    return array
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    # NumPy advises to unpickle it; nobody should on a file from elsewhere.
+    return "it holds pickled objects, which are not read" if "allow_pickle" in text else text
+
+
+def _some(names: Any) -> str:
+    names = list(names)
+    return ", ".join(map(repr, names[:10])) + (", …" if len(names) > 10 else "")
