@@ -145,7 +145,7 @@ def build_backbone(
     dim = int(getattr(layer, "in_features", None) or layer.in_channels)  # type: ignore[arg-type]
     network.set_submodule(head, nn.Identity())
     preset = _preset(name, found)
-    size = _check_image_size(image_size) if image_size else int(preset.crop_size[0])
+    size = _check_image_size(image_size) if image_size is not None else int(preset.crop_size[0])
     backbone = Backbone(
         network.eval().requires_grad_(requires_grad=False),
         name=name,
