@@ -139,12 +139,15 @@ class Job:
         """Return the batches from `start` to `stop`, which are of one size, in one solve."""
         candidates = np.stack([self.order[self.plan.candidates(i)] for i in range(start, stop)])
         size = candidates.shape[1]
-        kept = n_kept(size, self.filter_ratio)
+        plan = self.plan
+        kept = plan.batch_size if start < plan.n_full else plan.last_batch_size
         if kept == size:
             return [batch.tolist() for batch in candidates]
+        exact = n_kept(size, self.filter_ratio) == kept
+        ratio = self.filter_ratio if exact else 1 - kept / size
         flat = candidates.ravel()
         features = self.rows.take(flat)
-        selector.set_params(filter_ratio=self.filter_ratio, candidate_size=size)
+        selector.set_params(filter_ratio=ratio, candidate_size=size)
         try:
             chosen = selector.fit(features).get_support(indices=True)
         except ValueError:

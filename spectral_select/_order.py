@@ -135,7 +135,8 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
         with ``seed + epoch``: its order is then the same on every rank, and can be
         had again when training resumes.
     seed : int or None
-        None: 0, or the seed of a `DistributedSampler`.
+        None: 0, or the seed of a distributed sampler, or of what Accelerate puts in the
+        place of a random one.
     epoch : int
         Epoch, counted from 0.
 
@@ -150,6 +151,12 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
             return np.arange(n)
         seed = sampler.seed if seed is None else seed  # type: ignore[attr-defined]
         return _permutation(n, seed + epoch)
+    if seed is not None and hasattr(sampler, "initial_seed"):
+        # What Accelerate puts in the place of a random sampler; it counts epochs by itself.
+        mine = copy.copy(sampler)
+        mine.initial_seed = seed
+        sampler.set_epoch(epoch + 1)  # type: ignore[attr-defined]
+        return _as_indices(list(mine))
     seed = 0 if seed is None else seed
     if isinstance(sampler, SeededSampler):
         return _permutation(len(sampler), seed + epoch)

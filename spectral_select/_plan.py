@@ -76,7 +76,7 @@ class Plan:
     Batch by batch in turn, as one process would have used them: rank r gets the
     candidate batches r, r + num_replicas, …, of as many full rounds as there are. What
     remains, fewer candidates than a round needs, is shared out evenly for one short
-    last batch each, or dropped.
+    last batch each, or dropped. Whether there is one does not depend on the filter ratio.
 
     Attributes
     ----------
@@ -124,7 +124,8 @@ def make_plan(sizes: Sizes, n: int, num_replicas: int, rank: int, drop_last: boo
     """Return the plan of an epoch of `n` indices."""
     batch_size, candidate_size, ratio = sizes
     rest = n % (candidate_size * num_replicas) // num_replicas
-    last = 0 if rest == 0 or drop_last else n_kept(rest, ratio)
-    if last == 1 < batch_size:  # one sample alone breaks batch normalisation
-        last = 0
-    return Plan(n, batch_size, candidate_size, rest if last else 0, last, num_replicas, rank)
+    if rest < 2 or drop_last:
+        rest = last = 0
+    else:  # one sample alone breaks batch normalisation
+        last = min(batch_size, max(2, n_kept(rest, ratio)))
+    return Plan(n, batch_size, candidate_size, rest, last, num_replicas, rank)

@@ -61,7 +61,8 @@ class SpectralBatchSampler(BatchSampler):
     Every batch holds `batch_size` indices, except that without `drop_last` the
     candidates left at the end of an epoch, too few for a full batch, give one last
     short batch (on each rank). No batch is empty, and none holds a single index unless
-    that is the batch size: a last batch that would is left out.
+    that is the batch size: of a last batch at least two are kept, and a single
+    candidate that remains is left out.
 
     Parameters
     ----------
@@ -92,7 +93,8 @@ class SpectralBatchSampler(BatchSampler):
     schedule : float, Schedule or callable, optional
         Filter ratio of each epoch. By default the selector's `filter_ratio`.
     seed : int, optional
-        Seed of the shuffling; by default 0, or a `DistributedSampler`'s own.
+        Seed of the shuffling; by default 0, or what a `DistributedSampler` or Accelerate
+        would shuffle by.
     num_replicas, rank : int, optional
         Number of processes that share the data, and which this one is. By default those
         of a `DistributedSampler` inside, or else of the process group.
@@ -253,8 +255,17 @@ class SpectralBatchSampler(BatchSampler):
     def __len__(self) -> int:
         """Return the number of batches of the epoch in progress, else of the next one."""
         latest = self._latest()
-        running = latest is not None and latest.yielded < latest.n_batches
-        epoch = latest.epoch if latest is not None and running else self._upcoming()
+        if latest is not None and latest.yielded < latest.n_batches:
+            return self._length(latest.epoch)
+        try:
+            return self._length(self._upcoming())
+        except (LookupError, ValueError):
+            # A schedule may know the epochs of the training alone: then none follows.
+            if latest is None:
+                raise
+            return self._length(latest.epoch)
+
+    def _length(self, epoch: int) -> int:
         plan = self._plan(epoch, self._n_indices())
         return len(plan) * (plan.num_replicas if self._deals_for_all() else 1)
 

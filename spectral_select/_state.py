@@ -5,12 +5,14 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
+from zlib import crc32
 
 from ._check import check_int
 
 __all__ = ["STATE_VERSION", "check_state", "describe", "describe_estimator"]
 
 STATE_VERSION = 1
+_LONGEST = 200  # a state is to stay small whatever a selector's parameters hold
 _KEYS = frozenset(
     {"version", "epoch", "batches_yielded", "n_batches", "order", "generator", "configuration"}
 )
@@ -19,10 +21,12 @@ _KEYS = frozenset(
 def describe(value: object) -> str:
     """Return text that is the same for equal values in every process."""
     text = repr(value)
-    if " at 0x" not in text:
-        return text
-    named = value if hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
+    if " at 0x" in text:
+        named = value if hasattr(value, "__qualname__") else type(value)
+        return f"{named.__module__}.{named.__qualname__}"
+    if len(text) > _LONGEST:
+        return f"{text[:_LONGEST]}… ({crc32(text.encode()):08x})"
+    return text
 
 
 def describe_estimator(estimator: Any, without: tuple[str, ...]) -> str:

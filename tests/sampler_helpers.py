@@ -8,10 +8,17 @@ from sklearn.base import BaseEstimator
 from spectral_select import n_kept
 
 
+class Calls(list):
+    """A record that leaves no trace in a selector's description."""
+
+    def __repr__(self):
+        return "None"
+
+
 class TopSum(BaseEstimator):
     """Keep, of each candidate batch, the rows with the largest sums.
 
-    `calls`, if given, is a list to which each fit appends the features it saw.
+    `calls`, if given, is a `Calls` to which each fit appends the features it saw.
     """
 
     def __init__(self, filter_ratio=0.8, *, candidate_size=None, random_state=None, calls=None):

@@ -10,7 +10,7 @@ import traceback
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sampler_helpers import TopSum, table
+from sampler_helpers import Calls, TopSum, table
 
 from spectral_select import SpectralBatchSampler
 from spectral_select._prefetch import Ahead
@@ -126,7 +126,7 @@ def test_what_goes_wrong_in_the_selector_is_raised_in_the_loop():
                 raise ZeroDivisionError("in the third solve")
             return super().fit(X)
 
-    sampler = build(selector=Failing(0.5, calls=[]))
+    sampler = build(selector=Failing(0.5, calls=Calls()))
     seen = []
     with pytest.raises(ZeroDivisionError, match="in the third solve") as caught:
         seen += list(sampler)
@@ -145,7 +145,7 @@ def test_two_passes_at_once_do_not_disturb_each_other():
 SCRIPT = """
 import sys, time
 sys.path.insert(0, {tests!r})
-from sampler_helpers import TopSum, table
+from sampler_helpers import Calls, TopSum, table
 from spectral_select import SpectralBatchSampler
 
 class Slow(TopSum):

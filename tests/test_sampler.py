@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sampler_helpers import TopSum, table
+from sampler_helpers import Calls, TopSum, table
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
@@ -52,8 +52,7 @@ def test_batches_are_full_but_for_a_last_one_and_as_many_as_announced(
     rank = data.draw(st.integers(0, n_ranks - 1))
     size = n_candidates(batch_size, ratio)
     share = n % (size * n_ranks) // n_ranks
-    last = n_kept(share, ratio) if share and not drop_last else 0
-    last = 0 if last == 1 < batch_size else last
+    last = min(batch_size, max(2, n_kept(share, ratio))) if share > 1 and not drop_last else 0
     n_full = n // (size * n_ranks)
     options = {"num_replicas": n_ranks, "rank": rank, "drop_last": drop_last}
     if n_full + (last > 0) == 0:
@@ -74,8 +73,7 @@ def test_batches_are_full_but_for_a_last_one_and_as_many_as_announced(
 @given(st.integers(1, 150), st.integers(1, 60), ratios, st.booleans())
 def test_in_the_papers_form_a_share_of_a_fixed_candidate_batch_is_kept(n, size, ratio, drop_last):
     kept, rest = n_kept(size, ratio), n % size
-    last = n_kept(rest, ratio) if rest and not drop_last else 0
-    last = 0 if last == 1 < kept else last
+    last = min(kept, max(2, n_kept(rest, ratio))) if rest > 1 and not drop_last else 0
     if n // size + (last > 0) == 0:
         return
     sampler = build(n, None, ratio=ratio, candidate_size=size, drop_last=drop_last)
@@ -115,7 +113,7 @@ def test_neither_the_size_of_the_blocks_nor_the_thread_changes_what_is_chosen(bl
 
 
 def test_without_anything_to_discard_nothing_is_solved():
-    calls = []
+    calls = Calls()
     sampler = build(100, 10, selector=TopSum(0, calls=calls))
     assert sorted(i for b in sampler for i in b) == list(range(100))
     assert calls == []
@@ -181,7 +179,34 @@ def test_the_schedule_sets_how_many_candidates_a_batch_takes():
     for epoch in range(6):
         sampler.set_epoch(epoch)
         size = n_candidates(10, schedule(epoch))
-        assert len(sampler) == len(list(sampler)) == 2000 // size + (2000 % size > 0)
+        assert len(sampler) == len(list(sampler)) == 2000 // size + (2000 % size > 1)
+
+
+@given(st.integers(20, 200), st.integers(2, 20), st.integers(1, 3), st.lists(ratios, min_size=3))
+def test_the_papers_form_has_as_many_batches_in_every_epoch(n, size, n_ranks, by_epoch):
+    if n < size * n_ranks:
+        return
+    sampler = build(
+        n,
+        None,
+        candidate_size=size,
+        schedule=lambda epoch: by_epoch[epoch % 3],
+        num_replicas=n_ranks,
+        rank=0,
+    )
+    assert len({len(list(sampler)) for _ in range(3)}) == 1
+
+
+def test_a_schedule_that_knows_the_epochs_of_the_training_alone_is_no_trouble():
+    sampler = build(200, 8, schedule=lambda epoch: [0.5, 0.75][epoch])
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        length = len(sampler)
+        assert len(list(sampler)) == length
+    assert len(sampler) == length
+    sampler.state_dict()
+    with pytest.raises(IndexError):
+        list(sampler)
 
 
 def test_the_schedule_sets_how_much_is_kept_in_the_papers_form():
@@ -313,7 +338,7 @@ def test_each_rank_computes_its_own_selections_only(n_ranks):
     features = table(480)
     seen = []
     for rank in range(n_ranks):
-        calls = []
+        calls = Calls()
         sampler = build(
             480,
             features=features,
@@ -480,7 +505,7 @@ def test_timings_tell_what_was_solved_and_what_was_waited_for():
         ({"sampler": RandomSampler(range(150))}, ValueError, "got 200 rows for 150 samples"),
         ({"dataset": range(199)}, ValueError, "got 200 rows for 199 samples"),
         ({"sampler": []}, ValueError, "sampler must give at least 16 indices: .* got 0"),
-        ({"sampler": range(2)}, ValueError, "sampler must give at least 16 indices"),
+        ({"sampler": range(1)}, ValueError, "sampler must give at least 16 indices"),
         ({"features": table(0)}, ValueError, "features must have at least one row"),
     ],
 )

@@ -1,0 +1,80 @@
+"""What the jobs that run under real frameworks share: data, samplers, and their record.
+
+A job is a script that `torchrun` starts in one or several processes. Each process
+writes what it saw to a JSON file of its own, which the tests then compare.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from sampler_helpers import Calls, TopSum, table
+from torch.utils.data import Dataset
+
+from spectral_select import SpectralBatchSampler
+
+N = 202
+EPOCHS = 3
+FORMS = {
+    # The number yielded is fixed, and so is the number of batches.
+    "fixed": {"batch_size": 8, "schedule": 0.5},
+    # The number chosen from is fixed; what is kept of it grows from epoch to epoch.
+    "papers": {"batch_size": None, "candidate_size": 16, "schedule": [0.75, 0.5, 0.25]},
+}
+
+
+def ratio_of_epoch(ratios):
+    """Return a schedule from a list of ratios."""
+    return lambda epoch: ratios[epoch]
+
+
+def make_sampler(form, sampler=None, **options):
+    """Return a sampler of one of the forms, and the list its selector's calls go to."""
+    calls = Calls()
+    options = {**FORMS[form], "seed": 7, "selector": TopSum(0.5, calls=calls), **options}
+    if isinstance(options["schedule"], list):
+        options["schedule"] = ratio_of_epoch(options["schedule"])
+    options.setdefault("features", table(N))
+    return SpectralBatchSampler(sampler, **options), calls
+
+
+class Numbered(Dataset):
+    """Samples that know their index."""
+
+    def __init__(self, n=N):
+        self.features = torch.from_numpy(table(n))
+
+    def __len__(self):
+        return len(self.features)
+
+    def __getitem__(self, index):
+        return {"index": index, "x": self.features[index], "labels": index % 2}
+
+
+class Net(torch.nn.Module):
+    """A classifier with batch normalisation, which a batch of one sample breaks."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2)
+        )
+
+    def forward(self, x, labels=None, index=None):
+        logits = self.layers(x)
+        if labels is None:
+            return logits
+        return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
+
+
+def rows_solved(calls):
+    """Return how many candidate rows were selected from."""
+    return sum(len(X) for _, X in calls)
+
+
+def write_record(record):
+    """Write what this process saw to the folder named on the command line."""
+    rank = int(os.environ.get("RANK", "0"))
+    Path(sys.argv[1], f"{rank}.json").write_text(json.dumps(record))

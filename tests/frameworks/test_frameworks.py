@@ -1,0 +1,129 @@
+"""The batch sampler under the real frameworks, in as many real processes as ranks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from frameworks.job_tools import EPOCHS, FORMS, N, make_sampler
+
+HERE = Path(__file__).parent
+TIMEOUT = 240
+
+
+def run_job(job, n_ranks, folder, *arguments):
+    """Run a job in `n_ranks` processes and return what each of them recorded."""
+    environment = os.environ | {
+        "PYTHONPATH": str(HERE.parent),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={n_ranks}", str(HERE / f"{job}.py"), str(folder), *arguments]
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        pytest.fail(f"{job} on {n_ranks} ranks hung for {TIMEOUT} s:\n{output[-5000:]}")
+    assert process.returncode == 0, output[-5000:]
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(n_ranks)]
+
+
+def of_one_process(form, epoch):
+    """Return the batches that one process would have yielded in an epoch."""
+    sampler, _ = make_sampler(form)
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
+def check_matrix(per_rank, form, *, short_last=True, our_order=True):
+    """Check what all ranks saw in three epochs against what one process would have seen."""
+    n_ranks = len(per_rank)
+    expected_solved = 0
+    for epoch in range(EPOCHS):
+        parts = [rank["epochs"][epoch] for rank in per_rank]
+        assert len({len(part) for part in parts}) == 1, "every rank the same number of batches"
+        for rank in per_rank:
+            assert rank["lengths"][epoch] == len(parts[0]), "the length is exact"
+        flat = [i for part in parts for batch in part for i in batch]
+        assert len(set(flat)) == len(flat), "no index on two ranks"
+        n_full = N // (16 * n_ranks)
+        assert len(parts[0]) == n_full + short_last
+        dealt = [batch for round_ in zip(*parts, strict=True) for batch in round_]
+        one = of_one_process(form, epoch)[: n_full * n_ranks]
+        assert [len(b) for b in dealt[: n_full * n_ranks]] == [len(b) for b in one]
+        assert (dealt[: n_full * n_ranks] == one) == our_order
+        expected_solved += n_full * 16
+        expected_solved += (N - n_full * 16 * n_ranks) // n_ranks if short_last else 0
+    assert len(per_rank[0]["epochs"]) == EPOCHS
+    for rank in per_rank:
+        assert rank["solved"] == expected_solved, "each rank selects its own batches only"
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2])
+def test_plain_loaders_and_stateful_ones_under_torchrun(n_ranks, tmp_path):
+    records = run_job("plain_job", n_ranks, tmp_path)
+    assert len(records[0]) == 8
+    for case in records[0]:
+        check_matrix([record[case] for record in records], case.partition(",")[0])
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2])
+def test_lightning(n_ranks, tmp_path):
+    records = run_job("lightning_job", n_ranks, tmp_path)
+    assert len(records[0]) == 8
+    for case in records[0]:
+        ranks = [record[case] for record in records]
+        if n_ranks > 1 and case.endswith("hook False, replacement True"):
+            # Lightning cannot re-create a sampler that it did not see being made.
+            assert all("use_distributed_sampler=False" in rank["refused"] for rank in ranks)
+            continue
+        check_matrix(ranks, case.partition(",")[0])
+        replaced = n_ranks > 1 and case.endswith("replacement True")
+        assert (ranks[0]["inner"] == "DistributedSampler") == replaced
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2, 3])
+def test_accelerate(n_ranks, tmp_path):
+    records = run_job("accelerate_job", n_ranks, tmp_path)
+    for form in FORMS:
+        for kind in ("none", "random"):
+            for name in ("default", "seedable", "stateful"):
+                ranks = [record[f"{form}, {name}, {kind}"] for record in records]
+                # Accelerate seeds a random sampler itself where there are several ranks.
+                ours = kind == "none" or n_ranks == 1 or name == "seedable"
+                check_matrix(ranks, form, short_last=n_ranks == 1, our_order=ours)
+    for record in records:
+        resume = record["resume"]
+        assert resume["resumed"] == resume["whole"]
+        if n_ranks > 1:
+            assert "accelerator.prepare()" in record["unprepared"]["refused"]
+    own = [record["own"]["batches"] for record in records]
+    flat = [i for part in own for batch in part for i in batch]
+    assert len(set(flat)) == len(flat)
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2])
+def test_hugging_face_trainer(n_ranks, tmp_path):
+    records = run_job("transformers_job", n_ranks, tmp_path)
+    for form in FORMS:
+        ranks = [record[form] for record in records]
+        check_matrix(ranks, form, short_last=n_ranks == 1)
+        for record in records:
+            whole = [b for epoch in record[form]["epochs"] for b in epoch]
+            resumed = [b for epoch in record[f"{form}, resumed"]["epochs"] for b in epoch]
+            assert resumed == whole[9:]
