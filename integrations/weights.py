@@ -108,21 +108,20 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; expected a file (.safetensors, .pt, .pth)")
+    path.open("rb").close()  # a file that may not be read says so itself
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         try:
             state: Any = load_file(path)
-        except (SafetensorError, ValueError, KeyError) as error:
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
     else:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about files that are about to be refused
                 state = torch.load(path, map_location="cpu", weights_only=True)
-        except OSError:
-            raise
         # What a file of another kind makes the reader raise has no end: even IndexError.
         except Exception as error:
             raise ValueError(
