@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,20 +15,24 @@ HERE = Path(__file__).parent
 TIMEOUT = 240
 
 
-def run_job(job, n_ranks, folder, *arguments):
-    """Run a job in `n_ranks` processes and return what each of them recorded."""
-    environment = os.environ | {
+def job_environment():
+    """Return the environment of a job's processes."""
+    return os.environ | {
         "PYTHONPATH": str(HERE.parent),
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
+
+
+def run_job(job, n_ranks, folder, *arguments):
+    """Run a job in `n_ranks` processes and return what each of them recorded."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={n_ranks}", str(HERE / f"{job}.py"), str(folder), *arguments]
     process = subprocess.Popen(
         command,
-        env=environment,
+        env=job_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -127,3 +132,42 @@ def test_hugging_face_trainer(n_ranks, tmp_path):
             whole = [b for epoch in record[form]["epochs"] for b in epoch]
             resumed = [b for epoch in record[f"{form}, resumed"]["epochs"] for b in epoch]
             assert resumed == whole[9:]
+
+
+def test_a_rank_killed_in_mid_epoch_ends_the_run_and_the_run_goes_on(tmp_path):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    whole.mkdir()
+    run.mkdir()
+    expected = run_job("recovery_job", 2, whole, "undisturbed")
+    assert start_without_agent("recovery_job", 2, run, "killed") == [1, -signal.SIGKILL]
+    resumed = run_job("recovery_job", 2, run, "again")
+    for rank in range(2):
+        before = json.loads((run / f"seen-{rank}-killed.json").read_text())
+        assert before + resumed[rank]["seen"] == expected[rank]["seen"]
+        assert resumed[rank]["weights"] == expected[rank]["weights"]
+
+
+def start_without_agent(job, n_ranks, folder, *arguments):
+    """Run a job in processes that nobody watches over; return how each of them ended.
+
+    torchrun itself would stop the other ranks; they are to notice by themselves.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes = []
+    for rank in range(n_ranks):
+        environment = job_environment() | {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(n_ranks),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+        command = [sys.executable, str(HERE / f"{job}.py"), str(folder), *arguments]
+        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
+    try:
+        return [process.wait(TIMEOUT) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
