@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._fiedler import FiedlerResult, fiedler_vector
+    from ._fiedler import fiedler_vector
     from ._ratio import n_candidates, n_kept
     from ._resampler import FiedlerResampler
+    from ._result import FiedlerResult, Status
     from ._sampler import SpectralBatchSampler
     from ._schedule import (
         ConstantSchedule,
@@ -25,9 +26,10 @@ _HOME = {
     "CosineSchedule": "_schedule",
     "FiedlerBatchSelector": "_selector",
     "FiedlerResampler": "_resampler",
-    "FiedlerResult": "_fiedler",
+    "FiedlerResult": "_result",
     "LinearSchedule": "_schedule",
     "SpectralBatchSampler": "_sampler",
+    "Status": "_result",
     "StepSchedule": "_schedule",
     "fiedler_vector": "_fiedler",
     "make_schedule": "_schedule",
@@ -43,6 +45,7 @@ __all__ = [
     "FiedlerResult",
     "LinearSchedule",
     "SpectralBatchSampler",
+    "Status",
     "StepSchedule",
     "__version__",
     "fiedler_vector",

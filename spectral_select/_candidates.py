@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ._fiedler import FiedlerResult, Status, solve
 from ._namespace import Array, astype, is_torch, namespace, to_numpy
+from ._progress import progress_bar
 from ._ratio import n_kept
+from ._result import FiedlerResult, Status
 from ._rules import RULES
+from ._solve import solve
 from ._threads import map_in_threads
 
 __all__ = ["Selection", "select_candidates"]
@@ -57,6 +59,7 @@ def select_candidates(
     candidate_size: int | None,
     rule: str,
     seed: int | None,
+    verbose: bool,
     **options: Any,
 ) -> Selection:
     """Select from each run of `candidate_size` consecutive rows of checked features.
@@ -69,8 +72,11 @@ def select_candidates(
         As in `FiedlerBatchSelector`.
     seed : int or None
         Of the rule's offsets; None takes the middle of each stretch.
+    verbose : bool
+        Show a progress bar, of the batches or of the iterations if there is one batch.
     **options
-        Passed on to the solver: laplacian, affinity, tol, max_iter, seed of the start.
+        Passed on to the solver: laplacian, affinity, n_neighbors, tol, max_iter,
+        start_seed.
 
     Returns
     -------
@@ -87,7 +93,7 @@ def select_candidates(
     def select(block: tuple[int, int, int]) -> tuple[np.ndarray[Any, Any], FiedlerResult]:
         start, count, rows = block
         stack = _stack(X, start, count, rows, options["affinity"])
-        result = solve(stack, **options)
+        result = solve(stack, verbose=verbose and n_batches == 1, **options)
         k = n_kept(rows, filter_ratio)
         first = start // size
         mine = offsets[first : first + count]
@@ -95,9 +101,14 @@ def select_candidates(
         chosen = np.sort(chosen, axis=-1) + start + rows * np.arange(count)[:, None]
         return chosen.ravel(), result
 
-    parts = list(
-        map(select, blocks) if is_torch(X) or len(blocks) == 1 else map_in_threads(select, blocks)
-    )
+    alone = is_torch(X) or len(blocks) == 1
+    parts = []
+    with progress_bar(
+        n_batches, desc="select", unit="batch", enabled=verbose and n_batches > 1
+    ) as bar:
+        for indices, result in map(select, blocks) if alone else map_in_threads(select, blocks):
+            parts.append((indices, result))
+            bar.update(len(result.status))
     results = [result for _, result in parts]
     xp = namespace(results[0].vector)
 
@@ -119,7 +130,7 @@ def _blocks(X: Array, size: int, affinity: str) -> list[tuple[int, int, int]]:
     """Return (first row, number of batches, rows of each) of every block."""
     n, d = X.shape
     full, rest = divmod(n, size)
-    alone = sparse.issparse(X) or affinity == "precomputed"
+    alone = sparse.issparse(X) or affinity != "cosine"
     per_block = 1 if alone else max(1, _BLOCK_ENTRIES // (size * max(d, min(size, 2 * d))))
     blocks = [
         (first * size, min(per_block, full - first), size) for first in range(0, full, per_block)
@@ -151,14 +162,14 @@ def _choose(
     """
     chosen, margin = RULES[rule](result.vector, k, offsets)
     chosen = to_numpy(chosen)
-    exact = "64" in str(result.vector.dtype) or options["affinity"] == "precomputed"
+    exact = "64" in str(result.vector.dtype) or options["affinity"] != "cosine"
     if exact or sparse.issparse(stack) or stack.shape[-2] > _REFINE_MAX:
         return result, chosen
     open_ = to_numpy(margin) <= 2 * _ENTRY_ERROR * to_numpy(_entry_error(result))
     batches = np.flatnonzero(open_ & (result.status == Status.CONVERGED))
     if len(batches) == 0:
         return result, chosen
-    refined = solve(astype(stack[batches], "float64"), **options)
+    refined = solve(astype(stack[batches], "float64"), verbose=False, **options)
     again, _ = RULES[rule](refined.vector, k, offsets[batches])
     chosen[batches] = to_numpy(again)
     result.vector[batches] = astype(refined.vector, "float32")

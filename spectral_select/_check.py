@@ -109,7 +109,7 @@ def _as_floating(X: Any, name: str) -> Array:
         half = X.dtype in (torch.float16, torch.bfloat16)
         return X.to(torch.float32 if half else torch.float64)
     if not sparse.issparse(X):
-        X = np.asarray(X)
+        X = np.asarray(X)  # a view of a memory map stays one
     if X.dtype.kind not in "fiub" and X.dtype.kind == "O":
         try:
             X = X.astype(np.float64)

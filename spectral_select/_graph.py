@@ -19,15 +19,20 @@ from ._check import NotFiniteError
 from ._namespace import Array, namespace
 
 __all__ = [
+    "LAPLACIANS",
     "DenseGraph",
     "FactoredGraph",
     "Graph",
     "LaplacianOperator",
     "SparseGraph",
     "cosine_graph",
+    "degrees_of",
+    "inverse_root",
     "laplacian_operator",
     "sparse_cosine_graph",
 ]
+
+LAPLACIANS = ("unnormalized", "symmetric", "random_walk")
 
 _LARGE = 2**19  # entries; measured
 
@@ -62,7 +67,7 @@ class DenseGraph:
     scale: Array | None = None
 
     def __post_init__(self) -> None:
-        self.degrees = _degrees(self, self.matrix[..., 0])
+        self.degrees = degrees_of(self, self.matrix[..., 0])
 
     def dot(self, v: Array) -> Array:
         """Return S·v."""
@@ -93,7 +98,7 @@ class FactoredGraph:
     scale: Array
 
     def __post_init__(self) -> None:
-        self.degrees = _degrees(self, self.scale)
+        self.degrees = degrees_of(self, self.scale)
 
     def dot(self, v: Array) -> Array:
         """Return S·v."""
@@ -120,7 +125,7 @@ class SparseGraph:
     factored: bool = False
 
     def __post_init__(self) -> None:
-        self.degrees = _degrees(self, np.ones((1, self.matrix.shape[0]), self.matrix.dtype))
+        self.degrees = degrees_of(self, np.ones((1, self.matrix.shape[0]), self.matrix.dtype))
 
     def dot(self, v: Array) -> Array:
         """Return S·v."""
@@ -146,7 +151,7 @@ def _times(v: Array, matrix: Array) -> Array:
     return namespace(v).stack([u @ matrix[0] for u in v[0]])[None]
 
 
-def _degrees(graph: Graph, like: Array) -> Array:
+def degrees_of(graph: Graph, like: Array) -> Array:
     """Return S·1, of the shape of `like`, (b, n)."""
     return graph.dot(namespace(like).ones_like(like)[:, None])[:, 0]
 
@@ -184,7 +189,7 @@ def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | Fact
         rescaled = _rescaled(X)
         if rescaled is not X:
             return cosine_graph(rescaled, factored=factored)
-    scale = _inverse_root(squared)
+    scale = inverse_root(squared)
     return FactoredGraph(X, scale) if factored else DenseGraph(gram, scale)
 
 
@@ -192,7 +197,7 @@ def sparse_cosine_graph(X: sparse.sparray) -> SparseGraph:
     """Return the cosine graph of sparse features (n, d), factored: S = X̂·X̂ᵀ."""
     rows = X.copy()
     rows.data = rows.data / np.repeat(_row_maximum(rows), np.diff(rows.indptr))
-    scale = _inverse_root(np.asarray((rows * rows).sum(axis=1)).ravel())
+    scale = inverse_root(np.asarray((rows * rows).sum(axis=1)).ravel())
     rows.data = rows.data * np.repeat(scale, np.diff(rows.indptr)).astype(X.dtype)
     return SparseGraph(rows, factored=True)
 
@@ -224,7 +229,7 @@ def _rescaled(X: Array) -> Array:
     return X / xp.where(largest > 0, largest, xp.ones_like(largest))[..., None]
 
 
-def _inverse_root(x: Array) -> Array:
+def inverse_root(x: Array) -> Array:
     """Return x^(-1/2), and 0 where x is 0."""
     xp = namespace(x)
     positive = x > 0
@@ -301,7 +306,7 @@ def laplacian_operator(graph: Graph, laplacian: str) -> LaplacianOperator:
         )
     # An isolated vertex is a component of its own: its row of the Laplacian is 0.
     linked = degrees > 0
-    transform = xp.where(linked, _inverse_root(degrees), xp.ones_like(degrees))
+    transform = xp.where(linked, inverse_root(degrees), xp.ones_like(degrees))
     diagonal = xp.where(linked, xp.ones_like(degrees), xp.zeros_like(degrees))
     null = xp.sqrt(degrees)
     total = xp.sqrt(degrees.sum(-1))[..., None]

@@ -20,7 +20,8 @@ class FiedlerResampler(FiedlerEstimator):
 
     Parameters
     ----------
-    filter_ratio, candidate_size, rule, laplacian, affinity, tol, max_iter, random_state
+    filter_ratio, candidate_size, rule, laplacian, affinity, n_neighbors, tol, max_iter, \
+random_state, verbose
         As in `FiedlerBatchSelector`.
 
     Attributes

@@ -30,9 +30,11 @@ class FiedlerEstimator(BaseEstimator):
         "rule": [StrOptions(set(RULES))],
         "laplacian": [StrOptions(set(LAPLACIANS))],
         "affinity": [StrOptions(set(AFFINITIES))],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, 1, closed="neither"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
+        "verbose": ["boolean"],
     }
 
     def __init__(
@@ -43,18 +45,22 @@ class FiedlerEstimator(BaseEstimator):
         rule: str = "extreme",
         laplacian: str = "unnormalized",
         affinity: str = "cosine",
+        n_neighbors: int = 10,
         tol: float | None = None,
         max_iter: int = 500,
         random_state: Any = None,
+        verbose: bool = False,
     ) -> None:
         self.filter_ratio = filter_ratio
         self.candidate_size = candidate_size
         self.rule = rule
         self.laplacian = laplacian
         self.affinity = affinity
+        self.n_neighbors = n_neighbors
         self.tol = tol
         self.max_iter = max_iter
         self.random_state = random_state
+        self.verbose = verbose
 
     def _fit(self, X: Any) -> None:
         X = self._checked(X)
@@ -68,9 +74,11 @@ class FiedlerEstimator(BaseEstimator):
                 seed=None if self.random_state is None else seed,
                 laplacian=self.laplacian,
                 affinity=self.affinity,
+                n_neighbors=self.n_neighbors,
                 tol=self.tol,
                 max_iter=self.max_iter,
                 start_seed=seed,
+                verbose=self.verbose,
             )
         except NotFiniteError:
             check_finite(X)
@@ -136,13 +144,17 @@ class FiedlerBatchSelector(TransformerMixin, FiedlerEstimator):
         `random_state` the sample starts at a random place.
     laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
         See `fiedler_vector`. "symmetric" goes well with "stratified".
-    affinity : {"cosine", "precomputed"}, default="cosine"
-        Whether X holds features, or the symmetric affinities S themselves, dense or
-        sparse, of shape (n, n).
+    affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"
+        Cosine similarities of all rows of a batch, or of nearest neighbours only; or X
+        holds the symmetric affinities S themselves, dense or sparse, of shape (n, n).
+    n_neighbors : int, default=10
+        Neighbours of each row for ``affinity="nearest_neighbors"``.
     tol, max_iter
         Accuracy and effort of the solver; see `fiedler_vector`.
     random_state : int, RandomState or None, default=None
         Seed of the solver's start and of the stratified rule. None is always the same.
+    verbose : bool, default=False
+        Show a progress bar, if tqdm is installed.
 
     Attributes
     ----------
@@ -326,7 +338,7 @@ def _take(array: Any, indices: np.ndarray[Any, Any]) -> Any:
 
 
 def _warn(status: np.ndarray[Any, Any]) -> None:
-    for kind in (Status.NOT_CONVERGED, Status.NEAR_DEGENERATE):
+    for kind in (Status.NOT_CONVERGED, Status.NEAR_DEGENERATE, Status.DISCONNECTED):
         count = int((status == kind).sum())
         if count:
             warnings.warn(

@@ -8,8 +8,7 @@ from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 from strategies import features
 
-from spectral_select import fiedler_vector
-from spectral_select._fiedler import Status
+from spectral_select import Status, fiedler_vector
 
 LAPLACIANS = ["unnormalized", "symmetric", "random_walk"]
 
@@ -242,6 +241,41 @@ def test_sparse_features():
     assert sine(fiedler_vector(sparse.csr_array(X)).vector, fiedler_vector(X).vector) < 1e-6
 
 
+@pytest.fixture
+def reduced_precision():
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+def test_reduced_matmul_precision_and_autocast_do_not_reach_the_solver(reduced_precision):
+    X = torch.rand(3, 200, 300, generator=torch.Generator().manual_seed(0))
+    expected = fiedler_vector(X.double())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result = fiedler_vector(X)
+    assert result.vector.dtype == result.value.dtype == torch.float32
+    for v, reference, bound in zip(result.vector, expected.vector, result.error_bound, strict=True):
+        assert sine(v.numpy(), reference.numpy()) <= 1e-5 + float(bound)
+        assert bound < 1e-5
+    assert torch.get_float32_matmul_precision() == "medium"
+
+
+def test_tensors_that_require_grad_are_only_read():
+    X = torch.rand(60, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert not fiedler_vector(X).vector.requires_grad
+
+
+@pytest.mark.parametrize("chain", [2, 3])
+def test_expanding_several_times_between_decisions_gives_the_same(chain, monkeypatch):
+    X = np.abs(np.random.default_rng(0).standard_normal((2, 200, 50)))
+    expected = fiedler_vector(X)
+    monkeypatch.setattr("spectral_select._davidson._chain", lambda start: chain)
+    result = fiedler_vector(X)
+    for v, reference in zip(result.vector, expected.vector, strict=True):
+        assert sine(v, reference) < 1e-6
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_tensors_are_solved_in_float32(dtype):
     X = torch.rand(50, 20, generator=torch.Generator().manual_seed(0)).to(dtype)
@@ -276,10 +310,11 @@ def test_finite_features_whose_sum_overflows_are_accepted():
     ("options", "error", "message"),
     [
         ({"laplacian": "normalised"}, ValueError, "laplacian must be one of 'unnormalized'"),
-        ({"affinity": 3}, ValueError, "affinity must be one of 'cosine', 'precomputed'.*got 3"),
+        ({"affinity": 3}, ValueError, r"affinity must be one of 'cosine', .*got 3"),
         ({"tol": 0}, ValueError, r"tol must be None or a number in \(0, 1\); got 0"),
         ({"max_iter": 0}, ValueError, "max_iter must be an integer of at least 1; got 0"),
         ({"max_iter": 2.5}, TypeError, "max_iter must be an integer.*got 2.5"),
+        ({"n_neighbors": 0}, ValueError, "n_neighbors must be an integer of at least 1; got 0"),
         ({"random_state": "a"}, TypeError, "random_state must be an integer"),
         ({"affinity": "precomputed"}, ValueError, "X must be square with affinity='precomputed'"),
     ],

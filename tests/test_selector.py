@@ -20,8 +20,7 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from strategies import features
 
-from spectral_select import FiedlerBatchSelector, fiedler_vector, n_kept
-from spectral_select._fiedler import Status
+from spectral_select import FiedlerBatchSelector, Status, fiedler_vector, n_kept
 
 ratios = st.floats(0, 0.99)
 rules = st.sampled_from(["extreme", "stratified"])
