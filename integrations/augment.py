@@ -1,0 +1,147 @@
+"""Random changes of whole batches of images, each image by draws of its own.
+
+torchvision's transforms draw once a call, so a batch has to go through them image by
+image. Here the draws come in as a table, one row an image, and every operation runs
+once on the batch: the same code on CPU and GPU, and the same change of the same image
+whatever batch it is in.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "N_DRAWS", "Augmentation", "normalise"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+#: Uniform draws that an image needs: flip, angle, brightness, contrast, saturation, hue.
+N_DRAWS = 6
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random flip, rotation and colour jitter; by default those of the SALN paper.
+
+    The parameters are those of torchvision's RandomHorizontalFlip, RandomRotation
+    (here with bilinear interpolation) and ColorJitter (here always in the order
+    brightness, contrast, saturation, hue). Images are resized before, not after.
+
+    Parameters
+    ----------
+    flip : float, default=0.5
+        Probability of a horizontal flip.
+    degrees : float, default=15
+        Largest rotation, either way.
+    brightness, contrast, saturation : float, default=0.2
+        A factor is drawn from 1 ± this.
+    hue : float, default=0.1
+        Largest shift of the hue, as a share of the colour circle.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = torch.rand(2, 3, 8, 8)
+    >>> unchanged = torch.full((2, N_DRAWS), 0.5)
+    >>> bool((Augmentation()(images, unchanged) - images).abs().max() < 1e-5)
+    True
+    """
+
+    flip: float = 0.5
+    degrees: float = 15.0
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.2
+    hue: float = 0.1
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Return the images changed.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, 3, height, width)
+            RGB in [0, 1].
+        draws : Tensor of shape (n, N_DRAWS)
+            Uniform in [0, 1), a row an image; 0.5 everywhere changes nothing.
+
+        Returns
+        -------
+        Tensor of shape (n, 3, height, width)
+            In [0, 1]; what is rotated in is black.
+        """
+        flip, angle, *jitter = draws.unbind(1)
+        signed = [2 * draw - 1 for draw in (angle, *jitter)]
+        if self.flip or self.degrees:
+            images = _turn(images, flip < self.flip, torch.deg2rad(signed[0] * self.degrees))
+        if self.brightness:
+            images = (images * _column(1 + signed[1] * self.brightness)).clamp_(0, 1)
+        if self.contrast:
+            mean = _grey(images).mean((1, 2, 3), keepdim=True)
+            images = mean.lerp(images, _column(1 + signed[2] * self.contrast)).clamp_(0, 1)
+        if self.saturation:
+            factor = _column(1 + signed[3] * self.saturation)
+            images = _grey(images).lerp(images, factor).clamp_(0, 1)
+        if self.hue:
+            images = _shift_hue(images, signed[4] * self.hue)
+        return images
+
+    def describe(self) -> dict[str, Any]:
+        """Return the parameters, for JSON."""
+        return asdict(self)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Return images in [0, 1], normalised in place with ImageNet's statistics."""
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=images.device).view(3, 1, 1)
+    return images.sub_(mean).div_(std)
+
+
+def _column(factors: Tensor) -> Tensor:
+    return factors.view(-1, 1, 1, 1)
+
+
+def _turn(images: Tensor, flipped: Tensor, angles: Tensor) -> Tensor:
+    """Flip, then rotate counter-clockwise about the centre, in one resampling."""
+    height, width = images.shape[-2:]
+    cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
+    # Where each output place looks: the inverse of the rotation, in coordinates that
+    # run over [-1, 1] along both sides; then the flip.
+    mirror = 1.0 - 2.0 * flipped.to(images.dtype)
+    theta = torch.stack(
+        [
+            torch.stack([mirror * cos, -mirror * sin * (height / width), zero], dim=1),
+            torch.stack([sin * (width / height), cos, zero], dim=1),
+        ],
+        dim=1,
+    )
+    size = [len(images), images.shape[1], height, width]
+    grid = functional.affine_grid(theta, size, align_corners=False)
+    return functional.grid_sample(images, grid, mode="bilinear", align_corners=False)
+
+
+def _grey(images: Tensor) -> Tensor:
+    red, green, blue = images.unbind(1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
+
+
+def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:
+    """Turn the hue by `shift` of a full circle, at constant value and chroma."""
+    red, green, blue = images.unbind(1)
+    value = images.amax(1)
+    chroma = value - images.amin(1)
+    divisor = torch.where(chroma == 0, torch.ones_like(chroma), chroma)
+    sextant = torch.where(
+        value == red,
+        (green - blue) / divisor,
+        torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
+    )
+    sextant = sextant + 6 * shift.view(-1, 1, 1)
+    # RGB from hue, value and chroma, one formula for the three channels.
+    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device).view(1, 3, 1, 1)
+    place = (offsets + sextant.unsqueeze(1)) % 6
+    fall = torch.minimum(place, 4 - place).clamp_(0, 1)
+    return value.unsqueeze(1) - chroma.unsqueeze(1) * fall

@@ -1,0 +1,74 @@
+"""What a result depends on beside its configuration: versions and hardware."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ["describe_hardware", "describe_versions"]
+
+_PACKAGES = ("spectral_select", "numpy", "scipy", "scikit-learn", "torch", "torchvision", "pillow")
+
+
+def describe_versions() -> dict[str, str | None]:
+    """Return the versions of Python and of the packages that a result depends on.
+
+    Examples
+    --------
+    >>> sorted(describe_versions())[:2]
+    ['numpy', 'pillow']
+    """
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return versions
+
+
+def describe_hardware(device: Any) -> dict[str, Any]:
+    """Return processor, cores, compute threads, memory and GPU.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where training ran.
+
+    Examples
+    --------
+    >>> import torch
+    >>> describe_hardware(torch.device("cpu"))["gpu"] is None
+    True
+    """
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": cores,
+        "threads": torch.get_num_threads(),
+        "memory_gib": _memory_gib(),
+        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def _memory_gib() -> float | None:
+    try:
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+    return round(pages * size / 2**30, 1)

@@ -1,0 +1,147 @@
+"""What the methods of a comparison have in common: model, data, optimiser, schedule."""
+
+from dataclasses import dataclass, field
+from math import cos, isfinite, pi
+from numbers import Real
+from typing import Any
+
+import torch
+
+from spectral_select import n_kept
+from spectral_select._check import check_in, check_int
+from spectral_select._ratio import check_batch_size, check_filter_ratio
+from spectral_select.integrations.augment import Augmentation
+
+__all__ = ["LR_SCHEDULES", "TrainConfig", "learning_rate"]
+
+LR_SCHEDULES = ("constant", "cosine", "step")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What all methods of a comparison have in common.
+
+    Parameters
+    ----------
+    model : str
+        A torchvision classification model.
+    weights : str
+        Its initial weights, as for `build_classifier`.
+    image_size : int
+        Side of the images in pixels.
+    small_input : bool
+        ResNets only: a stem for images of about 32 px.
+    epochs : int
+        Passes over the training data.
+    candidate_size : int
+        Samples in a candidate batch; the last ones of an epoch, too few for a whole
+        one, are left out of it.
+    filter_ratio : float
+        Share of each candidate batch that the methods discard, in [0, 1).
+    lr, lr_schedule, momentum, weight_decay
+        Of stochastic gradient descent; see `learning_rate`.
+    augmentation : Augmentation or None
+        Random changes of the training images.
+    device : torch.device
+        Where to train.
+    amp : bool
+        Mixed precision: bfloat16 where the device has it, else float16 with a scaler.
+    channels_last : bool
+        Memory layout of model and images.
+    prefetch : int
+        Batches loaded ahead of training, on a thread; 0: none.
+    cache_bytes : int
+        Memory for decoded images, of each method and each part of the data.
+    n_threads : int
+        Threads that decode images.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a value is out of range.
+    """
+
+    model: str = "resnet18"
+    weights: str = "random"
+    image_size: int = 32
+    small_input: bool = False
+    epochs: int = 25
+    candidate_size: int = 128
+    filter_ratio: float = 0.8
+    lr: float = 0.02
+    lr_schedule: str = "cosine"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    augmentation: Augmentation | None = field(default_factory=Augmentation)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    amp: bool = False
+    channels_last: bool = False
+    prefetch: int = 0
+    cache_bytes: int = 4 * 2**30
+    n_threads: int = 1
+
+    def __post_init__(self) -> None:
+        check_batch_size(self.image_size, "image_size")
+        check_batch_size(self.epochs, "epochs")
+        check_batch_size(self.candidate_size, "candidate_size")
+        check_filter_ratio(self.filter_ratio)
+        _check_number(self.lr, "lr", above=True)
+        _check_number(self.momentum, "momentum", below_one=True)
+        _check_number(self.weight_decay, "weight_decay")
+        check_in(self.lr_schedule, "lr_schedule", LR_SCHEDULES)
+        check_int(self.prefetch, "prefetch", 0)
+        check_int(self.cache_bytes, "cache_bytes", 0)
+        check_batch_size(self.n_threads, "n_threads")
+        kept = n_kept(self.candidate_size, self.filter_ratio)
+        if kept < 2:
+            raise ValueError(
+                f"candidate_size {self.candidate_size} at filter_ratio {self.filter_ratio} keeps "
+                "one sample a batch, and batch normalisation needs two; raise candidate_size or "
+                "lower filter_ratio"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the configuration, for JSON."""
+        plain = {k: v for k, v in vars(self).items() if k not in ("augmentation", "device")}
+        augmentation = None if self.augmentation is None else self.augmentation.describe()
+        return plain | {"device": str(self.device), "augmentation": augmentation}
+
+
+def learning_rate(schedule: str, lr: float, step: int, n_steps: int) -> float:
+    """Return the learning rate of a step.
+
+    Parameters
+    ----------
+    schedule : {"constant", "cosine", "step"}
+        "cosine" falls to 0 over the run; "step" falls to a tenth at the middle and to a
+        hundredth at three quarters.
+    lr : float
+        Learning rate at the start.
+    step, n_steps : int
+        Step, from 0, and number of steps of the run.
+
+    Examples
+    --------
+    >>> [round(learning_rate("cosine", 0.1, step, 4), 3) for step in range(4)]
+    [0.1, 0.085, 0.05, 0.015]
+    >>> [round(learning_rate("step", 0.1, step, 4), 4) for step in range(4)]
+    [0.1, 0.1, 0.01, 0.001]
+    """
+    check_in(schedule, "lr_schedule", LR_SCHEDULES)
+    done = step / n_steps
+    if schedule == "cosine":
+        return lr * (1 + cos(pi * done)) / 2
+    if schedule == "step":
+        return lr * 0.1 ** ((done >= 0.5) + (done >= 0.75))
+    return lr
+
+
+def _check_number(
+    value: object, name: str, *, above: bool = False, below_one: bool = False
+) -> None:
+    expected = f"a number {'above' if above else 'of at least'} 0{' and below 1' * below_one}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be {expected}; got {value!r} of type {type(value).__name__}")
+    number = float(value)
+    if not isfinite(number) or number < 0 or (above and number == 0) or (below_one and number >= 1):
+        raise ValueError(f"{name} must be {expected}; got {value!r}")
