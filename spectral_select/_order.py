@@ -35,26 +35,49 @@ Order = npt.NDArray[np.int64]
 
 
 class EpochClock:
-    """The epoch of the next pass: the one told, or else one more than the last pass's."""
+    """The epoch of the next pass: the one told, or one more than the last pass's.
+
+    Where epochs are told at all, a pass begun without a new one is the same epoch once
+    more: a loader made anew, or a second look at the data.
+
+    Attributes
+    ----------
+    epoch : int
+        Epoch of the latest pass, or of the next if that was set.
+    begun : bool
+        Whether a pass of that epoch was begun.
+    told : int or None
+        Epoch that was told since the latest pass.
+    counts : bool
+        Whether epochs are counted here, as none was ever told.
+    """
 
     def __init__(self) -> None:
         self.epoch = 0
-        self.told = True
+        self.begun = False
+        self.told: int | None = None
+        self.counts = True
 
     def tell(self, epoch: int) -> None:
         """Set the epoch of the next pass."""
+        self.set(epoch)
+        self.told = self.epoch
+        self.counts = False
+
+    def set(self, epoch: int) -> None:
+        """Set the epoch of the next pass, though nobody told it."""
         self.epoch = check_epoch(epoch)
-        self.told = True
+        self.begun = False
 
     def begin(self) -> int:
         """Start a pass and return its epoch."""
         self.epoch = self.upcoming()
-        self.told = False
+        self.begun, self.told = True, None
         return self.epoch
 
     def upcoming(self) -> int:
         """Return the epoch that a pass begun now would have."""
-        return self.epoch if self.told else self.epoch + 1
+        return self.epoch + (self.begun and self.counts)
 
 
 class SeededSampler(RandomSampler):

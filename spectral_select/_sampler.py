@@ -237,8 +237,8 @@ class SpectralBatchSampler(BatchSampler):
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next pass: its shuffling and its filter ratio.
 
-        Without it every pass begun counts as one epoch more, unless the sampler inside
-        carries an epoch: then that one counts.
+        Where it is never called, every pass begun counts as one epoch more, unless the
+        sampler inside carries an epoch: then that one counts.
 
         Parameters
         ----------
@@ -342,9 +342,10 @@ class SpectralBatchSampler(BatchSampler):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where a state was taken: the next pass yields what its epoch has left.
 
-        Nothing that was yielded before is selected again. A state taken at the end of
-        an epoch leads to the next one. Setting another epoch afterwards starts that
-        one from its beginning.
+        Nothing that was yielded before is selected again. A state taken after the last
+        batch of an epoch leads to the next one, unless the epoch is set to that which
+        is over: then the next pass is empty. Setting another epoch starts that one
+        from its beginning.
 
         Parameters
         ----------
@@ -357,8 +358,14 @@ class SpectralBatchSampler(BatchSampler):
             If it is no such state, or belongs to another configuration or data set.
         """
         state = check_state(state_dict, self._configuration)
-        ended = state["batches_yielded"] == state["n_batches"]
-        self.set_epoch(state["epoch"] + ended)
+        epoch = state["epoch"]
+        carried = epoch_of(self.sampler)
+        if (self._clock.told if carried is None else carried) != epoch:
+            # Whoever says nothing else wants the epoch after one that has nothing left.
+            epoch += state["batches_yielded"] == state["n_batches"]
+        self._clock.set(epoch)
+        if carried is not None:
+            self.set_epoch(epoch)
         generator = generator_of(self.sampler)
         if generator is not None and state["generator"] is not None:
             restore_generator(generator, state["generator"])

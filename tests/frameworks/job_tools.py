@@ -27,7 +27,7 @@ FORMS = {
 
 def ratio_of_epoch(ratios):
     """Return a schedule from a list of ratios."""
-    return lambda epoch: ratios[epoch]
+    return lambda epoch: ratios[epoch % len(ratios)]
 
 
 def make_sampler(form, sampler=None, **options):

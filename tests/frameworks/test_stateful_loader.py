@@ -1,0 +1,106 @@
+"""Resuming in mid-epoch through loaders: torchdata's own count, and a plain loader's."""
+
+import io
+
+import pytest
+import torch
+from frameworks.job_tools import Numbered, make_sampler
+from torch.utils.data import DataLoader
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+# torchdata 0.11 calls a function that torch 2.15 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
+
+FORMS = ["fixed", "papers"]
+
+
+def saved_and_loaded(state):
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)
+
+
+def indices(loader):
+    return [batch["index"].tolist() for batch in loader]
+
+
+def session(form, workers, steps, checkpoint=None):
+    """Train some steps, from a checkpoint on; return the batches and the next checkpoint."""
+    sampler, _ = make_sampler(form)
+    loader = StatefulDataLoader(Numbered(), batch_sampler=sampler, num_workers=workers)
+    start = 0
+    if checkpoint is not None:
+        start = checkpoint["epoch"]
+        loader.load_state_dict(checkpoint["loader"])
+    got = []
+    for epoch in range(start, 3):
+        sampler.set_epoch(epoch)
+        for batch in loader:
+            got.append((epoch, batch["index"].tolist()))
+            if len(got) == steps:
+                return got, saved_and_loaded({"epoch": epoch, "loader": loader.state_dict()})
+    return got, None
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("stops", [(1, 1), (4, 2), (9, 5), (12, 13), (13, 13), (20, 1)])
+def test_torchdatas_loader_resumes_twice_in_a_row(form, workers, stops):
+    whole, _ = session(form, workers, steps=None)
+    assert len(whole) == 39
+    got, checkpoint = [], None
+    for steps in (*stops, None):
+        batches, checkpoint = session(form, workers, steps, checkpoint)
+        got += batches
+    assert got == whole
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_torchdatas_loader_goes_on_after_a_finished_epoch(workers):
+    sampler, _ = make_sampler("fixed")
+    loader = StatefulDataLoader(Numbered(), batch_sampler=sampler, num_workers=workers)
+    whole = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        whole.append(indices(loader))
+    sampler, _ = make_sampler("fixed")
+    loader = StatefulDataLoader(Numbered(), batch_sampler=sampler, num_workers=workers)
+    assert indices(loader) == whole[0]
+    state = saved_and_loaded(loader.state_dict())
+    sampler, _ = make_sampler("fixed")
+    loader = StatefulDataLoader(Numbered(), batch_sampler=sampler, num_workers=workers)
+    loader.load_state_dict(state)
+    sampler.set_epoch(1)
+    assert indices(loader) == whole[1]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_torchdatas_loader_selects_nothing_again_that_was_skipped(form):
+    sampler, _ = make_sampler(form)
+    loader = StatefulDataLoader(Numbered(), batch_sampler=sampler)
+    iterator = iter(loader)
+    for _ in range(9):
+        next(iterator)
+    state = saved_and_loaded(loader.state_dict())
+    sampler, calls = make_sampler(form)
+    loader = StatefulDataLoader(Numbered(), batch_sampler=sampler)
+    loader.load_state_dict(state)
+    assert len(indices(loader)) == 4
+    assert sum(len(X) for _, X in calls) == 202 - 9 * 16
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_plain_loader_resumes_with_another_number_of_workers(form):
+    expected, _ = make_sampler(form)
+    whole = indices(DataLoader(Numbered(), batch_sampler=expected))
+    state, got = None, []
+    for workers, steps in ((2, 3), (0, 4), (1, 99)):
+        sampler, _ = make_sampler(form)
+        if state is not None:
+            sampler.load_state_dict(saved_and_loaded(state))
+        loader = iter(DataLoader(Numbered(), batch_sampler=sampler, num_workers=workers))
+        for _, batch in zip(range(steps), loader, strict=False):
+            got.append(batch["index"].tolist())
+        state = sampler.state_dict(batches_yielded=len(got))
+    assert got == whole
