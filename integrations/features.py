@@ -137,6 +137,7 @@ def extract_embeddings(
             num_workers=num_workers,
             collate_fn=_collate,
             pin_memory=where.type == "cuda",
+            generator=torch.Generator(),  # else it draws the workers' seed from the global one
         )
         bar = progress_bar(
             len(split), desc="embeddings", unit="images", initial=writer.n_done, enabled=progress

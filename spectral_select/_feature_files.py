@@ -92,49 +92,57 @@ def _read_npy(path: Path) -> NDArray[Any]:
 
 
 def _read_npz(path: Path, key: str | None) -> NDArray[Any]:
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not a NumPy .npz file, or it is cut short")
     try:
+        shapes = _shapes(path)
+        key = _only_matrix(path, shapes) if key is None else key
+        if key not in shapes:
+            raise _NoArrayError(f"{path} has no array {key!r}; it has {_described(shapes)}")
         with np.load(path, allow_pickle=False) as arrays:
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise ValueError("it is a single array, rename it to .npy")
-            if key is None:
-                key = _only_matrix(path, arrays.files)
-            if key not in arrays.files:
-                raise KeyError(key)
             array: NDArray[Any] = arrays[key]
             return array
-    except KeyError as error:
-        raise ValueError(
-            f"{path} has no array {key!r}; it has {', '.join(map(repr, arrays.files)) or 'none'}"
-        ) from error
-    # Damaged members raise what zlib, zipfile and NumPy's header parser raise.
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, MemoryError, RuntimeError) as error:
-        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
+    except _NoArrayError:
+        raise
+    # What damaged members make zlib, zipfile and NumPy's parser of headers raise has no end.
     except Exception as error:
-        if type(error).__module__ != "zlib":
-            raise
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
 
 
-def _only_matrix(path: Path, keys: Sequence[str]) -> str:
-    """Return the key of the one array that can be meant, reading no more than headers."""
+class _NoArrayError(ValueError):
+    """The file is sound, but the array that is meant is not there or not clear."""
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays in an .npz file, reading their headers only."""
     shapes = {}
     with zipfile.ZipFile(path) as archive:
-        for key in keys:
-            member = key if key in archive.namelist() else f"{key}.npy"
-            with archive.open(member) as file:
-                version = np.lib.format.read_magic(file)
-                reader = (
-                    np.lib.format.read_array_header_1_0
-                    if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0
-                )
-                shapes[key] = reader(file)[0]
+        for member in archive.namelist():
+            if member.endswith(".npy"):
+                with archive.open(member) as file:
+                    old = np.lib.format.read_magic(file) == (1, 0)
+                    read = np.lib.format.read_array_header_1_0
+                    read = read if old else np.lib.format.read_array_header_2_0
+                    shapes[member.removesuffix(".npy")] = read(file)[0]
+    return shapes
+
+
+def _only_matrix(path: Path, shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return the key of the one array that can be meant."""
     matrices = [key for key, shape in shapes.items() if len(shape) == 2]
-    for key in [*_USUAL_KEYS, *matrices[:1]]:
-        if key in matrices and (key in _USUAL_KEYS or len(matrices) == 1):
+    for key in _USUAL_KEYS:
+        if key in matrices:
             return key
-    found = ", ".join(f"{key!r} of shape {shape}" for key, shape in shapes.items()) or "none"
-    raise ValueError(f"say which array to take by key; there are: {found}")
+    if len(matrices) == 1:
+        return matrices[0]
+    raise _NoArrayError(
+        f"{path} has {len(matrices)} two-dimensional arrays; "
+        f"expected one, or its key: it has {_described(shapes)}"
+    )
+
+
+def _described(shapes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{key!r} of shape {shape}" for key, shape in shapes.items()) or "none"
 
 
 def _read_parquet(path: Path, columns: Sequence[str] | None) -> NDArray[Any]:
@@ -154,6 +162,8 @@ def _read_parquet(path: Path, columns: Sequence[str] | None) -> NDArray[Any]:
     numbers = [name for name in chosen if _is_number(pa, fields[name])]
     if columns is None and len(lists) == 1:
         chosen = lists
+    if columns is None and len(lists) > 1:
+        raise ValueError(f"{path} has several columns of lists; name one: {_some(lists)}")
     if chosen != lists[:1] and chosen != numbers:
         odd = next(name for name in chosen if name not in numbers)
         raise ValueError(
@@ -213,13 +223,16 @@ def _check_matrix(array: NDArray[Any], what: str) -> NDArray[Any]:
             f"{what} holds an array of shape {array.shape} and type {array.dtype}; "
             "expected real numbers of shape (n_samples, n_features)"
         )
+    if 0 in array.shape:
+        raise ValueError(f"{what} is empty: it holds an array of shape {array.shape}")
     return array
 
 
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    # NumPy advises to unpickle it; nobody should on a file from elsewhere.
-    return "it holds pickled objects, which are not read" if "allow_pickle" in text else text
+    # NumPy advises to unpickle it, which nobody should do with a file from elsewhere.
+    pickled = "allow_pickle" in text or "Python objects" in text
+    return "it holds pickled objects, which are not read" if pickled else text
 
 
 def _some(names: Any) -> str:

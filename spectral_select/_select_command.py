@@ -91,10 +91,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument(
         "--affinity",
-        choices=("cosine", "precomputed"),
+        choices=("cosine", "nearest_neighbors", "precomputed"),
         default="cosine",
-        help="cosine: FEATURES are features; precomputed: they are the n × n similarities "
-        "themselves (default: %(default)s)",
+        help="cosine: similarities of all rows; nearest_neighbors: of nearest neighbours only; "
+        "precomputed: FEATURES are the n × n similarities themselves (default: %(default)s)",
+    )
+    how.add_argument(
+        "--n-neighbors",
+        metavar="K",
+        type=int,
+        default=10,
+        help="neighbours of each row for nearest_neighbors (default: %(default)s)",
     )
     how.add_argument(
         "--seed",
@@ -124,18 +131,25 @@ def run(args: argparse.Namespace) -> int:
         rule=args.rule,
         laplacian=args.laplacian,
         affinity=args.affinity,
+        n_neighbors=args.n_neighbors,
         random_state=args.seed,
     )
     X = read_features(args.features, key=args.key, columns=args.columns)
     start = time.perf_counter()
-    indices, scores = _select(selector, X, args.shuffle, args.seed or 0)
+    try:
+        indices, scores = _select(selector, X, args.shuffle, args.seed or 0)
+    except ValueError as error:  # the user knows X by the name of its file
+        message = str(error)
+        if not message.startswith("X "):
+            raise
+        raise ValueError(args.features + message[1:]) from error
     seconds = time.perf_counter() - start
     options = {
         "features": args.features,
         "n_samples": len(X),
         "n_features": X.shape[1],
         **{k: getattr(args, k) for k in ("filter_ratio", "candidate_size", "shuffle", "rule")},
-        **{k: getattr(args, k) for k in ("laplacian", "affinity", "seed")},
+        **{k: getattr(args, k) for k in ("laplacian", "affinity", "n_neighbors", "seed")},
     }
     if out is None:
         sys.stdout.write(_lines(indices))
