@@ -253,11 +253,10 @@ def _title(results: Mapping[str, Any]) -> str:
 
 
 def _time_label(results: Mapping[str, Any]) -> str:
-    label = "seconds of training, waits for selection and images included"
-    if any("features" in run["needs"] for run in results["runs"]):
-        known = results["features"]["seconds"] is not None
-        label += f"\nand {'' if known else 'not '}the extraction of the features"
-    return label
+    if not any("features" in run["needs"] for run in results["runs"]):
+        return "training time (s)"
+    known = results["features"]["seconds"] is not None
+    return f"training time (s), feature extraction {'' if known else 'not '}included"
 
 
 def _curve(run: Mapping[str, Any], what: str) -> list[float]:

@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+
+from spectral_select import FiedlerBatchSelector, n_kept
+from spectral_select.integrations.methods import (
+    FEATURES,
+    FRESH_LOSS,
+    LAST_LOSS,
+    Candidates,
+    Choice,
+    Method,
+    check_choice,
+    check_methods,
+    get_method,
+    method_names,
+    register,
+)
+
+SPECTRAL = {
+    "fiedler": {"rule": "extreme", "laplacian": "unnormalized"},
+    "stratified": {"rule": "stratified", "laplacian": "symmetric"},
+}
+
+
+def features(n=60, d=5, seed=0):
+    return np.random.default_rng(seed).random((n, d), dtype=np.float32)
+
+
+def fitted(method, n=60, filter_ratio=0.8, candidate_size=20, seed=0):
+    table = features(n)
+    selector = method.selector(
+        filter_ratio, labels=np.zeros(n, np.int64), features=table, seed=seed
+    )
+    selector = clone(selector).set_params(candidate_size=candidate_size)
+    return selector.fit(table if method.reads_table else np.arange(n)[:, None])
+
+
+def test_the_papers_methods_are_there():
+    assert method_names()[:4] == ("full", "random", "fiedler", "stratified")
+
+
+@pytest.mark.parametrize("name", method_names())
+@settings(max_examples=20)
+@given(n=st.integers(2, 40), ratio=st.floats(0, 0.95))
+def test_every_method_keeps_exactly_what_the_ratio_says(name, n, ratio):
+    method = get_method(name)
+    if not method.runs_ahead:
+        pytest.fail("methods that need a loss are tested with the trainer")
+    ratio = method.filter_ratio(ratio)
+    kept = fitted(method, n=n, filter_ratio=ratio, candidate_size=n).get_support(indices=True)
+    assert len(np.unique(kept)) == n_kept(n, ratio)
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_every_method_says_what_it_is(name):
+    method = get_method(name)
+    assert method.name == name
+    assert method.summary
+    assert method.needs <= {FEATURES, LAST_LOSS, FRESH_LOSS}
+
+
+@pytest.mark.parametrize("name", SPECTRAL)
+def test_spectral_methods_are_the_selector_of_that_name(name):
+    method, table = get_method(name), features()
+    expected = FiedlerBatchSelector(0.8, candidate_size=20, **SPECTRAL[name]).fit(table)
+    assert np.array_equal(fitted(method).get_support(), expected.get_support())
+
+
+@pytest.mark.parametrize("name", SPECTRAL)
+def test_one_batch_at_a_time_is_the_same_choice(name):
+    method, table = get_method(name), features(20)
+    candidates = Candidates(
+        np.arange(20), np.zeros(20, np.int64), 4, np.random.default_rng(0), features=table
+    )
+    chosen = method.choose(candidates).positions
+    expected = fitted(method, n=20).get_support(indices=True)
+    assert sorted(chosen) == expected.tolist()
+
+
+def test_random_depends_on_the_seed_and_is_uniform():
+    method = get_method("random")
+    same = [fitted(method, seed=3).get_support(indices=True).tolist() for _ in range(2)]
+    other = fitted(method, seed=4).get_support(indices=True).tolist()
+    assert same[0] == same[1] != other
+    counts = sum(fitted(method, seed=seed).get_support().astype(int) for seed in range(300))
+    expected, deviation = 300 * 0.2, (300 * 0.2 * 0.8) ** 0.5
+    assert (abs(counts - expected) < 5 * deviation).all()
+
+
+def test_full_discards_nothing_whatever_is_asked_for():
+    method = get_method("full")
+    assert method.filter_ratio(0.8) == 0
+    with pytest.raises(ValueError, match="filter_ratio must be in"):
+        method.filter_ratio(1.5)
+
+
+def test_rules_see_the_features_and_labels_of_their_candidates():
+    table, labels = features(12), np.arange(12) * 10
+    seen = []
+
+    class Looking(Method):
+        name, summary, needs = "looking", "", frozenset({FEATURES})
+
+        def choose(self, candidates):
+            seen.append(candidates)
+            return Choice(np.arange(candidates.n_keep))
+
+    selector = Looking().selector(0.5, labels=labels, features=table, seed=0)
+    clone(selector).set_params(candidate_size=4).fit(np.array([[7], [1], [3], [9], [0], [2]]))
+    assert [c.indices.tolist() for c in seen] == [[7, 1, 3, 9], [0, 2]]
+    assert seen[0].labels.tolist() == [70, 10, 30, 90]
+    assert np.array_equal(seen[0].features, table[[7, 1, 3, 9]])
+    assert [c.n_keep for c in seen] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        ([], "chose nothing of 5 candidates"),
+        ([0, 5], "must choose different places"),
+        ([-1, 2], "must choose different places"),
+        ([2, 2], "must choose different places"),
+        ([0, 1, 2], "must choose 2 of 5 candidates; chose 3"),
+    ],
+)
+def test_a_rule_that_chooses_badly_is_told(positions, message):
+    with pytest.raises(RuntimeError, match=message):
+        check_choice(Choice(np.array(positions, dtype=np.int64)), get_method("random"), 5, 2)
+
+
+def test_weights_follow_their_samples():
+    choice = check_choice(
+        Choice(np.array([3, 1]), np.array([0.3, 0.1])), get_method("random"), 5, 2
+    )
+    assert choice.positions.tolist() == [1, 3]
+    assert choice.weights.tolist() == [0.1, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["full", "magic"], "method must be one of full, random, fiedler.*; got 'magic'"),
+        (["full", "full"], "methods must not name one twice"),
+        ([], "methods must be a list"),
+        ("full", "methods must be a list"),
+    ],
+)
+def test_unknown_names(names, message):
+    with pytest.raises(ValueError, match=message):
+        check_methods(names)
+
+
+def test_a_name_is_taken_once():
+    class Impostor(Method):
+        name, summary = "full", ""
+
+        def choose(self, candidates):
+            return Choice(np.arange(1))
+
+    with pytest.raises(ValueError, match="there is a method 'full' already"):
+        register(Impostor)
+    assert type(get_method("full")) is not Impostor

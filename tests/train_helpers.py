@@ -1,0 +1,55 @@
+"""A small data set that records what is loaded from it, and settings that train in a blink."""
+
+from types import SimpleNamespace
+
+import numpy as np
+from PIL import Image
+
+from spectral_select.integrations.train_config import TrainConfig
+
+
+class Recorded:
+    """Images of one colour a class with noise; `loaded` lists the indices asked for."""
+
+    def __init__(self, n, n_classes=3, seed=0, side=20):
+        rng = np.random.default_rng(seed)
+        self.labels = np.arange(n) % n_classes
+        noise = rng.integers(0, 60, (n, side, side + 4, 3))
+        noise[np.arange(n), :, :, self.labels % 3] += 150
+        self.pixels = noise.astype(np.uint8)
+        self.loaded = []
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        self.loaded.append(index)
+        return Image.fromarray(self.pixels[index]), int(self.labels[index])
+
+
+def data_set(n=64, n_val=8, n_test=12):
+    return SimpleNamespace(
+        name="coloured",
+        classes=("red", "green", "blue"),
+        train=Recorded(n),
+        val=Recorded(n_val, seed=1),
+        test=Recorded(n_test, seed=2),
+        describe=lambda: {"name": "coloured", "n_classes": 3},
+    )
+
+
+def features_of(data, d=6, seed=0):
+    return np.random.default_rng(seed).random((len(data.train), d), dtype=np.float32)
+
+
+def settings(**changes):
+    """Return a configuration: SqueezeNet, which is small and has dropout, at 24 px."""
+    few = {
+        "model": "squeezenet1_1",
+        "image_size": 24,
+        "epochs": 2,
+        "candidate_size": 20,
+        "filter_ratio": 0.8,
+        "lr": 0.01,
+    }
+    return TrainConfig(**few | changes)
