@@ -4,6 +4,7 @@ While it is being written a store has ``embeddings.npy.partial`` and ``progress.
 one checksum for each block that has reached the disk, and no ``meta.json``.
 """
 
+import errno
 import io
 import os
 import zlib
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -98,11 +99,11 @@ class StoreWriter:
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{self.path} is a file; expected a folder for the embeddings")
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock: IO[bytes] | None = None
+        self._lock: _Lock | None = None
         self.complete = not overwrite and self._is_complete()
         if self.complete:
             return  # also where the folder cannot be written to
-        self._lock = _lock(self.path)
+        self._lock = _Lock(self.path)
         try:
             if overwrite:
                 # meta.json first: from then on the folder is no store.
@@ -296,16 +297,37 @@ def _check_labels(labels: ArrayLike | None, count: int) -> NDArray[np.int64] | N
     return array.astype(np.int64)
 
 
-def _lock(folder: Path) -> IO[bytes] | None:
-    """Hold the folder for this process; the system lets go of it when the process ends."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows: two writers at once are the user's to avoid
-        return None
-    file = inside(folder, _LOCK).open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise StoreError(f"another process is writing to {folder}; wait for it to end") from error
-    return file
+class _Lock:
+    """Holds a folder for this process; the system lets go of it when the process ends.
+
+    A record lock, because children do not inherit it: those of a killed process, such as
+    the processes that load images, live on for some seconds.
+    """
+
+    held: ClassVar[set[str]] = set()  # record locks do not tell two writers of one process
+
+    def __init__(self, folder: Path) -> None:
+        self.key = os.path.realpath(folder)
+        self.file = None
+        busy = StoreError(f"somebody else is writing to {folder}; wait until they have finished")
+        if self.key in self.held:
+            raise busy
+        try:
+            import fcntl
+        except ImportError:  # not on Windows: two processes at once are the user's to avoid
+            pass
+        else:
+            self.file = inside(folder, _LOCK).open("ab")
+            try:
+                fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                self.file.close()
+                if error.errno not in (errno.EACCES, errno.EAGAIN):
+                    raise
+                raise busy from error
+        self.held.add(self.key)
+
+    def close(self) -> None:
+        self.held.discard(self.key)
+        if self.file is not None:
+            self.file.close()

@@ -1,7 +1,11 @@
 """The store: whole or refused, resumed to the same bytes, never leading elsewhere."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -240,17 +244,39 @@ class TestOtherData:
 
 class TestTwoAtOnce:
     def test_the_second_writer_is_refused(self, tmp_path):
-        with writer(tmp_path), pytest.raises(StoreError, match="another process is writing"):
+        with writer(tmp_path), pytest.raises(StoreError, match="somebody else is writing to"):
             writer(tmp_path)
         with writer(tmp_path) as w:
             fill(w)
             w.finish()
 
+    def test_so_is_another_process_and_no_longer_than_the_first_lives(self, tmp_path):
+        code = (
+            "import os, sys, time\n"
+            "from spectral_select.integrations.store_writer import StoreWriter\n"
+            "writer = StoreWriter(sys.argv[1], count=50, dim=6)\n"
+            "child = os.fork() if hasattr(os, 'fork') else 1\n"
+            "if child: print(child, flush=True)\n"
+            "time.sleep(60)\n"
+        )
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            child = int(process.stdout.readline())
+            with pytest.raises(StoreError, match="somebody else is writing to"):
+                writer(tmp_path, overwrite=True)
+            process.kill()
+            process.wait()
+            try:  # its child lives on, and must not keep the folder
+                writer(tmp_path, overwrite=True).close()
+            finally:
+                if child != 1:
+                    os.kill(child, signal.SIGKILL)
+
     def test_a_whole_store_opens_where_nothing_can_be_written(self, store, monkeypatch):
         def fail(*args, **kwargs):
             raise AssertionError("the folder was locked")
 
-        monkeypatch.setattr("spectral_select.integrations.store_writer._lock", fail)
+        monkeypatch.setattr("spectral_select.integrations.store_writer._Lock", fail)
         with writer(store) as w:
             assert w.complete
 
