@@ -108,19 +108,21 @@ class Job:
         selector = clone(self.selector)
         seed = _seed_of(selector)
         ranges = self._ranges(1 if seed is not None else self.block_size)[skip:]
-        with torch.no_grad(), _own_stream(self.rows.device):
-            for start, stop in ranges:
-                begin = perf_counter()
-                if seed is not None:
-                    # A draw of its own for every candidate batch of every epoch,
-                    # whatever rank it falls to and wherever training resumes.
-                    place = start * self.plan.num_replicas + self.plan.rank
-                    draw = np.random.SeedSequence([seed, self.epoch, place]).generate_state(1)
-                    selector.set_params(random_state=int(draw[0]))
+        stream = _own_stream(self.rows.device)
+        for start, stop in ranges:
+            begin = perf_counter()
+            if seed is not None:
+                # A draw of its own for every candidate batch of every epoch,
+                # whatever rank it falls to and wherever training resumes.
+                place = start * self.plan.num_replicas + self.plan.rank
+                draw = np.random.SeedSequence([seed, self.epoch, place]).generate_state(1)
+                selector.set_params(random_state=int(draw[0]))
+            # Not around the yield: without a thread, training would be inside too.
+            with torch.no_grad(), stream:
                 block = self._select(selector, start, stop)
-                self.costs.solve_seconds += perf_counter() - begin
-                self.costs.n_batches += len(block)
-                yield block
+            self.costs.solve_seconds += perf_counter() - begin
+            self.costs.n_batches += len(block)
+            yield block
 
     def _ranges(self, block_size: int) -> list[tuple[int, int]]:
         """Return (first, last + 1) of the batches of each block."""

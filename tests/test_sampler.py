@@ -430,6 +430,14 @@ def test_a_loader_gives_the_samples_of_each_batch(options):
         assert all((x.numpy() == features[y]).all() for x, y in batches)
 
 
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_training_between_batches_keeps_its_gradients(prefetch):
+    weight = torch.ones(3, requires_grad=True)
+    for batch in build(features=torch.from_numpy(table(200)), prefetch=prefetch):
+        assert torch.is_grad_enabled()
+        (weight * len(batch)).sum().backward()
+
+
 def test_it_is_a_torch_batch_sampler_with_what_frameworks_read():
     inner = RandomSampler(range(200))
     sampler = build(sampler=inner, drop_last=True)

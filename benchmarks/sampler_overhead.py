@@ -1,0 +1,195 @@
+"""What the batch sampler costs: time training waits for selection, and batches a second.
+
+    python benchmarks/sampler_overhead.py             # about 5 minutes on 2 cores
+    python benchmarks/sampler_overhead.py --quick     # a look, under a minute
+
+Two measurements on synthetic images of 32 px (uint8, in memory) with 2048-d float32
+features in 10 clusters, of which batches of 128 are kept out of 640 candidates:
+
+- training: an epoch of torchvision's ResNet-18 with SGD, by turns with the batches
+  chosen ahead on a thread, chosen when asked for, and a random BatchSampler of the same
+  number and size of batches. The share of the epoch spent waiting is the sampler's own
+  `timings.wait_seconds` over the epoch's wall-clock;
+- loader: the same loaders with no training behind them.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _harness import median, spread, table, write
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
+from torchvision.models import resnet18
+
+from spectral_select import FiedlerBatchSelector, SpectralBatchSampler
+
+CANDIDATES, KEPT, WIDTH, CLASSES = 640, 128, 2048, 10
+MOST_WAITING = 0.01
+
+
+class Images(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Random images of 32 px, a batch at a time."""
+
+    def __init__(self, n: int) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.images = torch.randint(256, (n, 3, 32, 32), dtype=torch.uint8, generator=generator)
+        self.labels = torch.randint(CLASSES, (n,), generator=generator)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitems__(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.images[indices].float().div_(255), self.labels[indices]
+
+
+def features(n: int) -> np.ndarray:
+    """Non-negative float32 features in 10 clusters."""
+    rng = np.random.default_rng(0)
+    centres = np.abs(rng.standard_normal((CLASSES, WIDTH), dtype=np.float32))
+    X = rng.standard_normal((n, WIDTH), dtype=np.float32)
+    X *= 0.5
+    X += centres[rng.integers(CLASSES, size=n)]
+    return np.abs(X, out=X)
+
+
+def samplers(X: np.ndarray, selector: Any) -> dict[str, Any]:
+    """Return the ways to choose batches that are compared."""
+    n_batches = len(X) // CANDIDATES
+    options = {"features": X, "selector": selector, "drop_last": True}
+    return {
+        "ahead": SpectralBatchSampler(None, KEPT, **options),
+        "when asked": SpectralBatchSampler(None, KEPT, prefetch=0, **options),
+        "random": BatchSampler(
+            RandomSampler(range(len(X)), num_samples=n_batches * KEPT), KEPT, drop_last=True
+        ),
+    }
+
+
+def trainer() -> Callable[[torch.Tensor, torch.Tensor], None]:
+    """Return a function that does one training step."""
+    torch.manual_seed(0)
+    model = resnet18(num_classes=CLASSES)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
+
+    def step(images: torch.Tensor, labels: torch.Tensor) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        torch.nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def epochs(
+    choices: dict[str, Any], dataset: Images, step: Callable[..., None], repeats: int, warm: int
+) -> dict[str, dict[str, list[float]]]:
+    """Run epochs by turns; return seconds, seconds waited and seconds solving of each."""
+    measured: dict[str, dict[str, list[float]]] = {
+        name: {"epoch": [], "waited": [], "solving": []} for name in choices
+    }
+    loaders = {
+        name: DataLoader(dataset, batch_sampler=batches, collate_fn=lambda batch: batch)
+        for name, batches in choices.items()
+    }
+    for images, labels in loaders["random"]:  # warm up: threads, allocator, code paths
+        step(images, labels)
+        warm -= 1
+        if warm <= 0:
+            break
+    list(choices["when asked"])
+    for _ in range(repeats):
+        for name, loader in loaders.items():
+            start = time.perf_counter()
+            for images, labels in loader:
+                step(images, labels)
+            measured[name]["epoch"].append(time.perf_counter() - start)
+            timings = getattr(choices[name], "timings", None)
+            measured[name]["waited"].append(timings.wait_seconds if timings else 0.0)
+            measured[name]["solving"].append(timings.solve_seconds if timings else 0.0)
+    return measured
+
+
+def report(measured: dict[str, dict[str, list[float]]], n_batches: int) -> list[dict[str, Any]]:
+    """Print a table of what was measured, and return it for the record."""
+    rows = [
+        [
+            "batches chosen",
+            "epoch, ms",
+            "batches / s",
+            "waiting, ms",
+            "solving, ms",
+            "waiting / epoch",
+        ]
+    ]
+    results = []
+    for name, seconds in measured.items():
+        shares = [w / e for w, e in zip(seconds["waited"], seconds["epoch"], strict=True)]
+        rate = n_batches / median(seconds["epoch"])
+        rows.append(
+            [
+                name,
+                spread(seconds["epoch"]),
+                f"{rate:.4g}",
+                spread(seconds["waited"]),
+                spread(seconds["solving"]),
+                f"{100 * median(shares):.2f} %",
+            ]
+        )
+        results.append(
+            {
+                "batches": name,
+                "n_batches": n_batches,
+                "batches_per_second": rate,
+                "waiting_share": median(shares),
+                "seconds": seconds,
+            }
+        )
+    print(table(rows), flush=True)
+    return results
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batches", type=int, default=78, help="batches of an epoch")
+    parser.add_argument("--repeats", type=int, default=5, help="epochs of each kind")
+    parser.add_argument("--quick", action="store_true", help="10 batches, 2 epochs of each")
+    parser.add_argument("--rule", default="extreme", help="rule of the selector")
+    parser.add_argument("--laplacian", default="unnormalized", help="Laplacian of the selector")
+    parser.add_argument("--out", type=Path, default=Path("runs/sampler_overhead.json"))
+    options = parser.parse_args()
+    n_batches, repeats = (10, 2) if options.quick else (options.batches, options.repeats)
+
+    n = n_batches * CANDIDATES
+    X, dataset = features(n), Images(n)
+    selector = FiedlerBatchSelector(
+        1 - KEPT / CANDIDATES, rule=options.rule, laplacian=options.laplacian
+    )
+    print(f"training: ResNet-18, 32 px, {n_batches} batches of {KEPT} from {CANDIDATES}")
+    training = report(epochs(samplers(X, selector), dataset, trainer(), repeats, 3), n_batches)
+    print("\nloader alone")
+    loader = report(
+        epochs(samplers(X, selector), dataset, lambda *_: None, 3 * repeats, 3), n_batches
+    )
+    share = training[0]["waiting_share"]
+    extra = median(training[0]["seconds"]["epoch"]) / median(training[2]["seconds"]["epoch"])
+    print(
+        f"\nTraining waits for selection {100 * share:.2f} % of an epoch "
+        f"(at most {100 * MOST_WAITING:g} %); the epoch takes {extra:.3f} of a random one's time."
+    )
+    configuration = {
+        "candidates": CANDIDATES,
+        "kept": KEPT,
+        "width": WIDTH,
+        "rule": options.rule,
+        "laplacian": options.laplacian,
+        "torch_threads": torch.get_num_threads(),
+    }
+    write(options.out, {"configuration": configuration, "training": training, "loader": loader})
+
+
+if __name__ == "__main__":
+    main()
