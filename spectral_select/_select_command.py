@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", help="which array of an .npz file")
     parser.add_argument(
         "--columns",
-        metavar="A,B,…",
+        metavar="A,B,...",
         type=lambda text: text.split(","),
         help="columns of a Parquet file: numbers, or one column of lists",
     )
@@ -94,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("cosine", "nearest_neighbors", "precomputed"),
         default="cosine",
         help="cosine: similarities of all rows; nearest_neighbors: of nearest neighbours only; "
-        "precomputed: FEATURES are the n × n similarities themselves (default: %(default)s)",
+        "precomputed: FEATURES are the n x n similarities themselves (default: %(default)s)",
     )
     how.add_argument(
         "--n-neighbors",
