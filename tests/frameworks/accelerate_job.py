@@ -61,6 +61,13 @@ def main():
                     "lengths": lengths,
                     "solved": rows_solved(calls),
                 }
+    # Rank 0 reads the batches of all ranks: it chooses them as the only process.
+    accelerator = Accelerator(
+        cpu=True, dataloader_config=DataLoaderConfiguration(dispatch_batches=True)
+    )
+    sampler, _ = make_sampler("fixed", num_replicas=1, rank=0, drop_last=True)
+    loader = accelerator.prepare(DataLoader(Numbered(), batch_sampler=sampler))
+    record["dispatched"] = {"batches": [batch["index"].tolist() for batch in loader]}
     # Stop in the second epoch, and go on in a fresh loader from the sampler's state alone.
     *training, loader, sampler, _ = prepared("fixed")
     whole = [train(*training, loader) for _ in range(EPOCHS)]

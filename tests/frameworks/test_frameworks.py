@@ -117,6 +117,9 @@ def test_accelerate(n_ranks, tmp_path):
         assert resume["resumed"] == resume["whole"]
         if n_ranks > 1:
             assert "accelerator.prepare()" in record["unprepared"]["refused"]
+    dispatched = [record["dispatched"]["batches"] for record in records]
+    dealt = [batch for round_ in zip(*dispatched, strict=True) for batch in round_]
+    assert dealt[:12] == of_one_process("fixed", 0)[:12]
     own = [record["own"]["batches"] for record in records]
     flat = [i for part in own for batch in part for i in batch]
     assert len(set(flat)) == len(flat)
