@@ -133,7 +133,7 @@ def format_table(results: Mapping[str, Any]) -> str:
         cells += ["?" if extraction is None else _seconds(extraction) if extraction else "-"]
         for part in _PARTS:
             accuracy, loss = row[part]
-            cells += [_spread([100 * a for a in accuracy], 1), _spread(loss, 3)]
+            cells += [_spread([100 * a for a in accuracy]), f"{mean(loss):.3f}" if loss else "-"]
         body.append(cells)
     lines = _align(head, body)
     seeds = sorted({seed for row in rows for seed in row["seeds"]})
@@ -176,11 +176,11 @@ def _seconds(value: float) -> str:
     return f"{value:,.{digits}f} s"
 
 
-def _spread(values: Sequence[float], digits: int) -> str:
+def _spread(values: Sequence[float]) -> str:
     if not values:
         return "-"
-    text = f"{mean(values):.{digits}f}"
-    return f"{text} ± {stdev(values):.{digits}f}" if len(values) > 1 else text
+    deviation = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{mean(values):.1f}{deviation}"
 
 
 def draw_curves(results: Mapping[str, Any], path: str | os.PathLike[str]) -> None:

@@ -42,13 +42,11 @@ def test_the_papers_methods_are_there():
     assert method_names()[:4] == ("full", "random", "fiedler", "stratified")
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", [name for name in method_names() if get_method(name).runs_ahead])
 @settings(max_examples=20)
 @given(n=st.integers(2, 40), ratio=st.floats(0, 0.95))
-def test_every_method_keeps_exactly_what_the_ratio_says(name, n, ratio):
+def test_methods_keep_exactly_what_the_ratio_says(name, n, ratio):
     method = get_method(name)
-    if not method.runs_ahead:
-        pytest.fail("methods that need a loss are tested with the trainer")
     ratio = method.filter_ratio(ratio)
     kept = fitted(method, n=n, filter_ratio=ratio, candidate_size=n).get_support(indices=True)
     assert len(np.unique(kept)) == n_kept(n, ratio)
