@@ -3,15 +3,15 @@ import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
 from spectral_select import FiedlerBatchSelector, fiedler_vector
+from spectral_select._blocked import BlockedGraph, mapped_file
 from spectral_select._graph import cosine_graph
-from spectral_select._stream import StreamedGraph, mapped_file
 
 
 @pytest.fixture
 def mapped(tmp_path, monkeypatch):
     """Store features and map them, read in blocks of a few rows."""
-    monkeypatch.setattr("spectral_select._solve._STREAM_MIN_BYTES", 0)
-    monkeypatch.setattr("spectral_select._stream._BLOCK_BYTES", 1000)
+    monkeypatch.setattr("spectral_select._solve._BLOCKED_MIN_BYTES", 0)
+    monkeypatch.setattr("spectral_select._blocked._BLOCK_BYTES", 1000)
 
     def store(X, mode="r"):
         np.save(tmp_path / "X.npy", X)
@@ -34,7 +34,7 @@ def test_a_view_of_a_mapped_file_is_told_from_memory(mapped):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("laplacian", ["unnormalized", "symmetric", "random_walk"])
-def test_streamed_features_are_solved_as_those_in_memory(mapped, dtype, laplacian):
+def test_mapped_features_are_solved_as_those_in_memory(mapped, dtype, laplacian):
     X = features(dtype=dtype)
     expected = fiedler_vector(X, laplacian=laplacian)
     result = fiedler_vector(mapped(X), laplacian=laplacian)
@@ -44,7 +44,7 @@ def test_streamed_features_are_solved_as_those_in_memory(mapped, dtype, laplacia
     )
 
 
-def test_the_selector_streams_too(mapped):
+def test_the_selector_reads_blocks_too(mapped):
     X = features()
     expected = FiedlerBatchSelector().fit(X.astype(np.float64))
     assert np.array_equal(FiedlerBatchSelector().fit(mapped(X)).sample_indices_,
@@ -54,7 +54,7 @@ def test_the_selector_streams_too(mapped):
 def test_product_is_scikit_learns_similarity(mapped):
     X = mapped(features(90, 4))
     v = np.random.default_rng(1).standard_normal((1, 3, 90)).astype(np.float32)
-    graph = StreamedGraph(np.asarray(X)[None], mapped_file(X))
+    graph = BlockedGraph(np.asarray(X)[None])
     np.testing.assert_allclose(graph.dot(v)[0], v[0] @ cosine_similarity(X), rtol=1e-4, atol=1e-4)
 
 
@@ -64,9 +64,17 @@ def test_extreme_magnitudes_and_rows_of_zeros(mapped):
     X[1::3] *= 1e30
     X[7] = 0
     streamed = mapped(X)
-    graph = StreamedGraph(np.asarray(streamed)[None], mapped_file(streamed))
+    graph = BlockedGraph(np.asarray(streamed)[None])
     expected = cosine_graph(X.astype(np.float64)[None]).degrees
     np.testing.assert_allclose(graph.degrees, expected, rtol=1e-5)
+
+
+def test_one_large_batch_in_memory_is_read_in_blocks_too(mapped):
+    X = features(3000, 20)
+    expected = fiedler_vector(X.astype(np.float64))
+    result = fiedler_vector(X)
+    distances = (np.linalg.norm(result.vector + s * expected.vector) for s in (1, -1))
+    assert min(distances) < 2 * result.error_bound
 
 
 def test_same_bits_whatever_the_threads(mapped):

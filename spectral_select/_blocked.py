@@ -1,4 +1,8 @@
-"""The cosine graph of a memory-mapped array, read block by block: nothing is copied whole."""
+"""The cosine graph of one large batch, block by block, from memory or from disk.
+
+Both vectors of a product meet a block while it is in the cache, blocks go to the cores,
+and of a memory-mapped file no more than a few blocks are in memory at a time.
+"""
 
 import mmap
 from collections.abc import Callable
@@ -11,13 +15,13 @@ from ._graph import Graph, degrees_of, inverse_root
 from ._namespace import Array
 from ._threads import map_in_threads
 
-__all__ = ["StreamedGraph", "mapped_file"]
+__all__ = ["BlockedGraph", "mapped_file"]
 
 R = TypeVar("R")
 
-_BLOCK_BYTES = 2**23
-# Pages read are handed back to the system once a thread is this many blocks further.
-_RELEASE_EVERY = 4
+_BLOCK_BYTES = 2**21
+# The pages of a file that were read are handed back to the system after as many blocks.
+_RELEASE_EVERY = 16
 
 
 def mapped_file(X: Array) -> mmap.mmap | None:
@@ -30,20 +34,18 @@ def mapped_file(X: Array) -> mmap.mmap | None:
     return base if isinstance(base, mmap.mmap) else None
 
 
-class StreamedGraph:
-    """The cosine graph of features on disk, as S·v = X̂(X̂ᵀv).
+class BlockedGraph:
+    """The cosine graph of one batch as S·v = X̂(X̂ᵀv): two passes over X a product.
 
     Parameters
     ----------
     X : ndarray of shape (1, n, d)
-        A view of a memory-mapped file. Two passes over it make one product.
-    file : mmap.mmap
-        The file.
+        In memory, or a view of a memory-mapped file.
     """
 
-    def __init__(self, X: np.ndarray[Any, Any], file: mmap.mmap) -> None:
+    def __init__(self, X: np.ndarray[Any, Any]) -> None:
         self._X = X[0]
-        self._file = file
+        self._file = mapped_file(X)
         n, d = self._X.shape
         rows = max(1, _BLOCK_BYTES // (d * X.itemsize))
         self._blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
@@ -59,12 +61,13 @@ class StreamedGraph:
     def dot(self, v: Array) -> Array:
         """Return S·v for vectors (1, s, n)."""
         scaled = self._scale * v[0]
-        parts = self._map(lambda rows, where: scaled[:, where] @ rows)
-        w = np.sum(parts, axis=0).T
+        parts = self._map(lambda rows, where: np.stack([u[where] @ rows for u in scaled]))
+        w = np.sum(parts, axis=0, dtype=np.float64).astype(scaled.dtype)
         out = np.empty_like(scaled)
 
         def second(rows: Array, where: slice) -> None:
-            out[:, where] = self._scale[where] * (rows @ w).T
+            for j in range(len(w)):
+                np.multiply(self._scale[where], rows @ w[j], out=out[j, where])
 
         self._map(second)
         return out[None]
@@ -95,7 +98,7 @@ class StreamedGraph:
         return results
 
     def _release(self) -> None:
-        if hasattr(mmap, "MADV_DONTNEED"):
+        if self._file is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._file.madvise(mmap.MADV_DONTNEED)
 
 
