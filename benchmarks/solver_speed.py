@@ -207,7 +207,7 @@ import resource, time, numpy as np
 from spectral_select import fiedler_vector
 X = np.load({str(path)!r}, mmap_mode="r")
 start = time.perf_counter()
-result = fiedler_vector(X, verbose=True)
+result = fiedler_vector(X)
 seconds = time.perf_counter() - start
 print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, result.n_iter,
       result.status.name, result.error_bound)

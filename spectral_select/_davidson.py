@@ -23,7 +23,7 @@ References
 from dataclasses import dataclass
 
 from ._graph import LaplacianOperator
-from ._namespace import Array, astype, epsilon, is_torch, namespace, zeros
+from ._namespace import Array, astype, dtype_name, epsilon, is_torch, namespace, zeros
 from ._progress import ProgressBar, progress_bar
 
 __all__ = ["RitzPairs", "davidson", "residual_floor"]
@@ -31,6 +31,7 @@ __all__ = ["RitzPairs", "davidson", "residual_floor"]
 # torch.linalg.eigh turns into a sequential loop on CUDA above order 32.
 _MAX_BASIS = 24
 _KEPT_AT_RESTART = 6
+_STRETCH = 2**14
 
 
 @dataclass
@@ -68,10 +69,13 @@ class RitzPairs:
 def residual_floor(operator: LaplacianOperator) -> Array:
     """Return the residual, of shape (b,), below which rounding is all that is left.
 
-    The one tolerance of the solver: 8·eps·‖A‖, with ‖A‖ measured by the diagonal.
+    The one tolerance of the solver: max(8, √n / 8)·eps·‖A‖, with ‖A‖ measured by the
+    diagonal; the error of a long sum grows as the root of its length.
     """
     a = operator.diagonal
-    return 8.0 * epsilon(a) * namespace(a).amax(namespace(a).abs(a), -1)
+    return (
+        max(8.0, a.shape[-1] ** 0.5 / 8) * epsilon(a) * namespace(a).amax(namespace(a).abs(a), -1)
+    )
 
 
 def davidson(
@@ -154,12 +158,12 @@ def _done(pairs: RitzPairs, floor: Array, tol: float) -> Array:
 
 
 def _preconditioner(diagonal: Array, theta: Array) -> Array:
-    """Return 1 / (a − θ) for each θ, (b, 2, n), kept away from its poles."""
+    """Return 1 / (a − θ) for each θ, (b, 2, n), kept positive and away from its pole."""
     xp = namespace(diagonal)
     difference = diagonal[:, None] - theta[..., None]
-    floor = 1e-2 * xp.amax(xp.abs(diagonal), -1)[:, None, None] + xp.zeros_like(difference)
+    floor = 1e-2 * xp.amax(xp.abs(diagonal), -1)[:, None, None]
     floor = xp.where(floor > 0, floor, xp.ones_like(floor))
-    return 1.0 / xp.where(xp.abs(difference) < floor, floor, difference)
+    return 1.0 / xp.maximum(difference, floor)
 
 
 class _Basis:
@@ -194,7 +198,7 @@ class _Basis:
         new = self._vectors[:, m:]
         self._bq[:, m:stop] = product = self.operator.affinity_dot(new)
         applied = self.operator.diagonal[:, None] * new - product
-        h = astype(self._vectors @ applied.swapaxes(-1, -2), "float64")
+        h = _inner(self._vectors, applied)
         self._h[:, :stop, m:stop] = h
         self._h[:, m:stop, :stop] = h.swapaxes(-1, -2)
         return product
@@ -212,7 +216,7 @@ class _Basis:
     def ritz(self) -> tuple[RitzPairs, Array]:
         """Return the two lowest Ritz pairs and their residual vectors, (b, 2, n)."""
         m, a = self.size, self.operator.diagonal
-        dtype = str(a.dtype).removeprefix("torch.")
+        dtype = dtype_name(a)
         self._values, rotation = namespace(a).linalg.eigh(self._h[:, :m, :m])
         self._rotation = astype(rotation, dtype)
         y = self._rotation[:, :, :2].swapaxes(-1, -2)
@@ -236,7 +240,21 @@ class _Basis:
 
 def _outside(t: Array, q: Array) -> Array:
     """Return what is left of `t` without its parts in the rows of `q`."""
-    return t - (t @ q.swapaxes(-1, -2)) @ q
+    coefficients = astype(_inner(t, q), dtype_name(t))
+    return t - coefficients @ q
+
+
+def _inner(u: Array, v: Array) -> Array:
+    """Return the inner products (b, s, t) of rows, in float64.
+
+    A sum of a million float32 products is too coarse: stretches are summed in float64.
+    """
+    n = u.shape[-1]
+    total = 0.0
+    for start in range(0, n, _STRETCH):
+        stretch = slice(start, start + _STRETCH)
+        total = total + astype(u[..., stretch] @ v[..., stretch].swapaxes(-1, -2), "float64")
+    return total
 
 
 def _norm(t: Array) -> Array:

@@ -44,7 +44,7 @@ def fiedler_vector(
     X : array-like, sparse array or torch.Tensor of shape (n, d) or (b, n, d)
         Features of one batch, or of b batches of equal size (not for sparse input). With
         ``affinity="precomputed"``: symmetric affinities of shape (n, n) or (b, n, n).
-        A memory-mapped array of more than 256 MiB and n > 2d is read block by block.
+        One large batch with n > 2d is read block by block, from memory or a mapped file.
     laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
         D − S; I − D^(-1/2)·S·D^(-1/2), orthogonal to D^(1/2)·1; or I − D⁻¹·S, whose
         vector is D^(-1/2) times the symmetric one, scaled to unit norm.

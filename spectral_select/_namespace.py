@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Array", "argsort", "astype", "epsilon", "is_torch", "namespace", "to_numpy", "zeros"]
+__all__ = ["Array", "argsort", "astype", "dtype_name", "epsilon", "is_torch", "namespace", "to_numpy", "zeros"]
 
 Array = Any  # numpy.ndarray or torch.Tensor
 
@@ -36,6 +36,11 @@ def astype(x: Array, dtype: str) -> Array:
     if is_torch(x):
         return x.to(getattr(sys.modules["torch"], dtype))
     return x.astype(dtype, copy=False)
+
+
+def dtype_name(x: Array) -> str:
+    """Return the dtype of `x` as a name that both libraries know."""
+    return str(x.dtype).removeprefix("torch.")
 
 
 def epsilon(x: Array) -> float:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from ._blocked import BlockedGraph
 from ._davidson import davidson, residual_floor
 from ._dense import dense_pairs
 from ._graph import (
@@ -16,10 +17,9 @@ from ._graph import (
     laplacian_operator,
     sparse_cosine_graph,
 )
-from ._namespace import Array, epsilon, is_torch, namespace, to_numpy
+from ._namespace import Array, dtype_name, epsilon, is_torch, namespace, to_numpy
 from ._neighbors import bisection_vector, components, neighbor_affinity
 from ._result import FiedlerResult, Status
-from ._stream import StreamedGraph, mapped_file
 
 __all__ = ["AFFINITIES", "solve"]
 
@@ -28,8 +28,8 @@ AFFINITIES = ("cosine", "nearest_neighbors", "precomputed")
 # Up to here a dense solve is quicker, measured on 2 cores (benchmarks/solver_speed.py).
 _DENSE_MAX_STACK = 32
 _DENSE_MAX_SINGLE = 160
-# A memory-mapped array above this is read block by block.
-_STREAM_MIN_BYTES = 2**28
+# One large batch is read block by block, from disk as from memory.
+_BLOCKED_MIN_BYTES = 2**25
 
 
 def solve(X: Array, **options: Any) -> FiedlerResult:
@@ -101,10 +101,8 @@ def _graph(X: Array, affinity: str, n_neighbors: int) -> Graph:
     if affinity == "precomputed":
         return DenseGraph(X)
     _, n, d = X.shape
-    if not is_torch(X) and len(X) == 1 and n > 2 * d and X.nbytes > _STREAM_MIN_BYTES:
-        file = mapped_file(X)
-        if file is not None:
-            return StreamedGraph(X, file)
+    if not is_torch(X) and len(X) == 1 and n > 2 * d and X.nbytes > _BLOCKED_MIN_BYTES:
+        return BlockedGraph(X)
     return cosine_graph(X)
 
 
@@ -116,7 +114,7 @@ def _start(operator: LaplacianOperator, seed: int) -> Array:
     high = xp.where(high > 0, high, xp.ones_like(high))
     guess = high / (a - low + 0.02 * high)
     noise = np.random.default_rng(seed).standard_normal(a.shape[-1])
-    noise = noise.astype(str(a.dtype).removeprefix("torch."))
+    noise = noise.astype(dtype_name(a))
     if is_torch(a):
         noise = xp.asarray(noise, device=a.device)
     return xp.stack([guess, noise + xp.zeros_like(a)], 1)
