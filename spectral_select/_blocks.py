@@ -1,4 +1,4 @@
-"""The selections of one pass over the data, several candidate batches to a solve."""
+"""The selections of one pass over the data, several candidate batches at a time."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 from ._features import FeatureRows, check_finite
 from ._plan import Plan
 from ._ratio import n_kept
+from ._threads import map_in_threads
 
 __all__ = ["Costs", "Job", "Timings", "check_selector", "default_block_size"]
 
@@ -36,7 +37,7 @@ class Timings(NamedTuple):
     n_batches : int
         Batches selected so far, some of them maybe not asked for yet.
     n_solves : int
-        Calls of the selector, each on a block of candidate batches.
+        Calls of the selector: one a batch, or on a GPU one a block of batches.
     solve_seconds : float
         Seconds spent gathering features and selecting, beside training.
     wait_seconds : float
@@ -105,26 +106,18 @@ class Job:
 
     def blocks(self, skip: int = 0) -> Iterator[list[list[int]]]:
         """Yield the batches from the first on, in blocks, the first `skip` blocks left out."""
-        selector = clone(self.selector)
-        seed = _seed_of(selector)
-        ranges = self._ranges(1 if seed is not None else self.block_size)[skip:]
+        seed = _seed_of(self.selector)
         stream = _own_stream(self.rows.device)
-        for start, stop in ranges:
+        for start, stop in self._ranges()[skip:]:
             begin = perf_counter()
-            if seed is not None:
-                # A draw of its own for every candidate batch of every epoch,
-                # whatever rank it falls to and wherever training resumes.
-                place = start * self.plan.num_replicas + self.plan.rank
-                draw = np.random.SeedSequence([seed, self.epoch, place]).generate_state(1)
-                selector.set_params(random_state=int(draw[0]))
             # Not around the yield: without a thread, training would be inside too.
             with torch.no_grad(), stream:
-                block = self._select(selector, start, stop)
+                block = self._select(start, stop, seed)
             self.costs.solve_seconds += perf_counter() - begin
             self.costs.n_batches += len(block)
             yield block
 
-    def _ranges(self, block_size: int) -> list[tuple[int, int]]:
+    def _ranges(self) -> list[tuple[int, int]]:
         """Return (first, last + 1) of the batches of each block."""
         ranges = []
         start, size = self.first, 1
@@ -132,38 +125,67 @@ class Job:
             stop = min(start + size, self.plan.n_full)
             ranges.append((start, stop))
             # Small blocks first: training need not wait for a whole one.
-            start, size = stop, min(2 * size, block_size)
+            start, size = stop, min(2 * size, self.block_size)
         if start < len(self.plan):
             ranges.append((start, start + 1))
         return ranges
 
-    def _select(self, selector: Any, start: int, stop: int) -> list[list[int]]:
-        """Return the batches from `start` to `stop`, which are of one size, in one solve."""
-        candidates = np.stack([self.order[self.plan.candidates(i)] for i in range(start, stop)])
-        size = candidates.shape[1]
+    def _select(self, start: int, stop: int, seed: int | None) -> list[list[int]]:
+        """Return the batches from `start` to `stop`, which are of one size.
+
+        On the CPU each candidate batch is a solve of its own, several at a time: what is
+        chosen then depends on nothing else, to the last bit, wherever training resumes
+        and whatever falls to other ranks. A GPU gets the block in one piece, as many
+        small solves would leave it idle.
+        """
         plan = self.plan
+        candidates = [self.order[plan.candidates(i)] for i in range(start, stop)]
+        size = len(candidates[0])
         kept = plan.batch_size if start < plan.n_full else plan.last_batch_size
         if kept == size:
             return [batch.tolist() for batch in candidates]
+        # Of a last batch at least two are kept, whatever the ratio says.
         exact = n_kept(size, self.filter_ratio) == kept
         ratio = self.filter_ratio if exact else 1 - kept / size
-        flat = candidates.ravel()
-        features = self.rows.take(flat)
-        selector.set_params(filter_ratio=ratio, candidate_size=size)
+        selector = clone(self.selector).set_params(filter_ratio=ratio)
+
+        def alone(i: int) -> list[int]:
+            mine = clone(selector)
+            if seed is not None:
+                # A draw of its own for every candidate batch of every epoch.
+                place = i * plan.num_replicas + plan.rank
+                draw = np.random.SeedSequence([seed, self.epoch, place]).generate_state(1)
+                mine.set_params(random_state=int(draw[0]))
+            return self._chosen(mine, candidates[i - start], 1, kept)[0]
+
+        self.costs.n_solves += stop - start
+        numbers = range(start, stop)
+        if self.rows.device is None:
+            return list(map_in_threads(alone, numbers))
+        if self.rows.device.type != "cuda" or seed is not None or len(numbers) == 1:
+            return [alone(i) for i in numbers]
+        selector.set_params(candidate_size=size)
+        self.costs.n_solves -= len(numbers) - 1
+        return self._chosen(selector, np.concatenate(candidates), len(numbers), kept)
+
+    def _chosen(
+        self, selector: Any, candidates: npt.NDArray[np.int64], n: int, kept: int
+    ) -> list[list[int]]:
+        """Return what a selector keeps of `n` candidate batches of one size."""
+        features = self.rows.take(candidates)
         try:
             chosen = selector.fit(features).get_support(indices=True)
         except ValueError:
-            check_finite(features, flat)  # names the row of the whole table
+            check_finite(features, candidates)  # names the row of the whole table
             raise
-        self.costs.n_solves += 1
         chosen = np.sort(np.asarray(chosen))
-        counts = np.bincount(chosen // size, minlength=len(candidates))
+        counts = np.bincount(chosen // (len(candidates) // n), minlength=n)
         if (counts != kept).any():
             raise RuntimeError(
-                f"{type(selector).__name__} must keep {kept} rows of each {size} candidates; "
-                f"it kept {counts.tolist()}"
+                f"{type(selector).__name__} must keep {kept} rows of each "
+                f"{len(candidates) // n} candidates; it kept {counts.tolist()}"
             )
-        return [batch.tolist() for batch in flat[chosen].reshape(len(candidates), kept)]
+        return [batch.tolist() for batch in candidates[chosen].reshape(n, kept)]
 
 
 def _seed_of(selector: Any) -> int | None:

@@ -83,9 +83,9 @@ class SpectralBatchSampler(BatchSampler):
         of a ``.npy`` or Parquet file. Required.
     selector : estimator, optional
         Selects rows: `fit`, `get_support`, and parameters `filter_ratio` and
-        `candidate_size`, as `FiedlerBatchSelector`, which is the default. It must
-        decide each candidate batch on its own. With a `random_state`, every candidate
-        batch gets a draw of its own.
+        `candidate_size`, as `FiedlerBatchSelector`, which is the default. A clone is
+        fitted to each candidate batch, several at a time on threads. With a `random_state`,
+        every candidate batch gets a draw of its own.
     candidate_size : int, optional
         The papers' form: candidate batches of this fixed size, of which a scheduled
         share is kept. By default batches are of a fixed size, and it takes
@@ -108,7 +108,8 @@ class SpectralBatchSampler(BatchSampler):
     prefetch : int, default=2
         Blocks of batches selected ahead of training, on a thread; 0: no thread.
     block_size : int, optional
-        Candidate batches to a solve. By default what fits into 64 MiB, 32 at most.
+        Candidate batches to a block: solved side by side, on a GPU in one solve. By
+        default what fits into 64 MiB, 32 at most.
 
     Attributes
     ----------
