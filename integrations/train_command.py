@@ -283,7 +283,7 @@ def _features(
     if args.features is not None:
         store = EmbeddingStore.open(args.features)
         store.check_matches(data.train)
-        return store.features, _origin(store, None)
+        return store.features, _origin(store, store.meta.get("seconds"))
     start = time.perf_counter()
     if args.dataset == "digits":
         pixels = np.stack(
