@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 from _harness import alternate, spread, table, write
+from algorithm_1 import algorithm_1
 from sklearn.manifold import spectral_embedding
 from sklearn.metrics.pairwise import cosine_similarity
 
-from spectral_select import FiedlerBatchSelector, fiedler_vector, n_kept
+from spectral_select import FiedlerBatchSelector, fiedler_vector
 
 # n, d: least speed-up over Algorithm 1, largest multiple of the Gram product.
 SINGLE = {
@@ -44,14 +45,6 @@ def clusters(n: int, d: int, seed: int = 0) -> np.ndarray:
     return np.abs(X, out=X)
 
 
-def algorithm_1(X: np.ndarray, filter_ratio: float = 0.8) -> np.ndarray:
-    """Algorithm 1 as printed, but for the rounding of the number kept."""
-    similarity = cosine_similarity(X)
-    laplacian = np.diag(similarity.sum(axis=1)) - similarity
-    _, vectors = np.linalg.eigh(laplacian)
-    return np.argsort(np.abs(vectors[:, 1]))[-n_kept(len(X), filter_ratio) :]
-
-
 def gram(X: np.ndarray) -> np.ndarray:
     n, d = X.shape[-2:]
     transposed = X.swapaxes(-1, -2)
@@ -59,9 +52,7 @@ def gram(X: np.ndarray) -> np.ndarray:
 
 
 def embedding(X: np.ndarray) -> np.ndarray:
-    return spectral_embedding(
-        cosine_similarity(X), n_components=1, drop_first=True, random_state=0
-    )
+    return spectral_embedding(cosine_similarity(X), n_components=1, drop_first=True, random_state=0)
 
 
 def ratio(seconds: dict[str, list[float]], above: str, below: str) -> float:
