@@ -234,6 +234,7 @@ def draw_curves(results: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
         axis.spines[["top", "right"]].set_visible(False)
     for axis in (axes[1, 0], axes[1, 1]):
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
     figure.suptitle(_title(results), x=0.01, ha="left", fontsize=11)
