@@ -29,7 +29,7 @@ from ._progress import ProgressBar, progress_bar
 __all__ = ["RitzPairs", "davidson", "residual_floor"]
 
 # torch.linalg.eigh turns into a sequential loop on CUDA above order 32.
-_MAX_BASIS = 24
+_MAX_BASIS = 20
 _KEPT_AT_RESTART = 6
 _STRETCH = 2**14
 
@@ -117,16 +117,16 @@ def _davidson(
 ) -> RitzPairs:
     basis = _Basis(operator, start[:, 1:])
     basis.append(start)
-    chain = _chain(start)
     found: RitzPairs | None = None
     rows = namespace(start).arange(len(start))  # of the batches not done before
     while True:
         pairs, residual = basis.ritz()
-        done = _done(pairs, residual_floor(basis.operator), tol)
         bar.update()
-        finished = bool(done.all()) or basis.n_products >= max_products
-        full = basis.size + 2 * chain > _MAX_BASIS
-        if finished or full:
+        done = _done(pairs, residual_floor(basis.operator), tol)
+        n_done = int(done.sum())
+        finished = n_done == len(done) or basis.n_products >= max_products
+        chain = _chain(basis)
+        if finished or basis.size + 2 * chain > _MAX_BASIS or 2 * n_done > len(done):
             found = pairs if found is None else found.updated(rows, pairs)
             if finished:
                 return found
@@ -139,13 +139,17 @@ def _davidson(
             t = basis.append(t) * preconditioner
 
 
-def _chain(start: Array) -> int:
+def _chain(basis: "_Basis") -> int:
     """Return the number of expansions between two decisions.
 
-    One converges in the fewest products. On a GPU each decision is waited for, so there
-    are three: (a − θ)⁻¹·B applied again takes the place of the next residual.
+    One converges in the fewest products, but a decision takes an eigendecomposition of
+    the order of the basis, and on a GPU the host waits for it. In a chain,
+    (a − θ)⁻¹·B applied again takes the place of the next residual.
     """
-    return 3 if is_torch(start) and start.is_cuda else 1
+    vectors = basis.operator.diagonal
+    if is_torch(vectors) and vectors.is_cuda:
+        return 3
+    return 1 if basis.size < 6 else 2
 
 
 def _done(pairs: RitzPairs, floor: Array, tol: float) -> Array:
@@ -227,7 +231,8 @@ class _Basis:
 
     def restarted(self, batches: Array) -> "_Basis":
         """Return the lowest Ritz vectors, as a basis for some of the batches."""
-        m, k = self.size, _KEPT_AT_RESTART
+        m = self.size
+        k = min(m, _KEPT_AT_RESTART)
         kept = _Basis(self.operator.take(batches), self._noise[batches])
         y = self._rotation[batches, :, :k].swapaxes(-1, -2)
         kept._q[:, 1 : k + 1] = y @ self._vectors[batches]
