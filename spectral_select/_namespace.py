@@ -10,7 +10,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Array", "argsort", "astype", "dtype_name", "epsilon", "is_torch", "namespace", "to_numpy", "zeros"]
+__all__ = [
+    "Array",
+    "argsort",
+    "astype",
+    "dtype_name",
+    "epsilon",
+    "is_torch",
+    "namespace",
+    "to_numpy",
+    "zeros",
+]
 
 Array = Any  # numpy.ndarray or torch.Tensor
 
