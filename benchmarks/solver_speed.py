@@ -185,7 +185,7 @@ print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, X.nbytes)
 
 
 def stream(n: int = 1_000_000, d: int = 256) -> dict[str, Any]:
-    """A memory-mapped array of planted clusters, ranked as one candidate set."""
+    """Rank a memory-mapped array of planted clusters as one candidate set."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.npy"
         X = np.lib.format.open_memmap(path, "w+", np.float32, (n, d))
