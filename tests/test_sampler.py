@@ -121,7 +121,7 @@ def test_what_is_chosen_does_not_depend_on_blocks_thread_or_ranks(
     name, kind, block, prefetch, size
 ):
     # Many rows are equal: the Fiedler vectors are not determined by the data.
-    features = np.repeat(table(100 * size // 4, 6), 8, axis=0)
+    features = np.repeat(table(8 * size, 6), 8, axis=0)
     features[::3] = features[0]
     given_ = features if kind == "array" else torch.from_numpy(features)
     options = {"n": len(features), "features": given_, "selector": SELECTORS[name]}

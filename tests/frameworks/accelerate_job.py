@@ -97,7 +97,6 @@ def main():
     own = [b["index"].tolist() for b in DataLoader(Numbered(), batch_sampler=sampler)]
     record["own"] = {"batches": own}
     write_record(record)
-    training[0].end_training()
 
 
 if __name__ == "__main__":

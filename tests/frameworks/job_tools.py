@@ -75,6 +75,9 @@ def rows_solved(calls):
 
 
 def write_record(record):
-    """Write what this process saw to the folder named on the command line."""
+    """Write what this process saw to the folder named on the command line, and part."""
     rank = int(os.environ.get("RANK", "0"))
     Path(sys.argv[1], f"{rank}.json").write_text(json.dumps(record))
+    if torch.distributed.is_initialized():  # a rank that left early would abort the others
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()

@@ -49,7 +49,6 @@ def main():
                     "solved": rows_solved(calls),
                 }
     write_record(record)
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -57,7 +57,6 @@ def main():
             (folder / f"seen-{rank}-{sys.argv[2]}.json").write_text(json.dumps(seen))
     weights = [parameter.tolist() for parameter in model.parameters()]
     write_record({"seen": seen, "weights": weights})
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
