@@ -1,6 +1,7 @@
 """Embeddings of an image data set, computed once and kept on disk."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -142,9 +143,12 @@ def extract_embeddings(
         bar = progress_bar(
             len(split), desc="embeddings", unit="images", initial=writer.n_done, enabled=progress
         )
+        rows, start = len(split) - writer.n_done, time.perf_counter()
         with bar:
             _fill(writer, _embed(loader, backbone, where, dtype), split, bar.update)
-        return writer.finish()
+        seconds = time.perf_counter() - start
+        # What all rows cost, at the pace of those computed here.
+        return writer.finish(seconds=seconds * len(split) / rows if rows else None)
 
 
 def check_device(device: str | torch.device) -> torch.device:
