@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._balanced import ClassBalancedSampler, WeightedDataset
     from ._fiedler import fiedler_vector
     from ._ratio import n_candidates, n_kept
     from ._resampler import FiedlerResampler
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 
 # Names load on first use, so that importing the package never imports torch.
 _HOME = {
+    "ClassBalancedSampler": "_balanced",
     "ConstantSchedule": "_schedule",
     "CosineSchedule": "_schedule",
     "FiedlerBatchSelector": "_selector",
@@ -31,6 +33,7 @@ _HOME = {
     "SpectralBatchSampler": "_sampler",
     "Status": "_result",
     "StepSchedule": "_schedule",
+    "WeightedDataset": "_balanced",
     "fiedler_vector": "_fiedler",
     "make_schedule": "_schedule",
     "n_candidates": "_ratio",
@@ -38,6 +41,7 @@ _HOME = {
 }
 
 __all__ = [
+    "ClassBalancedSampler",
     "ConstantSchedule",
     "CosineSchedule",
     "FiedlerBatchSelector",
@@ -47,6 +51,7 @@ __all__ = [
     "SpectralBatchSampler",
     "Status",
     "StepSchedule",
+    "WeightedDataset",
     "__version__",
     "fiedler_vector",
     "make_schedule",

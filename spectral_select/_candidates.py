@@ -84,6 +84,7 @@ def select_candidates(
     """
     n = X.shape[0]
     size = min(candidate_size or n, n)
+    options["single"] = candidate_size is None and not is_torch(X)
     blocks = _blocks(X, size, options["affinity"])
     n_batches = -(-n // size)
     offsets = (

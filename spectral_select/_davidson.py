@@ -53,17 +53,26 @@ class RitzPairs:
     residuals: Array
     n_products: int
 
+    def where(self, mask: Array, others: "RitzPairs") -> "RitzPairs":
+        """Return these pairs where `mask`, of shape (b,), holds, and `others` elsewhere."""
+        choose = namespace(mask).where
+        return RitzPairs(
+            choose(mask[:, None], self.values, others.values),
+            choose(mask[:, None, None], self.vectors, others.vectors),
+            choose(mask[:, None], self.residuals, others.residuals),
+            self.n_products,
+        )
+
     def taken(self, batches: Array) -> "RitzPairs":
         """Return the pairs of some batches, given by a mask of shape (b,)."""
         return RitzPairs(
             self.values[batches], self.vectors[batches], self.residuals[batches], self.n_products
         )
 
-    def updated(self, rows: Array, pairs: "RitzPairs") -> "RitzPairs":
-        """Return these pairs with those of the batches `rows` replaced, in place."""
+    def put(self, rows: Array, pairs: "RitzPairs") -> None:
+        """Replace the pairs of the batches `rows`."""
         self.values[rows], self.vectors[rows] = pairs.values, pairs.vectors
         self.residuals[rows], self.n_products = pairs.residuals, pairs.n_products
-        return self
 
 
 def residual_floor(operator: LaplacianOperator) -> Array:
@@ -117,26 +126,33 @@ def _davidson(
 ) -> RitzPairs:
     basis = _Basis(operator, start[:, 1:])
     basis.append(start)
-    found: RitzPairs | None = None
-    rows = namespace(start).arange(len(start))  # of the batches not done before
+    pairs, residual = basis.ritz()
+    found = best = pairs
+    rows = namespace(start).arange(len(start))  # of the batches in the basis
+    open_ = rows >= 0
     while True:
-        pairs, residual = basis.ritz()
+        # A batch keeps the pairs it was first done with: what becomes of it does not
+        # depend on the batches beside it.
+        best = pairs.where(open_, best)
+        open_ = open_ & ~_done(pairs, residual_floor(basis.operator), tol)
         bar.update()
-        done = _done(pairs, residual_floor(basis.operator), tol)
-        n_done = int(done.sum())
-        finished = n_done == len(done) or basis.n_products >= max_products
-        chain = _chain(basis)
-        if finished or basis.size + 2 * chain > _MAX_BASIS or 2 * n_done > len(done):
-            found = pairs if found is None else found.updated(rows, pairs)
+        n_open = int(open_.sum())
+        finished = n_open == 0 or basis.n_products >= max_products
+        if finished or 2 * n_open < len(open_):
+            found.put(rows, best)
             if finished:
                 return found
-            rows, residual = rows[~done], residual[~done]
-            basis = basis.restarted(~done)
-            pairs = pairs.taken(~done)
+            rows, residual = rows[open_], residual[open_]
+            basis, pairs = basis.taken(open_), pairs.taken(open_)
+            best, open_ = pairs, open_[open_]
+        chain = _chain(basis)
+        if basis.size + 2 * chain > _MAX_BASIS:
+            basis.restart()
         preconditioner = _preconditioner(basis.operator.diagonal, pairs.values)
         t = residual * preconditioner
         for _ in range(chain):
             t = basis.append(t) * preconditioner
+        pairs, residual = basis.ritz()
 
 
 def _chain(basis: "_Basis") -> int:
@@ -229,17 +245,23 @@ class _Basis:
         residual = a[:, None] * vectors - y @ self._bq[:, :m] - theta[..., None] * vectors
         return RitzPairs(theta, vectors, _norm(residual), self.n_products), residual
 
-    def restarted(self, batches: Array) -> "_Basis":
-        """Return the lowest Ritz vectors, as a basis for some of the batches."""
-        m = self.size
-        k = min(m, _KEPT_AT_RESTART)
-        kept = _Basis(self.operator.take(batches), self._noise[batches])
-        y = self._rotation[batches, :, :k].swapaxes(-1, -2)
-        kept._q[:, 1 : k + 1] = y @ self._vectors[batches]
-        kept._bq[:, :k] = y @ self._bq[batches, :m]
+    def restart(self) -> None:
+        """Keep the lowest Ritz vectors only."""
+        m, k = self.size, _KEPT_AT_RESTART
+        y = self._rotation[:, :, :k].swapaxes(-1, -2)
+        self._q[:, 1 : k + 1] = y @ self._vectors
+        self._bq[:, :k] = y @ self._bq[:, :m]
+        self._h = zeros(tuple(self._h.shape), self._h)
         for j in range(k):
-            kept._h[:, j, j] = self._values[batches, j]
-        kept.size, kept.n_products = k, self.n_products
+            self._h[:, j, j] = self._values[:, j]
+        self.size = k
+
+    def taken(self, batches: Array) -> "_Basis":
+        """Return the bases of some batches, given by a mask of shape (b,)."""
+        kept = _Basis(self.operator.take(batches), self._noise[batches])
+        kept._q, kept._bq, kept._h = self._q[batches], self._bq[batches], self._h[batches]
+        kept._values, kept._rotation = self._values[batches], self._rotation[batches]
+        kept.size, kept.n_products = self.size, self.n_products
         return kept
 
 

@@ -5,7 +5,11 @@ from scipy.linalg import eigh
 from ._graph import DenseGraph, LaplacianOperator
 from ._namespace import Array, is_torch, namespace
 
-__all__ = ["dense_pairs"]
+__all__ = ["STACK_MAX", "dense_pairs"]
+
+# Up to this order all eigenvectors of a stack are as quick as two of each matrix; above it
+# torch.linalg.eigh turns into a sequential loop on CUDA.
+STACK_MAX = 32
 
 
 def dense_pairs(operator: LaplacianOperator) -> tuple[Array, Array, Array]:
@@ -16,10 +20,9 @@ def dense_pairs(operator: LaplacianOperator) -> tuple[Array, Array, Array]:
     lift = 4.0 * xp.amax(xp.abs(a), -1)[:, None, None]
     lift = xp.where(lift > 0, lift, xp.ones_like(lift))
     lifted = matrix + lift * null[:, :, None] * null[:, None, :]
-    if not is_torch(a) and len(lifted) == 1:
-        top = min(1, lifted.shape[-1] - 1)
+    if not is_torch(a) and lifted.shape[-1] > STACK_MAX:  # one batch
         values, vectors = eigh(
-            lifted[0], subset_by_index=[0, top], check_finite=False, overwrite_a=True
+            lifted[0], subset_by_index=[0, 1], check_finite=False, overwrite_a=True
         )
         values, vectors = values[None], vectors[None]
     else:

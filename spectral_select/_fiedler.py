@@ -15,6 +15,7 @@ from ._check import (
     check_tol,
 )
 from ._graph import LAPLACIANS
+from ._namespace import is_torch
 from ._result import FiedlerResult, Status
 from ._solve import AFFINITIES, solve
 
@@ -115,6 +116,7 @@ def fiedler_vector(
             tol=tol,
             max_iter=max_iter,
             start_seed=seed,
+            single=single and not is_torch(X),
             verbose=verbose,
         )
     except NotFiniteError:

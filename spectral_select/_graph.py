@@ -145,10 +145,10 @@ def _times(v: Array, matrix: Array) -> Array:
     A product of a few vectors with a large matrix is bound by memory, and BLAS copies
     the matrix first unless it is asked for one vector at a time.
     """
-    b, n, m = matrix.shape
-    if b > 1 or n * m < _LARGE:
+    stack = namespace(v).stack
+    if matrix.shape[-2] * matrix.shape[-1] < _LARGE:
         return v @ matrix
-    return namespace(v).stack([u @ matrix[0] for u in v[0]])[None]
+    return stack([stack([u @ m for u in vectors]) for vectors, m in zip(v, matrix, strict=True)])
 
 
 def degrees_of(graph: Graph, like: Array) -> Array:

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from ._blocked import BlockedGraph
 from ._davidson import davidson, residual_floor
-from ._dense import dense_pairs
+from ._dense import STACK_MAX, dense_pairs
 from ._graph import (
     DenseGraph,
     Graph,
@@ -25,9 +25,8 @@ __all__ = ["AFFINITIES", "solve"]
 
 AFFINITIES = ("cosine", "nearest_neighbors", "precomputed")
 
-# Up to here a dense solve is quicker, measured on 2 cores (benchmarks/solver_speed.py).
-_DENSE_MAX_STACK = 32
-_DENSE_MAX_SINGLE = 160
+# Up to this order a dense solve is quicker for one batch, measured on 2 cores.
+_SINGLE_MAX = 160
 # One large batch is read block by block, from disk as from memory.
 _BLOCKED_MIN_BYTES = 2**25
 
@@ -35,7 +34,8 @@ _BLOCKED_MIN_BYTES = 2**25
 def solve(X: Array, **options: Any) -> FiedlerResult:
     """Return the Fiedler vectors of a checked stack (b, n, ·), or of one sparse array.
 
-    The options are those of `fiedler_vector`, checked, and `start_seed`.
+    The options are those of `fiedler_vector`, checked, and `start_seed` and `single`: a
+    batch on its own is solved as is quickest for one, a batch of a stack as in any stack.
     """
     if not is_torch(X):
         return _solve(X, **options)
@@ -56,6 +56,7 @@ def _solve(
     tol: float | None,
     max_iter: int,
     start_seed: int,
+    single: bool,
     verbose: bool,
 ) -> FiedlerResult:
     n = X.shape[-2]
@@ -75,8 +76,7 @@ def _solve(
     if tol is None:
         tol = epsilon(operator.diagonal) ** 0.5 / 8
     dense = isinstance(graph, DenseGraph)
-    stack = is_torch(X) or operator.diagonal.shape[0] > 1
-    if n <= (_DENSE_MAX_SINGLE if dense and not stack else _DENSE_MAX_STACK):
+    if n <= (_SINGLE_MAX if dense and single else STACK_MAX):
         values, vectors, residuals = dense_pairs(operator)
         n_iter = np.zeros(operator.diagonal.shape[0], np.int64)
     else:

@@ -116,6 +116,23 @@ def test_a_stack_is_solved_as_its_batches_are(X, kind):
             assert sine(stacked.vector[i], alone.vector) <= 1e-2
 
 
+@pytest.mark.parametrize("shape", [(20, 9), (80, 200), (200, 30), (640, 512), (1100, 2000)])
+@pytest.mark.parametrize("kind", ["unnormalized", "symmetric"])
+@pytest.mark.parametrize("wrap", [np.asarray, torch.from_numpy])
+def test_a_batch_is_solved_alike_whatever_is_beside_it(shape, kind, wrap):
+    rng = np.random.default_rng(0)
+    X = np.abs(rng.standard_normal((7, *shape))).astype(np.float32)
+    X[3, 5:9] = X[3, 4]  # some are harder than others
+    X[4] = X[4] ** 3
+    together = np.asarray(fiedler_vector(wrap(X), laplacian=kind).vector)
+    for chosen in ([4], [2, 3], [6, 0, 1, 5]):
+        apart = np.asarray(fiedler_vector(wrap(X[chosen]), laplacian=kind).vector)
+        if wrap is np.asarray:
+            assert np.array_equal(apart, together[chosen])
+        else:
+            np.testing.assert_allclose(apart, together[chosen], atol=1e-4)
+
+
 @given(features(batch=True), st.sampled_from([True, False]))
 def test_torch_agrees_with_numpy(X, single):
     X = X[0] if single else X
