@@ -26,12 +26,15 @@ _RELEASE_EVERY = 16
 
 def mapped_file(X: Array) -> mmap.mmap | None:
     """Return the file that a NumPy array is a view of, if it is one that is not copied."""
-    base = X
+    base, mapped = X, False
     while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap) and base.mode == "c":
-            return None  # the pages hold changes that no file does
+        if isinstance(base, np.memmap):
+            if base.mode == "c":
+                return None  # the pages hold changes that no file does
+            mapped = True
         base = base.base
-    return base if isinstance(base, mmap.mmap) else None
+    # An anonymous map has no file to read again: only what np.memmap opened counts.
+    return base if mapped and isinstance(base, mmap.mmap) else None
 
 
 class BlockedGraph:

@@ -26,12 +26,17 @@ from ._graph import LaplacianOperator
 from ._namespace import Array, astype, dtype_name, epsilon, is_torch, namespace, zeros
 from ._progress import ProgressBar, progress_bar
 
-__all__ = ["RitzPairs", "davidson", "residual_floor"]
+__all__ = ["MOST_FLOORS", "RitzPairs", "davidson", "residual_floor"]
 
 # torch.linalg.eigh turns into a sequential loop on CUDA above order 32.
 _MAX_BASIS = 20
 _KEPT_AT_RESTART = 6
 _STRETCH = 2**14
+# So many times the floor counts as settled after as many restarts, and no more.
+MOST_FLOORS = 16
+# The first guess shares the symmetries of the graph: on a star it is an eigenvector at
+# once, and so is the noise, while others of the same eigenvalue were not met yet.
+_LEAST_PRODUCTS = 4
 
 
 @dataclass
@@ -134,7 +139,10 @@ def _davidson(
         # A batch keeps the pairs it was first done with: what becomes of it does not
         # depend on the batches beside it.
         best = pairs.where(open_, best)
-        open_ = open_ & ~_done(pairs, residual_floor(basis.operator), tol)
+        # Each restart adds its own rounding to what the basis remembers.
+        floor = residual_floor(basis.operator) * min(1 + basis.n_restarts, MOST_FLOORS)
+        done = _done(pairs, floor, tol)
+        open_ = open_ & ~(done & (basis.n_products >= _LEAST_PRODUCTS))
         bar.update()
         n_open = int(open_.sum())
         finished = n_open == 0 or basis.n_products >= max_products
@@ -145,7 +153,7 @@ def _davidson(
             rows, residual = rows[open_], residual[open_]
             basis, pairs = basis.taken(open_), pairs.taken(open_)
             best, open_ = pairs, open_[open_]
-        chain = _chain(basis)
+        chain = min(_chain(basis), max_products - basis.n_products)
         if basis.size + 2 * chain > _MAX_BASIS:
             basis.restart()
         preconditioner = _preconditioner(basis.operator.diagonal, pairs.values)
@@ -197,6 +205,7 @@ class _Basis:
         self.operator = operator
         self.size = 0
         self.n_products = 0
+        self.n_restarts = 0
         self._noise = noise
         self._q = zeros((b, 1 + _MAX_BASIS, n), operator.diagonal)
         self._q[:, 0] = operator.null
@@ -212,8 +221,8 @@ class _Basis:
         m, stop = self.size, self.size + t.shape[1]
         for j in range(m, stop):
             q = self._q[:, : j + 1]
-            once = self._replaced(t[:, j - m : j - m + 1], q)
-            self._q[:, j + 1 : j + 2] = _unit(_outside(once, q))  # twice is enough
+            once = _unit(_outside(t[:, j - m : j - m + 1], q))
+            self._q[:, j + 1 : j + 2] = self._second_pass(once, q)
         self.size, self.n_products = stop, self.n_products + 1
         new = self._vectors[:, m:]
         self._bq[:, m:stop] = product = self.operator.affinity_dot(new)
@@ -223,15 +232,19 @@ class _Basis:
         self._h[:, m:stop, :stop] = h.swapaxes(-1, -2)
         return product
 
-    def _replaced(self, t: Array, q: Array) -> Array:
-        """Return the part of `t` outside `q`, noise where rounding is all there is of it."""
-        xp = namespace(t)
-        outside = _outside(t, q)
-        used_up = (outside * outside).sum(-1) <= (8 * epsilon(t)) ** 2 * (t * t).sum(-1)
-        if not is_torch(t) and not used_up.any():  # a tensor's host need not know
-            return _unit(outside)
-        noise = _unit(xp.roll(self._noise, self.size + 1, -1))
-        return xp.where(used_up[..., None], noise, _unit(outside))
+    def _second_pass(self, once: Array, q: Array) -> Array:
+        """Return the unit part of `once` outside `q`; noise if that is rounding error.
+
+        Twice is enough, and what loses half of its square the second time was nothing but
+        rounding error the first time (the test of Kahan and Parlett).
+        """
+        xp = namespace(once)
+        twice = _outside(once, q)
+        used_up = (twice * twice).sum(-1) < 0.5
+        if not is_torch(once) and not used_up.any():  # a tensor's host need not know
+            return _unit(twice)
+        noise = _unit(_outside(xp.roll(self._noise, q.shape[1], -1), q))
+        return _unit(xp.where(used_up[..., None], _outside(noise, q), twice))
 
     def ritz(self) -> tuple[RitzPairs, Array]:
         """Return the two lowest Ritz pairs and their residual vectors, (b, 2, n)."""
@@ -254,7 +267,7 @@ class _Basis:
         self._h = zeros(tuple(self._h.shape), self._h)
         for j in range(k):
             self._h[:, j, j] = self._values[:, j]
-        self.size = k
+        self.size, self.n_restarts = k, self.n_restarts + 1
 
     def taken(self, batches: Array) -> "_Basis":
         """Return the bases of some batches, given by a mask of shape (b,)."""
@@ -262,6 +275,7 @@ class _Basis:
         kept._q, kept._bq, kept._h = self._q[batches], self._bq[batches], self._h[batches]
         kept._values, kept._rotation = self._values[batches], self._rotation[batches]
         kept.size, kept.n_products = self.size, self.n_products
+        kept.n_restarts = self.n_restarts
         return kept
 
 

@@ -106,6 +106,8 @@ def fiedler_vector(
     check_int(n_neighbors, "n_neighbors", 1)
     seed = seed_of(random_state)
     X = check_affinity(X) if affinity == "precomputed" else check_features(X)
+    if affinity == "nearest_neighbors":
+        check_finite(X)
     single = X.ndim == 2
     try:
         result = solve(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
-from ._namespace import Array
+from ._namespace import Array, namespace
 
 __all__ = ["FiedlerResult", "Status"]
 
@@ -54,8 +54,8 @@ class FiedlerResult:
     value : float or array of shape (b,)
         The algebraic connectivity: the quadratic form of the Laplacian at the vector.
     gap : float or array of shape (b,)
-        Distance to the next eigenvalue, from below as far as the computed residual
-        tells. At most 0 when nothing could be shown.
+        Distance to the next eigenvalue found, less its residual: a lower bound unless
+        an eigenvalue was missed altogether. At most 0 when nothing could be shown.
     residual : float or array of shape (b,)
         ‖L·v − λ·v‖ as computed.
     error_bound : float or array of shape (b,)
@@ -74,12 +74,18 @@ class FiedlerResult:
     n_iter: Any
     status: Any
 
-    def astype(self, dtype: Any) -> "FiedlerResult":
-        """Return the result with its torch tensors as `dtype`."""
+    def like(self, X: Array) -> "FiedlerResult":
+        """Return the result as torch tensors of the dtype and on the device of `X`."""
+        torch = namespace(X)
         names = ("vector", "value", "gap", "residual", "error_bound")
-        return replace(self, **{name: getattr(self, name).to(dtype) for name in names})
+        fields = {
+            name: torch.as_tensor(getattr(self, name), dtype=X.dtype, device=X.device)
+            for name in names
+        }
+        return replace(self, **fields)
 
     def first(self) -> "FiedlerResult":
+        """Return the result of the first batch, numbers as Python numbers."""
         return FiedlerResult(
             self.vector[0],
             float(self.value[0]),

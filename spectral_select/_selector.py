@@ -6,11 +6,21 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import (
+    BaseEstimator,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    _fit_context,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _num_samples,
+    check_is_fitted,
+    validate_data,
+)
 
 from ._candidates import select_candidates
 from ._check import NotFiniteError, check_affinity, check_features, check_finite
@@ -90,10 +100,9 @@ class FiedlerEstimator(BaseEstimator):
         self.fiedler_vector_ = selection.vector
         self.scores_ = namespace(selection.vector).abs(selection.vector)
         whole = self.candidate_size is None
-        for name in ("value", "gap", "error_bound"):
-            values = getattr(selection, name)
-            public = {"value": "algebraic_connectivity_"}.get(name, f"{name}_")
-            setattr(self, public, float(values[0]) if whole else values)
+        self.algebraic_connectivity_ = float(selection.value[0]) if whole else selection.value
+        self.gap_ = float(selection.gap[0]) if whole else selection.gap
+        self.error_bound_ = float(selection.error_bound[0]) if whole else selection.error_bound
         self.status_ = Status(int(selection.status[0])) if whole else selection.status
         self.n_iter_ = max(1, int(selection.n_iter.max()))
         _warn(selection.status)
@@ -103,6 +112,7 @@ class FiedlerEstimator(BaseEstimator):
         if is_torch(X):
             if X.ndim != 2:
                 raise ValueError(f"X must have shape (n_samples, n_features); got {tuple(X.shape)}")
+            _check_feature_names(self, X, reset=True)
             self.n_features_in_ = int(X.shape[1])
         else:
             X = validate_data(
@@ -112,7 +122,10 @@ class FiedlerEstimator(BaseEstimator):
                 dtype=[np.float64, np.float32],
                 ensure_all_finite=False,  # the solver tells, check_finite names the row
             )
-        return check_affinity(X) if self.affinity == "precomputed" else check_features(X)
+        X = check_affinity(X) if self.affinity == "precomputed" else check_features(X)
+        if self.affinity == "nearest_neighbors":
+            check_finite(X)
+        return X
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -121,7 +134,7 @@ class FiedlerEstimator(BaseEstimator):
         return tags
 
 
-class FiedlerBatchSelector(TransformerMixin, FiedlerEstimator):
+class FiedlerBatchSelector(OneToOneFeatureMixin, TransformerMixin, FiedlerEstimator):
     """Keep the rows of a batch that its Fiedler vector singles out.
 
     The rows are the vertices of a graph with cosine similarities S as weights. Its
@@ -256,7 +269,9 @@ class FiedlerBatchSelector(TransformerMixin, FiedlerEstimator):
         Parameters
         ----------
         X : array-like, sparse array, dataframe or torch.Tensor of shape (n_samples, any)
-            A table whose rows are those of the X given to `fit`, in the same order.
+            A table whose rows are those of the X given to `fit`, in the same order. One as
+            wide as that X is taken for features, with names and values checked; one of
+            another width for any other data about the same samples.
 
         Returns
         -------
@@ -265,7 +280,8 @@ class FiedlerBatchSelector(TransformerMixin, FiedlerEstimator):
         Raises
         ------
         ValueError
-            If X has another number of rows than in `fit`.
+            If X has another number of rows than in `fit`, or is as wide and has other
+            feature names or values that are not finite.
         """
         check_is_fitted(self)
         if not is_torch(X):
@@ -313,13 +329,6 @@ class FiedlerBatchSelector(TransformerMixin, FiedlerEstimator):
         ]
         return kept if arrays else kept[0]
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:
-        """Return the names of the columns: rows are dropped, columns never."""
-        from sklearn.utils.validation import _check_feature_names_in
-
-        check_is_fitted(self)
-        return _check_feature_names_in(self, input_features)  # type: ignore[no-any-return]
-
 
 def _check_length(array: Any, expected: int, name: str) -> None:
     if _num_samples(array) != expected:
@@ -344,5 +353,5 @@ def _warn(status: np.ndarray[Any, Any]) -> None:
             warnings.warn(
                 f"{count} of {len(status)} candidate batches: {kind.message}",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,  # past _fit, fit and scikit-learn's wrapper of it
             )

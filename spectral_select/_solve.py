@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from ._blocked import BlockedGraph
-from ._davidson import davidson, residual_floor
+from ._davidson import MOST_FLOORS, davidson, residual_floor
 from ._dense import STACK_MAX, dense_pairs
 from ._graph import (
     DenseGraph,
@@ -43,8 +43,7 @@ def solve(X: Array, **options: Any) -> FiedlerResult:
     # Where the user lets float32 products lose digits (TF32, bfloat16), float64 does not.
     wide = X.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
     with torch.autocast(X.device.type, enabled=False):
-        result = _solve(X.double() if wide else X, **options)
-    return result.astype(X.dtype) if wide else result
+        return _solve(X.double() if wide else X, **options).like(X)
 
 
 def _solve(
@@ -142,7 +141,7 @@ def _result(
     bound = xp.where(positive, (first + floor) / safe_gap, infinite)
     converged = xp.where(positive, first / safe_gap, infinite) <= tol
     # Rounding alone may move the vector by more than a tenth: then it is not determined.
-    settled = to_numpy(first <= 2 * floor)
+    settled = to_numpy(first <= MOST_FLOORS * floor)
     status = np.where(settled, Status.NEAR_DEGENERATE, Status.NOT_CONVERGED)
     determined = to_numpy(bound) < 0.1
     status[determined & (to_numpy(converged) | settled)] = Status.CONVERGED

@@ -1,3 +1,5 @@
+import mmap
+
 import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
@@ -30,6 +32,13 @@ def test_a_view_of_a_mapped_file_is_told_from_memory(mapped):
         assert mapped_file(view) is not None
     assert mapped_file(np.array(X)) is None
     assert mapped_file(mapped(features(), mode="c")) is None
+
+
+def test_memory_without_a_file_is_never_handed_back():
+    buffer = mmap.mmap(-1, 400 * 12 * 4, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    X = np.ndarray((400, 12), np.float32, buffer=buffer)
+    X[:] = features()
+    assert mapped_file(X) is None
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -212,6 +212,57 @@ def test_identical_rows_are_reported_as_degenerate(n):
     assert np.linalg.norm(result.vector) == pytest.approx(1, abs=1e-5)
 
 
+def many_alike():
+    """Graphs whose symmetries give the second eigenvalue more than one eigenvector."""
+    hub = np.zeros((301, 301))
+    hub[0, 1:] = hub[1:, 0] = 1  # a star, and below the same with three cliques on its rays
+    cliques = hub.copy()
+    for start in (1, 101, 201):
+        cliques[start : start + 100, start : start + 100] = 1
+    bipartite = np.zeros((120, 120))
+    bipartite[:20, 20:] = bipartite[20:, :20] = 1
+    cycle = np.roll(np.eye(200), 1, axis=1)
+    return {"star": hub, "hub": cliques, "bipartite": bipartite, "cycle": cycle + cycle.T}
+
+
+@pytest.mark.parametrize("name", ["star", "hub", "bipartite", "cycle"])
+@pytest.mark.parametrize("wrap", [np.asarray, sparse.csr_array, torch.from_numpy])
+def test_symmetric_graphs_are_reported_as_degenerate(name, wrap):
+    S = many_alike()[name]
+    L = np.diag(S.sum(axis=1)) - S
+    result = fiedler_vector(wrap(S), affinity="precomputed", max_iter=2000)
+    v = np.asarray(result.vector)
+    assert result.value == pytest.approx(np.linalg.eigvalsh(L)[1], abs=1e-8)
+    assert np.linalg.norm(v) == pytest.approx(1)
+    assert abs(v.sum()) < 1e-8
+    assert np.linalg.norm(L @ v - result.value * v) < 1e-6
+    assert result.status == Status.NEAR_DEGENERATE
+
+
+def test_features_with_many_rows_alike_in_their_relations_are_reported():
+    result = fiedler_vector(np.vstack([np.ones(200), np.eye(200)]))
+    assert result.status == Status.NEAR_DEGENERATE
+
+
+@pytest.mark.parametrize("precision", ["highest", "high"])
+def test_neighbour_graph_of_a_tensor_gives_tensors(precision):
+    X = torch.rand(60, 4, generator=torch.Generator().manual_seed(0))
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        result = fiedler_vector(X, affinity="nearest_neighbors", n_neighbors=20)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert isinstance(result.vector, torch.Tensor)
+    assert result.vector.dtype == torch.float32
+
+
+@pytest.mark.parametrize("max_iter", [1, 2, 5, 8])
+def test_no_more_iterations_than_allowed(max_iter):
+    S, _ = planted(300, 1e-6, np.random.default_rng(0))
+    assert fiedler_vector(S, affinity="precomputed", max_iter=max_iter).n_iter <= max_iter
+
+
 def planted(n, gap, rng):
     """Affinities whose Laplacian has the second and third eigenvalue `gap` apart."""
     basis, _ = np.linalg.qr(np.column_stack([np.ones(n), rng.standard_normal((n, n - 1))]))

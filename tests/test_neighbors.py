@@ -116,3 +116,12 @@ def test_more_neighbours_than_rows():
 def test_stack_of_neighbour_graphs_is_refused():
     with pytest.raises(ValueError, match=r"one batch of shape \(n, d\).*got shape \(2, 5, 3\)"):
         fiedler_vector(np.ones((2, 5, 3)), affinity="nearest_neighbors")
+
+
+def test_rows_that_are_not_finite_are_named():
+    X = np.random.default_rng(0).random((40, 3))
+    X[39] = np.nan
+    with pytest.raises(ValueError, match="X must be finite; row 39 holds NaN"):
+        FiedlerBatchSelector(affinity="nearest_neighbors", candidate_size=39).fit(X)
+    with pytest.raises(ValueError, match="X must be finite; row 39 holds NaN"):
+        fiedler_vector(X, affinity="nearest_neighbors")

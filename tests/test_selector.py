@@ -211,6 +211,14 @@ def test_transform_takes_any_table_with_the_rows_of_the_fit():
             selector.transform(wrong)
 
 
+def test_feature_names_of_an_earlier_fit_are_forgotten():
+    frame = pd.DataFrame(np.random.default_rng(0).random((30, 2)), columns=["a", "b"])
+    selector = FiedlerBatchSelector().fit(frame)
+    assert selector.get_feature_names_out().tolist() == ["a", "b"]
+    selector.fit(torch.rand(30, 3, generator=torch.Generator().manual_seed(0)))
+    assert not hasattr(selector, "feature_names_in_")
+
+
 def test_select_carries_other_arrays_along():
     X = np.random.default_rng(0).random((30, 3))
     labels, paths = np.arange(30), [f"{i}.jpg" for i in range(30)]
@@ -262,6 +270,9 @@ def test_undetermined_vectors_warn():
     X[80:] = np.random.default_rng(0).random((40, 5))
     with pytest.warns(ConvergenceWarning, match=r"2 of 3 candidate batches.*too close"):
         FiedlerBatchSelector(candidate_size=40).fit(X)
+    with pytest.warns(ConvergenceWarning) as caught:
+        FiedlerBatchSelector(candidate_size=40).fit(X)
+    assert caught[0].filename == __file__
 
 
 def test_not_fitted():
