@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from ._feature_files import read_features
 from ._namespace import Array, is_torch, to_numpy
 
 __all__ = ["FeatureRows", "as_rows", "check_belongs", "check_count", "check_finite"]
@@ -39,11 +40,15 @@ class FeatureRows(ABC):
         """Return the rows at `indices`, shape (n, n_columns)."""
 
     def fingerprint(self) -> str:
-        """Return text that changes with the shape and the content of the table."""
+        """Return text that changes with the table's shape and the content of some rows.
+
+        Of 64 rows spread over the table; a change elsewhere goes unnoticed.
+        """
         rows = np.unique(np.linspace(0, self.n_rows - 1, _SAMPLED_ROWS).astype(np.int64))
         taken = self.take(rows)
         sample = taken.toarray() if sparse.issparse(taken) else _host(taken)
-        content = crc32(np.ascontiguousarray(sample, "<f4").tobytes())
+        with np.errstate(over="ignore"):
+            content = crc32(np.ascontiguousarray(sample, "<f4").tobytes())
         return f"{self.n_rows}x{self.n_columns}-{content:08x}"
 
 
@@ -60,11 +65,12 @@ class ArrayRows(FeatureRows):
         if array.dtype.kind not in "fiub":
             raise TypeError(f"features must hold real numbers; got dtype {array.dtype}")
         self._array = array
+        self.on_disk = _map_beneath(array) is not None
         self.n_rows, self.n_columns = array.shape
         self.itemsize = array.dtype.itemsize
 
     def take(self, indices: Indices) -> Array:
-        if not isinstance(self._array, np.memmap):
+        if not self.on_disk:
             return self._array[indices]
         # In the order of the file, so that neighbours share a page and a read-ahead.
         order = np.argsort(indices, kind="stable")
@@ -74,12 +80,18 @@ class ArrayRows(FeatureRows):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        array = self._array
-        # A memory map of a whole file travels as its name, not as its content.
-        if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and array.filename:
-            order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+        whole = _map_beneath(self._array)
+        if whole is None:
+            return state
+        # A memory map of a whole file travels as its name, not as its content, unless the
+        # file lacks what was written to the map (copy-on-write).
+        if whole.filename and whole.mode != "c" and _same_memory(self._array, whole):
+            order = "F" if whole.flags.f_contiguous and not whole.flags.c_contiguous else "C"
             state["_array"] = None
-            state["_file"] = (array.filename, array.dtype, array.offset, array.shape, order)
+            state["_file"] = (whole.filename, whole.dtype, whole.offset, whole.shape, order)
+        else:
+            state["on_disk"] = False
+            state["_array"] = np.array(self._array)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -98,6 +110,8 @@ class TensorRows(FeatureRows):
             raise ValueError(
                 f"features must have shape (n_samples, n_features); got shape {tuple(tensor.shape)}"
             )
+        if tensor.is_complex() or str(tensor.dtype) == "torch.bool":
+            raise TypeError(f"features must hold real numbers; got dtype {tensor.dtype}")
         self._tensor = tensor.detach()
         self.n_rows, self.n_columns = (int(size) for size in tensor.shape)
         self.itemsize = tensor.element_size()
@@ -138,7 +152,8 @@ def as_rows(features: Any) -> FeatureRows:
     features : array, tensor, store, column, table or path
         A NumPy array or memory map, a SciPy sparse matrix, a dataframe, a torch
         tensor on any device, an embedding store, a column of a Hugging Face data set,
-        an Arrow array or table, or the path of a ``.npy`` or Parquet file.
+        an Arrow array or table, or the path of a ``.npy``, ``.npz`` or Parquet file or of
+        the folder of a store.
 
     Returns
     -------
@@ -164,7 +179,7 @@ def as_rows(features: Any) -> FeatureRows:
             "features must have at least one row and one column; "
             f"got shape {(rows.n_rows, rows.n_columns)}"
         )
-    if isinstance(rows, ArrayRows) and not isinstance(rows._array, np.memmap):
+    if isinstance(rows, ArrayRows) and not rows.on_disk:
         check_finite(rows._array)
     elif isinstance(rows, TensorRows):
         check_finite(rows._tensor)
@@ -177,7 +192,7 @@ def check_finite(rows: Array, names: Indices | None = None) -> None:
         bad = to_numpy(~rows.isfinite().all(dim=1)) if not rows.isfinite().all() else ()
     elif sparse.issparse(rows):
         finite = np.isfinite(rows.data)
-        bad = () if finite.all() else np.isin(np.arange(len(finite)), np.flatnonzero(~finite))
+        bad = () if finite.all() else ~finite
         if len(bad):
             bad = np.bincount(rows.tocoo().row, weights=bad, minlength=rows.shape[0]) > 0
     else:
@@ -208,6 +223,10 @@ def check_belongs(features: Any, rows: FeatureRows, dataset: Any) -> None:
     The counts must agree; a feature store with a fingerprint is asked for more.
     """
     check_count(rows, dataset)
+    if isinstance(features, str | os.PathLike) and Path(features).is_dir():
+        from spectral_select.integrations.store import EmbeddingStore
+
+        features = EmbeddingStore.open(features)
     if callable(check := getattr(features, "check_matches", None)):
         check(dataset)
 
@@ -222,7 +241,7 @@ def _as_rows(features: Any) -> FeatureRows:
     if isinstance(features, np.ndarray) or sparse.issparse(features):
         return ArrayRows(features)
     if isinstance(features, str | os.PathLike):
-        return _from_file(Path(features))
+        return ArrayRows(read_features(features))
     library = type(features).__module__.partition(".")[0]
     if library == "datasets":
         return ColumnRows(features)
@@ -234,21 +253,23 @@ def _as_rows(features: Any) -> FeatureRows:
         return ArrayRows(np.asarray(features))
     raise TypeError(
         "features must be an array, a tensor, an embedding store, a column of a data set or the "
-        f"path of a .npy or Parquet file; got {type(features).__name__}"
+        f"path of a .npy, .npz or Parquet file; got {type(features).__name__}"
     )
 
 
-def _from_file(path: Path) -> FeatureRows:
-    if path.suffix == ".npy":
-        return ArrayRows(np.load(path, mmap_mode="r", allow_pickle=False))
-    if path.suffix in (".parquet", ".pq"):
-        import pyarrow.parquet as parquet
+def _map_beneath(array: Any) -> np.memmap[Any, Any] | None:
+    """Return the memory map of a file that `array` is or views, or None."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
+            return array
+        array = array.base
+    return None
 
-        return ArrayRows(_from_arrow(parquet.read_table(path, memory_map=True)))
-    raise ValueError(
-        f"features must be the path of a .npy or Parquet file; got {path}. "
-        "Open an embedding store with EmbeddingStore.open"
-    )
+
+def _same_memory(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:
+    """Tell whether two arrays see the same numbers in the same places."""
+    x, y = a.__array_interface__, b.__array_interface__
+    return all(x[key] == y[key] for key in ("data", "shape", "strides", "typestr"))
 
 
 def _source_of_column(column: Any) -> tuple[Any, str]:
@@ -286,10 +307,12 @@ def _from_arrow(data: Any) -> npt.NDArray[Any]:
             )
         return np.column_stack([_without_nulls(c).to_numpy() for c in data.columns])
     array = _without_nulls(data)
+    if len(array) == 0:
+        raise ValueError("features must have at least one row; the Arrow array is empty")
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # of no chunk, or of more than one can hold
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else array.chunk(0)
+    if isinstance(array, pa.ChunkedArray):  # older pyarrow
+        array = pa.concat_arrays(array.chunks)
     if not hasattr(array, "flatten") or not pa.types.is_nested(array.type):
         raise ValueError(f"an Arrow array of features must hold lists; got type {array.type}")
     lengths = pc.unique(pc.list_value_length(array)).to_pylist()

@@ -28,6 +28,23 @@ def on_disk(tmp_path, order="C"):
     return tmp_path / "x.npy"
 
 
+def twice_on_disk(tmp_path):
+    np.save(tmp_path / "x.npy", np.repeat(X, 2, axis=0))
+    return tmp_path / "x.npy"
+
+
+def changed_in_memory(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros_like(X))
+    copy = np.load(tmp_path / "x.npy", mmap_mode="c")
+    copy[:] = X
+    return copy
+
+
+def npz(tmp_path):
+    np.savez(tmp_path / "x.npz", X=X, y=np.arange(60))
+    return tmp_path / "x.npz"
+
+
 def parquet(tmp_path, columns):
     pq.write_table(pa.table(columns), tmp_path / "x.parquet", row_group_size=17)
     return tmp_path / "x.parquet"
@@ -40,7 +57,13 @@ KINDS = {
     "list": lambda tmp: X.tolist(),
     "memory map": lambda tmp: np.load(on_disk(tmp), mmap_mode="r"),
     "memory map, Fortran order": lambda tmp: np.load(on_disk(tmp, "F"), mmap_mode="r"),
-    "part of a memory map": lambda tmp: np.load(on_disk(tmp), mmap_mode="r")[:],
+    "view of a memory map": lambda tmp: np.load(on_disk(tmp), mmap_mode="r")[:],
+    "memory map as a plain array": lambda tmp: np.asarray(np.load(on_disk(tmp), mmap_mode="r")),
+    "part of a memory map": lambda tmp: np.load(twice_on_disk(tmp), mmap_mode="r")[::2],
+    "changed copy of a memory map": changed_in_memory,
+    "npz file": lambda tmp: npz(tmp),
+    "npy file, upper case": lambda tmp: on_disk(tmp).rename(tmp / "X.NPY"),
+    "store folder": lambda tmp: EmbeddingStore.save(tmp / "store", X).path,
     "npy file": on_disk,
     "npy file, name": lambda tmp: str(on_disk(tmp)),
     "tensor": lambda tmp: torch.from_numpy(X.copy()),
@@ -101,7 +124,21 @@ def test_rows_travel_to_other_processes(kind, tmp_path):
 def test_a_memory_map_travels_as_its_name(tmp_path):
     big = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (50_000, 4))
     big.flush()
-    assert len(pickle.dumps(as_rows(tmp_path / "x.npy"))) < 2000
+    for features in (tmp_path / "x.npy", big, big[:], np.asarray(big)):
+        assert len(pickle.dumps(as_rows(features))) < 2000
+
+
+@pytest.mark.parametrize("look", [lambda x: x, np.asarray, lambda x: x[:50]])
+def test_what_lies_on_disk_is_not_read_at_once(look, tmp_path):
+    broken = np.full_like(X, np.nan)
+    np.save(tmp_path / "x.npy", broken)
+    as_rows(look(np.load(tmp_path / "x.npy", mmap_mode="r")))
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "x.npy").write_bytes(on_disk(tmp_path).read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"x\.npy cannot be read"):
+        as_rows(tmp_path / "x.npy")
 
 
 def test_tensors_stay_tensors():
@@ -117,6 +154,10 @@ def test_a_fingerprint_tells_contents_and_shapes_apart():
     assert len(set(prints)) == 4
 
 
+def test_a_fingerprint_of_numbers_beyond_single_precision():
+    assert as_rows(np.full((3, 2), 1e300)).fingerprint().startswith("3x2-")
+
+
 @pytest.mark.parametrize(
     ("features", "error", "message"),
     [
@@ -129,7 +170,10 @@ def test_a_fingerprint_tells_contents_and_shapes_apart():
         (np.array([["a", "b"]]), TypeError, "features must hold real numbers; got dtype <U1"),
         (X.astype(object), TypeError, "features must hold real numbers; got dtype object"),
         (X.astype(complex), TypeError, "features must hold real numbers"),
-        ("features.csv", ValueError, r"path of a \.npy or Parquet file; got features.csv"),
+        (torch.ones(2, 3, dtype=torch.bool), TypeError, "features must hold real.*torch.bool"),
+        (torch.ones(2, 3, dtype=torch.cfloat), TypeError, "features must hold .*complex64"),
+        ("features.csv", FileNotFoundError, r"no file features.csv; expected a \.npy, \.npz"),
+        (pa.chunked_array([], pa.list_(pa.float32())), ValueError, "at least one row"),
         (pa.array([[1.0], [1.0, 2.0]]), ValueError, "lists of one length; got lengths"),
         (pa.array([[1.0], None]), ValueError, "no missing values; got 1 nulls"),
         (pa.array([[1.0], [None]]), ValueError, "no missing values; got 1 nulls"),
@@ -148,7 +192,7 @@ def test_what_is_no_table_of_features_is_refused(features, error, message):
 
 def test_a_pickled_array_is_not_loaded(tmp_path):
     np.save(tmp_path / "x.npy", X.astype(object), allow_pickle=True)
-    with pytest.raises(ValueError, match="Python objects"):
+    with pytest.raises(ValueError, match="pickled objects"):
         as_rows(tmp_path / "x.npy")
     with pytest.raises(FileNotFoundError):
         as_rows(tmp_path / "none.npy")
@@ -189,3 +233,5 @@ def test_a_store_is_asked_whether_it_belongs_to_the_data_set(tmp_path):
     store = EmbeddingStore.save(tmp_path / "store", X, fingerprint="mine")
     with pytest.raises(ValueError, match="fingerprint"):
         SpectralBatchSampler(None, 4, features=store, dataset=Other(), selector=TopSum())
+    with pytest.raises(ValueError, match="fingerprint"):
+        SpectralBatchSampler(None, 4, features=store.path, dataset=Other(), selector=TopSum())
