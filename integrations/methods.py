@@ -60,8 +60,6 @@ class Candidates:
         Number of them to choose.
     rng : Generator
         Randomness of this batch alone: a function of seed, epoch and batch.
-    epoch : int
-        Epoch, counted from 0.
     features : array of shape (n, d), optional
         For methods that need `FEATURES`.
     last_loss : ndarray of shape (n,), optional
@@ -75,7 +73,6 @@ class Candidates:
     labels: Indices
     n_keep: int
     rng: np.random.Generator
-    epoch: int = 0
     features: Any = None
     last_loss: Floats | None = None
     fresh_loss: Callable[[], Floats] | None = None
@@ -241,7 +238,13 @@ class RuleSelector(BaseEstimator):
                     features=None if self.features is None else self.features[part],
                 )
             )
-            kept.append(start + check_choice(choice, self.method, len(part), n_keep).positions)
+            choice = check_choice(choice, self.method, len(part), n_keep)
+            if choice.weights is not None:
+                raise RuntimeError(
+                    f"method {self.method.name!r} returned weights; to have them used, "
+                    "set weighted = True in its class"
+                )
+            kept.append(start + choice.positions)
         self.support_ = np.zeros(len(indices), bool)
         self.support_[np.concatenate(kept)] = True
         return self
@@ -254,10 +257,23 @@ class RuleSelector(BaseEstimator):
 def check_choice(choice: Choice, method: Method, n: int, n_keep: int | None = None) -> Choice:
     """Return a choice with its places ascending, or say what is wrong with it."""
     positions = np.asarray(choice.positions)
-    order = np.argsort(positions, kind="stable")
-    positions = positions[order].astype(np.int64, casting="same_kind")
-    if positions.ndim != 1 or not len(positions):
+    if not positions.size:
         raise RuntimeError(f"method {method.name!r} chose nothing of {n} candidates")
+    if positions.ndim != 1 or positions.dtype.kind not in "iu":
+        raise RuntimeError(
+            f"method {method.name!r} must choose places, integers of shape (k,); "
+            f"got {positions.dtype} of shape {positions.shape}"
+        )
+    weights = None if choice.weights is None else np.asarray(choice.weights)
+    if weights is not None and (
+        weights.shape != positions.shape or weights.dtype.kind not in "fiu"
+    ):
+        raise RuntimeError(
+            f"method {method.name!r} must return one weight for each of the {len(positions)} "
+            f"chosen; got {weights.dtype} of shape {weights.shape}"
+        )
+    order = np.argsort(positions, kind="stable")
+    positions = positions[order].astype(np.int64)
     if positions[0] < 0 or positions[-1] >= n or (np.diff(positions) == 0).any():
         raise RuntimeError(
             f"method {method.name!r} must choose different places in [0, {n}); "
@@ -267,8 +283,7 @@ def check_choice(choice: Choice, method: Method, n: int, n_keep: int | None = No
         raise RuntimeError(
             f"method {method.name!r} must choose {n_keep} of {n} candidates; chose {len(positions)}"
         )
-    weights = None if choice.weights is None else np.asarray(choice.weights)[order]
-    return Choice(positions, weights)
+    return Choice(positions, None if weights is None else weights[order])
 
 
 _REGISTRY: dict[str, type[Method]] = {}

@@ -122,11 +122,33 @@ def test_rules_see_the_features_and_labels_of_their_candidates():
         ([-1, 2], "must choose different places"),
         ([2, 2], "must choose different places"),
         ([0, 1, 2], "must choose 2 of 5 candidates; chose 3"),
+        ([[0, 1]], r"must choose places, integers of shape \(k,\); got int64 of shape \(1, 2\)"),
+        (1, r"must choose places.*got int64 of shape \(\)"),
+        ([0.0, 1.0], "must choose places.*got float64"),
+        ([True, False], "must choose places.*got bool"),
     ],
 )
 def test_a_rule_that_chooses_badly_is_told(positions, message):
-    with pytest.raises(RuntimeError, match=message):
-        check_choice(Choice(np.array(positions, dtype=np.int64)), get_method("random"), 5, 2)
+    with pytest.raises(RuntimeError, match=f"method 'random' {message}"):
+        check_choice(Choice(np.array(positions)), get_method("random"), 5, 2)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 2.0, 3.0], [[1.0, 2.0]], ["a", "b"], 1.0])
+def test_weights_that_do_not_fit_are_refused(weights):
+    choice = Choice(np.array([0, 1]), np.array(weights))
+    with pytest.raises(RuntimeError, match="must return one weight for each of the 2 chosen"):
+        check_choice(choice, get_method("random"), 5, 2)
+
+
+def test_weights_that_would_be_dropped_are_refused():
+    class Forgetful(Method):
+        name, summary = "forgetful", ""
+
+        def choose(self, candidates):
+            return Choice(np.arange(candidates.n_keep), np.ones(candidates.n_keep))
+
+    with pytest.raises(RuntimeError, match=r"'forgetful' returned weights.* weighted = True"):
+        fitted(Forgetful())
 
 
 def test_weights_follow_their_samples():
