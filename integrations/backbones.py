@@ -2,8 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from spectral_select.integrations.seeding import seeded
 from spectral_select.integrations.weights import Weights, resolve_weights
 
 __all__ = ["Backbone", "build_backbone", "build_classifier", "hash_weights"]
@@ -137,7 +137,7 @@ def build_backbone(
     _check_name(name)
     _check_seed(seed)
     found = resolve_weights(name, weights)
-    with _seeded(seed):
+    with seeded(seed):
         network = _construct(name, found)
     head = _last_layer(network)
     found.load_into(network, name, except_layer=head)
@@ -215,7 +215,7 @@ def build_classifier(
     if isinstance(n_classes, bool) or not isinstance(n_classes, int) or n_classes < 1:
         raise ValueError(f"n_classes must be a positive integer; got {n_classes!r}")
     found = resolve_weights(name, weights)
-    with _seeded(seed):
+    with seeded(seed):
         network = _construct(name, found)
         head = _last_layer(network)
         found.load_into(network, name, except_layer=head)
@@ -247,14 +247,6 @@ def hash_weights(module: nn.Module) -> str:
         if tensor.numel():
             digest.update(tensor.view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    # torch.manual_seed would reseed the accelerators too; weights are drawn on the CPU.
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 def _construct(name: str, found: Weights) -> nn.Module:

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
@@ -28,6 +27,7 @@ from spectral_select.integrations.methods import (
     Method,
     check_choice,
 )
+from spectral_select.integrations.seeding import seeded
 from spectral_select.integrations.train_config import TrainConfig, learning_rate
 
 __all__ = ["Trainer", "evaluate"]
@@ -182,7 +182,7 @@ class Trainer:
         # In-step choices look at the present model, so nothing may be loaded ahead of it.
         depth = config.prefetch if self.method.runs_ahead else 0
         batches = Ahead(lambda skip: islice(self._batches(epoch, clock), skip, None), depth)
-        with _seeded(_stream(self.seed, "model", epoch), device):
+        with seeded(_stream(self.seed, "model", epoch), device):
             try:
                 for step, batch in enumerate(batches, start=1):
                     n_steps = config.epochs * self.n_steps_per_epoch
@@ -274,7 +274,6 @@ class Trainer:
                 self.labels.numpy()[indices],
                 n_kept(len(indices), self.filter_ratio),
                 np.random.default_rng([_stream(self.seed, "choice"), epoch, number]),
-                epoch,
                 features=self.features[indices] if FEATURES in method.needs else None,
                 last_loss=self.last_loss[indices] if LAST_LOSS in method.needs else None,
                 fresh_loss=fresh_loss if FRESH_LOSS in method.needs else None,
@@ -328,7 +327,7 @@ class Trainer:
         images = torch.zeros(count, 3, size, size, device=self.config.device)
         if self.config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        with _seeded(0, self.config.device):
+        with seeded(0, self.config.device):
             twin._step(_Batch(np.arange(count), images), 0.0)
         _synchronise(self.config.device)
 
@@ -379,17 +378,6 @@ def _stream(seed: int, name: str, *more: int) -> int:
     """Return the seed of one kind of randomness."""
     sequence = np.random.SeedSequence([seed, _STREAMS[name], *more])
     return int(sequence.generate_state(1)[0])
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the generators that dropout draws from, and put them back afterwards."""
-    cuda = device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if cuda else []):
-        torch.default_generator.manual_seed(seed)
-        if cuda:
-            torch.cuda.manual_seed(seed)
-        yield
 
 
 def _amp_dtype(device: torch.device) -> torch.dtype:
