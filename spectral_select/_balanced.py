@@ -11,7 +11,6 @@ from torch.utils.data import Dataset, Sampler
 
 from ._check import check_int
 from ._ratio import check_batch_size
-from ._schedule import check_epoch
 
 __all__ = ["ClassBalancedSampler", "WeightedDataset"]
 
@@ -68,7 +67,7 @@ class ClassBalancedSampler(Sampler[int]):
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next pass."""
-        self.epoch = check_epoch(epoch)
+        self.epoch = check_int(epoch, "epoch", 0)
 
     def __len__(self) -> int:
         """Return the number of indices of an epoch."""

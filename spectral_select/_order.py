@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DistributedSampler, RandomSampler, SequentialSampler
 
-from ._schedule import check_epoch
+from ._check import check_int
 
 __all__ = [
     "EpochClock",
@@ -66,7 +66,7 @@ class EpochClock:
 
     def set(self, epoch: int) -> None:
         """Set the epoch of the next pass, though nobody told it."""
-        self.epoch = check_epoch(epoch)
+        self.epoch = check_int(epoch, "epoch", 0)
         self.begun = False
 
     def begin(self) -> int:

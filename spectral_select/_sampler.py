@@ -30,7 +30,7 @@ from ._plan import BatchSizes, Plan, make_plan
 from ._prefetch import Ahead
 from ._ranks import OtherRanksBatch, check_bool, check_ranks, ranks, sharded_by_accelerate
 from ._ratio import check_batch_size
-from ._schedule import Schedule, ScheduleLike, check_epoch, make_schedule
+from ._schedule import Schedule, ScheduleLike, make_schedule
 from ._selector import FiedlerBatchSelector
 from ._state import STATE_VERSION, check_state, describe, describe_estimator
 
@@ -246,7 +246,7 @@ class SpectralBatchSampler(BatchSampler):
         epoch : int
             Epoch, counted from 0.
         """
-        epoch = check_epoch(epoch)
+        epoch = check_int(epoch, "epoch", 0)
         self._clock.tell(epoch)
         if callable(forward := getattr(self.sampler, "set_epoch", None)):
             forward(epoch)

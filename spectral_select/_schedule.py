@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import cos, pi
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, TypeAlias
 
+from ._check import check_int
 from ._ratio import check_batch_size, check_filter_ratio
 
 __all__ = [
@@ -19,20 +20,8 @@ __all__ = [
     "LinearSchedule",
     "Schedule",
     "StepSchedule",
-    "check_epoch",
     "make_schedule",
 ]
-
-
-def check_epoch(epoch: object, name: str = "epoch") -> int:
-    """Return `epoch` as an int, or say why it is none."""
-    if isinstance(epoch, bool) or not isinstance(epoch, Integral):
-        raise TypeError(
-            f"{name} must be an integer of at least 0; got {epoch!r} of type {type(epoch).__name__}"
-        )
-    if epoch < 0:
-        raise ValueError(f"{name} must be an integer of at least 0; got {epoch!r}")
-    return int(epoch)
 
 
 class Schedule(ABC):
@@ -62,7 +51,7 @@ class Schedule(ABC):
             If `epoch` is no integer of at least 0, or the schedule gives
             something that is no filter ratio.
         """
-        epoch = check_epoch(epoch)
+        epoch = check_int(epoch, "epoch", 0)
         return check_filter_ratio(self._ratio(epoch), f"{self!r}({epoch})")
 
     @abstractmethod
