@@ -8,6 +8,7 @@ machine that others use slows all of them alike.
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from time import perf_counter
 from typing import Any
 
@@ -67,58 +68,71 @@ def compare(
         for name in ("train", "val", "test")
     }
     runs: list[dict[str, Any]] = []
-    for seed in seeds:
-        initial = build_classifier(
-            config.model,
-            len(data.classes),
-            config.weights,
-            small_input=config.small_input,
-            seed=seed,
-        )
-        trainers = [
-            Trainer(
-                config, data.train, method, copy.deepcopy(initial), features=features, seed=seed
+    with ExitStack() as pools:
+        for images in parts.values():
+            pools.callback(images.close)
+        for seed in seeds:
+            initial = build_classifier(
+                config.model,
+                len(data.classes),
+                config.weights,
+                small_input=config.small_input,
+                seed=seed,
             )
-            for method in methods
-        ]
-        new: list[dict[str, Any]] = [
-            {
-                "method": trainer.method.name,
-                "seed": seed,
-                "needs": sorted(trainer.method.needs),
-                "status": "running",
-                "initial_weights": hash_weights(initial),
-                "history": [],
-                "final": None,
-            }
-            for trainer in trainers
-        ]
-        runs += new
-        for trainer in trainers:
-            trainer.warm_up()
-        for epoch in range(config.epochs):
-            for trainer, run in zip(trainers, new, strict=True):
-                report = _bind(on_step, trainer.method.name, seed, epoch)
-                record = trainer.train_epoch(epoch, report)
-                begin = perf_counter()
-                for name in ("val", "test"):
-                    record[name] = evaluate(
-                        trainer.model, parts[name], getattr(data, name).labels, config
-                    )
-                last = epoch == config.epochs - 1
-                if last:
-                    trained = evaluate(trainer.model, parts["train"], data.train.labels, config)
-                    run["final"] = {"train": trained, "val": record["val"], "test": record["test"]}
-                    run["status"] = "complete"
-                record["seconds"]["evaluation"] = perf_counter() - begin
-                run["history"].append(record)
-            if on_epoch is not None:
-                on_epoch(runs)
-        for trainer in trainers:
-            trainer.images.close()
-    for images in parts.values():
-        images.close()
+            trainers = [
+                Trainer(
+                    config, data.train, method, copy.deepcopy(initial), features=features, seed=seed
+                )
+                for method in methods
+            ]
+            start = hash_weights(initial)
+            new: list[dict[str, Any]] = [
+                {
+                    "method": trainer.method.name,
+                    "seed": seed,
+                    "needs": sorted(trainer.method.needs),
+                    "status": "running",
+                    "initial_weights": start,
+                    "history": [],
+                    "final": None,
+                }
+                for trainer in trainers
+            ]
+            runs += new
+            with ExitStack() as own:
+                for trainer in trainers:
+                    own.callback(trainer.images.close)
+                for trainer in trainers:
+                    trainer.warm_up()
+                for epoch in range(config.epochs):
+                    for trainer, run in zip(trainers, new, strict=True):
+                        _take_turn(config, data, parts, trainer, run, epoch, on_step)
+                    if on_epoch is not None:
+                        on_epoch(runs)
     return runs
+
+
+def _take_turn(
+    config: TrainConfig,
+    data: Any,
+    parts: dict[str, DecodedImages],
+    trainer: Trainer,
+    run: dict[str, Any],
+    epoch: int,
+    on_step: Any,
+) -> None:
+    """Train one method for an epoch, evaluate it, and enter both into its run."""
+    report = _bind(on_step, trainer.method.name, trainer.seed, epoch)
+    record = trainer.train_epoch(epoch, report)
+    begin = perf_counter()
+    for name in ("val", "test"):
+        record[name] = evaluate(trainer.model, parts[name], getattr(data, name).labels, config)
+    if epoch == config.epochs - 1:
+        trained = evaluate(trainer.model, parts["train"], data.train.labels, config)
+        run["final"] = {"train": trained, "val": record["val"], "test": record["test"]}
+        run["status"] = "complete"
+    record["seconds"]["evaluation"] = perf_counter() - begin
+    run["history"].append(record)
 
 
 def _bind(function: Any, method: str, seed: int, epoch: int) -> Any:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from train_helpers import data_set, features_of, settings
 
+from spectral_select.integrations.decoded import DecodedImages
 from spectral_select.integrations.methods import get_method
 from spectral_select.integrations.train import compare
 
@@ -100,6 +101,29 @@ def test_it_learns():
     final = compared(names=("random",), data=data, config=config)[0]["final"]
     assert final["train"]["accuracy"] > 0.6
     assert np.isfinite(final["test"]["loss"])
+
+
+def test_decoding_threads_end_whatever_happens(monkeypatch):
+    opened, closed = [], []
+    begin, end = DecodedImages.__init__, DecodedImages.close
+
+    def count_begin(self, *args, **options):
+        opened.append(self)
+        begin(self, *args, **options)
+
+    def count_end(self):
+        closed.append(self)
+        end(self)
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DecodedImages, "__init__", count_begin)
+    monkeypatch.setattr(DecodedImages, "close", count_end)
+    with pytest.raises(KeyboardInterrupt):
+        compared(names=("full", "random"), on_step=stop)
+    assert len(opened) == 5  # of two methods, and of train, val and test
+    assert set(map(id, opened)) == set(map(id, closed))
 
 
 def test_features_that_are_missing():
