@@ -16,6 +16,7 @@ from spectral_select._progress import progress_bar
 from spectral_select._ratio import check_batch_size
 from spectral_select.integrations.backbones import hash_weights
 from spectral_select.integrations.images import UnreadableImageError
+from spectral_select.integrations.provenance import n_cores
 from spectral_select.integrations.store import EmbeddingStore, StoreError
 from spectral_select.integrations.store_writer import StoreWriter
 
@@ -183,10 +184,10 @@ def default_workers(device: torch.device) -> int:
 
     On a CPU the forward pass needs the cores itself; on an accelerator all but one load.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = n_cores()
     if device.type == "cpu":
-        return 1 if (cores or 1) > 1 else 0
-    return min(16, max(1, (cores or 1) - 1))
+        return 1 if cores > 1 else 0
+    return min(16, max(1, cores - 1))
 
 
 class _Images(Dataset[Any]):

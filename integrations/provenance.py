@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["describe_hardware", "describe_versions"]
+__all__ = ["describe_hardware", "describe_versions", "n_cores"]
 
 _PACKAGES = ("spectral_select", "numpy", "scipy", "scikit-learn", "torch", "torchvision", "pillow")
 
@@ -44,16 +44,28 @@ def describe_hardware(device: Any) -> dict[str, Any]:
     """
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "machine": platform.machine(),
         "system": platform.system(),
         "processor": _processor(),
-        "cores": cores,
+        "cores": n_cores(),
         "threads": torch.get_num_threads(),
         "memory_gib": _memory_gib(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
     }
+
+
+def n_cores() -> int:
+    """Return how many cores this process may use.
+
+    Examples
+    --------
+    >>> n_cores() >= 1
+    True
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _processor() -> str:

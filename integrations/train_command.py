@@ -215,10 +215,9 @@ def _folder(args: argparse.Namespace) -> Path:
 
 
 def _config(args: argparse.Namespace) -> "TrainConfig":
-    import os
-
     from spectral_select.integrations.augment import Augmentation
     from spectral_select.integrations.features import check_device
+    from spectral_select.integrations.provenance import n_cores
     from spectral_select.integrations.train_config import TrainConfig
 
     device = check_device(args.device)
@@ -249,7 +248,7 @@ def _config(args: argparse.Namespace) -> "TrainConfig":
         channels_last=cuda if args.channels_last is None else args.channels_last,
         prefetch=(2 if cuda else 0) if args.prefetch is None else args.prefetch,
         cache_bytes=args.cache_mb * 2**20,
-        n_threads=min(8, os.cpu_count() or 1),
+        n_threads=min(8, n_cores()),
     )
 
 
@@ -283,9 +282,9 @@ def _features(
     if args.features is not None:
         store = EmbeddingStore.open(args.features)
         store.check_matches(data.train)
-        return store.features, _origin(store, store.meta.get("seconds"))
-    start = time.perf_counter()
+        return store.features, _origin(store)
     if args.dataset == "digits":
+        start = time.perf_counter()
         pixels = np.stack(
             [
                 np.asarray(image)[..., 0]
@@ -309,13 +308,12 @@ def _features(
         device=config.device,
         progress=args.progress,
     )
-    # Of a store that was there, in part or whole, nobody knows what it cost.
-    whole = store.n_written == len(store)
-    return store.features, _origin(store, time.perf_counter() - start if whole else None)
+    return store.features, _origin(store)
 
 
-def _origin(store: Any, seconds: float | None) -> dict[str, Any]:
+def _origin(store: Any) -> dict[str, Any]:
     meta = store.meta
     network = f"{meta.get('backbone', 'unknown')} ({meta.get('weights', 'unknown weights')})"
     known = {key: meta.get(key) for key in ("fingerprint", "weights_hash", "image_size")}
-    return {"source": f"embeddings by {network}", "seconds": seconds, "dim": meta["dim"]} | known
+    known |= {"seconds": meta.get("seconds"), "dim": meta["dim"]}
+    return {"source": f"embeddings by {network}"} | known
