@@ -80,7 +80,7 @@ class SpectralBatchSampler(BatchSampler):
         One row for each sample of the data set: a NumPy array or memory map of shape
         (n_samples, n_features), SciPy sparse, a torch tensor on any device, an embedding
         store, a column of a Hugging Face data set, an Arrow array or table, or the path
-        of a ``.npy`` or Parquet file. Required.
+        of a ``.npy``, ``.npz`` or Parquet file or a store. Required.
     selector : estimator, optional
         Selects rows: `fit`, `get_support`, and parameters `filter_ratio` and
         `candidate_size`, as `FiedlerBatchSelector`, which is the default. A clone is
