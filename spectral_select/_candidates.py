@@ -164,15 +164,15 @@ def _choose(
     chosen, margin = RULES[rule](result.vector, k, offsets)
     chosen = to_numpy(chosen)
     exact = "64" in str(result.vector.dtype) or options["affinity"] != "cosine"
-    if exact or sparse.issparse(stack) or stack.shape[-2] > _REFINE_MAX:
+    if exact or stack.shape[-2] > _REFINE_MAX:
         return result, chosen
     open_ = to_numpy(margin) <= 2 * _ENTRY_ERROR * to_numpy(_entry_error(result))
     batches = np.flatnonzero(open_ & (result.status == Status.CONVERGED))
     if len(batches) == 0:
         return result, chosen
-    refined = solve(astype(stack[batches], "float64"), verbose=False, **options)
-    again, _ = RULES[rule](refined.vector, k, offsets[batches])
-    chosen[batches] = to_numpy(again)
+    again = stack if sparse.issparse(stack) else stack[batches]  # a sparse one is alone
+    refined = solve(astype(again, "float64"), verbose=False, **options)
+    chosen[batches] = to_numpy(RULES[rule](refined.vector, k, offsets[batches])[0])
     result.vector[batches] = astype(refined.vector, "float32")
     return result, chosen
 

@@ -61,6 +61,9 @@ def check_features(X: Any, name: str = "X") -> Array:
         if X.ndim != 2:
             raise ValueError(f"{name} must be 2-dimensional if sparse; got shape {X.shape}")
         X = sparse.csr_array(X)
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
     elif X.ndim not in (2, 3):
         raise ValueError(
             f"{name} must have shape (n_samples, n_features), or (n_batches, n_samples, "
@@ -101,6 +104,11 @@ def check_affinity(X: Any, name: str = "X") -> Array:
 def _as_floating(X: Any, name: str) -> Array:
     if is_torch(X):
         torch = namespace(X)
+        if X.layout != torch.strided or X.is_nested or X.device.type == "meta":
+            raise TypeError(
+                f"{name} must be a dense tensor that holds data; got layout {X.layout} on "
+                f"device {X.device}. SciPy sparse arrays are accepted"
+            )
         X = X.detach()
         if X.is_complex() or X.dtype == torch.bool:
             raise TypeError(f"{name} must hold real numbers; got dtype {X.dtype}")
@@ -108,6 +116,8 @@ def _as_floating(X: Any, name: str) -> Array:
             return X
         half = X.dtype in (torch.float16, torch.bfloat16)
         return X.to(torch.float32 if half else torch.float64)
+    if np.ma.isMaskedArray(X):
+        raise ValueError(f"{name} must not be a masked array: fill or drop what is masked")
     if not sparse.issparse(X):
         X = np.asarray(X)  # a view of a memory map stays one
     if X.dtype.kind not in "fiub" and X.dtype.kind == "O":

@@ -90,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             if not debug:
                 warnings.showwarning = _show_warning
+            if sys.stdout is None:
+                raise UsageError("standard output is closed")
             status = _run(arguments)
         sys.stdout.flush()
         return status

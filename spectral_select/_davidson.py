@@ -23,7 +23,7 @@ References
 from dataclasses import dataclass
 
 from ._graph import LaplacianOperator
-from ._namespace import Array, astype, dtype_name, epsilon, is_torch, namespace, zeros
+from ._namespace import Array, arange, astype, dtype_name, epsilon, is_torch, namespace, zeros
 from ._progress import ProgressBar, progress_bar
 
 __all__ = ["MOST_FLOORS", "RitzPairs", "davidson", "residual_floor"]
@@ -87,9 +87,10 @@ def residual_floor(operator: LaplacianOperator) -> Array:
     diagonal; the error of a long sum grows as the root of its length.
     """
     a = operator.diagonal
-    return (
-        max(8.0, a.shape[-1] ** 0.5 / 8) * epsilon(a) * namespace(a).amax(namespace(a).abs(a), -1)
-    )
+    xp = namespace(a)
+    scale = xp.amax(xp.abs(a), -1)
+    scale = xp.where(scale > 0, scale, xp.ones_like(scale))
+    return max(8.0, a.shape[-1] ** 0.5 / 8) * epsilon(a) * scale
 
 
 def davidson(
@@ -133,7 +134,7 @@ def _davidson(
     basis.append(start)
     pairs, residual = basis.ritz()
     found = best = pairs
-    rows = namespace(start).arange(len(start))  # of the batches in the basis
+    rows = arange(len(start), start)  # of the batches in the basis
     open_ = rows >= 0
     while True:
         # A batch keeps the pairs it was first done with: what becomes of it does not

@@ -3,7 +3,7 @@
 from scipy.linalg import eigh
 
 from ._graph import DenseGraph, LaplacianOperator
-from ._namespace import Array, is_torch, namespace
+from ._namespace import Array, arange, is_torch, namespace
 
 __all__ = ["STACK_MAX", "dense_pairs"]
 
@@ -40,7 +40,7 @@ def _dense_matrix(operator: LaplacianOperator) -> Array:
     """Return A as a stack of dense matrices."""
     graph, a = operator.graph, operator.diagonal
     xp = namespace(a)
-    index = xp.arange(a.shape[-1])
+    index = arange(a.shape[-1], a)
     if isinstance(graph, DenseGraph):
         matrix = graph.matrix
         for scale in (graph.scale, operator.transform):

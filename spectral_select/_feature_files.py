@@ -86,7 +86,8 @@ def _read_npy(path: Path) -> NDArray[Any]:
             raise ValueError(f"{path} is not a NumPy .npy file")
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OverflowError, MemoryError) as error:
+    # What a damaged header makes NumPy's parser raise has no end.
+    except Exception as error:
         raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
     return array
 

@@ -30,6 +30,7 @@ __all__ = [
     "inverse_root",
     "laplacian_operator",
     "sparse_cosine_graph",
+    "unit_maximum",
 ]
 
 LAPLACIANS = ("unnormalized", "symmetric", "random_walk")
@@ -195,16 +196,22 @@ def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | Fact
 
 def sparse_cosine_graph(X: sparse.sparray) -> SparseGraph:
     """Return the cosine graph of sparse features (n, d), factored: S = X̂·X̂ᵀ."""
-    rows = X.copy()
-    rows.data = rows.data / np.repeat(_row_maximum(rows), np.diff(rows.indptr))
+    rows = unit_maximum(X)
     scale = inverse_root(np.asarray((rows * rows).sum(axis=1)).ravel())
     rows.data = rows.data * np.repeat(scale, np.diff(rows.indptr)).astype(X.dtype)
     return SparseGraph(rows, factored=True)
 
 
-def _row_maximum(X: sparse.sparray) -> Array:
-    largest = abs(X).max(axis=1).toarray().ravel()
-    return np.where(largest > 0, largest, 1).astype(X.dtype)
+def unit_maximum(X: Array) -> Array:
+    """Return (n, d) features, dense or sparse, with each row's largest magnitude 1."""
+    largest = abs(X).max(axis=1)
+    largest = largest.toarray().ravel() if sparse.issparse(X) else largest
+    largest = np.where(largest > 0, largest, 1).astype(X.dtype)
+    if not sparse.issparse(X):
+        return X / largest[:, None]
+    rows = X.copy()
+    rows.data = rows.data / np.repeat(largest, np.diff(rows.indptr))
+    return rows
 
 
 def _squared_norms(X: Array) -> Array:

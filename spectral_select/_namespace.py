@@ -12,6 +12,7 @@ import numpy as np
 
 __all__ = [
     "Array",
+    "arange",
     "argsort",
     "astype",
     "dtype_name",
@@ -61,6 +62,13 @@ def epsilon(x: Array) -> float:
 def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     """Return `x` as a NumPy array on the host."""
     return x.detach().cpu().numpy() if is_torch(x) else np.asarray(x)
+
+
+def arange(n: int, like: Array) -> Array:
+    """Return 0, …, n − 1 on the device of `like`."""
+    if is_torch(like):
+        return namespace(like).arange(n, device=like.device)
+    return np.arange(n)
 
 
 def argsort(x: Array) -> Array:

@@ -7,6 +7,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from sklearn.neighbors import kneighbors_graph
 
+from ._graph import unit_maximum
 from ._namespace import Array
 
 __all__ = ["bisection_vector", "components", "neighbor_affinity"]
@@ -31,7 +32,8 @@ def neighbor_affinity(X: Any, n_neighbors: int) -> sparse.csr_array:
     k = min(n_neighbors, n - 1)
     if k == 0:
         return sparse.csr_array((n, n), dtype=X.dtype)
-    distance = kneighbors_graph(X, k, mode="distance", metric="cosine")
+    # Scale first: the metric squares what may over- or underflow.
+    distance = kneighbors_graph(unit_maximum(X), k, mode="distance", metric="cosine")
     affinity = sparse.csr_array(distance)
     affinity.data = np.maximum(1 - affinity.data, 0)
     affinity = sparse.csr_array(affinity.maximum(affinity.T)).astype(X.dtype)

@@ -228,7 +228,7 @@ def restore_generator(generator: torch.Generator, state: str) -> None:
 
 def _permutation(n: int, seed: int) -> Order:
     generator = torch.Generator().manual_seed(seed)
-    order: Order = torch.randperm(n, generator=generator).numpy()
+    order: Order = torch.randperm(n, generator=generator, device="cpu").numpy()
     return order
 
 

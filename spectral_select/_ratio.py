@@ -19,6 +19,8 @@ def check_filter_ratio(filter_ratio: float, name: str = "filter_ratio") -> float
             f"{name} must be a real number in [0, 1), the share of rows discarded; "
             f"got {filter_ratio!r} of type {type(filter_ratio).__name__}"
         )
+    # A float32 0.8 means 0.8: its shortest decimal, not its value in float64.
+    filter_ratio = float(str(filter_ratio)) if hasattr(filter_ratio, "dtype") else filter_ratio
     if not 0.0 <= filter_ratio < 1.0:
         raise ValueError(
             f"{name} must be in [0, 1), the share of rows discarded; got {filter_ratio!r}"

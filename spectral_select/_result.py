@@ -84,6 +84,11 @@ class FiedlerResult:
         }
         return replace(self, **fields)
 
+    def rescaled(self, factor: float) -> "FiedlerResult":
+        """Return the result for the affinities times `factor`."""
+        names = ("value", "gap", "residual")
+        return replace(self, **{name: getattr(self, name) * factor for name in names})
+
     def first(self) -> "FiedlerResult":
         """Return the result of the first batch, numbers as Python numbers."""
         return FiedlerResult(

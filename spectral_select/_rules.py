@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._namespace import Array, argsort, is_torch, namespace
+from ._namespace import Array, arange, argsort, is_torch, namespace
 
 __all__ = ["RULES", "Rule"]
 
@@ -25,7 +25,7 @@ def extreme(vectors: Array, k: int, offsets: Array) -> tuple[Array, Array]:
     xp = namespace(vectors)
     magnitude = xp.abs(vectors)
     order = argsort(-magnitude)
-    rows = xp.arange(len(vectors))[:, None]
+    rows = arange(len(vectors), vectors)[:, None]
     if k == vectors.shape[-1]:
         return order, xp.full_like(vectors[:, 0], float("inf"))
     around = magnitude[rows, order[:, k - 1 : k + 1]]
@@ -45,7 +45,7 @@ def stratified(vectors: Array, k: int, offsets: Array) -> tuple[Array, Array]:
     places = np.minimum(places, n - 1)
     if is_torch(vectors):
         places = xp.asarray(places, device=vectors.device)
-    rows = xp.arange(len(vectors))[:, None]
+    rows = arange(len(vectors), vectors)[:, None]
     # Rows that trade places within a stretch are as good as each other.
     return argsort(vectors)[rows, places], xp.full_like(vectors[:, 0], float("inf"))
 

@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from ._candidates import select_candidates
-from ._check import NotFiniteError, check_affinity, check_features, check_finite
+from ._check import NotFiniteError, check_affinity, check_features, check_finite, check_int
 from ._fiedler import AFFINITIES, LAPLACIANS, Status, seed_of
 from ._namespace import Array, is_torch, namespace
 from ._rules import RULES
@@ -73,6 +73,9 @@ class FiedlerEstimator(BaseEstimator):
         self.verbose = verbose
 
     def _fit(self, X: Any) -> None:
+        for name in ("candidate_size", "n_neighbors", "max_iter"):
+            if getattr(self, name) is not None:
+                check_int(getattr(self, name), name, 1)  # a bool is none
         X = self._checked(X)
         seed = seed_of(self.random_state)
         try:
@@ -115,6 +118,8 @@ class FiedlerEstimator(BaseEstimator):
             _check_feature_names(self, X, reset=True)
             self.n_features_in_ = int(X.shape[1])
         else:
+            if np.ma.isMaskedArray(X):
+                raise ValueError("X must not be a masked array: fill or drop what is masked")
             X = validate_data(
                 self,
                 X,
@@ -342,7 +347,7 @@ def _take(array: Any, indices: np.ndarray[Any, Any]) -> Any:
     if is_torch(array):
         return array[namespace(array).asarray(indices, device=array.device)]
     if sparse.issparse(array):
-        return sparse.csr_array(array)[indices] if array.format != "csr" else array[indices]
+        return array.tocsr()[indices]
     return _safe_indexing(array, indices)
 
 

@@ -17,7 +17,7 @@ from ._graph import (
     laplacian_operator,
     sparse_cosine_graph,
 )
-from ._namespace import Array, dtype_name, epsilon, is_torch, namespace, to_numpy
+from ._namespace import Array, arange, dtype_name, epsilon, is_torch, namespace, to_numpy
 from ._neighbors import bisection_vector, components, neighbor_affinity
 from ._result import FiedlerResult, Status
 
@@ -37,13 +37,27 @@ def solve(X: Array, **options: Any) -> FiedlerResult:
     The options are those of `fiedler_vector`, checked, and `start_seed` and `single`: a
     batch on its own is solved as is quickest for one, a batch of a stack as in any stack.
     """
+    factor = _power_of_two(X) if options["affinity"] == "precomputed" else 1.0
+    if factor != 1.0:
+        with np.errstate(under="ignore"):
+            result = solve(X * factor, **options)
+            return result if options["laplacian"] != "unnormalized" else result.rescaled(1 / factor)
     if not is_torch(X):
-        return _solve(X, **options)
+        with np.errstate(under="ignore"):  # what underflows is rightly 0
+            return _solve(X, **options)
     torch = namespace(X)
     # Where the user lets float32 products lose digits (TF32, bfloat16), float64 does not.
     wide = X.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
     with torch.autocast(X.device.type, enabled=False):
         return _solve(X.double() if wide else X, **options).like(X)
+
+
+def _power_of_two(X: Array) -> float:
+    """Return the factor that brings affinities of extreme size near 1, otherwise 1."""
+    largest = float(abs(X).max())
+    if largest == 0 or 1e-9 < largest < 1e9:
+        return 1.0
+    return float(2.0 ** -np.floor(np.log2(largest)))
 
 
 def _solve(
@@ -178,7 +192,7 @@ def _disconnected(
 def _sign(vectors: Array) -> Array:
     """Return the sign that makes the entry of largest magnitude positive."""
     xp = namespace(vectors)
-    rows = xp.arange(len(vectors))
+    rows = arange(len(vectors), vectors)
     largest = vectors[rows, xp.abs(vectors).argmax(-1)]
     return xp.where(largest < 0, -xp.ones_like(largest), xp.ones_like(largest))
 

@@ -398,3 +398,71 @@ def test_asymmetric_affinity():
     for affinity in (S, sparse.csr_array(S)):
         with pytest.raises(ValueError, match=r"X must be symmetric.*up to 1"):
             fiedler_vector(affinity, affinity="precomputed")
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.05])
+@pytest.mark.parametrize("shape", [(100, 5), (300, 2), (40, 3)])
+@pytest.mark.parametrize("chain", [1, 3])
+def test_features_in_a_narrow_cone(sigma, shape, chain, monkeypatch):
+    monkeypatch.setattr("spectral_select._davidson._chain", lambda basis: chain)
+    X = 1 + sigma * np.random.default_rng(14).standard_normal((5, *shape))
+    result = fiedler_vector(X)
+    for i, batch in enumerate(X):
+        values, _ = spectrum(batch)
+        assert result.value[i] == pytest.approx(values[1], rel=1e-9)
+        assert np.linalg.norm(result.vector[i]) == pytest.approx(1)
+        assert abs(result.vector[i].sum()) < 1e-9
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e-20, 1e20, 1e250])
+@pytest.mark.parametrize("wrap", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("seed", [0, 19])
+def test_the_scale_of_precomputed_affinities_changes_nothing(scale, wrap, seed):
+    Q = np.abs(np.random.default_rng(seed).standard_normal((300, 6)))
+    S = Q @ Q.T
+    expected = fiedler_vector(S, affinity="precomputed")
+    with np.errstate(all="raise"):
+        result = fiedler_vector(wrap(S * scale), affinity="precomputed")
+    assert result.status == expected.status == Status.CONVERGED
+    assert sine(result.vector, expected.vector) < 1e-6
+    assert result.value / scale == pytest.approx(expected.value)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-14, 1e19])
+@pytest.mark.parametrize("affinity", ["cosine", "nearest_neighbors"])
+def test_the_scale_of_features_changes_nothing(scale, affinity):
+    X = np.abs(np.random.default_rng(0).standard_normal((40, 6)))
+    expected = fiedler_vector(X, affinity=affinity)
+    for wrap in (np.asarray, sparse.csr_array):
+        with np.errstate(all="raise"):
+            result = fiedler_vector(wrap((X * scale).astype(np.float32)), affinity=affinity)
+        assert result.status == Status.CONVERGED
+        assert result.value == pytest.approx(expected.value, rel=1e-4)
+
+
+def test_no_affinity_at_all_is_degenerate():
+    result = fiedler_vector(np.zeros((9, 9)), affinity="precomputed")
+    assert result.status == Status.NEAR_DEGENERATE
+    assert result.value == pytest.approx(0)
+
+
+def test_sparse_features_with_entries_given_twice():
+    twice = sparse.csr_array(
+        (np.arange(1.0, 7), np.array([0, 0, 1, 1, 2, 2]), np.array([0, 2, 4, 6])), shape=(3, 3)
+    )
+    expected = fiedler_vector(twice.toarray())
+    assert fiedler_vector(twice).value == pytest.approx(expected.value)
+    assert twice.nnz == 6
+
+
+def test_tensors_that_hold_no_dense_data_are_refused():
+    dense = torch.ones(4, 3)
+    for X in (dense.to_sparse(), torch.empty(4, 3, device="meta")):
+        with pytest.raises(TypeError, match="X must be a dense tensor that holds data; got layout"):
+            fiedler_vector(X)
+
+
+def test_masked_arrays_are_refused():
+    X = np.ma.masked_less(np.random.default_rng(0).random((9, 3)), 0.1)
+    with pytest.raises(ValueError, match="X must not be a masked array"):
+        fiedler_vector(X)

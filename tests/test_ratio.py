@@ -1,6 +1,7 @@
 from fractions import Fraction
 from math import floor
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,3 +60,7 @@ def test_counts_must_be_positive(n):
 def test_counts_must_be_integers(n):
     with pytest.raises(TypeError, match="n must be an integer"):
         n_kept(n, 0.5)
+
+
+def test_a_float32_ratio_means_its_decimal():
+    assert n_kept(40, np.float32(0.8)) == n_kept(40, 0.8) == 8

@@ -288,6 +288,7 @@ def test_not_fitted():
         ({"filter_ratio": -0.1}, "'filter_ratio' parameter.*Got -0.1"),
         ({"filter_ratio": "0.8"}, "'filter_ratio' parameter.*Got '0.8'"),
         ({"candidate_size": 0}, "'candidate_size' parameter.*Got 0"),
+        ({"max_iter": 0}, "'max_iter' parameter.*Got 0"),
         ({"candidate_size": 2.5}, "'candidate_size' parameter.*Got 2.5"),
         ({"rule": "best"}, "'rule' parameter.*Got 'best'"),
         ({"laplacian": "normalized"}, "'laplacian' parameter.*Got 'normalized'"),
@@ -316,3 +317,33 @@ def test_bad_parameters(parameters, message):
 def test_bad_features(X, message):
     with pytest.raises(ValueError, match=message):
         FiedlerBatchSelector().fit(X)
+
+
+@pytest.mark.parametrize("name", ["candidate_size", "max_iter", "n_neighbors"])
+def test_a_bool_is_no_count(name):
+    with pytest.raises(TypeError, match=f"{name} must be an integer.*got True"):
+        FiedlerBatchSelector(**{name: True}).fit(np.ones((4, 3)))
+
+
+def test_masked_arrays_are_refused():
+    with pytest.raises(ValueError, match="X must not be a masked array"):
+        FiedlerBatchSelector().fit(np.ma.masked_less(np.ones((9, 3)), 2))
+
+
+@pytest.mark.parametrize(
+    "kind", ["csr_matrix", "csr_array", "csc_matrix", "coo_matrix", "lil_array"]
+)
+def test_sparse_tables_stay_of_their_family(kind):
+    X = getattr(sparse, kind)(np.random.default_rng(0).random((40, 3)))
+    out = FiedlerBatchSelector().fit_transform(X)
+    assert isinstance(out, sparse.sparray) == isinstance(X, sparse.sparray)
+
+
+def test_sparse_float32_features_keep_what_float64_would():
+    rng = np.random.default_rng(0)
+    X = np.abs(rng.standard_normal((40 * 64, 30))).astype(np.float32)
+    X[X < 0.5] = 0
+    support = FiedlerBatchSelector(candidate_size=64).fit(sparse.csr_array(X)).support_
+    for batch, mask in zip(X.reshape(40, 64, 30), support.reshape(40, 64), strict=True):
+        kept, relative_gap = algorithm_1(batch, 12)
+        assert relative_gap < 1e-4 or set(np.flatnonzero(mask).tolist()) == kept
