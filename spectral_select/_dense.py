@@ -4,6 +4,7 @@ from scipy.linalg import eigh
 
 from ._graph import DenseGraph, LaplacianOperator
 from ._namespace import Array, arange, is_torch, namespace
+from ._threads import one_blas_thread
 
 __all__ = ["STACK_MAX", "dense_pairs"]
 
@@ -21,9 +22,12 @@ def dense_pairs(operator: LaplacianOperator) -> tuple[Array, Array, Array]:
     lift = xp.where(lift > 0, lift, xp.ones_like(lift))
     lifted = matrix + lift * null[:, :, None] * null[:, None, :]
     if not is_torch(a) and lifted.shape[-1] > STACK_MAX:  # one batch
-        values, vectors = eigh(
-            lifted[0], subset_by_index=[0, 1], check_finite=False, overwrite_a=True
-        )
+        # SciPy's BLAS and NumPy's each keep threads that wait busily for work: on few
+        # cores those of one stall the other for milliseconds.
+        with one_blas_thread():
+            values, vectors = eigh(
+                lifted[0], subset_by_index=[0, 1], check_finite=False, overwrite_a=True
+            )
         values, vectors = values[None], vectors[None]
     else:
         values, vectors = xp.linalg.eigh(lifted)
