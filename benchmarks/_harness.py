@@ -68,6 +68,14 @@ def _cpu() -> str:
     return names[0] if names else platform.processor()
 
 
+def peak_resident_bytes() -> int:
+    """Return the peak resident memory of this process (ru_maxrss counts its parent's too)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/self/status does not tell the peak of resident memory")
+
+
 def table(rows: list[list[str]]) -> str:
     """Return rows as aligned text, the first one a header."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

@@ -1,6 +1,8 @@
 """The lowest non-trivial eigenpairs of small Laplacians, by LAPACK."""
 
-from scipy.linalg import eigh
+import numpy as np
+from scipy.linalg import LinAlgError
+from scipy.linalg.lapack import dsyevr, ssyevr
 
 from ._graph import DenseGraph, LaplacianOperator
 from ._namespace import Array, arange, is_torch, namespace
@@ -25,9 +27,7 @@ def dense_pairs(operator: LaplacianOperator) -> tuple[Array, Array, Array]:
         # SciPy's BLAS and NumPy's each keep threads that wait busily for work: on few
         # cores those of one stall the other for milliseconds.
         with one_blas_thread():
-            values, vectors = eigh(
-                lifted[0], subset_by_index=[0, 1], check_finite=False, overwrite_a=True
-            )
+            values, vectors = _two_lowest(lifted[0])
         values, vectors = values[None], vectors[None]
     else:
         values, vectors = xp.linalg.eigh(lifted)
@@ -57,3 +57,16 @@ def _dense_matrix(operator: LaplacianOperator) -> Array:
         matrix = -operator.affinity_dot(identity)
     matrix[:, index, index] += a
     return matrix
+
+
+def _two_lowest(matrix: Array) -> tuple[Array, Array]:
+    """Return the two lowest eigenvalues of a symmetric matrix and their vectors.
+
+    `scipy.linalg.eigh` with ``subset_by_index=[0, 1]``, without its overhead.
+    """
+    syevr = ssyevr if matrix.dtype == np.float32 else dsyevr
+    # The transpose is in Fortran's order, and the same matrix.
+    values, vectors, _, _, info = syevr(matrix.T, range="I", il=1, iu=2, overwrite_a=True)
+    if info != 0:
+        raise LinAlgError(f"LAPACK's syevr failed with info={info}")
+    return values[:2], vectors
