@@ -1,0 +1,37 @@
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from spectral_select._cli import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("snippet", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_python_examples_run(snippet):
+    names = {}
+    exec(compile(snippet, "README.md", "exec"), names)
+    if "X_kept" in names:
+        assert names["X_kept"].shape == (351, 64)
+    if "loader" in names:
+        assert len(names["loader"]) == 12  # of 1797 samples, 160 candidates a batch
+
+
+def test_the_command_lines_are_understood(capsys):
+    commands = [shlex.split(line, comments=True) for line in README.splitlines()
+                if line.startswith("spectral-select ")]  # fmt: skip
+    assert {command[1] for command in commands} == {"extract", "select", "train"}
+    for command in commands:
+        # The folder is not there: the complaint must be about that, not about usage.
+        assert main(command[1:]) == 2
+        assert "photos" in capsys.readouterr().err
+
+
+def test_files_that_it_names_exist():
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+    for target in re.findall(r"^(\S+/?) {2,}\S", README.split("## Layout")[1], re.MULTILINE):
+        assert (ROOT / target).exists(), target
