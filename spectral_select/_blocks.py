@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from ._features import FeatureRows, check_finite
+from ._namespace import is_torch, to_numpy
 from ._plan import Plan
 from ._ratio import n_kept
 from ._threads import map_in_threads
@@ -133,10 +134,10 @@ class Job:
     def _select(self, start: int, stop: int, seed: int | None) -> list[list[int]]:
         """Return the batches from `start` to `stop`, which are of one size.
 
-        On the CPU each candidate batch is a solve of its own, several at a time: what is
-        chosen then depends on nothing else, to the last bit, wherever training resumes
-        and whatever falls to other ranks. A GPU gets the block in one piece, as many
-        small solves would leave it idle.
+        The block is one solve. `FiedlerBatchSelector` solves a batch alike whatever is
+        beside it, on the CPU to the last bit, so what is chosen does not depend on where
+        training resumes or on what falls to other ranks. Only a selector with a seed
+        solves each batch on its own, as each has a draw of its own.
         """
         plan = self.plan
         candidates = [self.order[plan.candidates(i)] for i in range(start, stop)]
@@ -158,14 +159,13 @@ class Job:
                 mine.set_params(random_state=int(draw[0]))
             return self._chosen(mine, candidates[i - start], 1, kept)[0]
 
-        self.costs.n_solves += stop - start
-        numbers = range(start, stop)
-        if self.rows.device is None:
-            return list(map_in_threads(alone, numbers))
-        if self.rows.device.type != "cuda" or seed is not None or len(numbers) == 1:
-            return [alone(i) for i in numbers]
         selector.set_params(candidate_size=size)
-        self.costs.n_solves -= len(numbers) - 1
+        numbers = range(start, stop)
+        if seed is not None:
+            self.costs.n_solves += len(numbers)
+            on_host = self.rows.device is None
+            return list(map_in_threads(alone, numbers) if on_host else map(alone, numbers))
+        self.costs.n_solves += 1
         return self._chosen(selector, np.concatenate(candidates), len(numbers), kept)
 
     def _chosen(
@@ -173,6 +173,10 @@ class Job:
     ) -> list[list[int]]:
         """Return what a selector keeps of `n` candidate batches of one size."""
         features = self.rows.take(candidates)
+        if is_torch(features) and features.device.type == "cpu":
+            # NumPy's products of a batch do not depend on the batches beside it.
+            half = features.dtype not in (torch.float32, torch.float64)
+            features = to_numpy(features.float() if half else features)
         try:
             chosen = selector.fit(features).get_support(indices=True)
         except ValueError:

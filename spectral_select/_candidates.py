@@ -103,7 +103,8 @@ def select_candidates(
         chosen = np.sort(chosen, axis=-1) + start + rows * np.arange(count)[:, None]
         return chosen.ravel(), result
 
-    alone = is_torch(X) or len(blocks) == 1
+    # Also a single block of batches has one BLAS thread: bits depend on no block's size.
+    alone = is_torch(X) or options["single"]
     parts = []
     with progress_bar(
         n_batches, desc="select", unit="batch", enabled=verbose and n_batches > 1
