@@ -464,9 +464,9 @@ class TestExtract:
         assert "cannot read the image" in err
         assert "train/dog/05.jpg" in err
 
-    def test_interrupted_by_a_signal_it_ends_quietly(self, photos, tmp_path):
+    def test_interrupted_by_a_signal_it_ends_quietly(self, tmp_path):
         code = "import sys; from spectral_select._cli import main; sys.exit(main())"
-        words = [str(w) for w in self.words(photos, tmp_path / "s")]
+        words = [str(w) for w in self.words("digits", tmp_path / "s")]
         slow = ["--image-size", "512", "--batch-size", "1", "--workers", "2"]
         process = subprocess.Popen(
             [sys.executable, "-c", code, *words, *slow, "--progress"],
