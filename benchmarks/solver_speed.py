@@ -158,18 +158,22 @@ def _tensor_functions(stack: np.ndarray, device: str) -> dict[str, Any]:
 
 def peak_memory(n: int = 50_000, d: int = 512) -> dict[str, Any]:
     """Peak resident memory of one solve over n > 2d, over that of the features alone."""
-    code = f"""
-import sys
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "features.npy"
+        np.save(path, clusters(n, d))
+        code = f"""
+import sys, numpy as np
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from _harness import peak_resident_bytes
-from solver_speed import clusters, fiedler_vector
-fiedler_vector(clusters(600, 100))  # whatever is loaded on first use
-X = clusters({n}, {d})
+from spectral_select import fiedler_vector
+fiedler_vector(np.random.default_rng(0).random((600, 100)))  # load what is loaded on first use
+X = np.load({str(path)!r})
 before = peak_resident_bytes()
 fiedler_vector(X)
 print(before, peak_resident_bytes(), X.nbytes)
 """
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        command = [sys.executable, "-c", code]
+        out = subprocess.run(command, capture_output=True, text=True, check=True)
     before, after, size = map(int, out.stdout.split())
     share = 1 + (after - before) / size
     print(f"\n{n} x {d}: peak memory {share:.2f} x the features (under 2.5)")
