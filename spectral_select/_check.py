@@ -16,6 +16,7 @@ __all__ = [
     "check_finite",
     "check_in",
     "check_int",
+    "check_not_masked",
     "check_tol",
 ]
 
@@ -48,6 +49,12 @@ def check_tol(tol: object) -> None:
         return
     if isinstance(tol, bool) or not isinstance(tol, Real) or not 0 < float(tol) < 1:
         raise ValueError(f"tol must be None or a number in (0, 1); got {tol!r}")
+
+
+def check_not_masked(X: Any, name: str = "X") -> None:
+    """Raise on a masked array, whose mask NumPy would drop without a word."""
+    if np.ma.isMaskedArray(X):
+        raise ValueError(f"{name} must not be a masked array: fill or drop what is masked")
 
 
 def check_features(X: Any, name: str = "X") -> Array:
@@ -116,8 +123,7 @@ def _as_floating(X: Any, name: str) -> Array:
             return X
         half = X.dtype in (torch.float16, torch.bfloat16)
         return X.to(torch.float32 if half else torch.float64)
-    if np.ma.isMaskedArray(X):
-        raise ValueError(f"{name} must not be a masked array: fill or drop what is masked")
+    check_not_masked(X, name)
     if not sparse.issparse(X):
         X = np.asarray(X)  # a view of a memory map stays one
     if X.dtype.kind not in "fiub" and X.dtype.kind == "O":

@@ -23,7 +23,14 @@ from sklearn.utils.validation import (
 )
 
 from ._candidates import select_candidates
-from ._check import NotFiniteError, check_affinity, check_features, check_finite, check_int
+from ._check import (
+    NotFiniteError,
+    check_affinity,
+    check_features,
+    check_finite,
+    check_int,
+    check_not_masked,
+)
 from ._fiedler import AFFINITIES, LAPLACIANS, Status, seed_of
 from ._namespace import Array, is_torch, namespace
 from ._rules import RULES
@@ -118,8 +125,7 @@ class FiedlerEstimator(BaseEstimator):
             _check_feature_names(self, X, reset=True)
             self.n_features_in_ = int(X.shape[1])
         else:
-            if np.ma.isMaskedArray(X):
-                raise ValueError("X must not be a masked array: fill or drop what is masked")
+            check_not_masked(X)
             X = validate_data(
                 self,
                 X,
