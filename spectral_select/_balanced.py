@@ -44,7 +44,7 @@ class ClassBalancedSampler(Sampler[int]):
 
     Examples
     --------
-    >>> from spectral_select._balanced import ClassBalancedSampler
+    >>> from spectral_select import ClassBalancedSampler
     >>> labels = ["cat"] * 90 + ["dog"] * 10
     >>> order = list(ClassBalancedSampler(labels, n_indices=8))
     >>> sum(labels[i] == "dog" for i in order)
@@ -66,7 +66,7 @@ class ClassBalancedSampler(Sampler[int]):
         self._members = np.split(order, np.cumsum(np.bincount(classes))[:-1])
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch of the next pass."""
+        """Set the epoch of the next pass to `epoch`, an integer of at least 0."""
         self.epoch = check_int(epoch, "epoch", 0)
 
     def __len__(self) -> int:
@@ -112,7 +112,7 @@ class WeightedDataset(Dataset[Any]):
     --------
     >>> import torch
     >>> from torch.utils.data import TensorDataset
-    >>> from spectral_select._balanced import WeightedDataset
+    >>> from spectral_select import WeightedDataset
     >>> dataset = TensorDataset(torch.arange(3.0), torch.tensor([0, 1, 0]))
     >>> WeightedDataset(dataset, [0.5, 2.0, 0.5])[1]
     (tensor(1.), tensor(1), 2.0)

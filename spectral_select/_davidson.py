@@ -23,7 +23,7 @@ References
 from dataclasses import dataclass
 
 from ._graph import LaplacianOperator
-from ._namespace import Array, arange, astype, dtype_name, epsilon, is_torch, namespace, zeros
+from ._namespace import Array, arange, astype, cast, epsilon, is_cuda, namespace, zeros
 from ._progress import ProgressBar, progress_bar
 
 __all__ = ["MOST_FLOORS", "RitzPairs", "davidson", "residual_floor"]
@@ -87,10 +87,14 @@ def residual_floor(operator: LaplacianOperator) -> Array:
     diagonal; the error of a long sum grows as the root of its length.
     """
     a = operator.diagonal
+    return max(8.0, a.shape[-1] ** 0.5 / 8) * epsilon(a) * _scale(a)
+
+
+def _scale(a: Array) -> Array:
+    """Return max |a| of each row, (b,), or 1 where that is 0."""
     xp = namespace(a)
     scale = xp.amax(xp.abs(a), -1)
-    scale = xp.where(scale > 0, scale, xp.ones_like(scale))
-    return max(8.0, a.shape[-1] ** 0.5 / 8) * epsilon(a) * scale
+    return xp.where(scale > 0, scale, xp.ones_like(scale))
 
 
 def davidson(
@@ -141,7 +145,7 @@ def _davidson(
         # depend on the batches beside it.
         best = pairs.where(open_, best)
         # Each restart adds its own rounding to what the basis remembers.
-        floor = residual_floor(basis.operator) * min(1 + basis.n_restarts, MOST_FLOORS)
+        floor = basis.floor * min(1 + basis.n_restarts, MOST_FLOORS)
         done = _done(pairs, floor, tol)
         open_ = open_ & ~(done & (basis.n_products >= _LEAST_PRODUCTS))
         bar.update()
@@ -157,7 +161,7 @@ def _davidson(
         chain = min(_chain(basis), max_products - basis.n_products)
         if basis.size + 2 * chain > _MAX_BASIS:
             basis.restart()
-        preconditioner = _preconditioner(basis.operator.diagonal, pairs.values)
+        preconditioner = basis.preconditioner(pairs.values)
         t = residual * preconditioner
         for _ in range(chain):
             t = basis.append(t) * preconditioner
@@ -171,8 +175,7 @@ def _chain(basis: "_Basis") -> int:
     the order of the basis, and on a GPU the host waits for it. In a chain,
     (a − θ)⁻¹·B applied again takes the place of the next residual.
     """
-    vectors = basis.operator.diagonal
-    if is_torch(vectors) and vectors.is_cuda:
+    if is_cuda(basis.operator.diagonal):
         return 3
     return 1 if basis.size < 6 else 2
 
@@ -184,15 +187,6 @@ def _done(pairs: RitzPairs, floor: Array, tol: float) -> Array:
     # With no gap to show, go on until the second vector shows that there is none.
     settled = (first <= floor) & ((gap > 0) | (second <= floor))
     return settled | (first <= tol * gap)
-
-
-def _preconditioner(diagonal: Array, theta: Array) -> Array:
-    """Return 1 / (a − θ) for each θ, (b, 2, n), kept positive and away from its pole."""
-    xp = namespace(diagonal)
-    difference = diagonal[:, None] - theta[..., None]
-    floor = 1e-2 * xp.amax(xp.abs(diagonal), -1)[:, None, None]
-    floor = xp.where(floor > 0, floor, xp.ones_like(floor))
-    return 1.0 / xp.maximum(difference, floor)
 
 
 class _Basis:
@@ -207,6 +201,8 @@ class _Basis:
         self.size = 0
         self.n_products = 0
         self.n_restarts = 0
+        self.floor = residual_floor(operator)
+        self._least = 1e-2 * _scale(operator.diagonal)[:, None, None]
         self._noise = noise
         self._q = zeros((b, 1 + _MAX_BASIS, n), operator.diagonal)
         self._q[:, 0] = operator.null
@@ -219,11 +215,16 @@ class _Basis:
 
     def append(self, t: Array) -> Array:
         """Add the parts of the vectors `t`, (b, 2, n), outside the basis; return B times them."""
-        m, stop = self.size, self.size + t.shape[1]
-        for j in range(m, stop):
-            q = self._q[:, : j + 1]
-            once = _unit(_outside(t[:, j - m : j - m + 1], q))
-            self._q[:, j + 1 : j + 2] = self._second_pass(once, q)
+        m, stop = self.size, self.size + 2
+        q = self._q[:, : m + 1]
+        once, _ = _apart(_outside(_unit(t), q))
+        twice, rest = _apart(_outside(once, q))
+        # Twice is enough, and what loses half of its square the second time was nothing
+        # but rounding error the first time (the test of Kahan and Parlett).
+        used_up = rest < 0.5
+        if is_cuda(t) or used_up.any():  # a GPU's host need not know
+            twice = self._replaced(twice, used_up, q)
+        self._q[:, m + 1 : stop + 1] = twice
         self.size, self.n_products = stop, self.n_products + 1
         new = self._vectors[:, m:]
         self._bq[:, m:stop] = product = self.operator.affinity_dot(new)
@@ -233,29 +234,30 @@ class _Basis:
         self._h[:, m:stop, :stop] = h.swapaxes(-1, -2)
         return product
 
-    def _second_pass(self, once: Array, q: Array) -> Array:
-        """Return the unit part of `once` outside `q`; noise if that is rounding error.
+    def _replaced(self, t: Array, used_up: Array, q: Array) -> Array:
+        """Return `t` with noise from outside the basis in place of the vectors used up."""
+        xp = namespace(t)
+        noise = xp.concatenate([xp.roll(self._noise, q.shape[1] + j, -1) for j in (0, 1)], 1)
+        fresh = xp.where(used_up[..., None], noise, t)
+        # All over again: a second vector was kept apart from a first that was but noise.
+        for _ in range(3):
+            fresh, _ = _apart(_outside(_unit(fresh), q))
+        # To the last bit, other batches stay as they are.
+        return xp.where((used_up[:, :1] | used_up[:, 1:])[..., None], fresh, t)
 
-        Twice is enough, and what loses half of its square the second time was nothing but
-        rounding error the first time (the test of Kahan and Parlett).
-        """
-        xp = namespace(once)
-        twice = _outside(once, q)
-        used_up = (twice * twice).sum(-1) < 0.5
-        if not is_torch(once) and not used_up.any():  # a tensor's host need not know
-            return _unit(twice)
-        noise = _unit(_outside(xp.roll(self._noise, q.shape[1], -1), q))
-        return _unit(xp.where(used_up[..., None], _outside(noise, q), twice))
+    def preconditioner(self, theta: Array) -> Array:
+        """Return 1 / (a − θ) for each θ, (b, 2, n), kept positive and away from its pole."""
+        difference = self.operator.diagonal[:, None] - theta[..., None]
+        return 1.0 / namespace(theta).maximum(difference, self._least)
 
     def ritz(self) -> tuple[RitzPairs, Array]:
         """Return the two lowest Ritz pairs and their residual vectors, (b, 2, n)."""
         m, a = self.size, self.operator.diagonal
-        dtype = dtype_name(a)
         self._values, rotation = namespace(a).linalg.eigh(self._h[:, :m, :m])
-        self._rotation = astype(rotation, dtype)
+        self._rotation = cast(rotation, a)
         y = self._rotation[:, :, :2].swapaxes(-1, -2)
         vectors = y @ self._vectors
-        theta = astype(self._values[:, :2], dtype)
+        theta = cast(self._values[:, :2], a)
         residual = a[:, None] * vectors - y @ self._bq[:, :m] - theta[..., None] * vectors
         return RitzPairs(theta, vectors, _norm(residual), self.n_products), residual
 
@@ -282,16 +284,37 @@ class _Basis:
 
 def _outside(t: Array, q: Array) -> Array:
     """Return what is left of `t` without its parts in the rows of `q`."""
-    coefficients = astype(_inner(t, q), dtype_name(t))
-    return t - coefficients @ q
+    return t - cast(_inner(t, q), t) @ q
+
+
+def _apart(t: Array) -> tuple[Array, Array]:
+    """Make each pair of `t`, (b, 2, n), orthonormal in place; return it and what was left.
+
+    The second value, (b, 2), is the square of each vector's part outside those before it.
+    """
+    vecdot = namespace(t).linalg.vecdot
+    first, second = t[:, 0], t[:, 1]
+    left = vecdot(first, first)
+    first /= _root(left)
+    second -= vecdot(first, second)[..., None] * first
+    right = vecdot(second, second)
+    second /= _root(right)
+    return t, namespace(t).stack([left, right], 1)
+
+
+def _root(squares: Array) -> Array:
+    """Return the roots of squared norms, (b, 1), or 1 where one is 0."""
+    return ((squares + (squares == 0)) ** 0.5)[..., None]
 
 
 def _inner(u: Array, v: Array) -> Array:
-    """Return the inner products (b, s, t) of rows, in float64.
+    """Return the inner products (b, s, t) of rows.
 
     A sum of a million float32 products is too coarse: stretches are summed in float64.
     """
     n = u.shape[-1]
+    if n <= _STRETCH:
+        return u @ v.swapaxes(-1, -2)
     total = 0.0
     for start in range(0, n, _STRETCH):
         stretch = slice(start, start + _STRETCH)
@@ -305,5 +328,4 @@ def _norm(t: Array) -> Array:
 
 def _unit(t: Array) -> Array:
     """Return vectors of norm 1; a vector of zeros stays one."""
-    norm = _norm(t)[..., None]
-    return t / (norm + (norm == 0))
+    return t / _root(namespace(t).linalg.vecdot(t, t))

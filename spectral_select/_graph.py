@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from ._check import NotFiniteError
-from ._namespace import Array, namespace
+from ._namespace import Array, is_torch, namespace
 
 __all__ = [
     "LAPLACIANS",
@@ -143,12 +143,14 @@ class SparseGraph:
 def _times(v: Array, matrix: Array) -> Array:
     """Return the vectors (b, s, n) times the matrix (b, n, m) of each batch.
 
-    A product of a few vectors with a large matrix is bound by memory, and BLAS copies
-    the matrix first unless it is asked for one vector at a time.
+    A product of a few vectors with a matrix is bound by memory, and BLAS copies the matrix
+    first unless it is asked for one vector at a time.
     """
-    stack = namespace(v).stack
-    if matrix.shape[-2] * matrix.shape[-1] < _LARGE:
+    if not is_torch(v):
+        return (v[:, :, None] @ matrix[:, None])[:, :, 0]
+    if v.is_cuda or matrix.shape[-2] * matrix.shape[-1] < _LARGE:
         return v @ matrix
+    stack = namespace(v).stack
     return stack([stack([u @ m for u in vectors]) for vectors, m in zip(v, matrix, strict=True)])
 
 

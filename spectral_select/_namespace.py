@@ -15,8 +15,10 @@ __all__ = [
     "arange",
     "argsort",
     "astype",
+    "cast",
     "dtype_name",
     "epsilon",
+    "is_cuda",
     "is_torch",
     "namespace",
     "to_numpy",
@@ -30,6 +32,11 @@ def is_torch(x: object) -> bool:
     """Tell whether `x` is a torch tensor, without importing torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(x, torch.Tensor)
+
+
+def is_cuda(x: object) -> bool:
+    """Tell whether `x` is a torch tensor on a GPU, which the host would have to wait for."""
+    return is_torch(x) and bool(x.is_cuda)  # type: ignore[attr-defined]
 
 
 def namespace(x: Array) -> ModuleType:
@@ -47,6 +54,11 @@ def astype(x: Array, dtype: str) -> Array:
     if is_torch(x):
         return x.to(getattr(sys.modules["torch"], dtype))
     return x.astype(dtype, copy=False)
+
+
+def cast(x: Array, like: Array) -> Array:
+    """Return `x` in the dtype of `like`; no copy if it is that."""
+    return x.to(like.dtype) if is_torch(x) else x.astype(like.dtype, copy=False)
 
 
 def dtype_name(x: Array) -> str:

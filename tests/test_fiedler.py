@@ -466,3 +466,19 @@ def test_masked_arrays_are_refused():
     X = np.ma.masked_less(np.random.default_rng(0).random((9, 3)), 0.1)
     with pytest.raises(ValueError, match="X must not be a masked array"):
         fiedler_vector(X)
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor"])
+@pytest.mark.parametrize("seed", range(12))
+def test_directions_that_are_used_up_cost_no_accuracy(kind, seed):
+    """Complete graphs and copies of few rows: most new directions are rounding error."""
+    rng = np.random.default_rng(seed)
+    for _ in range(6):
+        n = int(rng.integers(33, 70))
+        rows = rng.exponential(size=(3, 2))
+        for X in (rng.exponential(size=(n, 1)), rows[np.arange(n) % 3]):
+            X = X.astype(np.float32)
+            S = cosine_similarity(X.astype(np.float64))
+            expected = np.linalg.eigvalsh(np.diag(S.sum(1)) - S)[1]
+            found = fiedler_vector(X if kind == "array" else torch.from_numpy(X))
+            assert float(found.value) == pytest.approx(expected, abs=1e-4 * n)
