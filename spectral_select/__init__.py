@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         make_schedule,
     )
     from ._selector import FiedlerBatchSelector
+    from ._trust import LabelTrust, label_trust
 
 __version__ = "0.1.0"
 
@@ -29,12 +30,14 @@ _HOME = {
     "FiedlerBatchSelector": "_selector",
     "FiedlerResampler": "_resampler",
     "FiedlerResult": "_result",
+    "LabelTrust": "_trust",
     "LinearSchedule": "_schedule",
     "SpectralBatchSampler": "_sampler",
     "Status": "_result",
     "StepSchedule": "_schedule",
     "WeightedDataset": "_balanced",
     "fiedler_vector": "_fiedler",
+    "label_trust": "_trust",
     "make_schedule": "_schedule",
     "n_candidates": "_ratio",
     "n_kept": "_ratio",
@@ -47,6 +50,7 @@ __all__ = [
     "FiedlerBatchSelector",
     "FiedlerResampler",
     "FiedlerResult",
+    "LabelTrust",
     "LinearSchedule",
     "SpectralBatchSampler",
     "Status",
@@ -54,6 +58,7 @@ __all__ = [
     "WeightedDataset",
     "__version__",
     "fiedler_vector",
+    "label_trust",
     "make_schedule",
     "n_candidates",
     "n_kept",
@@ -63,7 +68,15 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    try:
+        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        from ._extras import how_to_install, missing_package
+
+        if (package := missing_package(error)) is None:
+            raise
+        message = f"{__name__}.{name} {how_to_install(package)}"
+        raise ModuleNotFoundError(message, name=error.name) from error
     globals()[name] = value
     return value
 

@@ -20,9 +20,27 @@ class FiedlerResampler(FiedlerEstimator):
 
     Parameters
     ----------
-    filter_ratio, candidate_size, rule, laplacian, affinity, n_neighbors, tol, max_iter, \
-random_state, verbose
-        As in `FiedlerBatchSelector`.
+    filter_ratio : float, default=0.8
+        Share of the rows discarded, in [0, 1). This and all that follow are the
+        parameters of `FiedlerBatchSelector`, where they are described.
+    candidate_size : int, optional
+        Rows in a candidate batch; by default X is one.
+    rule : {"extreme", "stratified"}, default="extreme"
+        Keep the largest |v|, or a systematic sample along the order of v.
+    laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
+        Which Laplacian v is of.
+    affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"
+        What weights the edges of the graph.
+    n_neighbors : int, default=10
+        Neighbours of each row for ``affinity="nearest_neighbors"``.
+    tol : float, optional
+        Accuracy of the solver.
+    max_iter : int, default=500
+        Largest number of its iterations for a batch.
+    random_state : int, RandomState or None, default=None
+        Seed of the solver's start and of the stratified rule.
+    verbose : bool, default=False
+        Show a progress bar, if tqdm is installed.
 
     Attributes
     ----------
@@ -46,7 +64,19 @@ random_state, verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> "FiedlerResampler":
-        """Choose rows of `X`; `y` is ignored."""
+        """Choose rows of `X`; `y` is ignored.
+
+        Parameters
+        ----------
+        X : array-like, sparse array or dataframe of shape (n_samples, n_features)
+            Features, one row a sample.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
         self._fit(X)
         return self
 
@@ -57,12 +87,16 @@ random_state, verbose
         Parameters
         ----------
         X : array-like, sparse array or dataframe of shape (n_samples, n_features)
+            Features, one row a sample.
         y : sequence of length n_samples
+            Their labels.
 
         Returns
         -------
-        X_kept, y_kept
-            Of the same kinds as X and y.
+        X_kept : rows of shape (n_kept, n_features)
+            The chosen rows, of the same kind as X.
+        y_kept : sequence of length n_kept
+            Their labels, of the same kind as y.
 
         Raises
         ------

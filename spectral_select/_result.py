@@ -10,7 +10,16 @@ __all__ = ["FiedlerResult", "Status"]
 
 
 class Status(IntEnum):
-    """What became of a solve; `message` says what to do about it."""
+    """What became of a solve; `message` says what to do about it.
+
+    Examples
+    --------
+    >>> from spectral_select import Status
+    >>> Status.NOT_CONVERGED.name, int(Status.NOT_CONVERGED)
+    ('NOT_CONVERGED', 2)
+    >>> Status.CONVERGED.message
+    'converged'
+    """
 
     CONVERGED = 0
     NEAR_DEGENERATE = 1
@@ -64,6 +73,18 @@ class FiedlerResult:
     n_iter : int or array of shape (b,)
         Iterations, of one product of two vectors with the affinity; 0 for a dense solve.
     status : Status or array of shape (b,)
+        What became of the solve.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectral_select import fiedler_vector
+    >>> path = np.diag([1.0, 1.0], 1) + np.diag([1.0, 1.0], -1)  # three vertices in a row
+    >>> result = fiedler_vector(path, affinity="precomputed")
+    >>> round(result.value, 6), round(result.gap, 6), result.status.name
+    (1.0, 2.0, 'CONVERGED')
+    >>> np.abs(result.vector).round(3)
+    array([0.707, 0.   , 0.707])
     """
 
     vector: Array

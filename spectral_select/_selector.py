@@ -173,8 +173,10 @@ class FiedlerBatchSelector(OneToOneFeatureMixin, TransformerMixin, FiedlerEstima
         holds the symmetric affinities S themselves, dense or sparse, of shape (n, n).
     n_neighbors : int, default=10
         Neighbours of each row for ``affinity="nearest_neighbors"``.
-    tol, max_iter
-        Accuracy and effort of the solver; see `fiedler_vector`.
+    tol : float, optional
+        Accuracy of the solver; see `fiedler_vector`.
+    max_iter : int, default=500
+        Largest number of its iterations for a batch.
     random_state : int, RandomState or None, default=None
         Seed of the solver's start and of the stratified rule. None is always the same.
     verbose : bool, default=False
@@ -201,8 +203,10 @@ class FiedlerBatchSelector(OneToOneFeatureMixin, TransformerMixin, FiedlerEstima
     n_iter_ : int
         Most iterations of the solver for any batch; 1 for a dense solve.
     n_features_in_ : int
+        Number of columns of X.
     n_samples_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Number of rows of X.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Only if X had feature names that are all strings.
 
     Raises
@@ -286,7 +290,8 @@ class FiedlerBatchSelector(OneToOneFeatureMixin, TransformerMixin, FiedlerEstima
 
         Returns
         -------
-        Rows of the same kind as X, of shape (n_kept, any)
+        rows of shape (n_kept, any)
+            Of the same kind as X.
 
         Raises
         ------
@@ -324,7 +329,9 @@ class FiedlerBatchSelector(OneToOneFeatureMixin, TransformerMixin, FiedlerEstima
 
         Returns
         -------
-        rows of X, or a list of those and of each array's
+        rows or list
+            The chosen rows of X, of shape (n_kept, n_features), in the form that X has;
+            with other arrays a list of those and of the same rows of each.
 
         Raises
         ------
