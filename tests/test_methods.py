@@ -7,8 +7,10 @@ from sklearn.base import clone
 from spectral_select import FiedlerBatchSelector, n_kept
 from spectral_select.integrations.methods import (
     FEATURES,
-    FRESH_LOSS,
+    FRESH,
     LAST_LOSS,
+    PROGRESS,
+    REFERENCE,
     Candidates,
     Choice,
     Method,
@@ -39,7 +41,8 @@ def fitted(method, n=60, filter_ratio=0.8, candidate_size=20, seed=0):
 
 
 def test_the_papers_methods_are_there():
-    assert method_names()[:4] == ("full", "random", "fiedler", "stratified")
+    assert method_names()[:3] == ("full", "full-short", "random")
+    assert {"fiedler", "gstds", "stratified"} <= set(method_names())
 
 
 @pytest.mark.parametrize("name", [name for name in method_names() if get_method(name).runs_ahead])
@@ -47,7 +50,7 @@ def test_the_papers_methods_are_there():
 @given(n=st.integers(2, 40), ratio=st.floats(0, 0.95))
 def test_methods_keep_exactly_what_the_ratio_says(name, n, ratio):
     method = get_method(name)
-    ratio = method.filter_ratio(ratio)
+    ratio = method.schedule(ratio, 1)(0)
     kept = fitted(method, n=n, filter_ratio=ratio, candidate_size=n).get_support(indices=True)
     assert len(np.unique(kept)) == n_kept(n, ratio)
 
@@ -57,7 +60,8 @@ def test_every_method_says_what_it_is(name):
     method = get_method(name)
     assert method.name == name
     assert method.summary
-    assert method.needs <= {FEATURES, LAST_LOSS, FRESH_LOSS}
+    assert method.needs <= {FEATURES, LAST_LOSS, FRESH, REFERENCE, PROGRESS}
+    assert get_method(method.spec) == method or type(get_method(method.spec)) is type(method)
 
 
 @pytest.mark.parametrize("name", SPECTRAL)
@@ -90,9 +94,9 @@ def test_random_depends_on_the_seed_and_is_uniform():
 
 def test_full_discards_nothing_whatever_is_asked_for():
     method = get_method("full")
-    assert method.filter_ratio(0.8) == 0
+    assert method.schedule(0.8, 3)(1) == 0
     with pytest.raises(ValueError, match="filter_ratio must be in"):
-        method.filter_ratio(1.5)
+        method.schedule(1.5, 3)
 
 
 def test_rules_see_the_features_and_labels_of_their_candidates():
@@ -162,7 +166,7 @@ def test_weights_follow_their_samples():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["full", "magic"], "method must be one of full, random, fiedler.*; got 'magic'"),
+        (["full", "magic"], "method must be one of full, full-short, random.*; got 'magic'"),
         (["full", "full"], "methods must not name one twice"),
         ([], "methods must be a list"),
         ("full", "methods must be a list"),
@@ -183,3 +187,44 @@ def test_a_name_is_taken_once():
     with pytest.raises(ValueError, match="there is a method 'full' already"):
         register(Impostor)
     assert type(get_method("full")) is not Impostor
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("gstds:power=2", "has no option 'power'; options of gstds: rule, .*shape, start, end"),
+        ("random:k=2", "has no option 'k'; options of random: none"),
+        ("gstds:", "has no option ''"),
+        ("gstds:end=a", "option 'end' of 'gstds:end=a' must be a number; got 'a'"),
+        ("fiedler:n_neighbors=1.5", "must be an integer; got '1.5'"),
+        ("gstds:end=0.1,end=0.2", "option 'end' twice"),
+        ("gstds:end=1.5", r"method 'gstds:end=1.5': end must be in \[0, 1\)"),
+        ("fiedler:rule=best", "rule must be one of 'extreme', 'stratified'; got 'best'"),
+    ],
+)
+def test_options_that_make_no_sense(spec, message):
+    with pytest.raises(ValueError, match=message):
+        get_method(spec)
+
+
+def test_options_reach_the_selector_and_name_the_method():
+    method = get_method("fiedler:rule=stratified,laplacian=symmetric")
+    same = fitted(get_method("stratified")).get_support()
+    assert np.array_equal(fitted(method).get_support(), same)
+    assert method.spec == "fiedler:rule=stratified,laplacian=symmetric"
+    assert get_method("fiedler:rule=extreme").spec == "fiedler"
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.2, 0.5, 0.8, 0.9])
+@pytest.mark.parametrize("shape", ["linear", "cosine", "step"])
+def test_the_gstds_schedule_falls_and_discards_on_average_what_is_asked_for(ratio, shape):
+    schedule = get_method(f"gstds:shape={shape}").schedule(ratio, 10)
+    ratios = [schedule(epoch) for epoch in range(10)]
+    assert ratios == sorted(ratios, reverse=True)
+    assert ratios[0] > ratios[-1] or ratio == 0
+    assert np.mean(ratios) == pytest.approx(ratio)
+
+
+def test_the_gstds_ends_are_options():
+    schedule = get_method("gstds:start=0.5,end=0").schedule(0.8, 3)
+    assert [schedule(epoch) for epoch in range(3)] == [0.5, 0.25, 0.0]

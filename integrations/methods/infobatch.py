@@ -1,0 +1,112 @@
+"""InfoBatch: some of what is learnt already is dropped at random, the rest counts for it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_select import make_schedule
+from spectral_select._ratio import check_filter_ratio
+from spectral_select._schedule import Schedule
+from spectral_select.integrations.methods._checks import check_number, given
+from spectral_select.integrations.methods._interface import (
+    LAST_LOSS,
+    PROGRESS,
+    Candidates,
+    Choice,
+    Method,
+)
+from spectral_select.integrations.methods._registry import register
+
+__all__ = ["InfoBatch"]
+
+
+@register
+@dataclass(frozen=True)
+class InfoBatch(Method):
+    """Drop candidates of below-mean loss with probability r; weigh up those that stay.
+
+    InfoBatch (Qin et al., ICLR 2024). The loss is the one that a sample had when last
+    trained on, so no forward pass is paid for; the mean is over all samples trained on so
+    far. Samples without a loss yet, or with one that was NaN, are kept, and from `delta`
+    on all are. How many are kept follows from that: the filter ratio asked for has no
+    say, and what was trained on counts.
+
+    The driver takes the mean of weight times loss over the kept samples. A weight here is
+    the number kept over the number of candidates, divided by the sample's probability of
+    being kept (1 or 1 − r). That mean then has the candidates' plain mean loss as its
+    expectation, and its gradient theirs (Horvitz and Thompson, 1952).
+
+    Parameters
+    ----------
+    r : float, default=0.5
+        Probability with which a sample of below-mean loss is dropped, in [0, 1).
+    delta : float, default=0.875
+        Share of training after which nothing is dropped, in [0, 1].
+    """
+
+    r: float = 0.5
+    delta: float = 0.875
+
+    name = "infobatch"
+    summary = "half of those of below-mean last loss dropped, the others weighted (InfoBatch)"
+    needs = frozenset({LAST_LOSS, PROGRESS})
+    weighted = True
+
+    def __post_init__(self) -> None:
+        check_number(self.r, "r", 0, 1, closed=False)
+        check_number(self.delta, "delta", 0, 1)
+
+    def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
+        """Return 0 throughout: no share is discarded by a schedule.
+
+        Parameters
+        ----------
+        filter_ratio : float
+            Share of each candidate batch to be discarded, in [0, 1); not used.
+        n_epochs : int
+            Number of epochs of the training.
+
+        Returns
+        -------
+        Schedule
+        """
+        check_filter_ratio(filter_ratio)
+        return make_schedule(0.0)
+
+    def choose(self, candidates: Candidates) -> Choice:
+        """Keep and weigh; ``n_keep`` is not used.
+
+        Parameters
+        ----------
+        candidates : Candidates
+
+        Returns
+        -------
+        Choice
+        """
+        n = len(candidates)
+        if given(candidates, "progress") >= self.delta:
+            return Choice(np.arange(n), np.ones(n))
+        # NaN, for a loss or for a mean of none, is not below anything.
+        learnt = given(candidates, "last_loss") < given(candidates, "mean_last_loss")
+        kept, probability = _prune(learnt, self.r, candidates.rng)
+        positions = np.flatnonzero(kept)
+        return Choice(positions, len(positions) / n / probability[positions])
+
+
+def _prune(
+    learnt: NDArray[np.bool_], r: float, rng: np.random.Generator
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return which to keep, never none, and with what probability each is kept."""
+    n = len(learnt)
+    kept = ~learnt | (rng.random(n) >= r)
+    if not learnt.all():
+        return kept, np.where(learnt, 1 - r, 1.0)
+    # All may be dropped, and a batch of nothing is none: drop them given that one stays.
+    # The first that stays is at j with probability ∝ rʲ; those after it are as drawn.
+    some = -np.expm1(n * np.log(r)) if r else 1.0  # 1 − rⁿ
+    law = r ** np.arange(n)
+    first = rng.choice(n, p=law / law.sum())
+    kept[:first], kept[first] = False, True
+    return kept, np.full(n, (1 - r) / some)

@@ -1,0 +1,152 @@
+"""The methods of the SALN paper and its successor, and a spread along the Fiedler order."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from spectral_select import CosineSchedule, FiedlerBatchSelector, LinearSchedule, StepSchedule
+from spectral_select._check import check_in, check_int
+from spectral_select._fiedler import AFFINITIES, LAPLACIANS
+from spectral_select._ratio import check_filter_ratio
+from spectral_select._rules import RULES
+from spectral_select._schedule import Schedule
+from spectral_select.integrations.methods._interface import (
+    FEATURES,
+    Candidates,
+    Choice,
+    Indices,
+    Method,
+)
+from spectral_select.integrations.methods._registry import register
+
+__all__ = ["Fiedler", "Gstds", "Spectral", "Stratified"]
+
+_SHAPES = ("linear", "cosine", "step")
+
+
+@dataclass(frozen=True)
+class Spectral(Method):
+    """A rule on the Fiedler vector of the candidates' similarity graph.
+
+    The selector itself goes to the sampler, which solves blocks of batches at once.
+
+    Parameters
+    ----------
+    rule, laplacian, affinity, n_neighbors
+        As for `FiedlerBatchSelector`; a batch's features are what `affinity` is of.
+    """
+
+    rule: str = "extreme"
+    laplacian: str = "unnormalized"
+    affinity: str = "cosine"
+    n_neighbors: int = 10
+
+    needs = frozenset({FEATURES})
+
+    def __post_init__(self) -> None:
+        check_in(self.rule, "rule", tuple(RULES))
+        check_in(self.laplacian, "laplacian", LAPLACIANS)
+        check_in(self.affinity, "affinity", [a for a in AFFINITIES if a != "precomputed"])
+        check_int(self.n_neighbors, "n_neighbors", 1)
+
+    @property
+    def reads_table(self) -> bool:
+        """True: the Fiedler vector is of the features."""
+        return True
+
+    def selector(
+        self,
+        filter_ratio: float,
+        *,
+        labels: Indices,
+        features: Any,
+        precomputed: Any = None,
+        seed: int,
+    ) -> BaseEstimator:
+        """Return the `FiedlerBatchSelector` that this method stands for."""
+        return FiedlerBatchSelector(
+            filter_ratio,
+            rule=self.rule,
+            laplacian=self.laplacian,
+            affinity=self.affinity,
+            n_neighbors=self.n_neighbors,
+        )
+
+    def choose(self, candidates: Candidates) -> Choice:
+        """Choose by the Fiedler vector of this one batch."""
+        # A share that keeps exactly n_keep whatever the rounding.
+        ratio = 1.0 - candidates.n_keep / len(candidates)
+        selector = self.selector(ratio, labels=candidates.labels, features=None, seed=0)
+        return Choice(selector.fit(candidates.features).get_support(indices=True))
+
+
+@register
+@dataclass(frozen=True)
+class Fiedler(Spectral):
+    """SALN, Algorithm 1: the samples with the largest absolute Fiedler entries.
+
+    Source: arXiv:2412.17069. Its options turn it into every variant of the selector.
+    """
+
+    name = "fiedler"
+    summary = "the largest |v| of the Fiedler vector (SALN)"
+
+
+@register
+@dataclass(frozen=True)
+class Gstds(Spectral):
+    """SALN with a share discarded that changes over training by a schedule fixed beforehand.
+
+    GSTDS (arXiv:2507.04269) prescribes a schedule; which one it used is not known here,
+    so its shape is an option, and the default discards on average what is asked for.
+
+    Parameters
+    ----------
+    shape : {"linear", "cosine", "step"}
+        "step" has two levels, the second from the middle of the training on.
+    start, end : float, optional
+        Shares discarded in the first and in the last epoch, in [0, 1). By default as far
+        above and below the filter ratio f asked for: f ± min(f, 1 − f) / 2.
+
+    Examples
+    --------
+    >>> Gstds().schedule(0.8, 5)
+    LinearSchedule(start=0.9, end=0.7..., n_epochs=5)
+    """
+
+    shape: str = "linear"
+    start: float | None = None
+    end: float | None = None
+
+    name = "gstds"
+    summary = "the same, the share discarded falling over training (GSTDS)"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_in(self.shape, "shape", _SHAPES)
+        for key in ("start", "end"):
+            if getattr(self, key) is not None:
+                check_filter_ratio(getattr(self, key), key)
+
+    def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
+        """Return the schedule from `start` to `end`."""
+        away = min(check_filter_ratio(filter_ratio), 1 - filter_ratio) / 2
+        start = filter_ratio + away if self.start is None else self.start
+        end = filter_ratio - away if self.end is None else self.end
+        if self.shape == "step":
+            return StepSchedule([start, end], [max(1, n_epochs // 2)])
+        ramp = LinearSchedule if self.shape == "linear" else CosineSchedule
+        return ramp(start, end, n_epochs=n_epochs)
+
+
+@register
+@dataclass(frozen=True)
+class Stratified(Spectral):
+    """A spread: one sample from each of k equal stretches of the Fiedler order."""
+
+    rule: str = "stratified"
+    laplacian: str = "symmetric"
+
+    name = "stratified"
+    summary = "one from each stretch of the Fiedler order, symmetric Laplacian"
