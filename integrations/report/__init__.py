@@ -1,0 +1,11 @@
+"""What comparisons came to: a table for the terminal, pictures, and a page, from results.json.
+
+Reading and tables need the library alone; pictures and the page need matplotlib.
+"""
+
+from spectral_select.integrations.report.curves import draw_curves
+from spectral_select.integrations.report.results import FORMAT, read_results
+from spectral_select.integrations.report.terminal import format_table, summarise
+from spectral_select.integrations.report.write import write_report
+
+__all__ = ["FORMAT", "draw_curves", "format_table", "read_results", "summarise", "write_report"]

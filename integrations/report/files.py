@@ -1,0 +1,74 @@
+"""Names of a run's files; only those in its own folder are read, and no pickle."""
+
+import re
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["find_inside", "read_arrays", "slug"]
+
+# Far above what a run writes; a small file can unpack to any size.
+_MOST_BYTES = 512 * 2**20
+
+
+def slug(method: str) -> str:
+    """Return the beginning of a method's file names, different for different methods.
+
+    Parameters
+    ----------
+    method : str
+        The method with its options.
+
+    Examples
+    --------
+    >>> slug("top_loss"), slug("jest:n_chunks=8")
+    ('top_loss', 'jest-n_chunks-8-db9466')
+    """
+    plain = re.sub(r"[^a-z0-9_]+", "-", method.lower()).strip("-")[:60]
+    if plain and plain == method:
+        return plain
+    # Another method may come to the same letters.
+    return f"{plain}-{sha256(method.encode()).hexdigest()[:6]}"
+
+
+def find_inside(folder: Path, name: Any) -> Path:
+    """Return the file `name` of a run's folder.
+
+    Raises
+    ------
+    ValueError
+        If `name` is no relative path, or leads out of the folder, through a link or not.
+    FileNotFoundError
+        If there is no such file.
+    """
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ValueError(f"{name!r} is not the name of a file")
+    path = folder / name
+    if Path(name).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{name} lies outside the folder of the run; refused")
+    if not path.is_file():
+        raise FileNotFoundError(f"{name} is missing")
+    return path
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an ``.npz`` file.
+
+    Raises
+    ------
+    ValueError
+        If it is none, is damaged, or would need more than half a GiB.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            n_bytes = sum(entry.file_size for entry in archive.infolist())
+        if n_bytes > _MOST_BYTES:
+            raise ValueError(f"{path.name} would take {n_bytes} bytes; refused")
+        with np.load(path, allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, MemoryError, RuntimeError) as error:
+        raise ValueError(f"{path.name} is damaged ({error})") from error

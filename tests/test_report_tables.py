@@ -1,0 +1,159 @@
+from pathlib import Path
+
+import pytest
+from report_helpers import results
+
+from spectral_select.integrations.report.paper import (
+    BLOCKS,
+    PAPERS,
+    differences,
+    paper_data,
+    printed_method,
+)
+from spectral_select.integrations.report.sections import Source, pool
+from spectral_select.integrations.report.tables import (
+    cost_table,
+    facts,
+    paper_tables,
+    summary_table,
+)
+
+
+def section(**options):
+    return pool([Source(Path("run"), results(**options))])[0]
+
+
+def row(table, method):
+    cells = next(cells for name, _, cells in table.rows if name == method)
+    return dict(zip(table.head[1:], cells, strict=True))
+
+
+def test_the_papers_sixteen_tables_are_each_there_once():
+    numbers = [n for paper in PAPERS for pair in paper.tables.values() for n in pair]
+    assert sorted(numbers) == list(range(1, 17))
+    for paper in PAPERS:
+        assert set(paper.tables) == set(paper.printed) == {block.quantity for block in BLOCKS}
+        for block in BLOCKS:
+            printed = paper.printed[block.quantity]
+            assert set(printed) == {"SALN", "standard", "JEST"}
+            for cells in printed.values():
+                assert len(cells) == len(block.columns)
+                limit = {"loss": 1, "time": 60}.get(block.quantity, 100)
+                assert all(0 < float(cell) < limit for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("name", "paper", "same"),
+    [
+        ("oxford-pet", "Oxford-IIIT Pet", True),
+        ("cifar10", "CIFAR-10", True),
+        ("/data/cifar10", "CIFAR-10", False),
+        ("CIFAR-10-JPEG/", "CIFAR-10", False),
+        ("/data/cifar100", "Oxford-IIIT Pet", False),
+        ("caltech-101", "Oxford-IIIT Pet", False),
+        ("flowers102", "Oxford-IIIT Pet", False),
+    ],
+)
+def test_which_of_the_papers_data_sets_stands_beside(name, paper, same):
+    found, is_same = paper_data(name)
+    assert (found.name, is_same) == (paper, same)
+
+
+def test_only_the_papers_methods_get_its_figures():
+    names = ("full", "fiedler", "jest", "jest-sigmoid:n_chunks=4")
+    assert [printed_method(name) for name in names] == ["standard", "SALN", "JEST", "JEST"]
+    for name in ("random", "stratified", "full-short", "gstds", "fiedler:laplacian=symmetric"):
+        assert printed_method(name) is None
+
+
+def test_the_papers_figures_stand_beside_ours():
+    pet = PAPERS[0]
+    accuracy, loss, test, time = paper_tables(section(methods=("full", "fiedler")), pet)
+    assert "tables 1 and 5" in accuracy.caption
+    assert [t.caption.rpartition("tables ")[2] for t in (loss, test, time)] == [
+        "2 and 6",
+        "3 and 7",
+        "4 and 8",
+    ]
+    texts = {name: [cell.text for cell in cells] for name, _, cells in accuracy.rows}
+    assert texts["full"] == ["98.70", "60.00", "86.1", "76.49"]
+    assert texts["fiedler"][2:] == ["96.5", "94.02"]
+    assert texts["JEST"] == ["–", "–", "79.59", "75.54"]
+    assert [c.kind for c in accuracy.rows[0][2]] == ["", "", "paper", "paper"]
+    assert [cell.text for cell in time.rows[0][2]] == ["0.50", "24.48"]
+    assert [cell.text for cell in time.rows[1][2]] == ["0.12", "6.31"]
+    assert [span for _, span in loss.groups] == [1, 2, 2]
+
+
+def test_random_has_no_figure_of_the_paper():
+    table = paper_tables(section(), PAPERS[1])[2]
+    assert next(c for name, _, c in table.rows if name == "random")[1].text == "–"
+
+
+def test_what_differs_from_the_papers_setting():
+    found = results()
+    found["config"] |= {"epochs": 12, "lr": 0.001, "weights": "default"}
+    found["hardware"] = {"gpu": "NVIDIA H200"}
+    unlike = differences(found, False, PAPERS[0])
+    assert unlike == [
+        "coloured in place of Oxford-IIIT Pet",
+        "epochs 12 (paper: 25)",
+        "NVIDIA H200 (paper: T4)",
+    ]
+    found["config"]["epochs"], found["hardware"]["gpu"] = 25, "Tesla T4"
+    assert differences(found, True, PAPERS[0]) == []
+
+
+def test_the_summary_pairs_seeds():
+    own = section(seeds=(0, 1, 2))
+    for run in own.runs["fiedler"]:
+        run.record["final"]["test"] = {"accuracy": 0.5 + 0.01 * run.seed, "loss": 1.0}
+    found = row(summary_table(own), "fiedler")
+    assert found["test accuracy (%)"].text == "51.00 ± 2.48"  # t(0.975, 2) / sqrt(3)
+    assert (found["minus random"].text, found["minus random"].kind) == ("−10.00 ± 0.00", "below")
+    assert found["all charged (s)"].text == "40.5 ± 0.0"
+    assert row(summary_table(own), "random")["minus full"].kind == ""
+    assert row(summary_table(own), "full")["minus full"].text == "–"
+
+
+def test_one_seed_has_no_interval_and_no_verdict():
+    found = row(summary_table(section()), "fiedler")
+    assert found["test accuracy (%)"].text == "60.00"
+    assert found["minus full"].text == "+0.00"
+    assert all(not cell.kind for cell in found.values())
+
+
+def test_costs_are_shown_by_kind():
+    table = cost_table(section(methods=("full", "fiedler", "jest"), seeds=(0, 1)))
+    texts = {key: cell.text for key, cell in row(table, "fiedler").items()}
+    assert texts == {
+        "training": "7.50",
+        "epoch / full": "0.25",
+        "selection, share": "2.7 %",
+        "selection, work": "0.50",
+        "loading": "1.00",
+        "computed beforehand": "–",
+        "features": "33.0",
+        "reference model": "–",
+        "all charged": "40.5",
+        "all charged, amortised": "24.0",
+    }
+    assert row(table, "jest")["all charged, amortised"].text == "55.0"
+
+
+def test_unknown_costs_are_question_marks():
+    own = section()
+    own.results["features"]["seconds"] = None
+    found = row(cost_table(own), "fiedler")
+    assert (found["features"].text, found["all charged"].text) == ("?", "?")
+
+
+def test_a_run_cut_short_is_marked():
+    table = summary_table(section(epochs=1, status="interrupted"))
+    assert {remark for _, remark, _ in table.rows} == {"cut short after 1 epochs"}
+
+
+def test_the_facts_name_what_was_not_recorded():
+    found = dict(facts(results()))
+    assert found["command"] == found["hardware"] == "not recorded"
+    assert found["config"].startswith("model: resnet18; image_size: 32")
