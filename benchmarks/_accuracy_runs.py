@@ -1,0 +1,324 @@
+"""The runs of a comparison: what there is to run, where it is kept, who runs it."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from threading import Thread
+from typing import Any, Self
+
+import numpy as np
+import torch
+from _budgets import CannotTrainError
+from _conditions import make_condition
+from _heads import Problem, train
+from sklearn.datasets import load_digits
+from threadpoolctl import threadpool_limits
+
+from spectral_select._files import write_atomically
+from spectral_select.integrations.methods import get_method
+from spectral_select.integrations.reference import hash_array
+from spectral_select.integrations.splits import stratified_split
+from spectral_select.integrations.store import EmbeddingStore
+from spectral_select.integrations.train_config import TrainConfig
+
+__all__ = ["Data", "Run", "RunLog", "Workers", "config_of", "load_data"]
+
+FORMAT = "accuracy_vs_budget runs 1"
+VALIDATION = 0.2  # share of the training data that learning rates are tuned on
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes
+    ----------
+    part : str
+        "validation": trained on the rest of the training data, to tune the learning rate;
+        "test": trained on all of it, to be reported.
+    condition : str
+    seed : int
+    share : float
+        Kept of each candidate batch.
+    method : str
+        With its options.
+    budget : str
+        One that `canonical` returns.
+    lr : float
+    """
+
+    part: str
+    condition: str
+    seed: int
+    share: float
+    method: str
+    budget: str
+    lr: float
+
+
+@dataclass(frozen=True)
+class Data:
+    """Training and test data, as arrays of features and labels."""
+
+    name: str
+    features: Any
+    labels: Any
+    test_features: Any
+    test_labels: Any
+
+    def describe(self) -> dict[str, Any]:
+        """Return what results record of it."""
+        return {
+            "name": self.name,
+            "n_train": len(self.labels),
+            "n_test": len(self.test_labels),
+            "dim": self.features.shape[1],
+            "n_classes": self.n_classes,
+            "hashes": [
+                hash_array(np.ascontiguousarray(part))[:16]
+                for part in (self.features, self.labels, self.test_features, self.test_labels)
+            ],
+        }
+
+    @property
+    def n_classes(self) -> int:
+        return int(max(self.labels.max(), self.test_labels.max())) + 1
+
+
+def load_data(source: Sequence[str], name: str | None = None) -> Data:
+    """Return the data of a source.
+
+    Parameters
+    ----------
+    source : sequence of str
+        "digits", whose pixels are the features, or the folders of two embedding stores
+        with labels, the first to train on and the second to test on.
+    name : str, optional
+        Of the data in results; by default the folder's.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, a store has no labels, or the two do not fit each other.
+    """
+    if list(source) == ["digits"]:
+        digits = load_digits()
+        X, y = digits.data.astype(np.float32), digits.target.astype(np.int64)
+        rest, held = stratified_split(y, len(y) // 3, 0)
+        return Data(name or "digits", X[rest], y[rest], X[held], y[held])
+    if len(source) != 2:
+        raise ValueError(
+            "data must be digits, or the folders of two embedding stores, for training and "
+            f"test; got {' '.join(source)}"
+        )
+    train_store, test_store = (EmbeddingStore.open(path) for path in source)
+    for store in (train_store, test_store):
+        if store.labels is None:
+            raise ValueError(f"{store.path} has no labels; write the embeddings with theirs")
+    if train_store.features.shape[1] != test_store.features.shape[1]:
+        raise ValueError(
+            "the stores must hold embeddings of one length; got "
+            f"{train_store.features.shape[1]} in {train_store.path} and "
+            f"{test_store.features.shape[1]} in {test_store.path}"
+        )
+    return Data(
+        name or Path(source[0]).resolve().name,
+        train_store.features,
+        train_store.labels,
+        test_store.features,
+        test_store.labels,
+    )
+
+
+def config_of(share: float, settings: Mapping[str, Any]) -> TrainConfig:
+    """Return the configuration of a run; of it, heads use epochs, batches and filter ratio."""
+    return TrainConfig(
+        epochs=settings["epochs"],
+        candidate_size=settings["candidate_size"],
+        filter_ratio=round(1 - share, 12),
+    )
+
+
+class RunLog:
+    """Finished runs in a file, a line of JSON each, the first line with the settings.
+
+    A process killed while it writes leaves a torn last line, which is cut off.
+
+    Parameters
+    ----------
+    path : path
+        The file; made if it is not there.
+    settings : mapping
+        What all runs have in common, for JSON. A file with others is refused.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.results: dict[Run, dict[str, Any]] = {}
+        self._header = header = {"format": FORMAT, "settings": dict(settings)}
+        lines: list[Any] = []
+        if self.path.exists():
+            lines = self._read()
+        if not lines:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._append(header)
+            return
+        if lines[0] != json.loads(json.dumps(header)):
+            raise ValueError(
+                f"{self.path} holds runs with other settings or on other data: "
+                f"{lines[0].get('settings')}, not {header['settings']}; take another --out"
+            )
+        for line in lines[1:]:
+            self.results[Run(**line["run"])] = line["result"]
+
+    def _read(self) -> list[Any]:
+        content = self.path.read_bytes()
+        whole, _, torn = content.rpartition(b"\n")
+        try:
+            lines = [json.loads(line) for line in whole.splitlines()]
+        except ValueError as error:
+            raise ValueError(f"{self.path} is damaged, or no file of runs ({error})") from error
+        if not all(isinstance(line, dict) for line in lines):
+            raise ValueError(f"{self.path} is no file of runs")
+        if torn and not lines and not torn.startswith(b'{"format"'):
+            raise ValueError(f"{self.path} is no file of runs")
+        if torn:
+            with self.path.open("r+b") as file:
+                file.truncate(len(content) - len(torn))
+        return lines
+
+    def add(self, run: Run, result: Mapping[str, Any]) -> None:
+        """Keep a finished run; it is on disk when this returns."""
+        self._append(_line(run, result))
+        self.results[run] = dict(result)
+
+    def forget(self, methods: Iterable[str]) -> int:
+        """Remove the runs of some methods, so that they are run again; return how many."""
+        gone = [run for run in self.results if run.method in set(methods)]
+        for run in gone:
+            del self.results[run]
+        kept = [self._header, *map(_line, self.results, self.results.values())]
+        content = b"".join(map(_to_bytes, kept))
+        write_atomically(self.path, lambda file: file.write(content))
+        return len(gone)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        # One write at the end of the file, so that lines of two writers do not mix.
+        with self.path.open("ab", buffering=0) as file:
+            file.write(_to_bytes(line))
+            os.fsync(file.fileno())
+
+
+def _line(run: Run, result: Mapping[str, Any]) -> dict[str, Any]:
+    return {"run": asdict(run), "result": dict(result)}
+
+
+def _to_bytes(line: Mapping[str, Any]) -> bytes:
+    return json.dumps(line).encode() + b"\n"
+
+
+class Workers:
+    """Processes of one thread each that run trainings; a context manager.
+
+    Parameters
+    ----------
+    source : sequence of str
+        As for `load_data`.
+    settings : mapping
+        With ``epochs`` and ``candidate_size``.
+    jobs : int
+        Number of processes.
+    """
+
+    def __init__(self, source: Sequence[str], settings: Mapping[str, Any], jobs: int) -> None:
+        self._executor = ProcessPoolExecutor(
+            jobs,
+            mp_context=get_context("spawn"),
+            initializer=_begin,
+            initargs=(tuple(source), dict(settings)),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._executor.shutdown(cancel_futures=True)
+
+    def run_all(self, runs: Iterable[Run], on_end: Callable[[Run, dict[str, Any]], object]) -> None:
+        """Run trainings.
+
+        Parameters
+        ----------
+        runs : iterable of Run
+        on_end : callable
+            Called with each run and its result as it ends: what `train` returns, or why
+            it could not train, under ``left_out``.
+        """
+        # Those on the same data side by side: a process keeps what they share.
+        pending = sorted(runs, key=lambda run: (run.condition, run.part, run.seed, run.share))
+        futures = {self._executor.submit(_work, run): run for run in pending}
+        for future in as_completed(futures):
+            try:
+                result = future.result()
+            except Exception as error:
+                error.add_note(f"in {futures[future]}")
+                raise
+            on_end(futures[future], result)
+
+
+_source: tuple[str, ...] = ()
+_settings: dict[str, Any] = {}
+
+
+def _begin(source: tuple[str, ...], settings: dict[str, Any]) -> None:
+    """Prepare a process that runs trainings."""
+    global _source, _settings
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
+    Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    _source, _settings = source, settings
+
+
+def _end_with_parent() -> None:
+    """Exit when the parent is gone: killed, it could not ask for it."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@lru_cache(1)
+def _data() -> Data:
+    return load_data(_source)
+
+
+@lru_cache(1)
+def _problem(part: str, condition: str, seed: int) -> Problem:
+    """Return what a run trains on; the condition is that of the training data alone."""
+    data = _data()
+    if part == "test":
+        rows, held = np.arange(len(data.labels)), (data.test_features, data.test_labels)
+    else:
+        n_held = round(VALIDATION * len(data.labels))
+        rows, validation = stratified_split(data.labels, n_held, [seed, 1])
+        held = data.features[validation], data.labels[validation]
+    pool = make_condition(condition, data.features[rows], data.labels[rows], [seed, 2])
+    pool = replace(pool, indices=rows[pool.indices])
+    return Problem(pool, np.asarray(held[0]), np.asarray(held[1]), data.n_classes, seed)
+
+
+def _work(run: Run) -> dict[str, Any]:
+    problem = _problem(run.part, run.condition, run.seed)
+    config = config_of(run.share, _settings)
+    try:
+        result = train(problem, get_method(run.method), config, run.budget, run.lr)
+    except CannotTrainError as error:
+        return {"left_out": str(error)}
+    return {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in result.items()}

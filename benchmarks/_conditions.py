@@ -1,0 +1,153 @@
+"""Conditions that real training data are in, made from clean ones: seeded, small, exact.
+
+- ``as-is``: nothing is changed.
+- ``long-tailed``: class sizes fall by 100, exponentially from class to class.
+- ``redundant``: 70 % of the pool are near-copies of 2 % of it.
+- ``wrong-labels``: 20 % of the labels are another class's, any with the same chance.
+- ``long-tailed-wrong-labels``: wrong labels in a long tail.
+
+Only training data are put into a condition; what is measured on stays as it is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_select.integrations.splits import stratified_split
+
+__all__ = ["CONDITIONS", "Pool", "make_condition"]
+
+Indices = NDArray[np.int64]
+
+FALL = 100  # the largest class over the smallest
+LEAST = 2  # samples that every class keeps
+COPIES = 0.7  # share of the pool that are near-copies
+ORIGINALS = 0.02  # share of the pool that they are copies of
+NOISE = 0.05  # of a copy, in standard deviations of each feature over the pool
+WRONG = 0.2  # share of the labels that are wrong
+UNEVEN = 2  # classes are ordered by size if the largest is so many times the smallest
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Training data in some condition.
+
+    Attributes
+    ----------
+    indices : ndarray of shape (n,), int64
+        Rows of the data that it was made from; of a near-copy, the original.
+    labels : ndarray of shape (n,), int64
+        What a training is told, which may be wrong.
+    features : ndarray of shape (n, d), float32
+        Of a near-copy, the original's with noise.
+    """
+
+    indices: Indices
+    labels: Indices
+    features: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def make_condition(
+    name: str, features: NDArray[np.float32], labels: Indices, seed: int | list[int]
+) -> Pool:
+    """Return training data put into a condition.
+
+    Parameters
+    ----------
+    name : str
+        Of `CONDITIONS`.
+    features : array of shape (n, d)
+        One row for each sample; a memory map will do.
+    labels : ndarray of shape (n,), int64
+        Their classes.
+    seed : int or list of int
+        The same seed gives the same data.
+
+    Returns
+    -------
+    Pool
+
+    Raises
+    ------
+    ValueError
+        If there is no such condition, or features and labels do not fit each other.
+    """
+    if name not in CONDITIONS:
+        raise ValueError(f"condition must be one of {', '.join(CONDITIONS)}; got {name!r}")
+    features, labels = np.asarray(features, np.float32), np.asarray(labels, np.int64)
+    if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
+        raise ValueError(
+            "features and labels must be of shape (n, d) and (n,) with n of at least 1; "
+            f"got {features.shape} and {labels.shape}"
+        )
+    pool = Pool(np.arange(len(labels)), labels, features)
+    for number, change in enumerate(CONDITIONS[name]):
+        pool = change(pool, np.random.default_rng([*np.atleast_1d(seed).tolist(), number]))
+    return pool
+
+
+def long_tailed(pool: Pool, rng: np.random.Generator) -> Pool:
+    """Cut class r of C, from 0, to the largest size times 100^(-r / (C - 1)), at least 2.
+
+    Classes that have fewer stay whole, and where sizes differ the largest come first, so
+    that few do; else their order is random.
+    """
+    classes, sizes = np.unique(pool.labels, return_counts=True)
+    order = rng.permutation(len(classes))
+    if sizes.max() >= UNEVEN * sizes.min():
+        order = order[np.argsort(-sizes[order], kind="stable")]
+    falls = FALL ** -(np.arange(len(classes)) / max(len(classes) - 1, 1))
+    targets = np.maximum(np.rint(sizes.max() * falls), LEAST).astype(int)
+    shuffled = rng.permutation(len(pool))
+    kept = [
+        shuffled[pool.labels[shuffled] == c][:target]
+        for c, target in zip(classes[order], targets, strict=True)
+    ]
+    return _rows(pool, np.sort(np.concatenate(kept)))
+
+
+def redundant(pool: Pool, rng: np.random.Generator) -> Pool:
+    """Put near-copies of few samples in the place of most; no class is emptied by it."""
+    n_copies = round(COPIES * len(pool))
+    distinct, _ = stratified_split(pool.labels, n_copies, int(rng.integers(2**32)))
+    n_originals = max(1, round(ORIGINALS * len(pool)))
+    originals = rng.choice(distinct, n_originals, replace=False)
+    # Each as often as the others, up to one.
+    copied = rng.permutation(np.resize(originals, n_copies))
+    changed = _rows(pool, np.concatenate([distinct, copied]))
+    spread = NOISE * pool.features.std(0, dtype=np.float64)
+    noise = spread * rng.standard_normal((n_copies, pool.features.shape[1]))
+    copies = changed.features[len(distinct) :] + noise
+    if pool.features.min() >= 0:
+        copies = np.maximum(copies, 0)  # features that cannot be negative stay so
+    changed.features[len(distinct) :] = copies
+    return changed
+
+
+def wrong_labels(pool: Pool, rng: np.random.Generator) -> Pool:
+    """Give a fifth of the samples the label of another class, each with the same chance."""
+    classes, codes = np.unique(pool.labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"wrong labels need at least 2 classes; got {len(classes)}")
+    wrong = rng.permutation(len(pool))[: round(WRONG * len(pool))]
+    codes[wrong] += rng.integers(1, len(classes), len(wrong))
+    return Pool(pool.indices, classes[codes % len(classes)], pool.features)
+
+
+def _rows(pool: Pool, rows: Indices) -> Pool:
+    return Pool(pool.indices[rows], pool.labels[rows], pool.features[rows])
+
+
+CONDITIONS: dict[str, tuple[Callable[[Pool, Any], Pool], ...]] = {
+    "as-is": (),
+    "long-tailed": (long_tailed,),
+    "redundant": (redundant,),
+    "wrong-labels": (wrong_labels,),
+    "long-tailed-wrong-labels": (long_tailed, wrong_labels),
+}

@@ -1,0 +1,380 @@
+"""The cheap track: network heads trained on stored embeddings by any selection method.
+
+A head is one hidden layer of ReLUs and a linear layer, on embeddings standardised over the
+pool, trained by Adam with a learning rate that falls to 0 as a cosine. Methods see what
+they see in ``spectral-select train``: the same candidates, filled in the same way.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from _budgets import FORWARD, CannotTrainError, epochs_of_reference, limit_of
+from _conditions import Pool
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from spectral_select import n_kept
+from spectral_select.integrations.methods import (
+    FEATURES,
+    FRESH,
+    LAST_LOSS,
+    PROGRESS,
+    REFERENCE,
+    Candidates,
+    Choice,
+    Method,
+    Outputs,
+    check_choice,
+)
+from spectral_select.integrations.reference import outputs_of
+from spectral_select.integrations.seeding import stream
+from spectral_select.integrations.splits import stratified_split
+from spectral_select.integrations.train_config import TrainConfig, learning_rate
+
+__all__ = ["WIDTH", "Head", "Problem", "train"]
+
+WIDTH = 256
+REFERENCE_LR = 1e-3  # Adam's usual one; a reference model is not tuned
+_BATCH = 1024
+
+
+class Head:
+    """A classifier with one hidden layer, and its optimiser.
+
+    Parameters
+    ----------
+    dim, n_classes : int
+        Lengths of an embedding and of the answer.
+    seed : int
+        Of the initial weights.
+    """
+
+    def __init__(self, dim: int, n_classes: int, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(fan_in: int, *shape: int, gain: float) -> Tensor:
+            weights = torch.randn(*shape, generator=generator) * (gain / fan_in) ** 0.5
+            return weights.requires_grad_()
+
+        self.inner = normal(dim, WIDTH, dim, gain=2)
+        self.outer = normal(WIDTH, n_classes, WIDTH, gain=1)
+        self.inner_bias = torch.zeros(WIDTH, requires_grad=True)
+        self.outer_bias = torch.zeros(n_classes, requires_grad=True)
+        parameters = [self.inner, self.inner_bias, self.outer, self.outer_bias]
+        self._optimizer = torch.optim.Adam(parameters, fused=True)
+
+    def hidden(self, inputs: Tensor) -> Tensor:
+        return functional.relu(functional.linear(inputs, self.inner, self.inner_bias))
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        return functional.linear(self.hidden(inputs), self.outer, self.outer_bias)
+
+    @torch.no_grad()
+    def outputs(self, inputs: Tensor, labels: Tensor) -> Outputs:
+        """Return what methods may ask for; the hidden layer is the last layer's input."""
+        embeddings = self.hidden(inputs)
+        logits = functional.linear(embeddings, self.outer, self.outer_bias)
+        cosines = functional.normalize(embeddings) @ functional.normalize(self.outer).T
+        losses = functional.cross_entropy(logits, labels, reduction="none")
+        return Outputs(losses.numpy(), logits.numpy(), cosines.numpy(), embeddings.numpy())
+
+    def step(self, inputs: Tensor, labels: Tensor, lr: float, weights: Any = None) -> Tensor:
+        """Take an optimiser step; return each sample's loss before it."""
+        self._optimizer.param_groups[0]["lr"] = lr
+        losses = functional.cross_entropy(self.logits(inputs), labels, reduction="none")
+        loss = losses.mean() if weights is None else (losses * torch.as_tensor(weights)).mean()
+        self._optimizer.zero_grad()
+        loss.backward()
+        self._optimizer.step()
+        return losses.detach()
+
+
+@dataclass
+class _Reference:
+    outputs: Outputs
+    cost: float
+
+
+@dataclass
+class Problem:
+    """A pool to train on, a part to measure on, and what several trainings can share.
+
+    Attributes
+    ----------
+    pool : Pool
+        Training data.
+    features, labels : arrays of shape (m, d) and (m,)
+        What accuracy is measured on.
+    n_classes : int
+    seed : int
+        Of every training on it.
+    """
+
+    pool: Pool
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    n_classes: int
+    seed: int
+    # What does not depend on the network is computed once for all learning rates.
+    _precomputed: dict[str, tuple[Any, float]] = field(default_factory=dict)
+    _references: dict[tuple[float, int], _Reference] = field(default_factory=dict)
+    _choices: dict[tuple[Any, ...], tuple[Choice, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        mean = self.pool.features.mean(0, dtype=np.float64)
+        scale = self.pool.features.std(0, dtype=np.float64)
+        scale += 1e-3 * (scale.mean() or 1.0)  # a constant column must not blow up
+
+        def standardise(rows: NDArray[np.float32]) -> Tensor:
+            return torch.from_numpy(((rows - mean) / scale).astype(np.float32))
+
+        self._inputs = standardise(self.pool.features)
+        self._targets = torch.from_numpy(self.pool.labels)
+        self._test_inputs = standardise(self.features)
+
+    def head(self, *more: int) -> Head:
+        """Return an untrained head, the same for all methods."""
+        dim = self.pool.features.shape[1]
+        return Head(dim, self.n_classes, stream(self.seed, "model", *more))
+
+    def precomputed(self, method: Method) -> tuple[Any, float]:
+        """Return what a method's `precompute` returns, and the seconds that it took."""
+        if method.spec not in self._precomputed:
+            features = self.pool.features if FEATURES in method.needs else None
+            begin = perf_counter()
+            found = method.precompute(self.pool.labels, features)
+            self._precomputed[method.spec] = found, perf_counter() - begin
+        return self._precomputed[method.spec]
+
+    def reference(self, epochs: float, size: int) -> _Reference:
+        """Return what cross-fitted heads, each trained on half of the pool, say of the other.
+
+        Parameters
+        ----------
+        epochs : float
+            Passes of each head over its half.
+        size : int
+            Samples in a batch.
+        """
+        if (epochs, size) not in self._references:
+            self._references[epochs, size] = self._cross_fit(epochs, size)
+        return self._references[epochs, size]
+
+    def _cross_fit(self, epochs: float, size: int) -> _Reference:
+        labels, n = self.pool.labels, len(self.pool)
+        halves = stratified_split(labels, n // 2, [self.seed, 0])
+        logits, cosines = np.empty((2, n, self.n_classes), np.float32)
+        cost = FORWARD * n
+        for half, (seen, held) in enumerate((halves, halves[::-1])):
+            head, batch = self.head(1 + half), min(size, len(seen))
+            n_steps = max(1, round(epochs * (len(seen) // batch)))
+            order = _Order(len(seen), batch, stream(self.seed, "order", 1 + half))
+            for step in range(n_steps):
+                lr = learning_rate("cosine", REFERENCE_LR, step, n_steps)
+                head.step(*self.rows(seen[order.batch(step)]), lr)
+            cost += n_steps * batch
+            said = head.outputs(*self.rows(held))
+            logits[held], cosines[held] = said.logits, said.cosines
+        return _Reference(outputs_of(logits, cosines, labels), cost)
+
+    def measure(self, head: Head) -> dict[str, float]:
+        """Return accuracy, its mean over classes and that of the worst class."""
+        with torch.no_grad():
+            parts = self._test_inputs.split(_BATCH)
+            answers = np.concatenate([head.logits(part).argmax(1).numpy() for part in parts])
+        right = answers == self.labels
+        sizes = np.bincount(self.labels)
+        per_class = np.bincount(self.labels, right)[sizes > 0] / sizes[sizes > 0]
+        return {
+            "accuracy": float(right.mean()),
+            "balanced": float(per_class.mean()),
+            "worst": float(per_class.min()),
+        }
+
+    def choose_once(
+        self, key: tuple[Any, ...], choose: Callable[[], tuple[Choice, float]]
+    ) -> tuple[Choice, float]:
+        """Return a choice that no network has a say in, and the seconds that it took."""
+        if key not in self._choices:
+            self._choices[key] = choose()
+        return self._choices[key]
+
+    def rows(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Return standardised features and labels of some samples of the pool."""
+        places = torch.from_numpy(indices)
+        return self._inputs[places], self._targets[places]
+
+
+class _Order:
+    """Batches of a fresh order in each epoch; the last samples, too few for one, are left out."""
+
+    def __init__(self, n: int, size: int, seed: int) -> None:
+        self.n, self.size, self.seed = n, size, seed
+        self.n_batches = n // size
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+
+    def batch(self, step: int) -> NDArray[np.int64]:
+        epoch, number = divmod(step, self.n_batches)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
+        return self._order[number * self.size : (number + 1) * self.size]
+
+
+class _Chooser:
+    """Goes through the candidate batches and lets a method choose, as the driver does."""
+
+    def __init__(self, problem: Problem, method: Method, config: TrainConfig, budget: str) -> None:
+        self.problem, self.method, self.config = problem, method, config
+        self.order = _Order(len(problem.pool), config.candidate_size, stream(problem.seed, "order"))
+        self.precomputed, self.precompute_seconds = problem.precomputed(method)
+        self.reference = None
+        if REFERENCE in method.needs:
+            epochs = epochs_of_reference(method, budget, config)
+            self.reference = problem.reference(epochs, config.candidate_size)
+        self.last_loss = np.full(len(problem.pool), np.nan, np.float32)
+        self.seconds = 0.0  # of choosing, without forward passes
+        self.n_forward = 0  # samples
+        self._schedule = method.schedule(config.filter_ratio, config.epochs)
+        self._seed = stream(problem.seed, "choice")
+        self._number = 0  # of candidate batches
+
+    def next(self, head: Head, done: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return what is kept of the next candidate batch, and the weights of it.
+
+        Parameters
+        ----------
+        head : Head
+            In its present state.
+        done : float
+            Share of the budget that is spent.
+        """
+        number, indices = self._number, self.order.batch(self._number)
+        self._number += 1
+        # Schedules run through their epochs within the budget.
+        epoch = int(done * self.config.epochs)
+        n_keep = n_kept(len(indices), self._schedule(epoch))
+        if self.method.runs_ahead:
+            choice, seconds = self.problem.choose_once(
+                (self.method.spec, n_keep, number),
+                lambda: self._choose(head, indices, number, n_keep, done),
+            )
+        else:
+            choice, seconds = self._choose(head, indices, number, n_keep, done)
+        self.seconds += seconds
+        weights = np.ones(len(choice.positions)) if choice.weights is None else choice.weights
+        return indices[choice.positions], np.asarray(weights, np.float32)
+
+    def _choose(
+        self, head: Head, indices: NDArray[np.int64], number: int, n_keep: int, done: float
+    ) -> tuple[Choice, float]:
+        """Return a choice and the seconds that it took."""
+        problem, needs = self.problem, self.method.needs
+        begin, forward = perf_counter(), list[Outputs]()
+        in_forward = 0.0
+
+        def fresh() -> Outputs:
+            nonlocal in_forward
+            if not forward:
+                start = perf_counter()
+                forward.append(head.outputs(*problem.rows(indices)))
+                self.n_forward += len(indices)
+                in_forward += perf_counter() - start
+            return forward[0]
+
+        candidates = Candidates(
+            indices,
+            problem.pool.labels[indices],
+            n_keep,
+            np.random.default_rng([self._seed, *divmod(number, self.order.n_batches)]),
+            features=problem.pool.features[indices] if FEATURES in needs else None,
+            precomputed=None if self.precomputed is None else self.precomputed[indices],
+            last_loss=self.last_loss[indices] if LAST_LOSS in needs else None,
+            mean_last_loss=_mean(self.last_loss) if LAST_LOSS in needs else None,
+            fresh=fresh if FRESH in needs else None,
+            reference=self.reference.outputs.take(indices) if self.reference else None,
+            progress=done if PROGRESS in needs else None,
+            step=number if PROGRESS in needs else None,
+        )
+        choice = check_choice(self.method.choose(candidates), self.method, len(indices))
+        return choice, perf_counter() - begin - in_forward
+
+
+def train(
+    problem: Problem, method: Method, config: TrainConfig, budget: str, lr: float
+) -> dict[str, Any]:
+    """Train a head by a method until a budget is spent, and measure it.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : Method
+    config : TrainConfig
+        Its epochs, candidate size and filter ratio.
+    budget : str
+        One of `BUDGETS`.
+    lr : float
+        Learning rate at the start.
+
+    Returns
+    -------
+    dict
+        ``accuracy``, ``balanced``, ``worst``; ``seen``, the share of the pool trained on;
+        ``steps``, ``samples``; ``cost`` of what recurs and ``one_off``, in training steps of
+        one sample; ``seconds`` of the training, and of these ``selection_seconds``, without
+        fresh forward passes; ``precompute_seconds``.
+
+    Raises
+    ------
+    CannotTrainError
+        If the pool is smaller than a candidate batch, or what comes before training takes
+        all of the budget.
+    """
+    n, size = len(problem.pool), config.candidate_size
+    if n < size:
+        raise CannotTrainError(f"a candidate batch takes {size} samples, and the pool has {n}")
+    chooser = _Chooser(problem, method, config, budget)
+    limit = limit_of(
+        method, budget, config, n, chooser.reference.cost if chooser.reference else 0.0
+    )
+    head, seen = problem.head(), np.zeros(n, bool)
+    kept, weights = np.empty(0, np.int64), np.empty(0, np.float32)
+    n_steps = n_samples = 0
+    spent = latest = cost = 0.0
+    begin = perf_counter()
+    # As many steps as come nearest to the limit.
+    while spent + latest / 2 <= limit.amount and spent < limit.amount:
+        done = spent / limit.amount
+        while len(kept) < (limit.batch_size or 1):
+            more, own = chooser.next(head, done)
+            kept, weights = np.append(kept, more), np.append(weights, own)
+        end = limit.batch_size or len(kept)
+        batch, rate = kept[:end], learning_rate("cosine", lr, done, 1)
+        losses = head.step(*problem.rows(batch), rate, weights[:end] if method.weighted else None)
+        chooser.last_loss[batch], seen[batch] = losses.numpy(), True
+        kept, weights = kept[end:], weights[end:]
+        n_steps, n_samples = n_steps + 1, n_samples + end
+        cost = n_samples + FORWARD * chooser.n_forward
+        now = {"steps": n_steps, "samples": n_samples, "cost": cost}[limit.unit]
+        spent, latest = now, now - spent
+    seconds = perf_counter() - begin
+    return problem.measure(head) | {
+        "seen": float(seen.mean()),
+        "steps": n_steps,
+        "samples": n_samples,
+        "cost": cost,
+        "one_off": limit.one_off,
+        "seconds": seconds,
+        "selection_seconds": chooser.seconds,
+        "precompute_seconds": chooser.precompute_seconds,
+    }
+
+
+def _mean(last_loss: NDArray[np.float32]) -> float:
+    known = last_loss[np.isfinite(last_loss)]
+    return float(known.mean(dtype=np.float64)) if known.size else float("nan")

@@ -1,0 +1,306 @@
+"""Does selection pay? Test accuracy of all methods at equal budgets, the cheap track.
+
+    python benchmarks/accuracy_vs_budget.py digits --out runs/digits.json
+    python benchmarks/accuracy_vs_budget.py TRAIN_STORE TEST_STORE --out runs/mine.json
+    python benchmarks/accuracy_vs_budget.py --out runs/mine.json --table --plot mine.png
+
+Network heads are trained on stored embeddings (``spectral-select extract`` writes them) by
+every method, on the training data as they are and in four conditions that real data are in
+(``_conditions.py``), under four budgets (``_budgets.py``). Each method's learning rate is
+tuned, for every condition, kept share and budget, on a fifth of the training data held
+out, with seeds that are not those reported. Reported is the accuracy after the last step, on
+test data that nothing else looks at, for heads trained on all training data; differences
+are paired by seed, which fixes condition, order, initial weights and draws.
+
+Each run is kept as it ends, in a file beside the results; the same command goes on, also
+with more methods, conditions, shares, rates or seeds. The last form draws from the results
+alone.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from _accuracy_report import draw, tables
+from _accuracy_runs import VALIDATION, Run, RunLog, Workers, config_of, load_data
+from _budgets import BUDGETS, canonical
+from _conditions import CONDITIONS
+from _harness import environment
+
+from spectral_select._files import read_json_object, write_atomically
+from spectral_select._progress import progress_bar
+from spectral_select.integrations.methods import Method, check_methods, method_names
+from spectral_select.integrations.report.intervals import mean_interval
+
+FIRST_TUNING_SEED = 1000
+SECONDS_BETWEEN_LINES = 60.0
+
+Key = tuple[str, float, str, str]  # condition, kept share, method, budget
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what is missing, write the results, and show them."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    for key in ("conditions", "shares", "budgets", "rates"):
+        setattr(options, key, list(dict.fromkeys(getattr(options, key))))
+    try:
+        if options.data:
+            return _run(options)
+        if not (options.table or options.plot):
+            parser.error("data must be given: digits, or two embedding stores; or --table, --plot")
+        _show(options, read_json_object(options.out))
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    data = load_data(options.data, options.name)
+    methods = check_methods(options.methods or method_names())
+    n_tuning = len(data.labels) - round(VALIDATION * len(data.labels))
+    if options.candidate_size > n_tuning:
+        raise ValueError(
+            f"--candidate-size must be at most {n_tuning}, the training samples that learning "
+            f"rates are tuned with; got {options.candidate_size}"
+        )
+    settings = {"epochs": options.epochs, "candidate_size": options.candidate_size}
+    cells = _cells(options, methods, settings)
+    about = data.describe()
+    log = RunLog(options.out.with_suffix(".runs.jsonl"), settings | {"data": about})
+    redo = [method.spec for method in check_methods(options.redo)] if options.redo else []
+    if redo:
+        print(f"{log.forget(redo)} runs of {', '.join(redo)} are run again")
+    n_cells = len(cells)
+    n_tuned = n_cells * options.tuning_seeds * len(options.rates) * (len(options.rates) > 1)
+    print(f"{n_tuned} runs tune, {n_cells * options.seeds} are reported; in {log.path}", flush=True)
+    try:
+        with Workers(options.data, settings, options.jobs) as workers:
+            if n_tuned:
+                _go_on("tuning", _tuning_runs(cells, options), log, workers)
+            best = {key: _best_rate(key, options, log) for key in cells}
+            rates = {key: lr for key, lr in best.items() if lr is not None}
+            _go_on("reported", _reported_runs(rates, options), log, workers)
+        status = "complete"
+    except KeyboardInterrupt:
+        status = "interrupted"
+    results = {
+        **environment(),
+        "status": status,
+        "data": about,
+        "settings": settings,
+        "plan": {
+            "methods": [method.spec for method in methods],
+            **{key: getattr(options, key) for key in ("conditions", "shares", "budgets", "rates")},
+            "seeds": list(range(options.seeds)),
+            "tuning_seeds": _tuning_seeds(options),
+        },
+        "left_out": _left_out(cells, options, log),
+        "cells": _summaries(cells, options, log),
+    }
+    write_atomically(options.out, lambda file: file.write(_to_json(results).encode()))
+    print(f"wrote {options.out}")
+    _show(options, results)
+    if status == "interrupted":
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _show(options: argparse.Namespace, results: dict[str, Any]) -> None:
+    if options.table:
+        print(tables(results))
+    if options.plot:
+        png = draw(results)
+        write_atomically(options.plot, lambda file: file.write(png))
+        print(f"wrote {options.plot}")
+
+
+def _cells(
+    options: argparse.Namespace, methods: Iterable[Method], settings: dict[str, Any]
+) -> dict[Key, list[str]]:
+    """Return what is trained differently, with the budgets that each stands for."""
+    cells: dict[Key, list[str]] = {}
+    for share in options.shares:
+        config = config_of(share, settings)
+        for method in methods:
+            for budget in options.budgets:
+                trained = canonical(method, budget, config)
+                for condition in options.conditions:
+                    cells.setdefault((condition, share, method.spec, trained), []).append(budget)
+    return cells
+
+
+def _tuning_seeds(options: argparse.Namespace) -> list[int]:
+    return list(range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + options.tuning_seeds))
+
+
+def _tuning_runs(cells: Iterable[Key], options: argparse.Namespace) -> list[Run]:
+    return [
+        Run("validation", condition, seed, share, method, budget, lr)
+        for condition, share, method, budget in cells
+        for lr in options.rates
+        for seed in _tuning_seeds(options)
+    ]
+
+
+def _reported_runs(rates: dict[Key, float], options: argparse.Namespace) -> list[Run]:
+    return [
+        Run("test", condition, seed, share, method, budget, lr)
+        for (condition, share, method, budget), lr in rates.items()
+        for seed in range(options.seeds)
+    ]
+
+
+def _tuned(key: Key, options: argparse.Namespace, log: RunLog) -> dict[float, float]:
+    """Return the mean accuracy on validation data by learning rate, where all seeds are in."""
+    found = {}
+    for lr in options.rates:
+        runs = [run for run in _tuning_runs([key], options) if run.lr == lr]
+        values = [log.results.get(run, {}).get("accuracy") for run in runs]
+        known = None if None in values else mean_interval(values)
+        if known is not None:
+            found[lr] = known.mean
+    return found
+
+
+def _best_rate(key: Key, options: argparse.Namespace, log: RunLog) -> float | None:
+    """Return the rate that does best on validation data; None unless all could be tried."""
+    if len(options.rates) == 1:
+        return float(options.rates[0])
+    tuned = _tuned(key, options, log)
+    return None if len(tuned) < len(options.rates) else max(tuned, key=lambda lr: tuned[lr])
+
+
+def _go_on(what: str, runs: Sequence[Run], log: RunLog, workers: Workers) -> None:
+    """Run those that are not in the log yet."""
+    missing = [run for run in runs if run not in log.results]
+    begin = said = monotonic()
+    n_done = 0
+    with progress_bar(len(runs), desc=what, unit="runs", initial=len(runs) - len(missing)) as bar:
+
+        def on_end(run: Run, result: dict[str, Any]) -> None:
+            nonlocal said, n_done
+            log.add(run, result)
+            bar.update()
+            n_done += 1
+            if monotonic() - said > SECONDS_BETWEEN_LINES and not sys.stderr.isatty():
+                said = monotonic()
+                left = (len(missing) - n_done) * (said - begin) / n_done
+                print(f"{what}: {n_done} of {len(missing)}, {left / 60:.0f} min left", flush=True)
+
+        workers.run_all(missing, on_end)
+
+
+def _summaries(
+    cells: dict[Key, list[str]], options: argparse.Namespace, log: RunLog
+) -> list[dict[str, Any]]:
+    """Return what came of each cell: the values of its runs in lists, by seed."""
+    found = []
+    low, high = min(options.rates), max(options.rates)
+    for key, budgets in cells.items():
+        lr = _best_rate(key, options, log)
+        runs = [] if lr is None else _reported_runs({key: lr}, options)
+        done = {run.seed: log.results[run] for run in runs if run in log.results}
+        done = {seed: result for seed, result in done.items() if "left_out" not in result}
+        if not done:
+            continue
+        names = list(next(iter(done.values())))
+        found.append(
+            {
+                **dict(zip(("condition", "share", "method"), key, strict=False)),
+                "budgets": budgets,
+                "lr": lr,
+                "lr_at_edge": low < high and lr in (low, high),
+                "validation_accuracy": {f"{r:g}": v for r, v in _tuned(key, options, log).items()},
+                "seeds": list(done),
+                **{name: [result[name] for result in done.values()] for name in names},
+            }
+        )
+    return found
+
+
+def _left_out(
+    cells: dict[Key, list[str]], options: argparse.Namespace, log: RunLog
+) -> list[dict[str, Any]]:
+    """Return the cells in which some run could not train, and why."""
+    reasons: dict[tuple[str, float, str, str], str] = {}
+    for run, result in log.results.items():
+        key = (run.condition, run.share, run.method, run.budget)
+        if key in cells and "left_out" in result:
+            reasons[key] = result["left_out"]
+    return [
+        {
+            **dict(zip(("condition", "share", "method"), key, strict=False)),
+            "budgets": cells[key],
+            "reason": reason,
+        }
+        for key, reason in reasons.items()
+    ]
+
+
+def _to_json(results: dict[str, Any]) -> str:
+    """Return JSON with a cell on a line, so that changes of committed results can be read."""
+    cells = ",\n".join(f"  {json.dumps(cell)}" for cell in results["cells"])
+    text = json.dumps(results | {"cells": []}, indent=1, allow_nan=False)
+    return text.replace('"cells": []', f'"cells": [\n{cells}\n ]') + "\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        usage="%(prog)s [options] (digits | TRAIN_STORE TEST_STORE)",
+        epilog="\n".join(__doc__.splitlines()[2:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("data", nargs="*", help="digits, or the embedding stores for training and test")
+    add("--name", help="of the data, in the results")
+    add("--methods", nargs="+", metavar="METHOD", help="with options if any; default: all")
+    add("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS), metavar="NAME")
+    add("--shares", nargs="+", type=_share, default=[0.2, 0.5], help="kept of each batch")
+    add("--budgets", nargs="+", choices=BUDGETS, default=list(BUDGETS), metavar="NAME")
+    add("--rates", nargs="+", type=_rate, default=[3e-4, 1e-3, 3e-3, 1e-2], help="of learning")
+    add("--seeds", type=_count, default=5, help="reported: 0, 1, …")
+    add("--tuning-seeds", type=_count, default=2, help=f"{FIRST_TUNING_SEED}, …")
+    add("--epochs", type=_count, default=12, help="passes over the pool")
+    add("--candidate-size", type=_count, default=128)
+    add("--jobs", type=_count, default=1, help="processes, of one thread each")
+    add("--redo", nargs="+", metavar="METHOD", help="run these again though they are kept")
+    add("--out", type=Path, default=Path("runs/accuracy_vs_budget.json"))
+    add("--table", action="store_true", help="print tables of the results")
+    add("--plot", type=Path, metavar="PNG", help="draw differences to random")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be a positive integer; got {text}")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    return _number(text, 1.0, "a number above 0 and below 1")
+
+
+def _rate(text: str) -> float:
+    return _number(text, float("inf"), "a number above 0")
+
+
+def _number(text: str, below: float, expected: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not 0 < number < below:
+        raise argparse.ArgumentTypeError(f"must be {expected}; got {text}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
