@@ -23,7 +23,7 @@ def test_python_examples_run(snippet):
 def test_the_command_lines_are_understood(capsys):
     commands = [shlex.split(line, comments=True) for line in README.splitlines()
                 if line.startswith("spectral-select ") and "photos" in line]  # fmt: skip
-    assert {command[1] for command in commands} == {"extract", "select", "train"}
+    assert {command[1] for command in commands} == {"extract", "select", "train", "report"}
     for command in commands:
         # The folder is not there: the complaint must be about that, not about usage.
         assert main(command[1:]) == 2

@@ -1,0 +1,80 @@
+"""The reference's pages, written from each module's ``__all__``, so that none is left out."""
+
+import importlib
+import inspect
+from pathlib import Path
+from types import ModuleType
+
+from spectral_select import integrations
+
+
+def public_modules() -> list[str]:
+    """Return the names of the public modules, the library itself first."""
+    names = [f"spectral_select.integrations.{name}" for name in integrations.__all__]
+    return ["spectral_select", *names]
+
+
+def write_reference(folder: Path) -> list[str]:
+    """Write a page for each public module into `folder`, and their index; return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = []
+    generated = set()
+    for name in public_modules():
+        page = name.removeprefix("spectral_select.integrations.")
+        pages.append(page)
+        module = importlib.import_module(name)
+        _write(folder / f"{page}.rst", _page(module))
+        generated |= {f"{name}.{public}.rst" for public in _described(module)}
+    # What an earlier build left of names that are no more would be in no table of contents.
+    for page in [*folder.glob("*.rst"), *(folder / "generated").glob("*.rst")]:
+        if page.stem not in {*pages, "index"} and page.name not in generated:
+            page.unlink()
+    title = "Reference"
+    lines = [title, "=" * len(title), ""]
+    lines += [
+        "`spectral_select` is the library. It needs NumPy, SciPy and scikit-learn; the batch",
+        "sampler needs PyTorch too (extra ``torch``). ``spectral_select.integrations`` holds what",
+        "the command line is made of; all of it needs the extra ``torch``.",
+        "",
+        ".. toctree::",
+        "   :maxdepth: 1",
+        "",
+        *(f"   {_short(page)} <{page}>" for page in pages),
+        "   /command_line",
+        "",
+    ]
+    _write(folder / "index.rst", "\n".join(lines))
+    return [str(folder / f"{page}.rst") for page in pages]
+
+
+def _short(page: str) -> str:
+    """Return a module's name as the sidebar has room for it."""
+    return page if page == "spectral_select" else f"integrations.{page}"
+
+
+def _page(module: ModuleType) -> str:
+    doc = (inspect.getdoc(module) or "").strip()
+    title = module.__name__
+    lines = [title, "=" * len(title), "", f".. currentmodule:: {title}", "", doc, ""]
+    lines += [f".. py:module:: {title}", ""]
+    values = {name: getattr(module, name) for name in module.__all__ if name[0] != "_"}
+    described = _described(module)
+    lines += [".. autosummary::", "   :toctree: generated", "   :nosignatures:", ""]
+    lines += [f"   {name}" for name in described] + [""]
+    constants = {n: repr(v) for n, v in values.items() if n not in described}
+    if constants:
+        lines += ["Constants", "---------", ""]
+        lines += [f"- ``{n}`` = ``{v if len(v) < 200 else '…'}``" for n, v in constants.items()]
+    return "\n".join([*lines, ""])
+
+
+def _described(module: ModuleType) -> list[str]:
+    """Return the names of a module that have a docstring of their own."""
+    values = {name: getattr(module, name) for name in module.__all__}
+    return [n for n, v in values.items() if inspect.isclass(v) or inspect.isroutine(v)]
+
+
+def _write(path: Path, text: str) -> None:
+    # A page that stays the same keeps its date, so Sphinx does not read it again.
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")

@@ -1,0 +1,55 @@
+"""``.. command-help::`` and ``.. every-command::``: what ``--help`` prints, as it is now."""
+
+import contextlib
+import io
+import os
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from spectral_select._cli import _COMMANDS, main
+
+
+class CommandHelp(SphinxDirective):
+    """Show the help of the command line, or of the sub-command named."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the help as a literal block."""
+        return [help_of(*self.arguments)]
+
+
+class EveryCommand(SphinxDirective):
+    """Show the help of each sub-command, in a section of its own."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sections."""
+        lines = []
+        for name in _COMMANDS:
+            lines += [name, "-" * len(name), "", f".. command-help:: {name}", ""]
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+def help_of(*command: str) -> nodes.literal_block:
+    """Return the help of the command line, or of a sub-command, as a literal block."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "88"  # argparse wraps at the terminal's width
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            main([*command, "--help"])
+    finally:
+        os.environ.pop("COLUMNS")
+        if before is not None:
+            os.environ["COLUMNS"] = before
+    text = out.getvalue().rstrip()
+    return nodes.literal_block(text, text, language="text")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directive."""
+    app.add_directive("command-help", CommandHelp)
+    app.add_directive("every-command", EveryCommand)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,35 @@
+"""On a dense graph without normalisation the Fiedler vector sits on rows of low degree."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from _style import digits_batch
+
+from spectral_select import fiedler_vector
+
+X, y = digits_batch(400)
+unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+degree = (unit @ unit.T).sum(1)
+
+cases = {
+    "all similarities,\nunnormalised": {},
+    "all similarities,\nsymmetric": {"laplacian": "symmetric"},
+    "nearest neighbours,\nsymmetric": {
+        "affinity": "nearest_neighbors",
+        "laplacian": "symmetric",
+    },
+}
+figure, axes = plt.subplots(1, 3, figsize=(11, 4.6), layout="constrained")
+for axis, (title, options) in zip(axes, cases.items(), strict=True):
+    v = fiedler_vector(X, **options).vector
+    top = np.argsort(-np.abs(v))[: len(v) // 5]
+    low = np.argsort(degree)[: len(v) // 5]
+    shared = len(np.intersect1d(top, low)) / len(top)
+    carried = 1 / (v**4).sum()
+    axis.scatter(degree, np.abs(v), s=10, color="0.6")
+    axis.scatter(degree[top], np.abs(v)[top], s=14, color="C3")
+    axis.set_title(title)
+    axis.set(xlabel="degree (sum of similarities)", ylabel="|v|")
+    axis.set_ylim(top=1.45 * np.abs(v).max())
+    text = f"carried by {carried:.0f} of {len(v)} rows;\n"
+    text += f"{shared:.0%} of the top fifth have\na degree in the lowest fifth"
+    axis.text(0.97, 0.95, text, transform=axis.transAxes, ha="right", va="top", fontsize=11)

@@ -1,0 +1,65 @@
+"""
+Schedules of the filter ratio
+=============================
+
+How much of each candidate batch is discarded may change from epoch to epoch, on a schedule
+that is fixed before training. What follows from it depends on which of two numbers is held
+constant: the batch that training gets, or the candidates that it is chosen from.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_digits
+
+from spectral_select import (
+    ConstantSchedule,
+    CosineSchedule,
+    LinearSchedule,
+    SpectralBatchSampler,
+    StepSchedule,
+    make_schedule,
+)
+
+n_epochs = 20
+schedules = {
+    "constant": ConstantSchedule(0.8),
+    "linear": LinearSchedule(0.8, 0.2, n_epochs=n_epochs),
+    "cosine": CosineSchedule(0.8, 0.2, n_epochs=n_epochs),
+    "step": StepSchedule([0.8, 0.5, 0.2], milestones=[8, 15]),
+    "any callable": make_schedule(lambda epoch: 0.8 * 0.9**epoch),
+}
+
+# %%
+# With ``batch_size=64`` training always gets 64 samples, and a lower ratio means fewer
+# candidates to a batch, so more batches in an epoch. With ``candidate_size=128`` the number
+# of batches is the same in every epoch, and their size grows. The lengths are the sampler's
+# own, for the 1,797 digits.
+
+features = load_digits().data
+epochs = np.arange(n_epochs)
+figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
+for name, schedule in schedules.items():
+    ratios = [schedule(epoch) for epoch in range(n_epochs)]
+    axes[0].plot(epochs, ratios, marker=".", label=name)
+
+    fixed_batch = SpectralBatchSampler(None, 64, features=features, schedule=schedule)
+    lengths = []
+    for epoch in range(n_epochs):
+        fixed_batch.set_epoch(epoch)
+        lengths.append(len(fixed_batch))
+    axes[1].plot(epochs, lengths, marker=".")
+
+    fixed_candidates = SpectralBatchSampler(
+        None, None, features=features, schedule=schedule, candidate_size=128
+    )
+    sizes = []
+    for epoch in range(0, n_epochs, 4):
+        fixed_candidates.set_epoch(epoch)
+        sizes.append(len(next(iter(fixed_candidates))))
+    axes[2].plot(epochs[::4], sizes, marker="o")
+
+axes[0].set(title="filter ratio", xlabel="epoch", ylim=(0, 1))
+axes[1].set(title="batches of 64 in an epoch", xlabel="epoch", ylim=(0, None))
+axes[2].set(title="size of a batch out of 128", xlabel="epoch", ylim=(0, 128))
+figure.legend(loc="outside lower center", ncols=len(schedules), frameon=False)
+plt.show()
