@@ -13,9 +13,8 @@ from torchvision.transforms import v2
 from spectral_select.integrations.seeding import seeded
 from spectral_select.integrations.weights import Weights, resolve_weights
 
-__all__ = ["Backbone", "build_backbone", "build_classifier", "hash_weights"]
+__all__ = ["Backbone", "build_backbone", "build_classifier", "hash_weights", "last_layer"]
 
-_N_IMAGENET = 1000
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -41,6 +40,15 @@ class Backbone(nn.Module):
         `hash_weights` of the network's weights.
     mean, std : tuple of three floats
         Channel statistics that images given as uint8 are normalised with.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    >>> backbone = Backbone(network, name="small", dim=4, image_size=8, weights="random",
+    ...                     weights_hash=hash_weights(network))
+    >>> backbone(torch.zeros(2, 3, 8, 8, dtype=torch.uint8)).shape
+    torch.Size([2, 4])
     """
 
     def __init__(
@@ -139,7 +147,7 @@ def build_backbone(
     found = resolve_weights(name, weights)
     with seeded(seed):
         network = _construct(name, found)
-    head = _last_layer(network)
+    head = last_layer(network)
     found.load_into(network, name, except_layer=head)
     layer = network.get_submodule(head)
     dim = int(getattr(layer, "in_features", None) or layer.in_channels)  # type: ignore[arg-type]
@@ -217,7 +225,7 @@ def build_classifier(
     found = resolve_weights(name, weights)
     with seeded(seed):
         network = _construct(name, found)
-        head = _last_layer(network)
+        head = last_layer(network)
         found.load_into(network, name, except_layer=head)
         network.set_submodule(head, _fresh_like(network.get_submodule(head), n_classes))
         if small_input:
@@ -229,6 +237,16 @@ def build_classifier(
 
 def hash_weights(module: nn.Module) -> str:
     """Return the SHA-256 of a module's state dict: names, shapes, types and bytes.
+
+    Parameters
+    ----------
+    module : Module
+        On any device.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
 
     Examples
     --------
@@ -249,6 +267,37 @@ def hash_weights(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def last_layer(network: nn.Module) -> str:
+    """Return the name of the layer of a torchvision classifier that gives the logits.
+
+    Parameters
+    ----------
+    network : Module
+        One of torchvision's classification models, with any number of classes.
+
+    Returns
+    -------
+    str
+        For `Module.get_submodule`; a linear layer, or a 1 × 1 convolution.
+
+    Raises
+    ------
+    ValueError
+        If it has no such layer.
+
+    Examples
+    --------
+    >>> last_layer(build_classifier("resnet18", 10))
+    'fc'
+    """
+    for key, module in reversed(list(network.named_modules())):
+        if isinstance(module, nn.Linear) or (
+            isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)
+        ):
+            return str(key)
+    raise ValueError(f"{type(network).__name__} has no last layer that gives logits")
+
+
 def _construct(name: str, found: Weights) -> nn.Module:
     options: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
@@ -260,15 +309,6 @@ def _construct(name: str, found: Weights) -> nn.Module:
         options["image_size"] = found.entry.meta["min_size"][0]
     network: nn.Module = torchvision.models.get_model(name, weights=None, **options)
     return network
-
-
-def _last_layer(network: nn.Module) -> str:
-    """Return the name of the layer that gives the logits."""
-    for key, module in reversed(list(network.named_modules())):
-        out = getattr(module, "out_features", None) or getattr(module, "out_channels", None)
-        if isinstance(module, nn.Linear | nn.Conv2d) and out == _N_IMAGENET:
-            return str(key)
-    raise ValueError(f"{type(network).__name__} has no last layer of {_N_IMAGENET} outputs")
 
 
 def _fresh_like(layer: nn.Module, n_classes: int) -> nn.Module:

@@ -43,6 +43,12 @@ class ImageDataset:
         Side of the images in pixels where all share one, else None.
     record : dict
         How the parts came about (layout, seed, fractions), for JSON.
+
+    Examples
+    --------
+    >>> data = load_dataset("digits")
+    >>> data.split("test") is data.test, data.image_size, data.record["layout"]
+    (True, 8, 'one part')
     """
 
     name: str
@@ -54,7 +60,7 @@ class ImageDataset:
     record: dict[str, Any]
 
     def split(self, name: str) -> ImageSplit:
-        """Return the part called `name`."""
+        """Return the part called `name`: "train", "val" or "test"."""
         if name not in ("train", "val", "test"):
             raise ValueError(f"split must be 'train', 'val' or 'test'; got {name!r}")
         part: ImageSplit = getattr(self, name)

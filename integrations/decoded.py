@@ -12,7 +12,26 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from spectral_select._ratio import check_batch_size
 
-__all__ = ["DecodedImages", "resize_and_crop"]
+__all__ = ["DecodedImages", "resize_and_crop", "to_device"]
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the host on `device`, in a copy that nobody waits for.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        On the host.
+    device : torch.device
+        Where it goes; on the CPU it stays what it is.
+
+    Examples
+    --------
+    >>> ones = torch.ones(2)
+    >>> to_device(ones, torch.device("cpu")) is ones
+    True
+    """
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
@@ -20,13 +39,16 @@ def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
 
     Parameters
     ----------
-    image : PIL image, or what torchvision can turn into one
+    image : PIL image, array or Tensor
+        Anything that torchvision can turn into a PIL image. Arrays have shape
+        (height, width, 3), tensors (3, height, width).
     size : int
         Side in pixels.
 
     Returns
     -------
     ndarray of shape (size, size, 3), uint8
+        RGB.
 
     Examples
     --------
@@ -49,8 +71,15 @@ def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8)
 
 
+_PART = 1024  # images decoded at a time
+_SHARE = 0.25  # of a GPU's free memory, as each method and each part of the data has a table
+
+
 class DecodedImages:
     """Images of a data set at one size, each decoded when first asked for, then kept.
+
+    They are kept on the device that they are asked for on, where they fit there: then a
+    batch is a lookup in its memory, and nothing but indices comes from the host.
 
     Parameters
     ----------
@@ -63,9 +92,15 @@ class DecodedImages:
         kept and each is decoded every time.
     n_threads : int, default=1
         Threads that decode.
+    device : torch.device, optional
+        Where the images are wanted; by default on the CPU.
 
     Attributes
     ----------
+    forgets : bool
+        Whether they take more than `cache_bytes`, so that none are kept.
+    resident : bool
+        Whether they are kept on `device`.
     n_decoded : int
         Number of images decoded so far, counting one again if it was decoded again.
 
@@ -78,32 +113,62 @@ class DecodedImages:
     """
 
     def __init__(
-        self, dataset: Any, image_size: int, *, cache_bytes: int, n_threads: int = 1
+        self,
+        dataset: Any,
+        image_size: int,
+        *,
+        cache_bytes: int,
+        n_threads: int = 1,
+        device: torch.device | None = None,
     ) -> None:
         self.dataset = dataset
+        self.device = torch.device("cpu") if device is None else device
         self.image_size = check_batch_size(image_size, "image_size")
         self.n_decoded = 0
         self._n_threads = check_batch_size(n_threads, "n_threads")
         self._pool: ThreadPoolExecutor | None = None
         shape = (len(dataset), 3, image_size, image_size)
-        fits = int(np.prod(shape)) <= cache_bytes
-        # Untouched pages of it take no memory.
-        self._pixels = torch.empty(shape, dtype=torch.uint8) if fits else None
+        n_bytes = int(np.prod(shape))
+        fits = n_bytes <= cache_bytes
+        self.forgets = not fits
+        self.resident = fits and n_bytes <= _room(self.device)
+        home = self.device if self.resident else torch.device("cpu")
+        # Untouched pages of the host's take no memory.
+        self._pixels = torch.empty(shape, dtype=torch.uint8, device=home) if fits else None
         self._known = np.zeros(len(dataset), bool)
 
     def __len__(self) -> int:
         return len(self._known)
 
     def take(self, indices: Any) -> Tensor:
-        """Return the images at `indices`, shape (n, 3, image_size, image_size), uint8."""
+        """Return the images at `indices`, decoded where need be.
+
+        Parameters
+        ----------
+        indices : array of int, shape (n,)
+            Places in the data set.
+
+        Returns
+        -------
+        Tensor of shape (n, 3, image_size, image_size), uint8
+            On the device.
+        """
         indices = np.asarray(indices, dtype=np.int64)
         if self._pixels is None:
-            return self._decode(indices)
+            return to_device(self._decode(indices), self.device)
         missing = np.unique(indices[~self._known[indices]])
         if len(missing):
-            self._pixels[torch.from_numpy(missing)] = self._decode(missing)
+            self._pixels[torch.from_numpy(missing)] = self._decode(missing).to(self._pixels.device)
             self._known[missing] = True
-        return self._pixels[torch.from_numpy(indices)]
+        places = to_device(torch.from_numpy(indices), self._pixels.device)
+        taken = self._pixels[places]
+        return taken if self.resident else to_device(taken, self.device)
+
+    def fill(self, indices: Any) -> None:
+        """Decode the images at `indices` where they are to be kept, so that they are there."""
+        if self._pixels is not None:
+            for start in range(0, len(indices), _PART):
+                self.take(indices[start : start + _PART])
 
     def close(self) -> None:
         """End the decoding threads; they start again when needed."""
@@ -128,3 +193,10 @@ class DecodedImages:
                 pass
         self.n_decoded += len(indices)
         return torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()
+
+
+def _room(device: torch.device) -> float:
+    """Return how many bytes of images may be kept on a device."""
+    if device.type != "cuda":
+        return float("inf")
+    return _SHARE * torch.cuda.mem_get_info(device)[0]

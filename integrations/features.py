@@ -155,6 +155,16 @@ def extract_embeddings(
 def check_device(device: str | torch.device) -> torch.device:
     """Return the device meant by `device`, where "auto" is CUDA if there is one.
 
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto", "cpu", "cuda" or "cuda:N".
+
+    Returns
+    -------
+    torch.device
+        One that this machine has.
+
     Raises
     ------
     ValueError
@@ -183,6 +193,22 @@ def default_workers(device: torch.device) -> int:
     """Return how many loading processes suit this machine.
 
     On a CPU the forward pass needs the cores itself; on an accelerator all but one load.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the network runs.
+
+    Returns
+    -------
+    int
+        Number of processes beside this one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> default_workers(torch.device("cpu")) <= 1
+    True
     """
     cores = n_cores()
     if device.type == "cpu":

@@ -21,7 +21,26 @@ class UnreadableImageError(ValueError):
 
 
 class ImageFiles:
-    """Images in files under one folder, decoded when asked for."""
+    """Images in files under one folder, decoded when asked for.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    paths : sequence of str
+        Paths of the images below it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("L", (30, 20)).save(folder + "/grey.png")
+    ...     images = ImageFiles(Path(folder), ["grey.png"])
+    ...     images.load(0).size, images.load(0).mode
+    ((30, 20), 'RGB')
+    """
 
     def __init__(self, root: Path, paths: Sequence[str]) -> None:
         self.root = root
@@ -59,7 +78,22 @@ class ImageFiles:
 
 
 class ImageArray:
-    """Images in one array, uint8 of shape (n, height, width, 3)."""
+    """Images in one array.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, 3), uint8
+        RGB.
+    name : str
+        What to call the array in messages.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> images = ImageArray(np.zeros((5, 8, 8, 3), np.uint8), "zeros")
+    >>> len(images), images.name(3), images.load(3).size
+    (5, 'zeros[3]', (8, 8))
+    """
 
     def __init__(self, images: NDArray[np.uint8], name: str) -> None:
         self.images = images
@@ -108,11 +142,6 @@ class ImageSplit(Dataset[tuple[Any, int]]):
     ----------
     labels : array of int64, shape (n,)
         Label of each image of the split, without decoding any.
-    fingerprint : str
-        SHA-256 over the split in order. For image files it covers each file's path
-        below the root, its size in bytes and its label (not the pixels: a file replaced
-        by one of equal size goes unnoticed); for arrays every byte and label. Class
-        names are covered too; the transform and the root are not, so a folder may move.
 
     Examples
     --------
@@ -149,7 +178,18 @@ class ImageSplit(Dataset[tuple[Any, int]]):
         return (self.transform(image) if self.transform else image), int(self.labels[index])
 
     def with_transform(self, transform: Callable[[Any], Any] | None) -> "ImageSplit":
-        """Return the same split giving images through `transform`; nothing is copied."""
+        """Return the same split giving images through `transform`; nothing is copied.
+
+        Parameters
+        ----------
+        transform : callable or None
+            From a PIL image (RGB) to what the split is to give.
+
+        Returns
+        -------
+        ImageSplit
+            Its labels and images are those of this one.
+        """
         other = copy.copy(self)
         other.transform = transform
         return other
@@ -159,7 +199,14 @@ class ImageSplit(Dataset[tuple[Any, int]]):
         return self.images.name(int(self.indices[index]))
 
     @cached_property
-    def fingerprint(self) -> str:  # noqa: D102  (described in the class)
+    def fingerprint(self) -> str:
+        """SHA-256 over the split in order, 64 hexadecimal digits.
+
+        For image files it covers each file's path below the root, its size in bytes and
+        its label (not the pixels: a file replaced by one of equal size goes unnoticed);
+        for arrays every byte and label. Class names are covered too; the transform and
+        the root are not, so a folder may move.
+        """
         digest = hashlib.sha256(b"spectral_select split 1\0")
         digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))
         digest.update(self.images.digest(self.indices))

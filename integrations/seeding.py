@@ -1,11 +1,50 @@
-"""PyTorch's generators seeded for a while, and put back afterwards."""
+"""Seeds of the kinds of randomness, and PyTorch's generators seeded for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
-__all__ = ["seeded"]
+__all__ = ["generator_states", "seeded", "set_generator_states", "stream"]
+
+_STREAMS = {"order": 0, "augment": 1, "choice": 2, "model": 3}
+
+
+def stream(seed: int, name: str, *more: int) -> int:
+    """Return the seed of one kind of randomness: "order", "augment", "choice" or "model".
+
+    Parameters
+    ----------
+    seed : int
+        Of the whole training.
+    name : str
+        The kind.
+    *more : int
+        What else it depends on, such as the epoch.
+
+    Examples
+    --------
+    >>> stream(0, "order") == stream(0, "order") != stream(0, "order", 1)
+    True
+    """
+    sequence = np.random.SeedSequence([seed, _STREAMS[name], *more])
+    return int(sequence.generate_state(1)[0])
+
+
+def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the states of the CPU's generator, and of that of `device` if it is a GPU."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_generator_states(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Set the generators to states from `generator_states`."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 @contextmanager
@@ -19,6 +58,10 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     device : torch.device, optional
         Where random numbers are drawn beside the CPU. Other GPUs are left alone, which
         ``torch.manual_seed`` would reseed.
+
+    Yields
+    ------
+    None
 
     Examples
     --------

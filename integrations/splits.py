@@ -27,8 +27,10 @@ def stratified_split(
 
     Returns
     -------
-    rest, held : array of int64
-        Row indices of the two parts, each ascending.
+    rest : ndarray of shape (n - n_held,), int64
+        Indices of the rows not held out, ascending.
+    held : ndarray of shape (n_held,), int64
+        Indices of those held out, ascending.
 
     Raises
     ------
@@ -64,7 +66,31 @@ def stratified_split(
 
 
 def check_fraction(fraction: float, name: str) -> float:
-    """Return `fraction` as a float in [0, 1), or say why it is none."""
+    """Return `fraction` as a float in [0, 1), or say why it is none.
+
+    Parameters
+    ----------
+    fraction : float
+        What a user gave.
+    name : str
+        Under which name, for the message.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no number, or outside [0, 1).
+
+    Examples
+    --------
+    >>> check_fraction(1, "val_fraction")
+    Traceback (most recent call last):
+        ...
+    ValueError: val_fraction must be in [0, 1); got 1
+    """
     if isinstance(fraction, bool) or not isinstance(fraction, int | float | np.number):
         raise TypeError(
             f"{name} must be a number in [0, 1); got {fraction!r} of type {type(fraction).__name__}"

@@ -16,7 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from spectral_select._files import read_json_object
 
-__all__ = ["EMBEDDINGS", "FORMAT", "LABELS", "META", "EmbeddingStore", "StoreError", "inside"]
+__all__ = [
+    "EMBEDDINGS",
+    "FORMAT",
+    "LABELS",
+    "META",
+    "EmbeddingStore",
+    "StoreError",
+    "inside",
+    "load_array",
+]
 
 FORMAT = "spectral_select embeddings 1"
 EMBEDDINGS, LABELS, META = "embeddings.npy", "labels.npy", "meta.json"
@@ -80,6 +89,15 @@ class EmbeddingStore:
     def open(cls, path: str | os.PathLike[str]) -> "EmbeddingStore":
         """Open the store in the folder `path`; no embedding is read yet.
 
+        Parameters
+        ----------
+        path : path
+            The folder.
+
+        Returns
+        -------
+        EmbeddingStore
+
         Raises
         ------
         FileNotFoundError
@@ -91,8 +109,8 @@ class EmbeddingStore:
         path = Path(path)
         meta = read_meta(path)
         count, dim = meta["count"], meta["dim"]
-        features = _load(path, EMBEDDINGS, np.float32, (count, dim), mmap=True)
-        labels = _load(path, LABELS, np.int64, (count,)) if meta["has_labels"] else None
+        features = load_array(path, EMBEDDINGS, np.float32, (count, dim), mmap=True)
+        labels = load_array(path, LABELS, np.int64, (count,)) if meta["has_labels"] else None
         return cls(path, features, labels, meta)
 
     @classmethod
@@ -119,6 +137,11 @@ class EmbeddingStore:
             Whether a store that is there already may be replaced.
         **meta
             What is known of their origin: ``fingerprint``, ``backbone``, ``dataset``, …
+
+        Returns
+        -------
+        EmbeddingStore
+            The store, open.
         """
         from spectral_select.integrations.store_writer import StoreWriter
 
@@ -186,7 +209,26 @@ class EmbeddingStore:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return `folder` / `name`, or raise StoreError if a link there leads out."""
+    """Return `folder` / `name`, or raise StoreError if a link there leads out.
+
+    Parameters
+    ----------
+    folder : Path
+        The store.
+    name : str
+        A file name in it.
+
+    Returns
+    -------
+    Path
+        Of a file that may not exist.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> inside(Path("photos.store"), META).as_posix()
+    'photos.store/meta.json'
+    """
     path = folder / name
     if path.is_symlink() and path.resolve().parent != folder.resolve():
         raise StoreError(
@@ -244,9 +286,37 @@ def differences(meta: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     )
 
 
-def _load(
+def load_array(
     folder: Path, name: str, dtype: Any, shape: tuple[int, ...], *, mmap: bool = False
 ) -> NDArray[Any]:
+    """Read an array of a store, or raise StoreError if it is not what it should be.
+
+    Parameters
+    ----------
+    folder : Path
+        The store.
+    name : str
+        Name of the .npy file in it.
+    dtype : dtype
+        Type that the array must have.
+    shape : tuple of int
+        Shape that it must have.
+    mmap : bool, default False
+        Whether to read from disk as the array is used.
+
+    Returns
+    -------
+    ndarray of shape `shape`
+        Read-only if `mmap`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(folder + "/ones.npy", np.ones(2))
+    ...     load_array(Path(folder), "ones.npy", float, (2,))
+    array([1., 1.])
+    """
     path = inside(folder, name)
     if not path.is_file():
         raise StoreError(f"{folder} is damaged: {name} is missing")

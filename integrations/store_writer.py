@@ -4,7 +4,6 @@ While it is being written a store has ``embeddings.npy.partial`` and ``progress.
 one checksum for each block that has reached the disk, and no ``meta.json``.
 """
 
-import errno
 import io
 import os
 import zlib
@@ -12,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, ClassVar, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +22,7 @@ from spectral_select._files import (
     write_json_atomically,
 )
 from spectral_select._ratio import check_batch_size
+from spectral_select.integrations.lock import FolderLock
 from spectral_select.integrations.store import (
     EMBEDDINGS,
     FORMAT,
@@ -36,7 +36,7 @@ from spectral_select.integrations.store import (
 
 __all__ = ["StoreWriter"]
 
-_PARTIAL, _PROGRESS, _LOCK = EMBEDDINGS + ".partial", "progress.json", ".lock"
+_PARTIAL, _PROGRESS = EMBEDDINGS + ".partial", "progress.json"
 _TEMPORARY = tuple(f".{name}." for name in (LABELS, META, _PROGRESS))
 
 
@@ -61,8 +61,6 @@ class StoreWriter:
 
     Attributes
     ----------
-    n_done : int
-        Rows that are on disk: the next block starts there.
     block_size : int
         Rows of the next block (the last one may be shorter).
     complete : bool
@@ -73,6 +71,20 @@ class StoreWriter:
     StoreError
         If the folder holds (a part of) a store of other data, another backbone or other
         weights, or somebody else is writing to it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with StoreWriter(folder, count=3, dim=2, block_size=2) as writer:
+    ...         writer.write_block(np.zeros((2, 2)))
+    ...         writer.n_done, writer.complete
+    ...     with StoreWriter(folder, count=3, dim=2, block_size=2) as writer:
+    ...         writer.write_block(np.ones((1, 2)))  # goes on where the first one ended
+    ...         writer.finish().features.shape
+    (2, False)
+    (3, 2)
     """
 
     def __init__(
@@ -99,11 +111,11 @@ class StoreWriter:
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{self.path} is a file; expected a folder for the embeddings")
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock: _Lock | None = None
+        self._lock: FolderLock | None = None
         self.complete = not overwrite and self._is_complete()
         if self.complete:
             return  # also where the folder cannot be written to
-        self._lock = _Lock(self.path)
+        self._lock = FolderLock(self.path)
         try:
             if overwrite:
                 # meta.json first: from then on the folder is no store.
@@ -117,7 +129,8 @@ class StoreWriter:
             raise
 
     @property
-    def n_done(self) -> int:  # noqa: D102  (described in the class)
+    def n_done(self) -> int:
+        """Rows that are on disk: the next block starts there."""
         return self.count if self.complete else min(len(self._crc32) * self.block_size, self.count)
 
     def write_block(self, block: ArrayLike) -> None:
@@ -152,7 +165,23 @@ class StoreWriter:
         write_json_atomically(self.path / _PROGRESS, self._progress())
 
     def finish(self, **more: Any) -> EmbeddingStore:
-        """Make the store whole, with `more` metadata, and open it."""
+        """Make the store whole and open it.
+
+        Parameters
+        ----------
+        **more
+            Further metadata, anything that is JSON.
+
+        Returns
+        -------
+        EmbeddingStore
+            Open for reading.
+
+        Raises
+        ------
+        ValueError
+            If rows are missing.
+        """
         if not self.complete:
             if self.n_done < self.count:
                 raise ValueError(f"only {self.n_done} of {self.count} rows have been written")
@@ -295,39 +324,3 @@ def _check_labels(labels: ArrayLike | None, count: int) -> NDArray[np.int64] | N
             f"labels must be {count} integers; got shape {array.shape} of type {array.dtype}"
         )
     return array.astype(np.int64)
-
-
-class _Lock:
-    """Holds a folder for this process; the system lets go of it when the process ends.
-
-    A record lock, because children do not inherit it: those of a killed process, such as
-    the processes that load images, live on for some seconds.
-    """
-
-    held: ClassVar[set[str]] = set()  # record locks do not tell two writers of one process
-
-    def __init__(self, folder: Path) -> None:
-        self.key = os.path.realpath(folder)
-        self.file = None
-        busy = StoreError(f"somebody else is writing to {folder}; wait until they have finished")
-        if self.key in self.held:
-            raise busy
-        try:
-            import fcntl
-        except ImportError:  # not on Windows: two processes at once are the user's to avoid
-            pass
-        else:
-            self.file = inside(folder, _LOCK).open("ab")
-            try:
-                fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                self.file.close()
-                if error.errno not in (errno.EACCES, errno.EAGAIN):
-                    raise
-                raise busy from error
-        self.held.add(self.key)
-
-    def close(self) -> None:
-        self.held.discard(self.key)
-        if self.file is not None:
-            self.file.close()

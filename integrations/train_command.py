@@ -1,38 +1,25 @@
 """The command train: methods compared on one data set, with table, JSON and picture."""
 
 import argparse
+import os
 import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spectral_select.integrations.dataset_arguments import (
-    add_dataset_arguments,
-    load_from_arguments,
-)
+from spectral_select.integrations.dataset_arguments import load_from_arguments
+from spectral_select.integrations.train_arguments import add_arguments
 
 if TYPE_CHECKING:
+    import torch
+
     from spectral_select.integrations.datasets import ImageDataset
+    from spectral_select.integrations.ranks import Ranks
+    from spectral_select.integrations.reference import Reference
     from spectral_select.integrations.train_config import TrainConfig
+    from spectral_select.integrations.train_run import Comparison, Keeping
 
-__all__ = ["add_arguments", "run"]
-
-_DESCRIPTION = """\
-Train one network by several ways of choosing samples and compare them: on every sample
-(full), on a random subset of each candidate batch (random), on the subset that its
-Fiedler vector singles out (fiedler), and others. All start from the same weights, see
-the same candidate batches and take the same number of steps. Ends with a table,
-results.json and curves.png.
-"""
-
-_EPILOG = """\
-examples:
-  spectral-select train digits                  # a minute on two cores, needs no download
-  spectral-select train photos --image-size 64 --epochs 5 --seeds 0 1 2
-  spectral-select train photos --features photos.store --methods full fiedler
-  spectral-select train oxford-pet --weights default --lr 0.001 --lr-schedule constant \\
-      --image-size 224                          # the SALN paper's setting
-"""
+__all__ = ["add_arguments", "run", "run_comparison"]
 
 # Where the general defaults are not sensible. At 32 px a step costs a fixed amount that
 # small batches do not pay off, hence the larger candidate batches.
@@ -43,154 +30,104 @@ _DEFAULTS: dict[str, dict[str, int]] = {
 _GENERAL = {"image_size": 112, "candidate_size": 128, "epochs": 25}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``spectral-select train``."""
-    from spectral_select.integrations.methods import get_method, method_names
-
-    parser.description = _DESCRIPTION
-    listed = [f"  {name:<12}{get_method(name).summary}" for name in method_names()]
-    parser.epilog = "\n".join(["methods:", *listed, "", _EPILOG])
-    add_dataset_arguments(parser)
-    parser.add_argument(
-        "--out",
-        "-o",
-        metavar="FOLDER",
-        help="folder for the results (default: a new one under runs/); results that are in it "
-        "already are kept as results.previous.json",
-    )
-    choice = parser.add_argument_group("what is compared")
-    choice.add_argument(
-        "--methods",
-        metavar="M",
-        nargs="+",
-        default=["full", "random", "fiedler"],
-        help="see below (default: full random fiedler)",
-    )
-    choice.add_argument(
-        "--filter-ratio",
-        metavar="F",
-        type=float,
-        default=0.8,
-        help="share of each candidate batch that is discarded (default: %(default)s)",
-    )
-    choice.add_argument(
-        "--candidate-size",
-        metavar="N",
-        type=int,
-        help="samples in a candidate batch (default: 128; digits and cifar10: 320)",
-    )
-    choice.add_argument(
-        "--seeds", metavar="S", type=int, nargs="+", default=[0], help="(default: 0)"
-    )
-    network = parser.add_argument_group("the network and its training")
-    network.add_argument(
-        "--model",
-        metavar="NAME",
-        default="resnet18",
-        help="any torchvision classifier (default: %(default)s)",
-    )
-    network.add_argument(
-        "--weights",
-        metavar="W",
-        default="random",
-        help="random (default); default: torchvision's pretrained ones; or a state dict "
-        "(.safetensors, .pt, .pth)",
-    )
-    network.add_argument(
-        "--small-input",
-        action="store_true",
-        help="ResNets: first convolution 3 × 3 of stride 1, no max-pooling",
-    )
-    network.add_argument(
-        "--image-size", metavar="PX", type=int, help="(default: 112; digits and cifar10: 32)"
-    )
-    network.add_argument("--epochs", metavar="N", type=int, help="(default: 25; digits: 12)")
-    network.add_argument(
-        "--lr",
-        type=float,
-        default=0.02,
-        help="learning rate (default: %(default)s, for training from scratch)",
-    )
-    network.add_argument(
-        "--lr-schedule",
-        choices=("constant", "cosine", "step"),
-        default="cosine",
-        help="(default: %(default)s)",
-    )
-    network.add_argument("--momentum", metavar="M", type=float, default=0.9)
-    network.add_argument("--weight-decay", metavar="W", type=float, default=0.0)
-    network.add_argument(
-        "--no-augment", action="store_true", help="train on the images as they are"
-    )
-    features = parser.add_argument_group("the features that methods choose by")
-    features.add_argument(
-        "--features",
-        metavar="STORE",
-        help="folder written by extract from the same data set, split train (default: for "
-        "digits the pixels; else extracted into FOLDER/features first)",
-    )
-    features.add_argument(
-        "--backbone", metavar="NAME", default="resnet50", help="for extracting them"
-    )
-    features.add_argument(
-        "--backbone-weights", metavar="W", default="default", help="as --weights of extract"
-    )
-    features.add_argument(
-        "--backbone-size", metavar="PX", type=int, help="as --image-size of extract"
-    )
-    speed = parser.add_argument_group("speed")
-    speed.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    speed.add_argument("--amp", action="store_true", help="mixed precision")
-    speed.add_argument(
-        "--channels-last",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="memory layout (default: on CUDA)",
-    )
-    speed.add_argument(
-        "--prefetch",
-        metavar="N",
-        type=int,
-        help="batches loaded ahead on a thread (default: 2 on CUDA, else 0)",
-    )
-    speed.add_argument(
-        "--cache-mb",
-        metavar="MB",
-        type=int,
-        default=4096,
-        help="memory for decoded images, of each method (default: %(default)s)",
-    )
-    speed.add_argument(
-        "--progress",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="show a progress bar (default: on a terminal)",
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Run ``spectral-select train``."""
-    from spectral_select.integrations.methods import FEATURES, check_methods
-    from spectral_select.integrations.train_run import Comparison
+    from spectral_select.integrations.features import check_device
+    from spectral_select.integrations.ranks import local_rank, process_group
+
+    device = check_device(args.device)
+    if device.type == "cuda" and device.index is None and local_rank() is not None:
+        device = check_device(f"cuda:{local_rank()}")
+    with process_group(device) as ranks:
+        comparison = _prepare(args, device, ranks)
+        return comparison.run()
+
+
+def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -> "Comparison":
+    """Check everything, make features and reference model if need be, and put it together."""
+    from spectral_select.integrations.methods import FEATURES, REFERENCE, check_methods
+    from spectral_select.integrations.train_run import Comparison, check_resumable
 
     methods = check_methods(args.methods)
     seeds = _check_seeds(args.seeds)
+    keeping = _keeping(args)
     out = _folder(args)
-    config = _config(args)
-    data = load_from_arguments(args)
+    if ranks.size > 1 and args.out is None and args.resume is None:
+        raise ValueError("--out is required with several processes, which share the folder")
+    config = _config(args, device, ranks.size)
+    with ranks.one_after_another():
+        data = load_from_arguments(args)
     if len(data.train) < config.candidate_size:
         raise ValueError(
             f"--candidate-size must be at most {len(data.train)}, the number of training "
             f"images; got {config.candidate_size}"
         )
     _check_network(config, data)
-    out.mkdir(parents=True, exist_ok=True)
-    wanted = any(FEATURES in method.needs for method in methods)
-    features, origin = _features(args, data, out, config) if wanted else (None, _NO_FEATURES)
-    comparison = Comparison(
-        out, config, data, methods, seeds, features=features, origin=origin, progress=args.progress
+    if keeping.resume:
+        check_resumable(out, config, data, methods, seeds)
+    wanted = {need for method in methods for need in method.needs}
+    reference = _given_reference(args, data) if REFERENCE in wanted else None
+    with ranks.one_after_another():
+        out.mkdir(parents=True, exist_ok=True)
+        given = FEATURES in wanted
+        features, origin = _features(args, data, out, config) if given else (None, _NO_FEATURES)
+        if REFERENCE in wanted and reference is None:
+            reference = _reference(args, data, out, config)
+    return Comparison(
+        out,
+        config,
+        data,
+        methods,
+        seeds,
+        features=features,
+        origin=origin,
+        reference=reference,
+        progress=args.progress,
+        keeping=keeping,
     )
-    return comparison.run()
+
+
+def run_comparison(dataset: str, **options: Any) -> dict[str, Any]:
+    """Do in this process what ``spectral-select train`` does.
+
+    Parameters
+    ----------
+    dataset : str
+        A data set's name, or the path of a folder of images.
+    **options
+        Options of the command with underscores for hyphens: ``out``, ``methods``,
+        ``seeds``, ``filter_ratio``, ``epochs``, … The others have the command's defaults.
+
+    Returns
+    -------
+    dict
+        The content of ``results.json``.
+
+    Raises
+    ------
+    TypeError
+        If there is no such option.
+    ValueError
+        If the command would refuse an option's value.
+    KeyboardInterrupt
+        If it was interrupted; ``resume=True`` goes on with it.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser)
+    args = parser.parse_args([os.fspath(dataset)])
+    unknown = options.keys() - vars(args).keys() - {"dataset"}
+    if unknown:
+        raise TypeError(f"train has no option {min(unknown)!r}")
+    if isinstance(options.get("resume"), bool):
+        options["resume"] = "" if options["resume"] else None
+    vars(args).update(options)
+    from spectral_select.integrations.features import check_device
+    from spectral_select.integrations.ranks import ONE
+
+    comparison = _prepare(args, check_device(args.device), ONE)
+    if comparison.run():
+        raise KeyboardInterrupt
+    return comparison.results
 
 
 _NO_FEATURES = {"source": None, "seconds": 0.0, "dim": None}
@@ -204,23 +141,47 @@ def _check_seeds(seeds: list[int]) -> list[int]:
     return seeds
 
 
+def _keeping(args: argparse.Namespace) -> "Keeping":
+    from spectral_select._ratio import check_batch_size
+    from spectral_select.integrations.train_run import Keeping
+
+    if args.checkpoint_every is not None:
+        check_batch_size(args.checkpoint_every, "--checkpoint-every")
+    if args.tensorboard:
+        import torch.utils.tensorboard  # noqa: F401  (a missing package is told of at once)
+    return Keeping(
+        args.resume is not None,
+        args.checkpoint_every,
+        args.keep_checkpoints,
+        args.save_models,
+        args.tensorboard,
+    )
+
+
 def _folder(args: argparse.Namespace) -> Path:
+    if args.resume:
+        out = Path(args.resume)
+        if args.out is not None and Path(args.out).resolve() != out.resolve():
+            raise ValueError(f"--resume {out} and --out {args.out} must be the same folder")
+        if not out.is_dir():
+            raise ValueError(f"--resume {out}: there is no such folder")
+        return out
     if args.out is not None:
         out = Path(args.out)
         if out.exists() and not out.is_dir():
             raise ValueError(f"--out {out} is a file; expected a folder for the results")
         return out
+    if args.resume is not None:
+        raise ValueError("--resume needs the run's folder: --resume FOLDER, or --out FOLDER")
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     return Path("runs") / f"{Path(args.dataset).resolve().name}-{stamp}"
 
 
-def _config(args: argparse.Namespace) -> "TrainConfig":
+def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "TrainConfig":
     from spectral_select.integrations.augment import Augmentation
-    from spectral_select.integrations.features import check_device
     from spectral_select.integrations.provenance import n_cores
     from spectral_select.integrations.train_config import TrainConfig
 
-    device = check_device(args.device)
     cuda = device.type == "cuda"
     default = _DEFAULTS.get(args.dataset, _GENERAL)
 
@@ -246,9 +207,11 @@ def _config(args: argparse.Namespace) -> "TrainConfig":
         device=device,
         amp=args.amp,
         channels_last=cuda if args.channels_last is None else args.channels_last,
+        compile=args.compile,
+        n_ranks=n_ranks,
         prefetch=(2 if cuda else 0) if args.prefetch is None else args.prefetch,
         cache_bytes=args.cache_mb * 2**20,
-        n_threads=min(8, n_cores()),
+        n_threads=max(1, min(8, n_cores() // n_ranks)),
     )
 
 
@@ -300,6 +263,7 @@ def _features(
     backbone, transform, _ = build_backbone(
         args.backbone, args.backbone_weights, image_size=args.backbone_size
     )
+    _announce(out / "features", f"extracting the features of {len(data.train)} images")
     store = extract_embeddings(
         data.train,
         backbone,
@@ -309,6 +273,35 @@ def _features(
         progress=args.progress,
     )
     return store.features, _origin(store)
+
+
+def _given_reference(args: argparse.Namespace, data: "ImageDataset") -> "Reference | None":
+    """Return the reference model that the user has, and check what is asked of another."""
+    from spectral_select._ratio import check_batch_size
+    from spectral_select.integrations.reference import Reference
+
+    if args.reference is not None:
+        return Reference.open(args.reference, data.train)
+    if args.reference_epochs is not None:
+        check_batch_size(args.reference_epochs, "--reference-epochs")
+    return None
+
+
+def _reference(
+    args: argparse.Namespace, data: "ImageDataset", out: Path, config: "TrainConfig"
+) -> "Reference":
+    """Return a reference model trained for these runs, or the one that was."""
+    from spectral_select.integrations.reference_training import train_reference
+
+    epochs, folder = args.reference_epochs, out / "reference"
+    _announce(folder, "training the reference model, one network on each half of the data")
+    return train_reference(config, data, folder, epochs=epochs, progress=args.progress)
+
+
+def _announce(folder: Path, what: str) -> None:
+    """Say what takes minutes before the first epoch; not where it was begun before."""
+    if not folder.exists():
+        print(f"{what}, once, into {folder}", flush=True)
 
 
 def _origin(store: Any) -> dict[str, Any]:

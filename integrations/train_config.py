@@ -38,8 +38,14 @@ class TrainConfig:
         one, are left out of it.
     filter_ratio : float
         Share of each candidate batch that the methods discard, in [0, 1).
-    lr, lr_schedule, momentum, weight_decay
-        Of stochastic gradient descent; see `learning_rate`.
+    lr : float
+        Learning rate of stochastic gradient descent, at the start.
+    lr_schedule : {"constant", "cosine", "step"}
+        How it goes on; see `learning_rate`.
+    momentum : float
+        Its momentum, in [0, 1).
+    weight_decay : float
+        Its weight decay, at least 0.
     augmentation : Augmentation or None
         Random changes of the training images.
     device : torch.device
@@ -48,6 +54,11 @@ class TrainConfig:
         Mixed precision: bfloat16 where the device has it, else float16 with a scaler.
     channels_last : bool
         Memory layout of model and images.
+    compile : bool
+        Whether training steps go through ``torch.compile``.
+    n_ranks : int
+        Processes that train together. Each gets as many candidates of every candidate
+        batch as the others, and keeps its share of them.
     prefetch : int
         Batches loaded ahead of training, on a thread; 0: none.
     cache_bytes : int
@@ -59,6 +70,12 @@ class TrainConfig:
     ------
     ValueError, TypeError
         If a value is out of range.
+
+    Examples
+    --------
+    >>> config = TrainConfig(candidate_size=160, filter_ratio=0.8, epochs=5)
+    >>> config.n_kept(config.filter_ratio), config.describe()["model"]
+    (32, 'resnet18')
     """
 
     model: str = "resnet18"
@@ -76,6 +93,8 @@ class TrainConfig:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     amp: bool = False
     channels_last: bool = False
+    compile: bool = False
+    n_ranks: int = 1
     prefetch: int = 0
     cache_bytes: int = 4 * 2**30
     n_threads: int = 1
@@ -92,13 +111,40 @@ class TrainConfig:
         check_int(self.prefetch, "prefetch", 0)
         check_int(self.cache_bytes, "cache_bytes", 0)
         check_batch_size(self.n_threads, "n_threads")
-        kept = n_kept(self.candidate_size, self.filter_ratio)
-        if kept < 2:
+        check_batch_size(self.n_ranks, "n_ranks")
+        if self.candidate_size % self.n_ranks:
             raise ValueError(
-                f"candidate_size {self.candidate_size} at filter_ratio {self.filter_ratio} keeps "
-                "one sample a batch, and batch normalisation needs two; raise candidate_size or "
-                "lower filter_ratio"
+                f"candidate_size must be a multiple of {self.n_ranks}, the number of processes "
+                f"that share each candidate batch; got {self.candidate_size}"
             )
+        kept = n_kept(self.rank_candidates, self.filter_ratio)
+        if kept < 2:
+            shared = f" shared by {self.n_ranks} processes" * (self.n_ranks > 1)
+            raise ValueError(
+                f"candidate_size {self.candidate_size}{shared} at filter_ratio "
+                f"{self.filter_ratio} keeps one sample a batch, and batch normalisation needs "
+                "two; raise candidate_size or lower filter_ratio"
+            )
+
+    @property
+    def rank_candidates(self) -> int:
+        """Samples of a candidate batch that one rank chooses from."""
+        return self.candidate_size // self.n_ranks
+
+    def n_kept(self, ratio: float) -> int:
+        """Return how many samples of a candidate batch are kept, over all ranks.
+
+        Parameters
+        ----------
+        ratio : float
+            Share discarded, in [0, 1).
+
+        Returns
+        -------
+        int
+            A multiple of the number of ranks.
+        """
+        return self.n_ranks * n_kept(self.rank_candidates, ratio)
 
     def describe(self) -> dict[str, Any]:
         """Return the configuration, for JSON."""
@@ -119,6 +165,10 @@ def learning_rate(schedule: str, lr: float, step: int, n_steps: int) -> float:
         Learning rate at the start.
     step, n_steps : int
         Step, from 0, and number of steps of the run.
+
+    Returns
+    -------
+    float
 
     Examples
     --------

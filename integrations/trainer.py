@@ -1,11 +1,7 @@
-"""One network trained by one selection method, an epoch at a time, and its evaluation."""
+"""One network trained by one selection method, an epoch at a time."""
 
-import copy
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import islice
-from math import isfinite
-from time import perf_counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,43 +9,46 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
-from spectral_select import SpectralBatchSampler, make_schedule, n_kept
 from spectral_select._check import check_int
-from spectral_select._prefetch import Ahead
-from spectral_select.integrations.augment import N_DRAWS, normalise
-from spectral_select.integrations.decoded import DecodedImages
+from spectral_select.integrations.batches import Batch, Batches
+from spectral_select.integrations.budget import Budget
+from spectral_select.integrations.evaluation import amp_dtype, as_images
 from spectral_select.integrations.methods import (
     FEATURES,
-    FRESH_LOSS,
     LAST_LOSS,
-    Candidates,
+    REFERENCE,
     Method,
-    check_choice,
+    Outputs,
 )
-from spectral_select.integrations.seeding import seeded
+from spectral_select.integrations.outputs import model_outputs
+from spectral_select.integrations.progress import Clock, Progress, Seen, Stopwatch, synchronise
+from spectral_select.integrations.ranks import ONE, current_ranks
+from spectral_select.integrations.seeding import (
+    generator_states,
+    seeded,
+    set_generator_states,
+    stream,
+)
 from spectral_select.integrations.train_config import TrainConfig, learning_rate
 
-__all__ = ["Trainer", "evaluate"]
+__all__ = ["Trainer"]
 
-_EVAL_BATCH = 256
-_STREAMS = {"order": 0, "augment": 1, "choice": 2, "model": 3}
-
-
-@dataclass
-class _Batch:
-    """One step's samples, loaded."""
-
-    indices: NDArray[np.int64]
-    images: Tensor
-    weights: Tensor | None = None
+_N_FIRST = 2  # batches whose choice is kept, to be looked at
 
 
 class Trainer:
     """One network, trained by one method from one seed, an epoch at a time.
 
-    Everything that an epoch draws is a function of the seed and the epoch, so an epoch
-    can be repeated from the model's and the optimiser's state alone.
+    Everything that an epoch draws is a function of the seed and the epoch. `state_dict`
+    can be called between epochs and from within `on_step`; training goes on from it to
+    the last bit, on a CPU.
+
+    Where the configuration has several ranks, each takes its part of every candidate
+    batch, chooses among it, and gradients are averaged: the steps are as many as one
+    process takes. Losses of earlier epochs that a method asks for are those of all
+    ranks; of the epoch in progress it knows its own.
 
     Parameters
     ----------
@@ -63,6 +62,8 @@ class Trainer:
         The network in its initial state; it is trained in place.
     features : array of shape (n, d), optional
         Features of the training data, for methods that need them.
+    reference : Outputs, optional
+        Of a reference model on the training data, for methods that need them.
     seed : int, default=0
         Seed of the order, the augmentation, the method and dropout.
 
@@ -70,12 +71,22 @@ class Trainer:
     ----------
     images : DecodedImages
         The training images decoded so far.
-    n_steps_per_epoch : int
+    budget : Budget
+        Steps, epochs and samples of the whole training.
+    precompute_seconds : float
+        What the method's `precompute` took.
+    first_kept : list of ndarray
+        What was kept of the first batches of the first epoch.
+    last_loss : Tensor of shape (n,)
+        Loss of each sample when last trained on, for methods that need it; else NaN.
+    progress : Progress
+        The epoch in progress, or the latest.
 
     Raises
     ------
     ValueError
-        If there are fewer samples than a candidate batch takes, or features are missing.
+        If there are fewer samples than a candidate batch takes, features are missing, or
+        the process group has another size than the configuration says.
     """
 
     def __init__(
@@ -86,6 +97,7 @@ class Trainer:
         model: nn.Module,
         *,
         features: Any = None,
+        reference: Outputs | None = None,
         seed: int = 0,
     ) -> None:
         n = len(dataset)
@@ -95,61 +107,75 @@ class Trainer:
                 f"got {config.candidate_size}"
             )
         if FEATURES in method.needs and features is None:
-            raise ValueError(f"method {method.name!r} needs features of the training data")
+            raise ValueError(f"method {method.spec!r} needs features of the training data")
+        if REFERENCE in method.needs and reference is None:
+            raise ValueError(f"method {method.spec!r} needs a reference model's outputs")
+        self.ranks = current_ranks() if config.n_ranks > 1 else ONE
+        if self.ranks.size != config.n_ranks:
+            raise ValueError(
+                f"n_ranks must be {self.ranks.size}, the size of the process group; "
+                f"got {config.n_ranks}"
+            )
         self.config, self.method = config, method
         self.seed = check_int(seed, "seed", 0)
-        self.labels = torch.as_tensor(np.asarray(dataset.labels))
-        self.images = DecodedImages(
+        self.budget = Budget.of(method, config, n)
+        self._batches = Batches(
+            config,
             dataset,
-            config.image_size,
-            cache_bytes=config.cache_bytes,
-            n_threads=config.n_threads,
+            method,
+            self.budget,
+            features=features,
+            reference=reference,
+            seed=self.seed,
+            ranks=self.ranks,
         )
-        self.features = features
-        self.filter_ratio = method.filter_ratio(config.filter_ratio)
-        self.sampler = self._build_sampler(n)
-        self.n_steps_per_epoch = n // config.candidate_size
+        self.images, self.sampler = self._batches.images, self._batches.sampler
+        self.precompute_seconds = self._batches.precompute_seconds
+        self.first_kept: list[NDArray[np.int64]] = []
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.model = model.to(config.device, memory_format=layout)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.SGD(
+        self._forward: Any = self.model
+        if self.ranks.size > 1:
+            self._forward = DistributedDataParallel(self.model)
+        if config.compile:
+            self._forward = torch.compile(self._forward)
+        self.optimizer = self._new_optimizer()
+        self._dtype = amp_dtype(config.device) if config.amp else None
+        self._scaler = self._new_scaler()
+        self.last_loss = torch.full((n,), torch.nan, device=config.device)
+        self._mine = torch.zeros(n, dtype=torch.bool, device=config.device)  # since it was shared
+        self._seen = Seen(n)
+        self.progress = Progress(0)
+        self._resume: dict[str, Tensor] | None = None  # states of the generators
+        self._watch: Stopwatch | None = None
+
+    def _new_optimizer(self) -> torch.optim.SGD:
+        return torch.optim.SGD(
             self.model.parameters(),
-            lr=config.lr,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
+            lr=self.config.lr,
+            momentum=self.config.momentum,
+            weight_decay=self.config.weight_decay,
             fused=True,
         )
-        self._dtype = _amp_dtype(config.device) if config.amp else None
-        self._scaler = torch.amp.GradScaler(
-            config.device.type, enabled=self._dtype is torch.float16
-        )
-        self.last_loss = np.full(n, np.nan, np.float32)
-        self._draws = torch.empty(0)
 
-    def _build_sampler(self, n: int) -> SpectralBatchSampler:
-        """Return the sampler of chosen batches, or of whole ones where a loss decides."""
-        method, ahead = self.method, self.method.runs_ahead
-        labels = self.labels.numpy()
-        selector: Any = method.selector(
-            self.filter_ratio,
-            labels=labels,
-            features=self.features,
-            seed=_stream(self.seed, "choice"),
-        )
-        return SpectralBatchSampler(
-            None,
-            None,
-            True,
-            features=self.features if ahead and method.reads_table else np.arange(n)[:, None],
-            selector=selector,
-            candidate_size=self.config.candidate_size,
-            schedule=make_schedule(self.filter_ratio if ahead else 0.0),
-            seed=_stream(self.seed, "order"),
-        )
+    def _new_scaler(self) -> torch.amp.GradScaler:
+        return torch.amp.GradScaler(self.config.device.type, enabled=self._dtype is torch.float16)
+
+    def first_choices(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Return candidates and kept samples of the first batches of the first epoch.
+
+        Returns
+        -------
+        list of (ndarray, ndarray)
+            Indices into the training data; empty before the first epoch was trained.
+        """
+        candidates = self._batches.candidates(len(self.first_kept))
+        return list(zip(candidates, self.first_kept, strict=True))
 
     def train_epoch(
         self, epoch: int, on_step: Callable[[int, Tensor, Tensor], object] | None = None
     ) -> dict[str, Any]:
-        """Train for one epoch.
+        """Train for one epoch, or for what a loaded state leaves of it.
 
         Parameters
         ----------
@@ -157,7 +183,7 @@ class Trainer:
             Epoch, from 0.
         on_step : callable, optional
             Called after each step with the number of samples, their mean loss and the
-            number of right answers (tensors on the device).
+            number of right answers (tensors on the device), on this rank.
 
         Returns
         -------
@@ -165,141 +191,98 @@ class Trainer:
             ``steps``, ``samples``, ``lr`` of the last step, ``loss`` and ``accuracy`` over
             the batches trained on, ``decoded`` images, and ``seconds``: ``total``,
             ``selection`` (work), ``waiting`` (of the loop, for selection), ``loading`` and
-            ``training``.
+            ``training``. The counts are over all ranks, the seconds this one's.
         """
-        config, device = self.config, self.config.device
-        self.sampler.set_epoch(epoch)
-        generator = torch.Generator().manual_seed(_stream(self.seed, "augment", epoch))
-        self._draws = torch.rand(len(self.images), N_DRAWS, generator=generator)
+        device, running, clock = self.config.device, self._begin(epoch), Clock()
         self.model.train()
-        decoded = self.images.n_decoded
-        clock = {"loading": 0.0, "choosing": 0.0}
-        loss_sum, correct = torch.zeros(2, device=device, dtype=torch.float64)
-        samples = step = 0
-        lr = config.lr
-        _synchronise(device)
-        begin = perf_counter()
-        # In-step choices look at the present model, so nothing may be loaded ahead of it.
-        depth = config.prefetch if self.method.runs_ahead else 0
-        batches = Ahead(lambda skip: islice(self._batches(epoch, clock), skip, None), depth)
-        with seeded(_stream(self.seed, "model", epoch), device):
+        self._forward.train()
+        batches = self._batches.epoch(epoch, running.steps, clock, self._outputs, self.last_loss)
+        self._watch = Stopwatch(running, device, clock, self.sampler, batches)
+        with seeded(self._model_seed(epoch), device):
+            if self._resume is not None:
+                set_generator_states(self._resume, device)
+                self._resume = None
             try:
-                for step, batch in enumerate(batches, start=1):
-                    n_steps = config.epochs * self.n_steps_per_epoch
-                    place = epoch * self.n_steps_per_epoch + step - 1
-                    lr = learning_rate(config.lr_schedule, config.lr, place, n_steps)
-                    losses, right = self._step(batch, lr)
-                    loss_sum += losses.sum()
-                    correct += right
-                    samples += len(losses)
-                    if on_step is not None:
-                        on_step(len(losses), losses.mean(), right)
+                for batch in batches:
+                    self._take(batch, running, on_step)
             finally:
                 batches.close()
-        _synchronise(device)
-        total = perf_counter() - begin
-        timings = self.sampler.timings
-        waiting = timings.wait_seconds + clock["choosing"]
-        loading = clock["loading"]
-        # Ahead of training these two overlap with it: what the loop felt is the wait.
-        felt = batches.waited
-        return {
-            "epoch": epoch,
-            "steps": step,
-            "samples": samples,
-            "lr": lr,
-            "filter_ratio": self.filter_ratio,
-            "loss": _plain(loss_sum.item() / max(samples, 1)),
-            "accuracy": correct.item() / max(samples, 1),
-            "decoded": self.images.n_decoded - decoded,
-            "seconds": {
-                "total": total,
-                "selection": timings.solve_seconds + clock["choosing"],
-                "waiting": min(waiting, felt) if depth else waiting,
-                "loading": loading,
-                "training": max(total - felt, 0.0),
-            },
+        synchronise(device)
+        self._watch.read()
+        self._watch = None
+        if LAST_LOSS in self.method.needs:
+            self.ranks.merge(self.last_loss, self._mine)
+            self._mine.zero_()
+        self.ranks.share_buffers(self.model)
+        ahead = self.config.prefetch > 0 and self.method.runs_ahead
+        return running.record(self.ranks, ahead=ahead) | {
+            "lr": self._rate(self.place - 1),
+            "filter_ratio": self.budget.schedule(epoch),
         }
 
-    def _batches(self, epoch: int, clock: dict[str, float]) -> Iterator[_Batch]:
-        """Yield the batches of an epoch, chosen and loaded."""
-        for number, listed in enumerate(self.sampler):
-            indices = np.asarray(listed, dtype=np.int64)
-            if self.method.runs_ahead:
-                yield _Batch(indices, self._load(indices, clock))
-            else:
-                yield self._choose_now(indices, epoch, number, clock)
-
-    def _load(self, indices: NDArray[np.int64], clock: dict[str, float]) -> Tensor:
-        begin = perf_counter()
-        device, places = self.config.device, torch.from_numpy(indices)
-        pixels, draws = self.images.take(indices), self._draws[places]
-        if device.type == "cuda":
-            pixels = pixels.pin_memory().to(device, non_blocking=True)
-            draws = draws.to(device, non_blocking=True)
-        images = pixels.to(torch.float32).div_(255)
-        with torch.no_grad():
-            if self.config.augmentation is not None:
-                images = self.config.augmentation(images, draws)
-            images = normalise(images)
-        if self.config.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        clock["loading"] += perf_counter() - begin
-        return images
-
-    def _choose_now(
-        self, indices: NDArray[np.int64], epoch: int, number: int, clock: dict[str, float]
-    ) -> _Batch:
-        """Let the method choose by what is known of the candidates at this step."""
-        loaded: list[Tensor] = []
-        loading = clock["loading"]
-        begin = perf_counter()
-
-        def fresh_loss() -> NDArray[Any]:
-            if not loaded:
-                loaded.append(self._load(indices, clock))
-            self.model.eval()
-            with torch.no_grad(), self._autocast():
-                labels = self.labels[torch.from_numpy(indices)].to(self.config.device)
-                losses = functional.cross_entropy(
-                    self.model(loaded[0]).float(), labels, reduction="none"
-                )
-            self.model.train()
-            return np.asarray(losses.cpu())
-
-        method = self.method
-        choice = method.choose(
-            Candidates(
-                indices,
-                self.labels.numpy()[indices],
-                n_kept(len(indices), self.filter_ratio),
-                np.random.default_rng([_stream(self.seed, "choice"), epoch, number]),
-                features=self.features[indices] if FEATURES in method.needs else None,
-                last_loss=self.last_loss[indices] if LAST_LOSS in method.needs else None,
-                fresh_loss=fresh_loss if FRESH_LOSS in method.needs else None,
+    def _begin(self, epoch: int) -> Progress:
+        """Return the progress of an epoch: none, or that of a loaded state."""
+        if self._resume is None:
+            self.progress = Progress(epoch)
+        elif self.progress.epoch != epoch:
+            raise ValueError(
+                f"epoch must be {self.progress.epoch}, which the loaded state is in; got {epoch}"
             )
-        )
-        choice = check_choice(choice, method, len(indices))
-        clock["choosing"] += perf_counter() - begin - (clock["loading"] - loading)
-        positions = torch.from_numpy(choice.positions)
-        kept = indices[choice.positions]
-        images = loaded[0][positions.to(loaded[0].device)] if loaded else self._load(kept, clock)
-        weights = None
-        if choice.weights is not None:
-            weights = torch.as_tensor(choice.weights, dtype=torch.float32)
-            weights = weights.to(self.config.device)
-        return _Batch(kept, images, weights)
+        self.progress.move_to(self.config.device)
+        return self.progress
 
-    def _step(self, batch: _Batch, lr: float) -> tuple[Tensor, Tensor]:
+    def _model_seed(self, epoch: int) -> int:
+        """Return the seed of dropout, which ranks have to differ in."""
+        own = (self.ranks.rank,) if self.ranks.rank else ()
+        return stream(self.seed, "model", epoch, *own)
+
+    def _take(self, batch: Batch, running: Progress, on_step: Any) -> None:
+        """Take a step, and enter it into the epoch's progress."""
+        place = self.place
+        losses, right = self._step(batch, self._rate(place))
+        if place < min(_N_FIRST, self.budget.n_steps_per_epoch):
+            self.first_kept.append(batch.indices)
+        running.loss += losses.sum()
+        running.correct += right
+        running.samples += len(losses)
+        running.steps += 1
+        new = self._seen.add(batch.loaded)
+        running.decoded += len(batch.loaded) if self.images.forgets else new
+        if on_step is not None:
+            on_step(len(losses), losses.mean(), right)
+
+    @property
+    def place(self) -> int:
+        """Number of steps taken in all."""
+        return self.progress.epoch * self.budget.n_steps_per_epoch + self.progress.steps
+
+    def _rate(self, place: int) -> float:
+        config = self.config
+        return learning_rate(config.lr_schedule, config.lr, place, self.budget.n_steps)
+
+    def selection_share(self) -> float:
+        """Return the share of the epoch's time so far that went into waiting for selection."""
+        if self._watch is not None:
+            self._watch.read()
+        return self.progress.selection_share
+
+    def _outputs(self, images: Tensor, labels: Tensor) -> Outputs:
+        """Return what the present model says; the uncompiled one, for its last layer's input."""
+        self.model.eval()
+        try:
+            with self._autocast():
+                return model_outputs(self.model, images, labels)
+        finally:
+            self.model.train()
+
+    def _step(self, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
         """Take one optimiser step; return each sample's loss and how many were right."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        labels = self.labels[torch.from_numpy(batch.indices)].to(
-            self.config.device, non_blocking=True
-        )
+        labels = self._batches.labels[batch.places]
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
-            logits = self.model(batch.images)
+            logits = self._forward(batch.images)
         losses = functional.cross_entropy(logits.float(), labels, reduction="none")
         loss = losses.mean() if batch.weights is None else (losses * batch.weights).mean()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -307,7 +290,8 @@ class Trainer:
         self._scaler.update()
         losses = losses.detach()
         if LAST_LOSS in self.method.needs:
-            self.last_loss[batch.indices] = losses.cpu().numpy()
+            self.last_loss[batch.places] = losses
+            self._mine[batch.places] = True
         return losses, (logits.detach().argmax(1) == labels).sum()
 
     def _autocast(self) -> Any:
@@ -316,81 +300,94 @@ class Trainer:
         )
 
     def warm_up(self) -> None:
-        """Take a step of the method's batch size on a copy, so that no timer sees the first."""
-        twin = copy.copy(self)
-        twin.model = copy.deepcopy(self.model).train()
-        twin.optimizer = torch.optim.SGD(twin.model.parameters(), lr=0.0, momentum=0.9, fused=True)
-        twin.last_loss = self.last_loss.copy()
-        twin._scaler = torch.amp.GradScaler(self.config.device.type, enabled=False)
-        count = n_kept(self.config.candidate_size, self.filter_ratio)
-        size = self.config.image_size
-        images = torch.zeros(count, 3, size, size, device=self.config.device)
-        if self.config.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
+        """Take a step that is undone afterwards, so that no timer sees the first one."""
+        before = {key: value.clone() for key, value in self.model.state_dict().items()}
+        kept = self.optimizer, self._scaler, self.last_loss, self._mine
+        self.optimizer, self._scaler = self._new_optimizer(), self._new_scaler()
+        self.last_loss, self._mine = self.last_loss.clone(), self._mine.clone()
+        self.model.train()
+        self._forward.train()
+        # The second size that a compiled network meets is the last it is compiled for.
         with seeded(0, self.config.device):
-            twin._step(_Batch(np.arange(count), images), 0.0)
-        _synchronise(self.config.device)
+            for count in list(dict.fromkeys(self.budget.kept))[: 1 + self.config.compile]:
+                self._step(self._blank(count // self.ranks.size), self.config.lr)
+        self.optimizer, self._scaler, self.last_loss, self._mine = kept
+        self.optimizer.zero_grad(set_to_none=True)
+        self.model.load_state_dict(before)
+        synchronise(self.config.device)
 
+    def _blank(self, count: int) -> Batch:
+        """Return a batch of black images."""
+        device, size = self.config.device, self.config.image_size
+        pixels = torch.zeros(count, 3, size, size, dtype=torch.uint8, device=device)
+        indices, places = np.arange(count), torch.arange(count, device=device)
+        return Batch(indices, places, as_images(pixels, self.config, None), None, indices)
 
-def evaluate(
-    model: nn.Module, images: DecodedImages, labels: Any, config: TrainConfig
-) -> dict[str, Any]:
-    """Return accuracy and mean cross-entropy of a model on a part of the data.
+    def stopped_clock(self) -> AbstractContextManager[None]:
+        """Leave what happens inside out of the epoch's seconds."""
+        return nullcontext() if self._watch is None else self._watch.stopped()
 
-    Parameters
-    ----------
-    model : Module
-        Its mode is left as it was.
-    images : DecodedImages
-        The part's images.
-    labels : array of int, shape (n,)
-        Their classes.
-    config : TrainConfig
-        For device and layout.
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it takes to go on from here in another process.
 
-    Returns
-    -------
-    dict
-        ``count``, ``accuracy`` and ``loss``; the last two None where there is no image.
-    """
-    n = len(images)
-    if not n:
-        return {"count": 0, "accuracy": None, "loss": None}
-    labels = torch.as_tensor(np.asarray(labels))
-    dtype = _amp_dtype(config.device) if config.amp else None
-    was_training, loss, correct = model.training, 0.0, 0
-    model.eval()
-    with torch.no_grad(), torch.autocast(config.device.type, dtype=dtype, enabled=config.amp):
-        for start in range(0, n, _EVAL_BATCH):
-            part = np.arange(start, min(start + _EVAL_BATCH, n))
-            batch = normalise(images.take(part).to(config.device, torch.float32).div_(255))
-            if config.channels_last:
-                batch = batch.contiguous(memory_format=torch.channels_last)
-            expected = labels[part[0] : part[-1] + 1].to(config.device)
-            logits = model(batch).float()
-            loss += functional.cross_entropy(logits, expected, reduction="sum").item()
-            correct += int((logits.argmax(1) == expected).sum())
-    model.train(was_training)
-    return {"count": n, "accuracy": correct / n, "loss": _plain(loss / n)}
+        To be called on all ranks, between epochs or from within `on_step`.
 
+        Returns
+        -------
+        dict
+            Tensors, numbers and text that ``torch.load(weights_only=True)`` takes; on
+            ranks but the first of use to nobody.
+        """
+        if self._watch is not None:
+            self._watch.read()
+        mine = {
+            "progress": self.progress.describe(),
+            "generators": generator_states(self.config.device),
+            "last_loss": self.last_loss.cpu(),
+            "mine": self._mine.cpu(),
+            "seen": torch.from_numpy(self._seen.mask),
+            "first_kept": [torch.from_numpy(kept) for kept in self.first_kept],
+        }
+        steps = self.progress.steps
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "sampler": self.sampler.state_dict(batches_yielded=steps) if steps else None,
+            "ranks": self.ranks.gather(mine),
+        }
 
-def _stream(seed: int, name: str, *more: int) -> int:
-    """Return the seed of one kind of randomness."""
-    sequence = np.random.SeedSequence([seed, _STREAMS[name], *more])
-    return int(sequence.generate_state(1)[0])
+    def load_state_dict(self, state: Mapping[str, Any], *, next_epoch: int) -> None:
+        """Go on where a state was taken.
 
+        Parameters
+        ----------
+        state : mapping
+            From `state_dict`, of a trainer made with the same arguments.
+        next_epoch : int
+            The epoch that `train_epoch` will be called with. What is left of it is gone on
+            with, if the state was taken in it; an epoch that was before is over.
 
-def _amp_dtype(device: torch.device) -> torch.dtype:
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        return torch.float16
-    return torch.bfloat16
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _plain(number: float) -> float | None:
-    """Return a number that JSON can hold: None for one that is not finite."""
-    return number if isfinite(number) else None
+        Raises
+        ------
+        ValueError
+            If it is the state of another number of ranks, data set or configuration.
+        """
+        if len(state["ranks"]) != self.ranks.size:
+            raise ValueError(
+                f"state must be of {self.ranks.size} processes; it is of {len(state['ranks'])}"
+            )
+        mine = state["ranks"][self.ranks.rank]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+        self.last_loss.copy_(mine["last_loss"])
+        self._mine.copy_(mine["mine"])
+        self._seen.mask = mine["seen"].numpy()
+        self.first_kept = [kept.numpy() for kept in mine["first_kept"]]
+        self.progress = Progress(**mine["progress"])
+        # What was decoded is decoded again beforehand: its time counted once already.
+        self.images.fill(np.flatnonzero(self._seen.mask))
+        if self.progress.steps and self.progress.epoch == next_epoch:
+            self.sampler.load_state_dict(state["sampler"])
+            self._resume = mine["generators"]

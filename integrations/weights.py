@@ -18,15 +18,41 @@ __all__ = ["Weights", "read_state_dict", "resolve_weights"]
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights found for a model, not loaded into it yet."""
+    """Weights found for a model, not loaded into it yet.
 
-    kind: str  #: "random", "entry" (of torchvision's enumeration) or "file"
+    Parameters
+    ----------
+    kind : {"random", "entry", "file"}
+        Fresh ones, an entry of torchvision's enumeration, or those of a file.
+    label : str
+        What to call them in a record.
+    entry : WeightsEnum, optional
+        Torchvision's entry.
+    state : mapping of str to Tensor, optional
+        The state dict, its shapes those of the network; None if random.
+
+    Examples
+    --------
+    >>> resolve_weights("resnet18", "random")
+    Weights(kind='random', label='random', entry=None)
+    """
+
+    kind: str
     label: str
     entry: Any = None
     state: Mapping[str, Tensor] | None = field(default=None, repr=False)
 
     def load_into(self, network: nn.Module, name: str, *, except_layer: str) -> None:
         """Load the weights into `network`, whose layer `except_layer` may not fit.
+
+        Parameters
+        ----------
+        network : Module
+            Takes them; auxiliary classifiers are switched off.
+        name : str
+            What to call the network in messages.
+        except_layer : str
+            Name of a layer that keeps the weights it has.
 
         Raises
         ------
@@ -57,12 +83,31 @@ class Weights:
 def resolve_weights(name: str, weights: str | os.PathLike[str]) -> Weights:
     """Find the weights called `weights` for the torchvision model `name`.
 
+    Parameters
+    ----------
+    name : str
+        A torchvision model.
+    weights : str or path
+        "default", the name of an entry, "random", or the path of a state dict.
+
+    Returns
+    -------
+    Weights
+        Downloaded or read, where they are not random.
+
     Raises
     ------
     FileNotFoundError
         If they are neither a file nor to be downloaded.
     ValueError
         If the file cannot be read as a state dict.
+
+    Examples
+    --------
+    >>> resolve_weights("resnet18", "resnet18.safetensors")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: no weights 'resnet18.safetensors' for resnet18: expected ...
     """
     if not isinstance(weights, str | os.PathLike):
         raise TypeError(
@@ -91,6 +136,16 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
     A dict that holds it under "state_dict" or "model" is unwrapped, and the prefix
     that DistributedDataParallel leaves ("module.") is dropped.
+
+    Parameters
+    ----------
+    path : path
+        The file. Nothing in it is executed.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Tensors by name, of the shapes that the file holds.
 
     Raises
     ------

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-__all__ = ["UsageError", "main"]
+from ._extras import how_to_install, missing_package
+
+__all__ = ["UsageError", "main", "parse"]
 
 _PROG = "spectral-select"
 
@@ -27,6 +29,14 @@ _COMMANDS = {
         "spectral_select.integrations.train_command",
         "train a network on the chosen samples, beside all of them and a random subset",
     ),
+    "sweep": (
+        "spectral_select.integrations.sweep_command",
+        "train by methods × seeds × filter ratios from a file, resumable run by run",
+    ),
+    "report": (
+        "spectral_select.integrations.report_command",
+        "write a page with tables and pictures of what train measured",
+    ),
 }
 
 _DESCRIPTION = """\
@@ -43,14 +53,6 @@ typical use:
 
 Each command has its own help: spectral-select COMMAND --help
 """
-
-_EXTRAS = {
-    "torch": "torch",
-    "torchvision": "torch",
-    "PIL": "torch",
-    "safetensors": "torch",
-    "matplotlib": "report",
-}
 
 
 class UsageError(Exception):
@@ -110,6 +112,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return a command's arguments parsed, without running it.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        The command's name and what it is given.
+
+    Raises
+    ------
+    UsageError
+        If the command does not take them.
+    """
+    return _parser(arguments[0]).parse_args(arguments)
+
+
 def _run(arguments: list[str]) -> int:
     asked = next((word for word in arguments if not word.startswith("-")), None)
     parser = _parser(asked)
@@ -165,20 +183,12 @@ def _add_debug(parser: argparse.ArgumentParser) -> None:
 
 def _is_told_in_a_line(error: BaseException) -> bool:
     """Tell whether it is an optional package that is missing, if a module is missing."""
-    if not isinstance(error, ImportError):
-        return True
-    return isinstance(error, ModuleNotFoundError) and _missing(error) is not None
-
-
-def _missing(error: ImportError) -> str | None:
-    name = (error.name or "").partition(".")[0]
-    return name if name in _EXTRAS or name == "pyarrow" else None
+    return not isinstance(error, ImportError) or missing_package(error) is not None
 
 
 def _one_line(error: BaseException) -> str:
-    if isinstance(error, ImportError) and (name := _missing(error)):
-        what = f"'spectral_select[{_EXTRAS[name]}]'" if name in _EXTRAS else name
-        return f"this needs the package {name}, which is not installed: pip install {what}"
+    if package := missing_package(error):
+        return f"this {how_to_install(package)}"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError) and not str(error):

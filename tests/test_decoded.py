@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 from train_helpers import Recorded
 
+from spectral_select.integrations import decoded
 from spectral_select.integrations.decoded import DecodedImages, resize_and_crop
 
 
@@ -17,6 +18,30 @@ def test_decodes_what_is_asked_for_and_only_once():
     assert images.n_decoded == 3
     assert torch.equal(first[0], first[2])
     assert torch.equal(first[1], again[0])
+
+
+def test_is_on_the_device_where_it_fits(monkeypatch):
+    room = {"meta": 30 * 3 * 8 * 8}
+    monkeypatch.setattr(decoded, "_room", lambda device: room[device.type])
+    images = DecodedImages(Recorded(30), 8, cache_bytes=10**6, device=torch.device("meta"))
+    assert images.resident
+    assert images.take([4, 2]).device.type == "meta"
+    room["meta"] -= 1
+    images = DecodedImages(Recorded(30), 8, cache_bytes=10**6, device=torch.device("meta"))
+    assert not images.resident
+    assert not images.forgets
+
+
+def test_what_is_filled_in_is_there():
+    dataset = Recorded(30)
+    images = DecodedImages(dataset, 8, cache_bytes=10**6)
+    images.fill([])
+    images.fill(np.arange(5, 25))
+    images.take([5, 24])
+    assert sorted(dataset.loaded) == list(range(5, 25))
+    forgetful = DecodedImages(dataset, 8, cache_bytes=0)
+    forgetful.fill([1, 2])
+    assert len(dataset.loaded) == 20
 
 
 def test_keeps_nothing_beyond_its_memory():

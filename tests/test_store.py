@@ -276,7 +276,7 @@ class TestTwoAtOnce:
         def fail(*args, **kwargs):
             raise AssertionError("the folder was locked")
 
-        monkeypatch.setattr("spectral_select.integrations.store_writer._Lock", fail)
+        monkeypatch.setattr("spectral_select.integrations.store_writer.FolderLock", fail)
         with writer(store) as w:
             assert w.complete
 

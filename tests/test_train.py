@@ -72,7 +72,9 @@ def test_callbacks_hear_of_every_step_and_epoch():
     steps, epochs = [], []
     compared(
         names=("full", "random"),
-        on_step=lambda method, seed, epoch, n, loss, right: steps.append((method, seed, epoch, n)),
+        on_step=lambda trainer, n, loss, right: steps.append(
+            (trainer.method.spec, trainer.seed, trainer.progress.epoch, n)
+        ),
         on_epoch=lambda runs: epochs.append([len(run["history"]) for run in runs]),
     )
     expected = [
@@ -80,6 +82,17 @@ def test_callbacks_hear_of_every_step_and_epoch():
     ]
     assert steps == [step for step in expected for _ in range(3)]
     assert epochs == [[1, 1], [2, 2]]
+
+
+def test_a_run_that_is_complete_is_told_of_with_its_trainer():
+    found = []
+    runs = compared(
+        names=("full-short", "random"),
+        on_complete=lambda trainer, run: found.append((trainer.method.spec, run["status"])),
+    )
+    assert found == [("full-short", "complete"), ("random", "complete")]
+    assert all(len(run["final_weights"]) == 64 for run in runs)
+    assert len({run["final_weights"] for run in runs}) == 2
 
 
 def test_an_empty_part_is_left_out():

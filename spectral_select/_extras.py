@@ -1,0 +1,30 @@
+"""Which extra of the package installs an optional dependency, for messages that name it."""
+
+__all__ = ["how_to_install", "missing_package"]
+
+_EXTRAS = {
+    "torch": "torch",
+    "torchvision": "torch",
+    "PIL": "torch",
+    "safetensors": "torch",
+    "tqdm": "torch",
+    "matplotlib": "report",
+    "tensorboard": "report",
+}
+
+# Needed for one kind of file each; no extra has them.
+_PACKAGES = frozenset({"pyarrow"})
+
+
+def missing_package(error: BaseException) -> str | None:
+    """Return the optional package whose absence `error` is about, if it is about one."""
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    name = (error.name or "").partition(".")[0]
+    return name if name in _EXTRAS or name in _PACKAGES else None
+
+
+def how_to_install(package: str) -> str:
+    """Return the words that say `package` is missing, and the command that installs it."""
+    what = f"'spectral_select[{_EXTRAS[package]}]'" if package in _EXTRAS else package
+    return f"needs the package {package}, which is not installed: pip install {what}"

@@ -1,0 +1,112 @@
+"""The training driver in as many real processes as ranks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from frameworks.driver_job import METHODS
+from frameworks.test_frameworks import TIMEOUT, job_environment, run_job
+
+from spectral_select.integrations.report import read_results
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """What two ranks recorded, and what one process did."""
+    return {n: run_job("driver_job", n, tmp_path_factory.mktemp(f"ranks{n}")) for n in (1, 2)}
+
+
+def test_all_ranks_end_with_the_same_weights_and_results(records):
+    first, second = (record["whole"] for record in records[2])
+    assert set(first["weights"]) == set(METHODS)
+    assert first["weights"] == second["weights"]
+    assert first["results"] == second["results"]
+    assert {run["method"]: run["final_weights"] for run in first["results"]} == first["weights"]
+
+
+def test_ranks_share_what_one_process_chooses_from_and_take_as_many_steps(records):
+    alone = records[1][0]["whole"]
+    ranks = [record["whole"] for record in records[2]]
+    for method in METHODS:
+        for step, candidates in enumerate(alone["seen"]["full"]):
+            chosen = [rank["seen"][method][step] for rank in ranks]
+            together = [index for part in chosen for index in part]
+            assert len(set(together)) == len(together), "no sample on two ranks"
+            assert set(together) <= set(candidates)
+            if method == "full":
+                assert set(together) == set(candidates)
+    for run, other in zip(alone["results"], ranks[0]["results"], strict=True):
+        assert run["steps"] == other["steps"] == [3, 3]
+        if run["method"] != "infobatch":  # decides itself how many it keeps
+            assert run["samples"] == other["samples"]
+
+
+def test_results_do_not_depend_on_a_stop_within_an_epoch(records):
+    for record in [*records[1], *records[2]]:
+        assert record["resumed"]["results"] == record["whole"]["results"]
+
+
+def command(n_ranks, out, *more):
+    """Return the real command under torchrun."""
+    return [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+        *(f"--nproc-per-node={n_ranks}", "-m", "spectral_select", "train", "digits"),
+        *("--out", str(out), "--model=squeezenet1_1", "--image-size=24", "--train-size=120"),
+        *("--candidate-size=20", "--filter-ratio=0.5", "--epochs=3", "--checkpoint-every=2"),
+        *("--methods", "random", "fiedler", "--no-progress", *more),
+    ]
+
+
+def begin(arguments):
+    return subprocess.Popen(
+        arguments,
+        env=job_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end(process):
+    try:
+        output, errors = process.communicate(timeout=TIMEOUT)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, errors[-5000:]
+    return output
+
+
+def kill_all(process):
+    """Kill torchrun and its ranks, which are in groups of their own."""
+    ranks = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for pid in [process.pid, *map(int, ranks)]:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    assert len(ranks) == 2
+
+
+def final_weights(out):
+    return [run["final_weights"] for run in read_results(out)["runs"]]
+
+
+@pytest.mark.slow
+def test_the_command_under_torchrun_is_killed_and_resumed(tmp_path):
+    whole = end(begin(command(2, tmp_path / "whole")))
+    assert whole.count("epoch  1/3") == 1, "one rank speaks"
+    process = begin(command(2, tmp_path / "killed"))
+    meta = tmp_path / "killed" / "checkpoints"
+    while not list(meta.glob("*.pt")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    kill_all(process)
+    found = json.loads((meta / "run.json").read_text())
+    assert found["identity"]["config"]["n_ranks"] == 2
+    assert "resuming" in end(begin(command(2, tmp_path / "killed", "--resume")))
+    assert final_weights(tmp_path / "killed") == final_weights(tmp_path / "whole")
