@@ -7,35 +7,38 @@ from spectral_select import label_trust
 from spectral_select.integrations.methods import Candidates, Outputs, get_method
 
 
-def candidates(loss, trust, n_keep, seed=0, fresh=False):
+def candidates(loss, graph, n_keep, seed=0, fresh=False, power=0.5):
+    """Return candidates of which the graph says this, as factors of the weight."""
     loss = np.asarray(loss, float)
+    graph = np.log(np.asarray(graph, float))
     outputs = Outputs(loss, np.zeros((len(loss), 2)), np.zeros((len(loss), 2)))
     return Candidates(
         np.arange(len(loss)),
         np.zeros(len(loss), np.int64),
         n_keep,
         np.random.default_rng(seed),
-        precomputed=np.asarray(trust, float),
+        precomputed=np.stack([graph, np.broadcast_to(power, graph.shape)], axis=1),
         last_loss=None if fresh else loss,
         fresh=(lambda: outputs) if fresh else None,
     )
 
 
-def counts(name, loss, trust, draws=4000):
+def counts(name, loss, graph, power=0.5, draws=4000):
     """Return how often each candidate is the one drawn."""
-    method, fresh = get_method(name), name.startswith("guided-fresh")
+    method, fresh = get_method(name), name == "guided-fresh"
     chosen = [
-        method.choose(candidates(loss, trust, 1, seed, fresh)).positions[0] for seed in range(draws)
+        method.choose(candidates(loss, graph, 1, seed, fresh, power)).positions[0]
+        for seed in range(draws)
     ]
     return np.bincount(chosen, minlength=len(loss)) / draws
 
 
 @pytest.mark.parametrize("name", ["guided", "guided-fresh"])
-@pytest.mark.parametrize(("power", "confidence"), [(0.5, 1.0), (1.0, 0.5), (0.0, 1.0), (1.0, 0.0)])
-def test_the_law_is_loss_to_a_power_times_trust(name, power, confidence):
-    loss, trust = np.array([4.0, 1.0, 0.25, 4.0]), np.array([1.0, 1.0, 0.5, 0.1])
-    weights = loss**power * trust**confidence
-    found = counts(f"{name}:power={power},confidence={confidence}", loss, trust)
+@pytest.mark.parametrize("power", [0.5, 1.0, 0.0, np.array([0.5, 0.5, 0.0, 1.0])])
+def test_the_law_is_loss_to_a_power_times_what_the_graph_says(name, power):
+    loss, graph = np.array([4.0, 1.0, 0.25, 4.0]), np.array([1.0, 1.0, 0.5, 0.1])
+    weights = loss**power * graph
+    found = counts(name, loss, graph, power)
     np.testing.assert_allclose(found, weights / weights.sum(), atol=0.04)
 
 
@@ -50,32 +53,57 @@ def test_the_law_is_loss_to_a_power_times_trust(name, power, confidence):
 def test_exactly_so_many_are_kept_whatever_the_losses(losses, fresh, share):
     n_keep = max(1, int(share * len(losses)))
     method = get_method("guided-fresh" if fresh else "guided")
-    trust = np.linspace(0, 1, len(losses))
-    chosen = method.choose(candidates(losses, trust, n_keep, fresh=fresh)).positions
+    graph = np.linspace(0.01, 1, len(losses))
+    chosen = method.choose(candidates(losses, graph, n_keep, fresh=fresh)).positions
     assert len(set(chosen)) == len(chosen) == n_keep
 
 
 def test_a_sample_not_trained_on_yet_counts_as_the_hardest():
-    found = counts("guided:power=1", [np.nan, 3.0, 1.0], [1, 1, 1])
+    found = counts("guided", [np.nan, 3.0, 1.0], [1, 1, 1], power=1)
     np.testing.assert_allclose(found, [3 / 7, 3 / 7, 1 / 7], atol=0.04)
-    blind = counts("guided:power=1", [np.nan] * 4, [1, 1, 1, 1])
+    blind = counts("guided", [np.nan] * 4, [1, 1, 1, 1])
     np.testing.assert_allclose(blind, 0.25, atol=0.04)
 
 
-def test_nobody_is_ruled_out():
-    """Neither a loss of 0 nor a trust of 0 keeps a sample from ever being seen."""
+def test_a_loss_of_0_does_not_rule_a_sample_out():
     found = counts("guided", [0.0, 1.0], [1.0, 1.0])
     assert 0 < found[0] < 0.1
-    found = counts("guided", [1.0, 1.0], [0.0, 1.0])
-    assert 0 < found[0] < 0.05
 
 
-def test_trust_comes_from_the_graph_of_the_features():
+def test_a_network_that_has_diverged_says_nothing():
+    method = get_method("guided-fresh")
+    chosen = method.choose(candidates([np.inf, np.nan, 1e-9, 5.0], [1] * 4, 2, fresh=True))
+    assert set(chosen.positions) == {2, 3}
+
+
+def clusters(n=600, n_classes=3):
     rng = np.random.default_rng(0)
-    y = rng.integers(0, 3, 300)
-    X = rng.random((3, 8))[y] + 0.1 * rng.random((300, 8))
-    expected = label_trust(X, y).trust
-    assert np.array_equal(get_method("guided").precompute(y, X), expected)
+    y = np.sort(rng.integers(0, n_classes, n))
+    return rng.random((n_classes, 8))[y] + 0.1 * rng.random((n, 8)), y
+
+
+def test_trust_and_hardness_come_from_the_graph_of_the_features():
+    X, y = clusters()
+    found = label_trust(X, y)
+    trust, hardness = np.maximum(found.trust, 0.01), np.maximum(1 - found.scores, 0.05)
+    for spec, expected in {
+        "guided:hardness=0": trust,
+        "guided:confidence=0,hardness=2": hardness**2,
+        "guided": trust * hardness**0.5,
+    }.items():
+        weight = np.exp(get_method(spec).precompute(y, X)[:, 0])
+        np.testing.assert_allclose(weight, expected, rtol=1e-12)
+
+
+def test_the_loss_counts_less_where_labels_are_wrong():
+    """To nothing in a class whose labels are half wrong, and as asked for in a clean one."""
+    X, y = clusters()
+    rng = np.random.default_rng(1)
+    noisy = np.where((y == 0) & (rng.random(len(y)) < 0.6), 1, y)
+    power = get_method("guided").precompute(noisy, X)[:, 1]
+    assert power[noisy == 1].max() < 0.3 < 0.45 < power[noisy == 2].min()
+    blind = get_method("guided:confidence=0").precompute(noisy, X)[:, 1]
+    assert (blind == 0.5).all()
 
 
 def test_what_it_costs_is_what_it_needs():
@@ -83,7 +111,7 @@ def test_what_it_costs_is_what_it_needs():
     assert get_method("guided-fresh").needs == {"features", "fresh"}
 
 
-@pytest.mark.parametrize("option", ["power=-1", "confidence=nan", "power=inf"])
+@pytest.mark.parametrize("option", ["power=-1", "confidence=nan", "power=inf", "hardness=-0.5"])
 def test_options_out_of_range(option):
     with pytest.raises(ValueError, match=r"must be in \[0, 1e\+06\]"):
         get_method(f"guided:{option}")

@@ -2,7 +2,9 @@
 
 JEST and RHO-LOSS subtract the loss of a reference model, so that what is hard because its
 label is wrong is not chosen. Here the similarity graph of the stored features takes that
-model's place: nothing is trained, nothing is held out, and it is computed once.
+model's place: nothing is trained, nothing is held out, and it is computed once. It says
+two things of each sample: how far its label can be trusted, and how hard it is, that is
+how little of its label the other samples' labels give away.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from spectral_select import label_trust
 from spectral_select.integrations.methods._checks import check_number, given
-from spectral_select.integrations.methods._draw import draw_by_weight
+from spectral_select.integrations.methods._draw import gumbel_top_k
 from spectral_select.integrations.methods._interface import (
     FEATURES,
     FRESH,
@@ -28,19 +30,29 @@ from spectral_select.integrations.methods._registry import register
 __all__ = ["Guided", "GuidedFresh"]
 
 
+# Nobody is ruled out: the graph may err, and every sample is seen some day.
+_LEAST_TRUST, _LEAST_HARDNESS, _LEAST_LOSS = 0.01, 0.05, 1e-3
+
+
 @dataclass(frozen=True)
 class _Guided(Method):
-    """Draw without replacement in proportion to loss^power · trust^confidence."""
+    """Draw without replacement in proportion to trust · hardness^h · loss^p.
+
+    Where labels are wrong, a large loss says less: the loss's power of a sample falls with
+    the share r of wrong labels in its class, as p·(1 - 2r), to 0 where half of them are.
+    """
 
     power: float = 0.5
     confidence: float = 1.0
+    hardness: float = 0.5
 
     def __post_init__(self) -> None:
         check_number(self.power, "power", 0, 1e6)
         check_number(self.confidence, "confidence", 0, 1e6)
+        check_number(self.hardness, "hardness", 0, 1e6)
 
     def precompute(self, labels: Indices, features: NDArray[np.floating]) -> Floats:
-        """Return how far each label can be trusted; see `spectral_select.label_trust`.
+        """Return what the graph says of each sample; see `spectral_select.label_trust`.
 
         Parameters
         ----------
@@ -49,23 +61,30 @@ class _Guided(Method):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples, 2)
+            The logarithm of its part of the weight, and the power of the loss.
         """
-        return label_trust(features, labels).trust
+        found = label_trust(features, labels)
+        trust = np.maximum(found.trust, _LEAST_TRUST)
+        hardness = np.maximum(1 - found.scores, _LEAST_HARDNESS)
+        weight = self.confidence * np.log(trust) + self.hardness * np.log(hardness)
+        wrong = found.class_noise_rate[np.searchsorted(found.classes, labels)]
+        power = self.power * np.maximum(1 - 2 * self.confidence * wrong, 0)
+        return np.stack([weight, power], axis=1)
 
     def _draw(self, loss: Floats, candidates: Candidates) -> Choice:
-        with np.errstate(over="ignore"):
-            weights = np.power(loss, self.power)
-        # Nobody's trust is quite 0: the graph may err, and every sample is seen some day.
-        trust = np.maximum(given(candidates, "precomputed"), 0.01)
-        weights = weights * trust**self.confidence
-        return Choice(draw_by_weight(weights, candidates.n_keep, candidates.rng))
+        weight, power = given(candidates, "precomputed").T
+        with np.errstate(invalid="ignore"):
+            # What a network that has diverged returns counts for nothing.
+            loss = np.where(loss < np.inf, np.maximum(loss, _LEAST_LOSS), np.nan)
+        keys = weight + power * np.log(loss)
+        return Choice(gumbel_top_k(keys, candidates.n_keep, candidates.rng))
 
 
 @register
 @dataclass(frozen=True)
 class Guided(_Guided):
-    """Drawn by the loss each sample had when last trained on, and the trust in its label.
+    """Drawn by the loss each sample had when last trained on, and by what the graph says.
 
     The choice costs no forward pass, and what is not chosen is not loaded. A sample not
     trained on yet counts as if it had the largest loss in its candidate batch.
@@ -73,14 +92,16 @@ class Guided(_Guided):
     Parameters
     ----------
     power : float, default=0.5
-        Of the loss; 0 leaves it out.
+        Of the loss, where labels are right; 0 leaves it out.
     confidence : float, default=1
-        Power of the probability that the label is right, by the similarity graph; 0
-        leaves the graph out.
+        Power of the probability that the label is right, by the similarity graph; with 0
+        every label is taken for right.
+    hardness : float, default=0.5
+        Power of how hard the sample is, by the graph; 0 leaves it out.
     """
 
     name = "guided"
-    summary = "drawn by last loss × trust in the label by the graph; no forward pass"
+    summary = "drawn by last loss, hardness and trust in the label by the graph; no forward pass"
     needs = frozenset({FEATURES, LAST_LOSS})
 
     def choose(self, candidates: Candidates) -> Choice:
@@ -97,23 +118,23 @@ class Guided(_Guided):
         loss = np.asarray(given(candidates, "last_loss"), np.float64)
         known = np.isfinite(loss)
         highest = loss[known].max() if known.any() else 1.0
-        # A sample that fits perfectly is still drawn some day.
-        loss = np.maximum(np.where(known, loss, highest), 1e-3)
-        return self._draw(loss, candidates)
+        return self._draw(np.where(known, loss, highest), candidates)
 
 
 @register
 @dataclass(frozen=True)
 class GuidedFresh(_Guided):
-    """Drawn by the present model's loss of every candidate, and the trust in its label.
+    """Drawn by the present model's loss of every candidate, and by what the graph says.
 
     Parameters
     ----------
     power : float, default=0.5
-        Of the loss; 0 leaves it out.
+        Of the loss, where labels are right; 0 leaves it out.
     confidence : float, default=1
-        Power of the probability that the label is right, by the similarity graph; 0
-        leaves the graph out.
+        Power of the probability that the label is right, by the similarity graph; with 0
+        every label is taken for right.
+    hardness : float, default=0.5
+        Power of how hard the sample is, by the graph; 0 leaves it out.
     """
 
     name = "guided-fresh"
