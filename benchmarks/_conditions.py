@@ -28,7 +28,6 @@ COPIES = 0.7  # share of the pool that are near-copies
 ORIGINALS = 0.02  # share of the pool that they are copies of
 NOISE = 0.05  # of a copy, in standard deviations of each feature over the pool
 WRONG = 0.2  # share of the labels that are wrong
-UNEVEN = 2  # classes are ordered by size if the largest is so many times the smallest
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,10 @@ def make_condition(
 def long_tailed(pool: Pool, rng: np.random.Generator) -> Pool:
     """Cut class r of C, from 0, to the largest size times 100^(-r / (C - 1)), at least 2.
 
-    Classes that have fewer stay whole, and where sizes differ the largest come first, so
-    that few do; else their order is random.
+    The order of the classes is random, and a class that has fewer stays whole.
     """
     classes, sizes = np.unique(pool.labels, return_counts=True)
     order = rng.permutation(len(classes))
-    if sizes.max() >= UNEVEN * sizes.min():
-        order = order[np.argsort(-sizes[order], kind="stable")]
     falls = FALL ** -(np.arange(len(classes)) / max(len(classes) - 1, 1))
     targets = np.maximum(np.rint(sizes.max() * falls), LEAST).astype(int)
     shuffled = rng.permutation(len(pool))
