@@ -5,7 +5,8 @@ from typing import Any
 from sklearn.base import _fit_context
 from sklearn.utils.validation import _num_samples
 
-from ._selector import FiedlerEstimator, _check_length, _take
+from ._row_selector import check_length, take_rows
+from ._selector import FiedlerEstimator
 
 __all__ = ["FiedlerResampler"]
 
@@ -103,6 +104,6 @@ class FiedlerResampler(FiedlerEstimator):
         ValueError
             If `y` is not as long as `X`.
         """
-        _check_length(y, _num_samples(X), "y")
+        check_length(y, _num_samples(X), "y")
         self._fit(X)
-        return _take(X, self.sample_indices_), _take(y, self.sample_indices_)
+        return take_rows(X, self.sample_indices_), take_rows(y, self.sample_indices_)

@@ -5,22 +5,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy import sparse
-from sklearn.base import (
-    BaseEstimator,
-    OneToOneFeatureMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_feature_names,
-    _num_samples,
-    check_is_fitted,
-    validate_data,
-)
 
 from ._candidates import select_candidates
 from ._check import (
@@ -29,10 +16,10 @@ from ._check import (
     check_features,
     check_finite,
     check_int,
-    check_not_masked,
 )
 from ._fiedler import AFFINITIES, LAPLACIANS, Status, seed_of
-from ._namespace import Array, is_torch, namespace
+from ._namespace import Array, namespace
+from ._row_selector import RowSelectorMixin, checked_rows, keep_rows
 from ._rules import RULES
 
 __all__ = ["FiedlerBatchSelector"]
@@ -103,10 +90,7 @@ class FiedlerEstimator(BaseEstimator):
         except NotFiniteError:
             check_finite(X)
             raise
-        self.n_samples_in_ = int(X.shape[0])
-        self.sample_indices_ = selection.indices
-        self.support_ = np.zeros(self.n_samples_in_, bool)
-        self.support_[selection.indices] = True
+        keep_rows(self, selection.indices, int(X.shape[0]))
         self.fiedler_vector_ = selection.vector
         self.scores_ = namespace(selection.vector).abs(selection.vector)
         whole = self.candidate_size is None
@@ -119,20 +103,7 @@ class FiedlerEstimator(BaseEstimator):
 
     def _checked(self, X: Any) -> Array:
         """Return X as the solver takes it; set n_features_in_ and feature_names_in_."""
-        if is_torch(X):
-            if X.ndim != 2:
-                raise ValueError(f"X must have shape (n_samples, n_features); got {tuple(X.shape)}")
-            _check_feature_names(self, X, reset=True)
-            self.n_features_in_ = int(X.shape[1])
-        else:
-            check_not_masked(X)
-            X = validate_data(
-                self,
-                X,
-                accept_sparse="csr",
-                dtype=[np.float64, np.float32],
-                ensure_all_finite=False,  # the solver tells, check_finite names the row
-            )
+        X = checked_rows(self, X)
         X = check_affinity(X) if self.affinity == "precomputed" else check_features(X)
         if self.affinity == "nearest_neighbors":
             check_finite(X)
@@ -145,7 +116,7 @@ class FiedlerEstimator(BaseEstimator):
         return tags
 
 
-class FiedlerBatchSelector(OneToOneFeatureMixin, TransformerMixin, FiedlerEstimator):
+class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
     """Keep the rows of a batch that its Fiedler vector singles out.
 
     The rows are the vertices of a graph with cosine similarities S as weights. Its
@@ -263,60 +234,6 @@ class FiedlerBatchSelector(OneToOneFeatureMixin, TransformerMixin, FiedlerEstima
         self._fit(X)
         return self
 
-    def get_support(self, indices: bool = False) -> np.ndarray[Any, Any]:
-        """Return which rows are kept.
-
-        Parameters
-        ----------
-        indices : bool, default=False
-            Return integer indices instead of a mask.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_kept,)
-        """
-        check_is_fitted(self)
-        return self.sample_indices_ if indices else self.support_
-
-    def transform(self, X: Any) -> Any:
-        """Return the chosen rows of `X`.
-
-        Parameters
-        ----------
-        X : array-like, sparse array, dataframe or torch.Tensor of shape (n_samples, any)
-            A table whose rows are those of the X given to `fit`, in the same order. One as
-            wide as that X is taken for features, with names and values checked; one of
-            another width for any other data about the same samples.
-
-        Returns
-        -------
-        rows of shape (n_kept, any)
-            Of the same kind as X.
-
-        Raises
-        ------
-        ValueError
-            If X has another number of rows than in `fit`, or is as wide and has other
-            feature names or values that are not finite.
-        """
-        check_is_fitted(self)
-        if not is_torch(X):
-            X = self._checked_table(X)
-        _check_length(X, self.n_samples_in_, "X")
-        return _take(X, self.sample_indices_)
-
-    def _checked_table(self, X: Any) -> Any:
-        """Return a table as it came if it has two dimensions, checked for its names."""
-        kept = X if hasattr(X, "iloc") or hasattr(X, "columns") else None
-        options: dict[str, Any] = {"accept_sparse": True, "dtype": None}
-        shape: tuple[int, ...] = getattr(X, "shape", ())
-        if len(shape) == 2 and shape[1] != self.n_features_in_:
-            # A table of other columns, aligned by row: it may hold anything.
-            array = check_array(X, ensure_all_finite=False, **options)
-        else:
-            array = validate_data(self, X, reset=False, **options)
-        return array if kept is None else kept
-
     def select(self, X: Any, *arrays: Any) -> Any:
         """Choose rows of `X`, and return them with the same rows of other arrays.
 
@@ -338,30 +255,8 @@ class FiedlerBatchSelector(OneToOneFeatureMixin, TransformerMixin, FiedlerEstima
         ValueError
             If the lengths differ; before any work is done.
         """
-        for number, array in enumerate(arrays, start=1):
-            if array is not None:
-                _check_length(array, _num_samples(X), f"arrays[{number - 1}]")
-        self.fit(X)
-        kept = [
-            None if array is None else _take(array, self.sample_indices_) for array in (X, *arrays)
-        ]
+        kept = self._select((X,), arrays)
         return kept if arrays else kept[0]
-
-
-def _check_length(array: Any, expected: int, name: str) -> None:
-    if _num_samples(array) != expected:
-        raise ValueError(
-            f"{name} must have {expected} rows, one for each sample that was selected from; "
-            f"got {_num_samples(array)}"
-        )
-
-
-def _take(array: Any, indices: np.ndarray[Any, Any]) -> Any:
-    if is_torch(array):
-        return array[namespace(array).asarray(indices, device=array.device)]
-    if sparse.issparse(array):
-        return array.tocsr()[indices]
-    return _safe_indexing(array, indices)
 
 
 def _warn(status: np.ndarray[Any, Any]) -> None:

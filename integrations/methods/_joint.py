@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spectral_select._check import check_int
-from spectral_select.integrations.methods._draw import gumbel_top_k
+from spectral_select._draw import gumbel_top_k
 
 __all__ = ["chunk_sizes", "sample_jointly"]
 

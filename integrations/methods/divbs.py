@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from spectral_select._draw import gumbel_top_k
 from spectral_select.integrations.methods._checks import given
-from spectral_select.integrations.methods._draw import gumbel_top_k
 from spectral_select.integrations.methods._interface import (
     FRESH,
     Candidates,

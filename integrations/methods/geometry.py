@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from spectral_select._check import check_features, check_finite, check_in
+from spectral_select._draw import top_k
 from spectral_select._graph import cosine_graph, inverse_root, unit_maximum
 from spectral_select._namespace import to_numpy
 from spectral_select.integrations.methods._checks import given
-from spectral_select.integrations.methods._draw import top_k
 from spectral_select.integrations.methods._interface import (
     FEATURES,
     Candidates,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectral_select.integrations.methods._draw import draw_by_weight, gumbel_top_k, top_k
+from spectral_select._draw import draw_by_weight, gumbel_top_k, top_k
 
 DRAWS = 6000
 
