@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._balanced import ClassBalancedSampler, WeightedDataset
     from ._fiedler import fiedler_vector
+    from ._guided import GuidedBatchSelector
     from ._ratio import n_candidates, n_kept
     from ._resampler import FiedlerResampler
     from ._result import FiedlerResult, Status
@@ -30,6 +31,7 @@ _HOME = {
     "FiedlerBatchSelector": "_selector",
     "FiedlerResampler": "_resampler",
     "FiedlerResult": "_result",
+    "GuidedBatchSelector": "_guided",
     "LabelTrust": "_trust",
     "LinearSchedule": "_schedule",
     "SpectralBatchSampler": "_sampler",
@@ -50,6 +52,7 @@ __all__ = [
     "FiedlerBatchSelector",
     "FiedlerResampler",
     "FiedlerResult",
+    "GuidedBatchSelector",
     "LabelTrust",
     "LinearSchedule",
     "SpectralBatchSampler",

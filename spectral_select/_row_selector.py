@@ -87,7 +87,7 @@ class RowSelectorMixin(OneToOneFeatureMixin, TransformerMixin):
         for number, array in enumerate(arrays):
             if array is not None:
                 check_length(array, n, f"arrays[{number}]")
-        self.fit(*fitted_to)  # type: ignore[attr-defined]
+        self.fit(*fitted_to)
         every = (*fitted_to, *arrays)
         return [None if a is None else take_rows(a, self.sample_indices_) for a in every]
 

@@ -151,7 +151,7 @@ def _check_labels(y: ArrayLike, n: int) -> tuple[NDArray[Any], NDArray[np.int64]
         raise TypeError(f"y must hold class labels, integers or strings; got dtype {found.dtype}")
     classes, labels = np.unique(found, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"y must hold at least two classes; got {len(classes)}")
+        raise ValueError(f"y must hold at least two classes; got {len(classes)} class")
     return classes, labels.astype(np.int64)
 
 

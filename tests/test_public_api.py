@@ -8,7 +8,9 @@ CORE = """
 import sys
 import spectral_select
 import numpy as np
-spectral_select.FiedlerBatchSelector().fit(np.random.default_rng(0).random((200, 8)))
+X = np.random.default_rng(0).random((200, 8))
+spectral_select.FiedlerBatchSelector().fit(X)
+spectral_select.GuidedBatchSelector().fit(X, np.arange(200) % 2)
 spectral_select.FiedlerResampler, spectral_select.make_schedule, spectral_select.fiedler_vector
 print(sorted({"torch", "torchvision", "matplotlib", "tqdm"} & set(sys.modules)))
 """
