@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -105,6 +105,11 @@ class Job:
     block_size: int
     costs: Costs = field(default_factory=Costs)
 
+    @property
+    def ahead(self) -> bool:
+        """Whether batches may be selected before they are asked for."""
+        return True
+
     def blocks(self, skip: int = 0) -> Iterator[list[list[int]]]:
         """Yield the batches from the first on, in blocks, the first `skip` blocks left out."""
         seed = _seed_of(self.selector)
@@ -131,20 +136,34 @@ class Job:
             ranges.append((start, start + 1))
         return ranges
 
+    def entropy(self, seed: int, i: int) -> list[int]:
+        """Return what seeds the draw of this rank's batch `i`, one of its own everywhere."""
+        return [seed, self.epoch, i * self.plan.num_replicas + self.plan.rank]
+
     def _select(self, start: int, stop: int, seed: int | None) -> list[list[int]]:
-        """Return the batches from `start` to `stop`, which are of one size.
+        """Return the batches from `start` to `stop`, which are of one size."""
+        plan = self.plan
+        candidates = [self.order[plan.candidates(i)] for i in range(start, stop)]
+        kept = plan.batch_size if start < plan.n_full else plan.last_batch_size
+        if kept == len(candidates[0]):
+            return [batch.tolist() for batch in candidates]
+        return self._choose(candidates, kept, range(start, stop), seed)
+
+    def _choose(
+        self,
+        candidates: list[npt.NDArray[np.int64]],
+        kept: int,
+        numbers: Sequence[int],
+        seed: int | None,
+    ) -> list[list[int]]:
+        """Return what is kept of candidate batches of one size, those of these numbers.
 
         The block is one solve. `FiedlerBatchSelector` solves a batch alike whatever is
         beside it, on the CPU to the last bit, so what is chosen does not depend on where
         training resumes or on what falls to other ranks. Only a selector with a seed
         solves each batch on its own, as each has a draw of its own.
         """
-        plan = self.plan
-        candidates = [self.order[plan.candidates(i)] for i in range(start, stop)]
         size = len(candidates[0])
-        kept = plan.batch_size if start < plan.n_full else plan.last_batch_size
-        if kept == size:
-            return [batch.tolist() for batch in candidates]
         # Of a last batch at least two are kept, whatever the ratio says.
         exact = n_kept(size, self.filter_ratio) == kept
         ratio = self.filter_ratio if exact else 1 - kept / size
@@ -153,14 +172,11 @@ class Job:
         def alone(i: int) -> list[int]:
             mine = clone(selector)
             if seed is not None:
-                # A draw of its own for every candidate batch of every epoch.
-                place = i * plan.num_replicas + plan.rank
-                draw = np.random.SeedSequence([seed, self.epoch, place]).generate_state(1)
+                draw = np.random.SeedSequence(self.entropy(seed, i)).generate_state(1)
                 mine.set_params(random_state=int(draw[0]))
-            return self._chosen(mine, candidates[i - start], 1, kept)[0]
+            return self._chosen(mine, candidates[i - numbers[0]], 1, kept)[0]
 
         selector.set_params(candidate_size=size)
-        numbers = range(start, stop)
         if seed is not None:
             self.costs.n_solves += len(numbers)
             on_host = self.rows.device is None

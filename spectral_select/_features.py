@@ -39,6 +39,10 @@ class FeatureRows(ABC):
     def take(self, indices: Indices) -> Array:
         """Return the rows at `indices`, shape (n, n_columns)."""
 
+    def whole(self) -> Array:
+        """Return the table, shape (n_rows, n_columns); a memory map stays one."""
+        return self.take(np.arange(self.n_rows))
+
     def fingerprint(self) -> str:
         """Return text that changes with the table's shape and the content of some rows.
 
@@ -68,6 +72,9 @@ class ArrayRows(FeatureRows):
         self.on_disk = _map_beneath(array) is not None
         self.n_rows, self.n_columns = array.shape
         self.itemsize = array.dtype.itemsize
+
+    def whole(self) -> Array:
+        return self._array
 
     def take(self, indices: Indices) -> Array:
         if not self.on_disk:
@@ -116,6 +123,9 @@ class TensorRows(FeatureRows):
         self.n_rows, self.n_columns = (int(size) for size in tensor.shape)
         self.itemsize = tensor.element_size()
         self.device = tensor.device
+
+    def whole(self) -> Array:
+        return self._tensor
 
     def take(self, indices: Indices) -> Array:
         torch = sys.modules["torch"]

@@ -12,6 +12,7 @@ from torch.utils.data import BatchSampler
 from ._blocks import Costs, Job, Timings, check_selector, default_block_size
 from ._check import check_int
 from ._features import as_rows, check_belongs, check_count
+from ._guidance import make_guidance
 from ._order import (
     EpochClock,
     SeededSampler,
@@ -106,10 +107,18 @@ class SpectralBatchSampler(BatchSampler):
     dataset : Dataset, optional
         Checked against `features`: number of samples, and fingerprint if they have one.
     prefetch : int, default=2
-        Blocks of batches selected ahead of training, on a thread; 0: no thread.
+        Blocks of batches selected ahead of training, on a thread; 0: no thread. With
+        `losses` there is none, whatever this says.
     block_size : int, optional
         Candidate batches to a block: solved side by side, on a GPU in one solve. By
-        default what fits into 64 MiB, 32 at most.
+        default what fits into 64 MiB, 32 at most; 1 with `losses`.
+    labels : array-like of shape (n_samples,), optional
+        Label of each sample, integers or strings: required with a `GuidedBatchSelector`,
+        refused with any other.
+    losses : ndarray or CPU torch.Tensor of floats, of shape (n_samples,), optional
+        The loss that each sample had when last trained on, NaN where there is none yet.
+        The training loop writes to it, the sampler reads it: see Notes. Only with a
+        `GuidedBatchSelector`.
 
     Attributes
     ----------
@@ -125,6 +134,7 @@ class SpectralBatchSampler(BatchSampler):
     See Also
     --------
     FiedlerBatchSelector : The selection itself.
+    GuidedBatchSelector : Selection by labels and losses.
 
     Notes
     -----
@@ -133,6 +143,16 @@ class SpectralBatchSampler(BatchSampler):
 
     All ranks yield the same number of batches. Together these are the batches of one
     process, but for the last of an epoch where the candidates do not divide evenly.
+
+    With a `GuidedBatchSelector`, the graph of the whole data set is looked at once, when
+    the first pass begins, and each batch is drawn by the weights of its candidates. The
+    draw depends on the selector's `random_state` (or else on `seed`), the epoch and the
+    batch. With `losses` it depends, besides, on what they are when the loader asks for the
+    batch, so nothing is selected ahead of that: a loader without workers asks when training
+    does, one with workers earlier. They are no part of the state: save the array with a
+    checkpoint, and put its content back before the next pass. Then a pass that is resumed
+    yields, without workers, exactly what it would have yielded. On several ranks, each
+    reads its own array; what one rank wrote is unknown to the others unless they share it.
 
     Examples
     --------
@@ -167,6 +187,8 @@ class SpectralBatchSampler(BatchSampler):
         dataset: Any = None,
         prefetch: int = 2,
         block_size: int | None = None,
+        labels: Any = None,
+        losses: Any = None,
     ) -> None:
         if features is _MISSING:
             raise TypeError(
@@ -197,6 +219,7 @@ class SpectralBatchSampler(BatchSampler):
         check_count(self._rows, dataset_of(sampler))
         if dataset is not None:
             check_belongs(features, self._rows, dataset)
+        self._guidance = make_guidance(self._selector, self._rows, labels, losses, block_size)
         self.sampler = (
             SeededSampler(self._rows.n_rows, self._seed or 0) if sampler is None else sampler
         )
@@ -281,7 +304,7 @@ class SpectralBatchSampler(BatchSampler):
         if self._deals_for_all():
             before, after = job.plan.rank, job.plan.num_replicas - job.plan.rank - 1
         elsewhere: list[Any] = [OtherRanksBatch(job.plan.batch_size)]
-        ahead = Ahead(job.blocks, self._prefetch)
+        ahead = Ahead(job.blocks, self._prefetch if job.ahead else 0)
         listing = perf_counter() - begin
         try:
             for block in ahead:
@@ -447,7 +470,9 @@ class SpectralBatchSampler(BatchSampler):
         plan.check_enough()
         size = self._block_size or default_block_size(plan.candidate_size, self._rows)
         ratio = self.schedule(epoch)
-        job = Job(self._rows, order, plan, epoch, ratio, self._selector, start, size)
+        arguments = (self._rows, order, plan, epoch, ratio, self._selector, start, size)
+        guidance = self._guidance
+        job = guidance.job(*arguments, seed=self._seed or 0) if guidance else Job(*arguments)
         self._costs = (epoch, job.costs)
         return job, _Progress(epoch, start, len(plan), checksum(order), generator)
 
@@ -459,6 +484,7 @@ class SpectralBatchSampler(BatchSampler):
                 "selector": describe_estimator(self._selector, ("filter_ratio", "candidate_size")),
                 "seed": self._seed,
                 "features": self._rows.fingerprint(),
+                **(self._guidance.configuration() if self._guidance else {}),
             }
         return {
             **self._sizes.of_epoch(epoch)._asdict(),

@@ -87,7 +87,7 @@ def _check_same(saved: Any, mine: dict[str, Any]) -> None:
         )
     for key, value in mine.items():
         if key not in saved or saved[key] != value:
-            what = "data set" if key == "features" else "configuration"
+            what = "data set" if key in ("features", "labels") else "configuration"
             raise ValueError(
                 f"state_dict belongs to another {what}: it was saved with "
                 f"{key}={saved.get(key)!r}, this sampler has {key}={value!r}"

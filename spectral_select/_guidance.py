@@ -1,0 +1,162 @@
+"""Guided selection inside the batch sampler: labels, losses, and the draws they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from ._blocks import Job
+from ._draw import gumbel_top_k
+from ._features import FeatureRows
+from ._guided import GuidedBatchSelector, checked_labels, fill_unknown, log_weights
+from ._namespace import is_torch, to_numpy
+from ._trust import label_trust
+
+__all__ = ["Guidance", "GuidedJob", "make_guidance"]
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+def make_guidance(
+    selector: Any, rows: FeatureRows, labels: Any, losses: Any, block_size: int | None
+) -> Guidance | None:
+    """Return what a sampler with this selector draws by; None if it does not draw.
+
+    Parameters
+    ----------
+    selector : estimator
+        A `GuidedBatchSelector`, which needs labels, or another, which has no use for them.
+    rows : FeatureRows
+        Features of the whole data set.
+    labels, losses : array-like of shape (n_samples,), or None
+        What the user handed over.
+    block_size : int or None
+        What the user asked for: with losses there is one batch to a block.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they do not go together, or are not as described.
+    """
+    if not isinstance(selector, GuidedBatchSelector):
+        for name, given in (("labels", labels), ("losses", losses)):
+            if given is not None:
+                raise ValueError(
+                    f"{name} must be None unless the selector is a GuidedBatchSelector; got "
+                    f"{name} with {type(selector).__name__}, which has no use for them"
+                )
+        return None
+    if labels is None:
+        raise ValueError("labels must be given with a GuidedBatchSelector: it draws by them")
+    selector._validate_params()
+    if losses is not None and block_size not in (None, 1):
+        raise ValueError(
+            "block_size must be None or 1 with losses: each batch is chosen by what training "
+            f"has written before it; got {block_size}"
+        )
+    return Guidance(selector, rows, labels, losses)
+
+
+class Guidance:
+    """What does not change from pass to pass: labels, losses' place, the graph's word.
+
+    The graph is that of the whole data set. It is looked at once, when the first pass
+    begins, and what it says is kept, in copies too.
+    """
+
+    def __init__(
+        self, selector: GuidedBatchSelector, rows: FeatureRows, labels: Any, losses: Any
+    ) -> None:
+        self._selector = selector
+        self._rows = rows
+        self._labels = checked_labels(labels, rows.n_rows, "labels")
+        if (self._labels[0] == self._labels).all():
+            raise ValueError("labels must hold at least two classes; got 1 class")
+        self._losses = None if losses is None else _as_losses(losses, rows.n_rows)
+        self._parts: npt.NDArray[np.float64] | None = None
+
+    def parts(self) -> npt.NDArray[np.float64]:
+        """Return the parts of all weights that do not change, shape (n_samples, 2)."""
+        if self._parts is None:
+            found = label_trust(self._rows.whole(), self._labels)
+            self._parts = self._selector._parts(found, self._labels)
+        return self._parts
+
+    def job(self, *arguments: Any, seed: int) -> GuidedJob:
+        """Return the selections of a pass, from the arguments of `Job` and the seed."""
+        job = GuidedJob(*arguments, parts=self.parts(), losses=self._losses, seed=seed)
+        if not job.ahead:
+            job.block_size = 1
+        return job
+
+    def configuration(self) -> dict[str, Any]:
+        """Return what must be the same where a pass is to go on.
+
+        The weights follow from features, labels and parameters, each of which is compared;
+        their last bits differ between machines, so they are not. Losses are the caller's.
+        """
+        classes, codes = np.unique(self._labels, return_inverse=True)
+        names = crc32(repr(classes.tolist()).encode())
+        content = crc32(np.ascontiguousarray(codes, "<i8").tobytes(), names)
+        return {
+            "labels": f"{len(codes)}-{content:08x}",
+            "losses": self._losses is not None,
+        }
+
+
+def _as_losses(losses: Any, n: int) -> Floats:
+    """Return the memory that training writes its losses to, or say why it cannot."""
+    array = losses
+    if is_torch(losses) and losses.device.type == "cpu" and "bfloat16" not in str(losses.dtype):
+        array = to_numpy(losses)  # the same memory
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        kind = f"{type(losses).__name__} of dtype {getattr(losses, 'dtype', None)}"
+        device = f" on {losses.device}" if is_torch(losses) else ""
+        raise TypeError(
+            "losses must be a NumPy array or CPU tensor of floats, which training writes to and "
+            f"the sampler reads; got {kind}{device}"
+        )
+    if array.shape != (n,):
+        raise ValueError(f"losses must have shape ({n},), one a sample; got {array.shape}")
+    if not array.flags.writeable:
+        raise ValueError("losses must be writable: training writes to them; got a read-only array")
+    return array
+
+
+@dataclass(kw_only=True)
+class GuidedJob(Job):
+    """The selections of one pass where each candidate has a weight.
+
+    With losses, `blocks` is no function of its argument alone: a batch is drawn by what
+    the losses are when it is asked for.
+    """
+
+    parts: npt.NDArray[np.float64]
+    losses: Floats | None
+    seed: int
+
+    @property
+    def ahead(self) -> bool:
+        return self.losses is None
+
+    def _choose(
+        self,
+        candidates: list[npt.NDArray[np.int64]],
+        kept: int,
+        numbers: Sequence[int],
+        seed: int | None,
+    ) -> list[list[int]]:
+        seed = self.seed if seed is None else seed
+        self.costs.n_solves += len(numbers)
+        chosen = []
+        for i, batch in zip(numbers, candidates, strict=True):
+            losses = None if self.losses is None else fill_unknown(self.losses[batch])
+            weights = log_weights(self.parts[batch], losses)
+            rng = np.random.default_rng(self.entropy(seed, i))
+            chosen.append(batch[np.sort(gumbel_top_k(weights, kept, rng))].tolist())
+        return chosen

@@ -1,0 +1,335 @@
+"""The batch sampler with a GuidedBatchSelector: labels, and losses that training writes."""
+
+import copy
+import json
+import pickle
+import threading
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sampler_helpers import TopSum
+from torch.utils.data import DataLoader, TensorDataset
+
+from spectral_select import GuidedBatchSelector, LinearSchedule, SpectralBatchSampler, label_trust
+
+N = 240
+
+
+def clusters(n=N, d=5, n_classes=3, seed=0):
+    """Return features around a centre a class, labels of which a fifth is wrong, and which."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n)
+    X = rng.random((n_classes, d))[y] + 0.1 * rng.standard_normal((n, d))
+    bad = rng.random(n) < 0.2
+    return X.astype(np.float32), np.where(bad, (y + 1) % n_classes, y), bad
+
+
+X, Y, BAD = clusters()
+
+
+def build(batch_size=6, *, ratio=0.5, labels=Y, losses=None, selector=None, **options):
+    selector = GuidedBatchSelector(ratio) if selector is None else selector
+    options.setdefault("features", X)
+    options.setdefault("seed", 3)
+    return SpectralBatchSampler(
+        None, batch_size, selector=selector, labels=labels, losses=losses, **options
+    )
+
+
+def unknown():
+    return np.full(N, np.nan)
+
+
+def write(losses, batch, epoch):
+    """Write what training might have as losses, others in each epoch."""
+    for i in batch:
+        losses[i] = float(abs(np.sin(i + 1.0 + epoch)) ** 3)
+
+
+def train(batches, losses, epoch):
+    """Yield batches, and write the losses after each."""
+    for batch in batches:
+        yield batch
+        write(losses, batch, epoch)
+
+
+@pytest.mark.parametrize("losses", [None, "unknown"])
+def test_batches_are_as_many_and_as_large_as_with_any_selector(losses):
+    plain = build(labels=None, selector=TopSum(0.5))
+    guided = build(losses=None if losses is None else unknown())
+    for epoch in range(2):
+        plain.set_epoch(epoch)
+        guided.set_epoch(epoch)
+        batches = list(guided)
+        assert [len(b) for b in batches] == [len(b) for b in plain]
+        assert len(batches) == len(guided)
+        assert len({i for batch in batches for i in batch}) == sum(map(len, batches))
+
+
+def test_wrong_labels_are_drawn_less_often_than_they_are_there():
+    selector = GuidedBatchSelector(0.8, hardness=0)
+    seeds = [build(selector=selector, seed=seed) for seed in range(5)]
+    drawn = np.concatenate([batch for sampler in seeds for batch in sampler])
+    assert BAD[drawn].mean() < BAD.mean() / 2
+
+
+def test_the_weights_are_those_of_the_whole_data_set():
+    """With an overwhelming confidence, the most trusted of each candidate batch are kept."""
+    sampler = build(
+        selector=GuidedBatchSelector(0.5, hardness=0, confidence=1e9, power=0), drop_last=True
+    )
+    trust = np.maximum(label_trust(X, Y).trust, 0.01)
+    order = list(sampler.sampler)
+    for i, batch in enumerate(sampler):
+        candidates = order[12 * i : 12 * (i + 1)]
+        assert set(batch) <= set(candidates)
+        others = sorted(set(candidates) - set(batch))
+        assert trust[batch].min() >= trust[others].max()
+
+
+@pytest.mark.parametrize("kind", ["tensor", "memmap", "list of names"])
+def test_features_and_labels_of_any_kind_give_the_same(kind, tmp_path):
+    features, labels = X, Y
+    if kind == "tensor":
+        features, labels = torch.from_numpy(X), torch.from_numpy(Y)
+    elif kind == "memmap":
+        np.save(tmp_path / "X.npy", X)
+        features = tmp_path / "X.npy"
+    else:
+        labels = [f"class {label}" for label in Y]
+    assert list(build(features=features, labels=labels)) == list(build())
+
+
+def test_every_batch_of_every_epoch_and_seed_has_a_draw_of_its_own():
+    def batches(sampler, epoch=0):
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert batches(build()) == batches(build(prefetch=0, block_size=3))
+    assert batches(build(seed=1)) != batches(build(seed=2))
+    order = {"sampler": range(N), "batch_size": 6, "features": X, "labels": Y}
+
+    def same_order(seed, random_state=None):
+        selector = GuidedBatchSelector(0.5, random_state=random_state)
+        return SpectralBatchSampler(**order, selector=selector, seed=seed)
+
+    assert batches(same_order(1)) != batches(same_order(2))
+    assert batches(same_order(1)) != batches(same_order(1), epoch=1)
+    assert batches(same_order(1, 5)) == batches(same_order(2, 5))
+    assert batches(same_order(1, 5)) != batches(same_order(1, 6))
+    state = np.random.RandomState(0)
+    assert batches(same_order(1, state)) == batches(same_order(1, state))
+
+
+# --- losses ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, torch.float32, torch.float64])
+def test_what_training_writes_changes_what_is_chosen_from_the_next_batch_on(kind):
+    array = torch.full((N,), torch.nan, dtype=kind) if isinstance(kind, torch.dtype) else None
+    losses = unknown().astype(kind) if array is None else array
+    selector = GuidedBatchSelector(0.5, hardness=0, confidence=0, power=1e6)
+    sampler = build(losses=losses, selector=selector, prefetch=2, drop_last=True)
+    order, large = list(sampler.sampler), []
+    for i, batch in enumerate(sampler):
+        if i:  # of the 12 candidates, those 6 that have the large loss
+            assert sorted(batch) == sorted(large)
+        following = order[12 * (i + 1) : 12 * (i + 2)]
+        large = following[i % 6 :][:6]
+        losses[following] = 0.1
+        losses[large] = 10.0
+
+
+def test_losses_that_differ_lead_to_other_batches():
+    a, b, c = unknown(), unknown(), unknown()
+    first, other, same = build(losses=a), build(losses=b), build(losses=c)
+    written = list(train(first, a, 0))
+    assert written[0] == next(iter(other))
+    assert written == list(train(same, c, 0))
+    for sampler in (first, other, same):
+        sampler.set_epoch(1)
+    again = list(train(first, a, 1))
+    assert again != list(other)  # of which nothing is known
+    assert again == list(train(same, c, 1))
+
+
+def test_a_loss_not_known_counts_as_the_largest_of_its_candidates():
+    losses = np.full(N, 1e-3)
+    losses[::3] = np.nan
+    losses[1::3] = 1.0
+    power = GuidedBatchSelector(0.5, hardness=0, confidence=0, power=1e6)
+    for batch in build(losses=losses, selector=power, drop_last=True):
+        assert sum(i % 3 == 2 for i in batch) <= 2
+    known = np.nan_to_num(losses, nan=1.0)
+    assert list(build(losses=losses)) == list(build(losses=known))
+    assert list(build(losses=unknown())) == list(build(losses=np.ones(N)))
+
+
+def test_with_losses_there_is_no_thread_and_nothing_is_chosen_ahead():
+    sampler = build(losses=unknown(), prefetch=2)
+    before = threading.active_count()
+    for number, _ in enumerate(sampler, start=1):
+        assert threading.active_count() == before
+        assert sampler.timings.n_batches == number
+
+
+@pytest.mark.parametrize("stop", [0, 1, 7, 20])
+@pytest.mark.parametrize("tensor", [False, True])
+def test_a_resumed_pass_goes_on_to_the_bit_with_the_losses_of_the_checkpoint(stop, tensor):
+    def empty():
+        return torch.full((N,), torch.nan) if tensor else unknown()
+
+    def fresh(losses):
+        return build(losses=losses, schedule=LinearSchedule(0.2, 0.6, 3))
+
+    losses = empty()
+    sampler, whole = fresh(losses), []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        whole += list(train(sampler, losses, epoch))
+
+    losses = empty()
+    sampler, got = fresh(losses), []
+    got += list(train(sampler, losses, 0))
+    sampler.set_epoch(1)
+    run = train(sampler, losses, 1)
+    stop = min(stop, len(sampler) - 1)
+    got += [next(run) for _ in range(stop + 1)]
+    # The checkpoint is taken once the losses of the batch are written.
+    write(losses, got[-1], 1)
+    state, saved = json.dumps(sampler.state_dict()), copy.deepcopy(losses)
+    assert len(state) < 2000
+    del sampler, losses
+
+    losses = empty()
+    sampler = fresh(losses)
+    losses[:] = saved
+    sampler.load_state_dict(json.loads(state))
+    for epoch in (1, 2):
+        sampler.set_epoch(epoch)
+        got += list(train(sampler, losses, epoch))
+    assert got == whole
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"labels": np.roll(Y, 1)}, "another data set: .*labels='240-"),
+        ({"labels": [f"class {y}" for y in Y]}, "another data set: .*labels='240-"),
+        ({"losses": None}, "another configuration: .*losses=True, .* losses=False"),
+        ({"selector": GuidedBatchSelector(0.5, power=1)}, "configuration: .*power=0.5.*power=1"),
+        ({"labels": None, "losses": None, "selector": TopSum(0.5)}, "configuration: .*selector="),
+    ],
+)
+def test_a_state_of_other_labels_or_weights_is_refused(other, message):
+    sampler = build(losses=unknown())
+    next(iter(sampler))
+    with pytest.raises(ValueError, match=message):
+        build(**({"losses": unknown()} | other)).load_state_dict(sampler.state_dict())
+
+
+# --- ranks, copies, loaders ------------------------------------------------------------
+
+
+@settings(max_examples=15)
+@given(st.integers(2, 3), st.booleans(), st.sampled_from([None, 7]))
+def test_ranks_yield_equally_many_batches_that_have_nothing_in_common(n_ranks, known, state):
+    def of_rank(rank):
+        losses = unknown() if known else None
+        sampler = build(
+            losses=losses,
+            num_replicas=n_ranks,
+            rank=rank,
+            selector=GuidedBatchSelector(0.5, random_state=state),
+        )
+        return list(sampler) if losses is None else list(train(sampler, losses, 0))
+
+    batches = [of_rank(rank) for rank in range(n_ranks)]
+    assert len({len(mine) for mine in batches}) == 1
+    drawn = [i for mine in batches for batch in mine for i in batch]
+    assert len(drawn) == len(set(drawn))
+    alone = build(selector=GuidedBatchSelector(0.5, random_state=state))
+    if not known:  # together, what one process draws
+        full = N // (12 * n_ranks) * n_ranks
+        together = [batches[i % n_ranks][i // n_ranks] for i in range(full)]
+        assert together == list(alone)[:full]
+
+
+def test_the_graph_is_looked_at_once_and_copies_remember(monkeypatch):
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return label_trust(*arguments)
+
+    monkeypatch.setattr("spectral_select._guidance.label_trust", counted)
+    losses = unknown()
+    sampler = build(losses=losses)
+    assert (len(sampler), calls) == (20, [])
+    first = list(sampler)
+    for copied in (copy.deepcopy(sampler), pickle.loads(pickle.dumps(sampler))):
+        losses[:] = 5.0  # a copy has an array of its own
+        copied.set_epoch(0)
+        assert list(copied) == first
+        losses[:] = np.nan
+    assert len(calls) == 1
+
+
+def test_a_loop_over_a_loader_writes_what_the_next_batch_is_chosen_by():
+    losses = torch.full((N,), torch.nan)
+    dataset = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y), torch.arange(N))
+    batches = build(losses=losses, dataset=dataset)
+    loader = DataLoader(dataset, batch_sampler=batches)
+    model = torch.nn.Linear(X.shape[1], 3)
+    seen = []
+    for epoch in range(2):
+        batches.set_epoch(epoch)
+        for inputs, labels, indices in loader:
+            each = torch.nn.functional.cross_entropy(model(inputs), labels, reduction="none")
+            losses[indices] = each.detach()
+            seen.append(indices)
+    seen = torch.cat(seen).unique()
+    assert torch.isfinite(losses[seen]).all()
+    assert int(torch.isfinite(losses).sum()) == len(seen)
+
+
+# --- bad input -------------------------------------------------------------------------
+
+READ_ONLY = unknown()
+READ_ONLY.flags.writeable = False
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"labels": None}, ValueError, "labels must be given with a GuidedBatchSelector"),
+        ({"labels": Y[:-1]}, ValueError, r"labels must have shape \(240,\).*got \(239,\)"),
+        ({"labels": Y + 0.5}, ValueError, "labels must hold class labels, integers or strings"),
+        ({"labels": Y * 0}, ValueError, "labels must hold at least two classes; got 1 class"),
+        ({"losses": unknown()[:-1]}, ValueError, r"losses must have shape \(240,\), .*\(239,\)"),
+        ({"losses": [0.0] * N}, TypeError, "losses must be a NumPy array or CPU tensor.*got list"),
+        ({"losses": np.zeros(N, int)}, TypeError, "got ndarray of dtype int64"),
+        ({"losses": torch.zeros(N).bfloat16()}, TypeError, "got Tensor of dtype torch.bfloat16"),
+        ({"losses": torch.zeros(N, device="meta")}, TypeError, "torch.float32 on meta"),
+        ({"losses": READ_ONLY}, ValueError, "losses must be writable"),
+        ({"losses": unknown(), "block_size": 2}, ValueError, "block_size must be None or 1 with"),
+        ({"selector": TopSum(0.5)}, ValueError, "labels must be None unless .* with TopSum"),
+        (
+            {"selector": TopSum(0.5), "labels": None, "losses": unknown()},
+            ValueError,
+            "losses must be None unless the selector is a GuidedBatchSelector",
+        ),
+        ({"selector": GuidedBatchSelector(power=-1)}, ValueError, "'power' parameter.*Got -1"),
+        (
+            {"selector": GuidedBatchSelector(candidate_size=5)},
+            ValueError,
+            "candidate_size must be passed to",
+        ),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_at_once(change, error, message):
+    with pytest.raises(error, match=message):
+        build(**change)
