@@ -70,7 +70,7 @@ def test_batches_are_as_many_and_as_large_as_with_any_selector(losses):
 
 
 def test_wrong_labels_are_drawn_less_often_than_they_are_there():
-    selector = GuidedBatchSelector(0.8, hardness=0)
+    selector = GuidedBatchSelector(0.8, hardness=0, confidence=3)
     seeds = [build(selector=selector, seed=seed) for seed in range(5)]
     drawn = np.concatenate([batch for sampler in seeds for batch in sampler])
     assert BAD[drawn].mean() < BAD.mean() / 2
