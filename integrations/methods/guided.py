@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select import label_trust
+from spectral_select._draw import gumbel_top_k
+from spectral_select._guided import fill_unknown, guided_parts, log_weights
 from spectral_select.integrations.methods._checks import check_number, given
-from spectral_select.integrations.methods._draw import gumbel_top_k
 from spectral_select.integrations.methods._interface import (
     FEATURES,
     FRESH,
@@ -28,10 +29,6 @@ from spectral_select.integrations.methods._interface import (
 from spectral_select.integrations.methods._registry import register
 
 __all__ = ["Guided", "GuidedFresh"]
-
-
-# Nobody is ruled out: the graph may err, and every sample is seen some day.
-_LEAST_TRUST, _LEAST_HARDNESS, _LEAST_LOSS = 0.01, 0.05, 1e-3
 
 
 @dataclass(frozen=True)
@@ -64,20 +61,18 @@ class _Guided(Method):
         ndarray of shape (n_samples, 2)
             The logarithm of its part of the weight, and the power of the loss.
         """
-        found = label_trust(features, labels)
-        trust = np.maximum(found.trust, _LEAST_TRUST)
-        hardness = np.maximum(1 - found.scores, _LEAST_HARDNESS)
-        weight = self.confidence * np.log(trust) + self.hardness * np.log(hardness)
-        wrong = found.class_noise_rate[np.searchsorted(found.classes, labels)]
-        power = self.power * np.maximum(1 - 2 * self.confidence * wrong, 0)
-        return np.stack([weight, power], axis=1)
+        return guided_parts(
+            label_trust(features, labels),
+            labels,
+            hardness=self.hardness,
+            confidence=self.confidence,
+            power=self.power,
+        )
 
     def _draw(self, loss: Floats, candidates: Candidates) -> Choice:
-        weight, power = given(candidates, "precomputed").T
-        with np.errstate(invalid="ignore"):
-            # What a network that has diverged returns counts for nothing.
-            loss = np.where(loss < np.inf, np.maximum(loss, _LEAST_LOSS), np.nan)
-        keys = weight + power * np.log(loss)
+        # What a network that has diverged returns counts for nothing.
+        loss = np.where(loss < np.inf, loss, np.nan)
+        keys = log_weights(given(candidates, "precomputed"), loss)
         return Choice(gumbel_top_k(keys, candidates.n_keep, candidates.rng))
 
 
@@ -115,10 +110,7 @@ class Guided(_Guided):
         -------
         Choice
         """
-        loss = np.asarray(given(candidates, "last_loss"), np.float64)
-        known = np.isfinite(loss)
-        highest = loss[known].max() if known.any() else 1.0
-        return self._draw(np.where(known, loss, highest), candidates)
+        return self._draw(fill_unknown(given(candidates, "last_loss")), candidates)
 
 
 @register
