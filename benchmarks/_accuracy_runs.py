@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 
+import _spectral_variants  # noqa: F401  (registers them, in the workers too)
 import numpy as np
 import torch
 from _budgets import CannotTrainError
