@@ -34,6 +34,9 @@ SINGLE = {
     (4096, 512): (700, 1.5),
     (50_000, 512): (None, 5.0),
 }
+EPOCH = (391, 128, 2048)  # batches of n x d: an epoch of CIFAR-10
+MEMORY = (50_000, 512)
+STREAM = (1_000_000, 256)
 
 
 def clusters(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -98,8 +101,8 @@ def single() -> list[dict[str, Any]]:
 
 
 def epoch(device: str) -> dict[str, Any]:
-    """391 batches of 128 x 2048, an epoch of CIFAR-10, in one call."""
-    batches, n, d = 391, 128, 2048
+    """Many batches in one call."""
+    batches, n, d = EPOCH
     X = clusters(batches * n, d)
     stack = X.reshape(batches, n, d)
 
@@ -123,7 +126,7 @@ def epoch(device: str) -> dict[str, Any]:
         "bar_gram": 1.3,
         "bar_faster": 6,
     }
-    rows = [["391 batches of 128 x 2048", "ms"]]
+    rows = [[f"{batches} batches of {n} x {d}", "ms"]]
     rows += [[name, spread(values)] for name, values in seconds.items()]
     rows += [["algorithm_1", spread(slow["algorithm_1"])]]
     rows += [[name, spread(values)] for name, values in tensors.items()]
@@ -156,8 +159,9 @@ def _tensor_functions(stack: np.ndarray, device: str) -> dict[str, Any]:
     }
 
 
-def peak_memory(n: int = 50_000, d: int = 512) -> dict[str, Any]:
+def peak_memory() -> dict[str, Any]:
     """Peak resident memory of one solve over n > 2d, over that of the features alone."""
+    n, d = MEMORY
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.npy"
         np.save(path, clusters(n, d))
@@ -180,8 +184,9 @@ print(before, peak_resident_bytes(), X.nbytes)
     return {"n": n, "d": d, "times_features": share}
 
 
-def stream(n: int = 1_000_000, d: int = 256) -> dict[str, Any]:
+def stream() -> dict[str, Any]:
     """Rank a memory-mapped array of planted clusters as one candidate set."""
+    n, d = STREAM
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.npy"
         X = np.lib.format.open_memmap(path, "w+", np.float32, (n, d))

@@ -20,9 +20,9 @@ time: the same command goes on where it stopped, and does nothing once it is don
 _EPILOG = """\
 examples:
   spectral-select extract photos --out photos.store
-                               # photos/train/CLASS/*.jpg, ResNet-50, 2048 numbers an image
+                               # photos/CLASS/*.jpg, ResNet-50, 2048 numbers an image
   spectral-select extract cifar10 --out cifar.store --backbone resnet18 --image-size 64
-  spectral-select extract photos --out photos.store --backbone squeezenet1_0 \\
+  spectral-select extract photos --out small.store --backbone squeezenet1_0 \\
       --weights squeezenet.safetensors            # without a network connection
   spectral-select extract digits --out digits.store --backbone resnet18 \\
       --weights random --image-size 32            # to try it: needs no download at all

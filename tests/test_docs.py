@@ -5,38 +5,11 @@ import re
 import shlex
 import subprocess
 import sys
-import textwrap
-from pathlib import Path
 
 import pytest
+from docs_helpers import PAGES, ROOT, blocks, every_command_line, name
 
 from spectral_select._cli import _COMMANDS, _parser
-
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-# Made by the build: the reference's pages, and the gallery's out of its scripts.
-BUILT = {"_build", "examples", "reference"}
-PAGES = sorted(
-    path
-    for path in [*DOCS.rglob("*.rst"), *DOCS.rglob("*.md")]
-    if path.relative_to(DOCS).parts[0] not in BUILT
-)
-
-
-def name(path):
-    return path.relative_to(DOCS).as_posix()
-
-
-def blocks(path, kinds):
-    """Return the blocks of code of some kinds in a page, in order."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".md":
-        found = re.findall(r"^(?:```(\w+)|<!-- (\w+))\n(.*?)^(?:```|-->)", text, re.DOTALL | re.M)
-        return [code for fence, comment, code in found if (fence or comment) in kinds]
-    # A block ends at the first line that is not indented.
-    pattern = r"^\.\. (?:code-block:: (\w+)|(testsetup)::)\n((?:\n| {3}.*\n)*)"
-    found = re.findall(pattern, text + "\n", re.M)
-    return [textwrap.dedent(code) for kind, setup, code in found if (kind or setup) in kinds]
 
 
 def python(path):
@@ -62,15 +35,13 @@ def test_the_snippets_of_a_page_run_one_after_the_other(path, tmp_path):
 
 
 def commands():
-    """Return every command line in the pages that starts the program."""
-    found = []
-    for path in PAGES:
-        text = path.read_text(encoding="utf-8")
-        lines = "\n".join(blocks(path, {"console", "text"})).replace("\\\n", " ").splitlines()
-        lines = [line.strip().removeprefix("$ ") for line in lines]
-        lines += re.findall(r"``(spectral-select [^`]+)``", text)
-        found += [(name(path), line) for line in lines if line.startswith("spectral-select ")]
-    return found
+    """Return every command line that starts the program, those that are not run here too."""
+    return [
+        (page, f"spectral-select {rest}")
+        for page, lines in every_command_line().items()
+        for line in lines
+        for rest in re.findall(r"^(?:torchrun .*-m )?spectral.select (.*)", line)
+    ]
 
 
 @pytest.mark.parametrize(("page", "line"), commands())
