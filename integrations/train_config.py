@@ -1,14 +1,13 @@
 """What the methods of a comparison have in common: model, data, optimiser, schedule."""
 
 from dataclasses import dataclass, field
-from math import cos, isfinite, pi
-from numbers import Real
+from math import cos, pi
 from typing import Any
 
 import torch
 
 from spectral_select import n_kept
-from spectral_select._check import check_in, check_int
+from spectral_select._check import check_in, check_int, check_number
 from spectral_select._ratio import check_batch_size, check_filter_ratio
 from spectral_select.integrations.augment import Augmentation
 
@@ -104,9 +103,9 @@ class TrainConfig:
         check_batch_size(self.epochs, "epochs")
         check_batch_size(self.candidate_size, "candidate_size")
         check_filter_ratio(self.filter_ratio)
-        _check_number(self.lr, "lr", above=True)
-        _check_number(self.momentum, "momentum", below_one=True)
-        _check_number(self.weight_decay, "weight_decay")
+        check_number(self.lr, "lr", 0, closed="neither")
+        check_number(self.momentum, "momentum", 0, 1, closed="left")
+        check_number(self.weight_decay, "weight_decay", 0)
         check_in(self.lr_schedule, "lr_schedule", LR_SCHEDULES)
         check_int(self.prefetch, "prefetch", 0)
         check_int(self.cache_bytes, "cache_bytes", 0)
@@ -184,14 +183,3 @@ def learning_rate(schedule: str, lr: float, step: int, n_steps: int) -> float:
     if schedule == "step":
         return lr * 0.1 ** ((done >= 0.5) + (done >= 0.75))
     return lr
-
-
-def _check_number(
-    value: object, name: str, *, above: bool = False, below_one: bool = False
-) -> None:
-    expected = f"a number {'above' if above else 'of at least'} 0{' and below 1' * below_one}"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be {expected}; got {value!r} of type {type(value).__name__}")
-    number = float(value)
-    if not isfinite(number) or number < 0 or (above and number == 0) or (below_one and number >= 1):
-        raise ValueError(f"{name} must be {expected}; got {value!r}")

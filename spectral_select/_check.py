@@ -1,8 +1,9 @@
 """Checks of what a user hands over: what came, what was expected, before any work."""
 
 from collections.abc import Sequence
+from math import inf
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -17,6 +18,7 @@ __all__ = [
     "check_in",
     "check_int",
     "check_not_masked",
+    "check_number",
     "check_tol",
 ]
 
@@ -41,6 +43,28 @@ def check_int(value: object, name: str, low: int) -> int:
     if value < low:
         raise ValueError(f"{name} must be an integer of at least {low}; got {value!r}")
     return int(value)
+
+
+def check_number(
+    value: object,
+    name: str,
+    low: float = -inf,
+    high: float = inf,
+    *,
+    closed: Literal["left", "right", "both", "neither"] = "both",
+) -> None:
+    """Raise unless `value` is a finite number between `low` and `high`."""
+    from_low = closed in ("left", "both") and low > -inf
+    to_high = closed in ("right", "both") and high < inf
+    interval = f"{'[' if from_low else '('}{low:g}, {high:g}{']' if to_high else ')'}"
+    expected = f"{name} must be a number in {interval}; got {value!r}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{expected} of type {type(value).__name__}")
+    number = float(value)  # NaN fails the comparisons
+    above = number >= low if from_low else number > low
+    below = number <= high if to_high else number < high
+    if not (above and below):
+        raise ValueError(expected)
 
 
 def check_tol(tol: object) -> None:

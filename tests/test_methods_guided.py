@@ -113,5 +113,5 @@ def test_what_it_costs_is_what_it_needs():
 
 @pytest.mark.parametrize("option", ["power=-1", "confidence=nan", "power=inf", "hardness=-0.5"])
 def test_options_out_of_range(option):
-    with pytest.raises(ValueError, match=r"must be in \[0, 1e\+06\]"):
+    with pytest.raises(ValueError, match=r"must be a number in \[0, 1e\+06\]"):
         get_method(f"guided:{option}")

@@ -118,9 +118,9 @@ def test_it_runs_at_the_step_with_weights_and_no_schedule():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("infobatch:r=1", r"r must be in \[0, 1\); got 1.0"),
-        ("infobatch:r=nan", r"r must be in \[0, 1\); got nan"),
-        ("infobatch:delta=2", r"delta must be in \[0, 1\]; got 2.0"),
+        ("infobatch:r=1", r"r must be a number in \[0, 1\); got 1.0"),
+        ("infobatch:r=nan", r"r must be a number in \[0, 1\); got nan"),
+        ("infobatch:delta=2", r"delta must be a number in \[0, 1\]; got 2.0"),
         ("infobatch:q=1", "has no option 'q'; options of infobatch: r, delta"),
     ],
 )

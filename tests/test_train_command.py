@@ -290,7 +290,7 @@ def test_ctrl_c_before_the_first_epoch_is_over(tmp_path, monkeypatch, capsys):
         (["--filter-ratio", "1"], "filter_ratio must be in [0, 1)"),
         (["--candidate-size", "5"], "keeps one sample a batch"),
         (["--candidate-size", "101"], "--candidate-size must be at most 100"),
-        (["--lr", "-1"], "lr must be a number above 0"),
+        (["--lr", "-1"], "lr must be a number in (0, inf)"),
         (["--lr-schedule", "linear"], "invalid choice: 'linear'"),
         (["--epochs", "0"], "epochs must be"),
         (["--model", "resnet19"], "no torchvision classification model is called 'resnet19'"),

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select import label_trust
+from spectral_select._check import check_number
 from spectral_select._draw import gumbel_top_k
 from spectral_select._guided import fill_unknown, guided_parts, log_weights
-from spectral_select.integrations.methods._checks import check_number, given
+from spectral_select.integrations.methods._checks import given
 from spectral_select.integrations.methods._interface import (
     FEATURES,
     FRESH,

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select import make_schedule
+from spectral_select._check import check_number
 from spectral_select._ratio import check_filter_ratio
 from spectral_select._schedule import Schedule
-from spectral_select.integrations.methods._checks import check_number, given
+from spectral_select.integrations.methods._checks import given
 from spectral_select.integrations.methods._interface import (
     LAST_LOSS,
     PROGRESS,
@@ -54,7 +55,7 @@ class InfoBatch(Method):
     weighted = True
 
     def __post_init__(self) -> None:
-        check_number(self.r, "r", 0, 1, closed=False)
+        check_number(self.r, "r", 0, 1, closed="left")
         check_number(self.delta, "delta", 0, 1)
 
     def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:

@@ -7,14 +7,12 @@ knows none.
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from math import isfinite
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_select._check import check_in, check_int
+from spectral_select._check import check_in, check_int, check_number
 from spectral_select.integrations.methods._checks import given
 from spectral_select.integrations.methods._interface import (
     FRESH,
@@ -44,7 +42,7 @@ class _Joint(Method):
 
     def __post_init__(self) -> None:
         check_int(self.n_chunks, "n_chunks", 1)
-        _check_number(self.gain, "gain", positive=True)
+        check_number(self.gain, "gain", 0, closed="neither")
 
     @abstractmethod
     def learnability(self, learner: Outputs, reference: Outputs, labels: Indices) -> Floats:
@@ -164,8 +162,8 @@ class JestSigmoid(_Joint):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_number(self.t, "t", positive=True)
-        _check_number(self.bias, "bias")
+        check_number(self.t, "t", 0, closed="neither")
+        check_number(self.bias, "bias")
         check_in(self.match, "match", ("class", "sample"))
 
     def learnability(self, learner: Outputs, reference: Outputs, labels: Indices) -> Floats:
@@ -188,11 +186,3 @@ class JestSigmoid(_Joint):
             )
             difference: Floats = loss - known
         return difference
-
-
-def _check_number(value: object, name: str, *, positive: bool = False) -> None:
-    number = isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
-    if not number or (positive and not value > 0):  # type: ignore[operator]
-        raise ValueError(
-            f"{name} must be a finite number{' above 0' if positive else ''}; got {value!r}"
-        )

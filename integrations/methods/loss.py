@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spectral_select._check import check_int
+from spectral_select._check import check_int, check_number
 from spectral_select._draw import gumbel_top_k, top_k
-from spectral_select.integrations.methods._checks import check_number, given
+from spectral_select.integrations.methods._checks import given
 from spectral_select.integrations.methods._interface import (
     FRESH,
     PROGRESS,
