@@ -56,6 +56,7 @@ BEFORE = {
 NOT_RUN = {
     "make": "CI runs these",
     "pip": "CI installs so, and tests/test_install.py",
+    "python -m venv": "as the Makefile does",
     "spectral-select extract cifar10": "a download, whose checksums torchvision insists on",
     "torchrun --nproc-per-node=4 -m spectral_select train photos --out runs/b": "run on a page",
 }
