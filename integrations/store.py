@@ -251,7 +251,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
         state = (
             "an extraction into it has not finished; run the same extraction again to go on"
             if (folder / "progress.json").exists()
-            else f"expected {META} and {EMBEDDINGS} in it"
+            else f"expected {META} and {EMBEDDINGS} in it, as spectral-select extract writes them"
         )
         raise StoreError(f"{folder} is not a whole embedding store: {state}")
     try:

@@ -124,6 +124,9 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--shuffle is for features; got --affinity precomputed")
     from . import FiedlerBatchSelector
     from ._feature_files import read_features
+    from ._ratio import check_filter_ratio
+
+    check_filter_ratio(args.filter_ratio, "--filter-ratio")
 
     selector = FiedlerBatchSelector(
         args.filter_ratio,

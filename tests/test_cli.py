@@ -323,7 +323,7 @@ class TestMistakes:
             (["--nope"], r"unrecognized arguments: --nope|no command given"),
             (["select"], r"required: FEATURES \(see spectral-select select --help\)"),
             (["select", "none.npy"], r"there is no file none\.npy; expected a \.npy, \.npz or"),
-            (["select", "X", "--filter-ratio", "1"], r"filter_ratio.*1\.0"),
+            (["select", "X", "--filter-ratio", "1"], r"--filter-ratio must be in \[0, 1\).*1\.0"),
             (["select", "X", "--filter-ratio", "a"], r"argument --filter-ratio: invalid float"),
             (["select", "X", "--candidate-size", "0"], r"candidate_size.*0"),
             (["select", "X", "--n-neighbors", "0"], r"n_neighbors.*0"),

@@ -167,6 +167,8 @@ def test_weights_follow_their_samples():
     ("names", "message"),
     [
         (["full", "magic"], "method must be one of full, full-short, random.*; got 'magic'"),
+        (["fiedlr"], r"got 'fiedlr': did you mean fiedler\?"),
+        (["full,random"], "got 'full,random': several methods are separated by spaces"),
         (["full", "full"], "methods must not name one twice"),
         ([], "methods must be a list"),
         ("full", "methods must be a list"),

@@ -211,7 +211,9 @@ def test_the_command_writes_into_the_run(run, capsys):
     ("arguments", "message"),
     [
         (["{run}", "{run}"], "is given twice"),
-        (["nowhere"], "nowhere: No such file"),
+        (["nowhere"], "there is no run nowhere; expected the folder of a run"),
+        (["."], ". holds no results.json; expected the folder of a run"),
+        (["{run.parent}"], "did you mean {run}?"),
         (["{run}", "--out", "{run}/results.json"], "is a file; expected a folder"),
         ([], "required: RUN"),
     ],
@@ -220,7 +222,7 @@ def test_mistakes_are_told_in_a_line(run, capsys, arguments, message, tmp_path, 
     monkeypatch.chdir(tmp_path)
     assert main(["report", *(a.format(run=run) for a in arguments)]) == 2
     err = capsys.readouterr().err
-    assert message in err
+    assert message.format(run=run) in err
     assert err.count("\n") == 1
 
 

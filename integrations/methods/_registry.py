@@ -1,5 +1,6 @@
 """The methods that are known by name, and how a name with options is read."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -89,7 +90,7 @@ def get_method(spec: str) -> Method:
     name, colon, text = spec.partition(":")
     if name not in _REGISTRY:
         known = ", ".join(method_names())
-        raise ValueError(f"method must be one of {known}; got {name!r}")
+        raise ValueError(f"method must be one of {known}; got {name!r}{_hint(name)}")
     method = _REGISTRY[name]
     known_options: dict[str, Any] = (
         {f.name: f for f in fields(method)} if is_dataclass(method) else {}
@@ -109,6 +110,14 @@ def get_method(spec: str) -> Method:
         return method(**options)
     except (ValueError, TypeError) as error:
         raise ValueError(f"method {spec!r}: {error}") from error
+
+
+def _hint(name: str) -> str:
+    """Return what somebody may have meant who gave a name that is none."""
+    if {part.partition(":")[0] for part in name.split(",")} <= {*_REGISTRY}:
+        return ": several methods are separated by spaces"
+    close = difflib.get_close_matches(name, _REGISTRY, n=2)
+    return f": did you mean {' or '.join(close)}?" if close else ""
 
 
 def _value(text: str, default: Any, what: str) -> Any:

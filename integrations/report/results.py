@@ -14,6 +14,7 @@ FORMAT = "spectral_select training results 1"
 #: The parts of a data set that a network is measured on.
 PARTS = ("train", "val", "test")
 
+_EXPECTED = "expected the folder of a run, as spectral-select train writes it"
 _NUMBER = (int, float)
 _MAYBE = (int, float, type(None))
 _MEASURED = {"accuracy": _MAYBE, "loss": _MAYBE}
@@ -68,13 +69,25 @@ def read_results(path: str | os.PathLike[str]) -> dict[str, Any]:
     ValueError: ...results.json ...
     """
     path = Path(path)
-    path = path / "results.json" if path.is_dir() else path
+    if not path.exists():
+        raise FileNotFoundError(f"there is no run {path}; {_EXPECTED}")
+    if path.is_dir():
+        path = _results_in(path)
     results = read_json_object(path)
     try:
         check_results(results)
     except ValueError as error:
         raise ValueError(f"{path} {error}") from error
     return results
+
+
+def _results_in(folder: Path) -> Path:
+    path = folder / "results.json"
+    if not path.exists():
+        runs = [os.fspath(found.parent) for found in sorted(folder.glob("*/results.json"))]
+        hint = f"; did you mean {' or '.join(runs[:3])}?" if runs else ""
+        raise FileNotFoundError(f"{folder} holds no results.json; {_EXPECTED}{hint}")
+    return path
 
 
 def check_results(results: Mapping[str, Any]) -> None:
