@@ -42,8 +42,38 @@ TRAIN = {
 }
 FEW = ["--train-size=60", "--val-fraction=0.02", "--test-fraction=0.02"]
 
+# What makes each script of benchmarks/ small: constants of the script, and options.
+BENCHMARKS = {
+    "solver_speed": (
+        {
+            "SINGLE": {(64, 32): (5, 2)},
+            "EPOCH": (3, 64, 32),
+            "MEMORY": (500, 16),
+            "STREAM": (500, 16),
+        },
+        [],
+    ),
+    "sampler_overhead": (
+        {"CANDIDATES": 40, "KEPT": 8, "WIDTH": 16},
+        ["--batches=2", "--repeats=1"],
+    ),
+    "parity": ({}, ["--sizes", "64", "--batches", "5"]),
+    "accuracy_vs_budget": (
+        {},
+        [
+            *("--methods", "random", "fiedler", "--conditions", "as-is", "--shares", "0.5"),
+            *("--budgets", "steps", "--seeds", "2", "--tuning-seeds", "1", "--rates", "0.001"),
+            *("--epochs", "1", "--candidate-size", "20"),
+        ],
+    ),
+}
+
 # What the reader of a page has done before, where no line of the page says so.
 BEFORE = {
+    "budgets.rst": [
+        "spectral-select extract photos --out train.store",
+        "spectral-select extract photos --split test --out test.store",
+    ],
     "select --help": ["spectral-select extract photos --out store"],
     "train --help": ["spectral-select extract photos --out photos.store"],
     "report --help": [
@@ -179,21 +209,12 @@ def run_benchmark(arguments, monkeypatch):
     path, *rest = arguments
     module = importlib.import_module(path.removeprefix("benchmarks/").removesuffix(".py"))
     assert module.__file__ == str(ROOT / path)
-    sizes = {
-        "solver_speed": {"SINGLE": {(64, 32): (5, 2)}, "EPOCH": (3, 64, 32), "MEMORY": (500, 16),
-                         "STREAM": (500, 16)},
-        "sampler_overhead": {"CANDIDATES": 40, "KEPT": 8, "WIDTH": 16},
-        "parity": {},
-    }  # fmt: skip
-    for constant, value in sizes[module.__name__].items():
+    constants, options = BENCHMARKS[module.__name__]
+    for constant, value in constants.items():
         assert hasattr(module, constant)
         monkeypatch.setattr(module, constant, value)
-    options = {
-        "sampler_overhead": ["--batches=2", "--repeats=1"],
-        "parity": ["--sizes", "64", "--batches", "5"],
-    }
-    monkeypatch.setattr(sys, "argv", [path, *rest, *options.get(module.__name__, [])])
-    module.main()
+    monkeypatch.setattr(sys, "argv", [path, *rest, *options])
+    assert not module.main()
 
 
 def run(line, monkeypatch):
@@ -227,7 +248,8 @@ def test_every_kind_of_command_line_is_among_them():
     run_here = [line for lines in PAGES.values() for line in lines]
     started = {tuple(arguments_of(line)[:2]) for line in run_here}
     assert started >= {("spectral-select", command) for command in {*_COMMANDS} - {"sweep"}}
-    assert len({line for line in run_here if line.startswith("python benchmarks/")}) == 3
+    scripts = ("parity", "sampler_overhead", "solver_speed")
+    assert started >= {("python", f"benchmarks/{name}.py") for name in scripts}
     assert any(line.startswith("torchrun ") for line in run_here)
 
 
