@@ -46,8 +46,14 @@ def main() -> None:
     arguments = parser.parse_args()
     rows, results = [["features", "batches of", "well defined", "equal there", "least gap"]], []
     for path in arguments.features:
-        X = np.asarray(read_features(path), np.float32)
+        try:
+            X = np.asarray(read_features(path), np.float32)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
         for size in arguments.sizes:
+            if size > len(X):
+                print(f"{path} has {len(X)} rows: no batches of {size}")
+                continue
             result = compare(X, size, arguments.batches if size <= 320 else 40)
             results.append({"features": path.name, **result})
             rows.append([
