@@ -7,17 +7,20 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from docs_helpers import ROOT, every_command_line
+from docs_helpers import PAGES as PAGE_FILES
+from docs_helpers import ROOT, blocks, every_command_line
 from PIL import Image
 from safetensors.torch import save_file
 from torchvision.models import get_model
 
 from spectral_select._cli import _COMMANDS, main
+from spectral_select.integrations.sweep_plan import read_plan
 
 LINES = every_command_line()
 
@@ -146,6 +149,37 @@ def write_weights(path):
     save_file(get_model(network).state_dict(), path)
 
 
+def write_sweep(path):
+    """Write the plan that the pages show, with fewer and smaller runs."""
+    (shown,) = (code for page in PAGE_FILES for code in blocks(page, {"toml"}))
+    plan = tomllib.loads(shown)
+    assert read_plan_text(shown).runs
+    options = "\n".join(
+        f'{option.removeprefix("--")} = "{value}"'
+        for option, value in TRAIN.items()
+        if not option.startswith("--backbone")
+    )
+    Path(path).write_text(
+        f"""
+        [sweep]
+        dataset = "{plan["sweep"]["dataset"]}"
+        methods = {plan["sweep"]["methods"][1:3]}
+        seeds = [0]
+        filter_ratios = [0.5]
+        [train]
+        features = "{plan["train"]["features"]}"
+        {options}
+        """
+    )
+
+
+def read_plan_text(text):
+    with NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(text)
+        file.flush()
+        return read_plan(Path(file.name))
+
+
 # What a page talks about without making it, by the word in its lines.
 GIVEN = {
     r"\bphotos(?= |$)": ("photos", write_photos),
@@ -154,6 +188,7 @@ GIVEN = {
     r"\w+\.npz\b": (None, lambda path: np.savez(path, emb=table())),
     r"\w+\.parquet\b": (None, write_parquet),
     r"\w+\.safetensors\b": (None, write_weights),
+    r"\w+\.toml\b": (None, write_sweep),
 }
 
 
@@ -247,7 +282,7 @@ def test_the_command_lines_of_a_page_run_one_after_the_other(page, tmp_path, mon
 def test_every_kind_of_command_line_is_among_them():
     run_here = [line for lines in PAGES.values() for line in lines]
     started = {tuple(arguments_of(line)[:2]) for line in run_here}
-    assert started >= {("spectral-select", command) for command in {*_COMMANDS} - {"sweep"}}
+    assert started >= {("spectral-select", command) for command in _COMMANDS}
     scripts = ("parity", "sampler_overhead", "solver_speed")
     assert started >= {("python", f"benchmarks/{name}.py") for name in scripts}
     assert any(line.startswith("torchrun ") for line in run_here)
