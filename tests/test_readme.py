@@ -1,8 +1,10 @@
+import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+from _accuracy_report import difference, sections
 
 from spectral_select._cli import main
 
@@ -35,3 +37,17 @@ def test_files_that_it_names_exist():
         assert (ROOT / target).exists(), target
     for target in re.findall(r"^(\S+/?) {2,}\S", README.split("## Layout")[1], re.MULTILINE):
         assert (ROOT / target).exists(), target
+
+
+def test_its_table_of_differences_says_what_the_results_say():
+    files = {"Caltech-101": "accuracy_caltech-101", "CIFAR-10": "accuracy_cifar-10"}
+    rows = re.findall(r"^\| (Caltech-101|CIFAR-10) \| (\w+) \| (.*) \|$", README, re.MULTILINE)
+    assert {method for _, method, _ in rows} >= {"fiedler", "guided"}
+    for data, method, shown in rows:
+        results = json.loads((ROOT / f"benchmarks/results/{files[data]}.json").read_text("utf-8"))
+        expected = [
+            difference(cells[method], cells["random"]).format(1, signed=True)
+            for _, share, budget, cells in sections(results)
+            if (share, budget) == (0.2, "wall-clock")
+        ]
+        assert shown.split(" | ") == expected, (data, method)

@@ -230,12 +230,33 @@ def sampler_cost(part: str) -> Callable[[Mapping[str, Any]], str]:
     return make
 
 
+def time_to_accuracy(results: Mapping[str, Any]) -> str:
+    """Return what each method spends to come near to training on everything."""
+    rows = []
+    for part in results["reached"]:
+        for found in part["methods"]:
+            shares = [found["cost_share"], found["seconds_share"]]
+            rows.append(
+                [
+                    part["condition"],
+                    f"{part['aim']:.1%}",
+                    f"``{found['method']}``",
+                    str(found["epochs"] or "–"),
+                    *("not reached" if share is None else f"{share:.2f}" for share in shares),
+                ]
+            )
+    head = ["condition", "accuracy aimed at", "method", "epochs", "cost / full"]
+    return table([*head, "seconds / full"], rows, results["data"]["name"])
+
+
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "solver-single": ("solver_speed", solver_single),
     "solver-epoch": ("solver_speed", solver_epoch),
     "solver-memory": ("solver_speed", solver_memory),
     "sampler-training": ("sampler_overhead", sampler_cost("training")),
     "sampler-loader": ("sampler_overhead", sampler_cost("loader")),
+    "time-caltech-101": ("time_caltech-101", time_to_accuracy),
+    "time-cifar-10": ("time_cifar-10", time_to_accuracy),
 }
 
 
