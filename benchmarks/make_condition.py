@@ -1,0 +1,120 @@
+"""Put a folder of images into a condition, to train networks on.
+
+    python benchmarks/make_condition.py photos runs/photos-wrong --condition wrong-labels
+    spectral-select train runs/photos-wrong --methods full random guided
+
+The conditions are those of ``accuracy_vs_budget.py`` (``_conditions.py``), made with the same
+code; near-copies are the image with noise. Of a folder with train/CLASS and test/CLASS, only
+train/ is changed. Images are linked where the file system can, and copied elsewhere.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from _conditions import CONDITIONS, make_condition
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+NOISE = 5.0  # of a near-copy, standard deviation in grey levels
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the folder."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog="\n".join(__doc__.splitlines()[2:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", type=Path, help="folder with train/CLASS and test/CLASS")
+    parser.add_argument("target", type=Path, help="folder to write; must not exist")
+    parser.add_argument("--condition", choices=CONDITIONS, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(argv)
+    try:
+        counts = write_condition(options.source, options.target, options.condition, options.seed)
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
+    print(f"{options.target}: {counts['images']:,} training images, {counts['wrong']:,} with a "
+          f"wrong label, {counts['copies']:,} near-copies")  # fmt: skip
+    return 0
+
+
+def write_condition(source: Path, target: Path, condition: str, seed: int) -> dict[str, int]:
+    """Write `source` in a condition to `target`, and return what was changed.
+
+    Parameters
+    ----------
+    source, target : Path
+        Folders with train/CLASS/IMAGE and test/CLASS/IMAGE; `target` must not exist.
+    condition : str
+        Of `CONDITIONS`.
+    seed : int
+        The same seed changes the same images.
+
+    Returns
+    -------
+    dict of int
+        ``images`` in the new train/, of them ``wrong`` in another class's folder and
+        ``copies``.
+    """
+    for part in ("train", "test"):
+        if not (source / part).is_dir():
+            raise ValueError(
+                f"source must be a folder with train/ and test/; {source} has no {part}/"
+            )
+    if target.exists():
+        raise FileExistsError(f"target exists already: {target}")
+    found = ImageFolder(str(source / "train"))
+    labels = np.array(found.targets)
+    rows = np.arange(len(labels), dtype=np.float32)[:, None]
+    pool = make_condition(condition, rows, labels, [seed, 2])
+    work = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(work, ignore_errors=True)
+    for name in found.classes:
+        (work / "train" / name).mkdir(parents=True)
+    seen: set[int] = set()
+    rng = np.random.default_rng([seed, 3])
+    for number, (index, label) in enumerate(zip(pool.indices, pool.labels, strict=True)):
+        path = Path(found.samples[index][0])
+        place = work / "train" / found.classes[label] / f"{number:06}-{path.name}"
+        if index in seen:
+            _write_near_copy(path, place.with_suffix(".png"), rng)
+        else:
+            _link(path, place)
+        seen.add(index)
+    shutil.copytree(source / "test", work / "test", copy_function=_link)
+    counts = {
+        "images": len(pool),
+        "wrong": int((pool.labels != labels[pool.indices]).sum()),
+        "copies": len(pool) - len(seen),
+    }
+    about = {"condition": condition, "seed": seed, **counts}
+    (work / "condition.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    work.rename(target)
+    return counts
+
+
+def _write_near_copy(path: Path, place: Path, rng: np.random.Generator) -> None:
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"), np.float32)
+    noisy = pixels + rng.normal(0, NOISE, pixels.shape)
+    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(place)
+
+
+def _link(path: str | Path, place: str | Path) -> str:
+    try:
+        os.link(path, place)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(path, place)
+    return str(place)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
