@@ -114,7 +114,7 @@ class Comparison:
         self.results: dict[str, Any] = {
             "format": FORMAT,
             "status": "running",
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": _command(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "finished": None,
             "resumed": [],
@@ -368,6 +368,13 @@ def _shared(
 def _range(kept: Sequence[int]) -> str:
     low, high = min(kept), max(kept)
     return str(low) if low == high else f"{kept[0]} to {kept[-1]}"
+
+
+def _command() -> str:
+    """Return the command line, as the program is called by name."""
+    program = Path(sys.argv[0]).name
+    program = "spectral-select" if program == "__main__.py" else program  # python -m, torchrun
+    return shlex.join([program, *sys.argv[1:]])
 
 
 def _say(line: str) -> None:

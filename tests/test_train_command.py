@@ -335,3 +335,9 @@ def test_help_lists_the_methods_and_loads_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.search(r"fiedler +the largest \|v\| of the Fiedler vector \(SALN\)", done.stdout)
+
+
+@pytest.mark.parametrize("program", ["/bin/spectral-select", "/lib/spectral_select/__main__.py"])
+def test_the_command_is_recorded_by_the_name_of_the_program(program, monkeypatch):
+    monkeypatch.setattr("sys.argv", [program, "train", "my photos"])
+    assert train_run._command() == "spectral-select train 'my photos'"

@@ -92,7 +92,7 @@ def draw_curves(results: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
         axis.yaxis.set_major_formatter("{x:g}")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     columns = min(len(labels), 5)
-    figure.legend(handles, labels, loc="outside upper right", ncols=columns, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
     figure.suptitle(_title(results), x=0.01, ha="left", fontsize=11)
     png = to_png(figure, dpi=120)
     write_atomically(path, lambda file: file.write(png))
