@@ -16,6 +16,7 @@ from spectral_select._progress import progress_bar
 from spectral_select._ratio import check_batch_size
 from spectral_select.integrations.backbones import hash_weights
 from spectral_select.integrations.images import UnreadableImageError
+from spectral_select.integrations.interrupt import interrupt_held
 from spectral_select.integrations.provenance import n_cores
 from spectral_select.integrations.store import EmbeddingStore, StoreError
 from spectral_select.integrations.store_writer import StoreWriter
@@ -251,7 +252,9 @@ def _embed(
     autocast: Any = (
         nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
     )
-    for batch in loader:
+    with interrupt_held():  # while its workers are forked
+        batches = iter(loader)
+    for batch in batches:
         if isinstance(batch, Exception):
             raise batch
         images = batch.to(device, non_blocking=True)

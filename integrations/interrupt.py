@@ -3,13 +3,15 @@
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
 from typing import Self
 
 from spectral_select.integrations.ranks import ONE, Ranks
 
-__all__ = ["Interrupt"]
+__all__ = ["Interrupt", "interrupt_held"]
 
 # Ctrl-C reaches the processes of torchrun twice, from the terminal and from torchrun.
 _SAME_SECONDS = 1.0
@@ -75,3 +77,37 @@ class Interrupt:
         if not every_call and self._calls % _STEPS_BETWEEN:
             return False
         return self._ranks.any(heard)
+
+
+@contextmanager
+def interrupt_held() -> Iterator[None]:
+    """Put Ctrl-C off until the end of this context.
+
+    For forking: an exception that Ctrl-C raises in the middle of it is lost, and a child
+    that hears it dies before it can say so. Children forked in here never hear it: their
+    parent does, and ends them.
+
+    Examples
+    --------
+    >>> import os
+    >>> try:
+    ...     with interrupt_held():
+    ...         os.kill(os.getpid(), signal.SIGINT)
+    ...         print("still here")
+    ... except KeyboardInterrupt:
+    ...     print("heard")
+    still here
+    heard
+    """
+    old = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(old):
+        yield  # Python does not hear Ctrl-C here
+        return
+    heard: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
+    if heard:
+        old(signal.SIGINT, None)

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from spectral_select.integrations import interrupt
-from spectral_select.integrations.interrupt import Interrupt
+from spectral_select.integrations.interrupt import Interrupt, interrupt_held
 from spectral_select.integrations.ranks import Ranks
 
 
@@ -55,3 +55,31 @@ def test_several_ranks_agree_at_the_same_call(monkeypatch):
     assert [number for number, answer in enumerate(answers, start=1) if answer] == [16, 32]
     assert stop.asked(every_call=True)
     assert agreed == [False] * 3
+
+
+def test_an_interrupt_that_is_held_comes_at_the_end_and_never_in_a_child():
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupt_held():
+        child = os.fork()
+        if not child:
+            os.kill(os.getpid(), signal.SIGINT)
+            os._exit(7)
+        done.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("went on")
+    assert done == [7, "went on"]
+
+
+def test_what_hears_ctrl_c_already_hears_what_was_held():
+    heard = []
+    old = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+    try:
+        with interrupt_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not heard
+        assert heard == [True]
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with interrupt_held():
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, old)
