@@ -59,7 +59,7 @@ def test_several_ranks_agree_at_the_same_call(monkeypatch):
 
 def test_an_interrupt_that_is_held_comes_at_the_end_and_never_in_a_child():
     done = []
-    with pytest.raises(KeyboardInterrupt), interrupt_held():
+    with pytest.raises(KeyboardInterrupt), interrupt_held():  # noqa: PT012
         child = os.fork()
         if not child:
             os.kill(os.getpid(), signal.SIGINT)
