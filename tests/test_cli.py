@@ -478,7 +478,7 @@ class TestExtract:
         )
         with process:
             err = ""
-            while "images" not in err:  # the bar is there: the work has begun
+            while err.count("images") < 2:  # the bar has moved: the work has begun
                 err += (char := process.stderr.read(1))
                 assert char, err
             os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does
