@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["draw_by_weight", "gumbel_top_k", "top_k"]
+__all__ = ["gumbel_top_k", "top_k"]
 
 Indices = NDArray[np.int64]
 
@@ -53,38 +53,6 @@ def gumbel_top_k(log_weights: ArrayLike, k: int, rng: np.random.Generator) -> In
     # Within an outer tier all weights are alike; so are huge ones that swallow the noise.
     keys = np.where(tier == 1, keys, 0.0) + noise
     return _first(np.lexsort((noise, keys, tier))[::-1], k)
-
-
-def draw_by_weight(weights: ArrayLike, k: int, rng: np.random.Generator) -> Indices:
-    """Draw `k` places without replacement, each in proportion to its weight.
-
-    Parameters
-    ----------
-    weights : array-like of shape (n,)
-        What is not positive and finite (a loss that is NaN, say) counts as 0: such places
-        are drawn, uniformly, only once all others are.
-    k : int
-        Number of places to draw, in [0, n].
-    rng : Generator
-        Source of the randomness.
-
-    Returns
-    -------
-    ndarray of shape (k,), int64
-        Different places, in the order in which they were drawn.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from spectral_select._draw import draw_by_weight
-    >>> sorted(draw_by_weight([0.0, 2.0, np.nan, 1.0], 2, np.random.default_rng(0)).tolist())
-    [1, 3]
-    """
-    values = _check(weights, "weights", k)
-    usable = np.isfinite(values) & (values > 0)
-    logs = np.full(len(values), -np.inf)
-    np.log(values, out=logs, where=usable)
-    return gumbel_top_k(logs, k, rng)
 
 
 def top_k(scores: ArrayLike, k: int) -> Indices:
