@@ -5,7 +5,7 @@ pool, trained by Adam with a learning rate that falls to 0 as a cosine. Methods 
 they see in ``spectral-select train``: the same candidates, filled in the same way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from spectral_select import n_kept
+from spectral_select import SpectralBatchSampler, n_kept
 from spectral_select.integrations.methods import (
     FEATURES,
     FRESH,
@@ -124,6 +124,10 @@ class Problem:
     _precomputed: dict[str, tuple[Any, float]] = field(default_factory=dict)
     _references: dict[tuple[float, int], _Reference] = field(default_factory=dict)
     _choices: dict[tuple[Any, ...], tuple[Choice, float]] = field(default_factory=dict)
+    _samplers: dict[tuple[Any, ...], tuple[SpectralBatchSampler, float]] = field(
+        default_factory=dict
+    )
+    _passes: dict[tuple[Any, ...], tuple[list[list[int]], float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         mean = self.pool.features.mean(0, dtype=np.float64)
@@ -204,25 +208,81 @@ class Problem:
             self._choices[key] = choose()
         return self._choices[key]
 
+    def passes(self, method: Method, config: TrainConfig, number: int) -> "_Pass":
+        """Return the batches of a pass, for a method that draws by labels in the sampler.
+
+        Parameters
+        ----------
+        method : Method
+        config : TrainConfig
+        number : int
+            Of the pass, from 0.
+        """
+        key = (method.spec, config.candidate_size, config.filter_ratio)
+        if key not in self._samplers:
+            begin = perf_counter()
+            sampler = SpectralBatchSampler(
+                _Order(len(self.pool), config.candidate_size, stream(self.seed, "order")),
+                None,
+                True,
+                features=self.pool.features,
+                selector=method.selector(
+                    config.filter_ratio,
+                    labels=self.pool.labels,
+                    features=self.pool.features,
+                    seed=stream(self.seed, "choice"),
+                ),
+                candidate_size=config.candidate_size,
+                labels=self.pool.labels,
+                prefetch=0,
+            )
+            sampler._prepare()
+            self._samplers[key] = sampler, perf_counter() - begin
+        sampler, prepare_seconds = self._samplers[key]
+        if (*key, number) not in self._passes:
+            begin = perf_counter()
+            sampler.set_epoch(number)
+            self._passes[*key, number] = list(sampler), perf_counter() - begin
+        return _Pass(*self._passes[*key, number], prepare_seconds)
+
     def rows(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Return standardised features and labels of some samples of the pool."""
         places = torch.from_numpy(indices)
         return self._inputs[places], self._targets[places]
 
 
+@dataclass(frozen=True)
+class _Pass:
+    batches: list[list[int]]
+    seconds: float
+    prepare_seconds: float  # before the first
+
+
 class _Order:
-    """Batches of a fresh order in each epoch; the last samples, too few for one, are left out."""
+    """Batches of a fresh order in each epoch; the last samples, too few for one, are left out.
+
+    A sampler, too: of an epoch's whole order.
+    """
 
     def __init__(self, n: int, size: int, seed: int) -> None:
         self.n, self.size, self.seed = n, size, seed
         self.n_batches = n // size
-        self._epoch, self._order = -1, np.empty(0, np.int64)
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._order.tolist())
 
     def batch(self, step: int) -> NDArray[np.int64]:
         epoch, number = divmod(step, self.n_batches)
         if epoch != self._epoch:
-            self._epoch = epoch
-            self._order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
+            self.set_epoch(epoch)
         return self._order[number * self.size : (number + 1) * self.size]
 
 
@@ -256,6 +316,8 @@ class _Chooser:
         """
         number, indices = self._number, self.order.batch(self._number)
         self._number += 1
+        if self.method.reads_labels:
+            return self._next_of_pass(*divmod(number, self.order.n_batches))
         # Schedules run through their epochs within the budget.
         epoch = int(done * self.config.epochs)
         n_keep = n_kept(len(indices), self._schedule(epoch))
@@ -269,6 +331,16 @@ class _Chooser:
         self.seconds += seconds
         weights = np.ones(len(choice.positions)) if choice.weights is None else choice.weights
         return indices[choice.positions], np.asarray(weights, np.float32)
+
+    def _next_of_pass(
+        self, number: int, place: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return a batch that the sampler itself chooses, of a pass of this number."""
+        found = self.problem.passes(self.method, self.config, number)
+        self.precompute_seconds = found.prepare_seconds
+        self.seconds += found.seconds / len(found.batches)
+        batch = np.asarray(found.batches[place])
+        return batch, np.ones(len(batch), np.float32)
 
     def _choose(
         self, head: Head, indices: NDArray[np.int64], number: int, n_keep: int, done: float

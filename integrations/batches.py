@@ -124,23 +124,35 @@ class Batches:
         )
         begin = perf_counter()
         self.precomputed = method.precompute(self._classes, features)
-        self.precompute_seconds = perf_counter() - begin
         self._draws = torch.empty(0)
-        ahead = method.runs_ahead
-        selector: Any = method.selector(
-            budget.schedule(0),
-            labels=self._classes,
-            features=features,
-            precomputed=self.precomputed,
-            seed=stream(seed, "choice"),
-        )
-        table = features if ahead and method.reads_table else self._numbers()
-        self.sampler = self._sampler(table, selector, budget.schedule if ahead else None)
+        self.sampler = self._own_sampler(ranks)
+        self.sampler._prepare()
+        self.precompute_seconds = perf_counter() - begin
 
     def _numbers(self) -> NDArray[np.int64]:
         return np.arange(len(self._classes))[:, None]
 
-    def _sampler(self, table: Any, selector: Any, schedule: Any) -> SpectralBatchSampler:
+    def _own_sampler(self, ranks: Ranks) -> SpectralBatchSampler:
+        """Return the sampler of what the method chooses, as far as it chooses ahead."""
+        method, ahead = self.method, self.method.runs_ahead
+        selector: Any = method.selector(
+            self.budget.schedule(0),
+            labels=self._classes,
+            features=self.features,
+            precomputed=self.precomputed,
+            seed=stream(self.seed, "choice"),
+        )
+        return self._sampler(
+            self.features if ahead and method.reads_table else self._numbers(),
+            selector,
+            ranks,
+            schedule=self.budget.schedule if ahead else make_schedule(0.0),
+            labels=self._classes if ahead and method.reads_labels else None,
+        )
+
+    def _sampler(
+        self, table: Any, selector: Any, ranks: Ranks, **options: Any
+    ) -> SpectralBatchSampler:
         return SpectralBatchSampler(
             None,
             None,
@@ -148,18 +160,24 @@ class Batches:
             features=table,
             selector=selector,
             candidate_size=self.config.rank_candidates,
-            schedule=make_schedule(0.0) if schedule is None else schedule,
             seed=stream(self.seed, "order"),
-            num_replicas=self.ranks.size,
-            rank=self.ranks.rank,
+            num_replicas=ranks.size,
+            rank=ranks.rank,
             sharded_by_loader=False,
+            **options,
         )
 
     def candidates(self, count: int) -> list[Indices]:
         """Return what the first batches of the first epoch are chosen from, on this rank."""
         everything = get_method("full").selector(0.0, labels=self._classes, features=None, seed=0)
-        whole = self._sampler(self._numbers(), everything, None)
+        whole = self._sampler(self._numbers(), everything, self.ranks)
         return [np.asarray(batch, np.int64) for batch in islice(whole, count)]
+
+    def first_pass(self) -> Indices:
+        """Return all that comes in the first epoch, on any rank, of a method that runs ahead."""
+        whole = self._own_sampler(Ranks())
+        whole._guidance = self.sampler._guidance  # the graph need not be looked at again
+        return np.concatenate(list(whole))
 
     def epoch(
         self,

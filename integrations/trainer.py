@@ -164,13 +164,19 @@ class Trainer:
     def first_choices(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Return candidates and kept samples of the first batches of the first epoch.
 
+        Where a pass is chosen from as a whole, the kept ones are those of the candidates
+        that come at all.
+
         Returns
         -------
         list of (ndarray, ndarray)
             Indices into the training data; empty before the first epoch was trained.
         """
-        candidates = self._batches.candidates(len(self.first_kept))
-        return list(zip(candidates, self.first_kept, strict=True))
+        candidates, kept = self._batches.candidates(len(self.first_kept)), self.first_kept
+        if candidates and self.method.reads_labels:
+            whole = self._batches.first_pass()
+            kept = [np.intersect1d(batch, whole) for batch in candidates]
+        return list(zip(candidates, kept, strict=True))
 
     def train_epoch(
         self, epoch: int, on_step: Callable[[int, Tensor, Tensor], object] | None = None

@@ -1,9 +1,10 @@
-"""Guided selection inside the batch sampler: labels, losses, and the draws they lead to."""
+"""Guided selection inside the batch sampler: by turns, or by draws where there are losses."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -16,8 +17,9 @@ from ._features import FeatureRows
 from ._guided import GuidedBatchSelector, checked_labels, fill_unknown, log_weights
 from ._namespace import is_torch, to_numpy
 from ._trust import label_trust
+from ._turns import Turns
 
-__all__ = ["Guidance", "GuidedJob", "make_guidance"]
+__all__ = ["Guidance", "make_guidance"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -77,6 +79,7 @@ class Guidance:
         self._labels = checked_labels(labels, rows.n_rows, "labels")
         if (self._labels[0] == self._labels).all():
             raise ValueError("labels must hold at least two classes; got 1 class")
+        self._codes = np.unique(self._labels, return_inverse=True)[1]
         self._losses = None if losses is None else _as_losses(losses, rows.n_rows)
         self._parts: npt.NDArray[np.float64] | None = None
 
@@ -87,11 +90,24 @@ class Guidance:
             self._parts = self._selector._parts(found, self._labels)
         return self._parts
 
-    def job(self, *arguments: Any, seed: int) -> GuidedJob:
-        """Return the selections of a pass, from the arguments of `Job` and the seed."""
-        job = GuidedJob(*arguments, parts=self.parts(), losses=self._losses, seed=seed)
-        if not job.ahead:
-            job.block_size = 1
+    def job(self, *arguments: Any, seed: int, share: Callable[[int], float]) -> Job:
+        """Return the selections of a pass.
+
+        Parameters
+        ----------
+        *arguments
+            Those of `Job`.
+        seed : int
+            Where the selector has none.
+        share : callable
+            Share of its candidates that is kept in an epoch.
+        """
+        parts = self.parts()
+        if self._losses is None:
+            turns = partial(Turns, parts[:, 0], self._codes, share)
+            return TurnsJob(*arguments, turns=turns, seed=seed)
+        job = DrawsJob(*arguments, parts=parts, losses=self._losses, seed=seed)
+        job.block_size = 1
         return job
 
     def configuration(self) -> dict[str, Any]:
@@ -100,11 +116,10 @@ class Guidance:
         The weights follow from features, labels and parameters, each of which is compared;
         their last bits differ between machines, so they are not. Losses are the caller's.
         """
-        classes, codes = np.unique(self._labels, return_inverse=True)
-        names = crc32(repr(classes.tolist()).encode())
-        content = crc32(np.ascontiguousarray(codes, "<i8").tobytes(), names)
+        names = crc32(repr(np.unique(self._labels).tolist()).encode())
+        content = crc32(np.ascontiguousarray(self._codes, "<i8").tobytes(), names)
         return {
-            "labels": f"{len(codes)}-{content:08x}",
+            "labels": f"{len(self._codes)}-{content:08x}",
             "losses": self._losses is not None,
         }
 
@@ -129,20 +144,36 @@ def _as_losses(losses: Any, n: int) -> Floats:
 
 
 @dataclass(kw_only=True)
-class GuidedJob(Job):
-    """The selections of one pass where each candidate has a weight.
+class TurnsJob(Job):
+    """The selections of one pass where samples take turns: of the pass, not of a batch."""
 
-    With losses, `blocks` is no function of its argument alone: a batch is drawn by what
-    the losses are when it is asked for.
+    turns: Callable[[int], Turns]
+    seed: int
+    _taken: npt.NDArray[np.int64] | None = None
+
+    def _select(self, start: int, stop: int, seed: int | None) -> list[list[int]]:
+        if self._taken is None:
+            turns = self.turns(self.seed if seed is None else seed)
+            self._taken = turns.take(self.epoch, self.order, self.plan.n_kept)
+            self.costs.n_solves += 1
+        return [self._taken[self.plan.yielded(i)].tolist() for i in range(start, stop)]
+
+
+@dataclass(kw_only=True)
+class DrawsJob(Job):
+    """The selections of one pass where each candidate has a weight, by its loss among others.
+
+    `blocks` is no function of its argument alone: a batch is drawn by what the losses are
+    when it is asked for.
     """
 
     parts: npt.NDArray[np.float64]
-    losses: Floats | None
+    losses: Floats
     seed: int
 
     @property
     def ahead(self) -> bool:
-        return self.losses is None
+        return False
 
     def _choose(
         self,
@@ -155,8 +186,7 @@ class GuidedJob(Job):
         self.costs.n_solves += len(numbers)
         chosen = []
         for i, batch in zip(numbers, candidates, strict=True):
-            losses = None if self.losses is None else fill_unknown(self.losses[batch])
-            weights = log_weights(self.parts[batch], losses)
+            weights = log_weights(self.parts[batch], fill_unknown(self.losses[batch]))
             rng = np.random.default_rng(self.entropy(seed, i))
             chosen.append(batch[np.sort(gumbel_top_k(weights, kept, rng))].tolist())
         return chosen

@@ -68,6 +68,11 @@ class BatchSizes:
         size = self._candidate_size or 1
         return Sizes(n_kept(size, ratio), size, ratio)
 
+    def share(self, epoch: int) -> float:
+        """Return the share of its candidates that is kept in an epoch."""
+        sizes = self.of_epoch(epoch)
+        return sizes.batch_size / sizes.candidate_size
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -109,6 +114,22 @@ class Plan:
         first = i * self.num_replicas * self.candidate_size
         size = self.candidate_size if i < self.n_full else self.last_candidates
         return slice(first + self.rank * size, first + (self.rank + 1) * size)
+
+    def yielded(self, i: int) -> slice:
+        """Return where this rank's batch `i` lies in what is kept of the whole order."""
+        first = i * self.num_replicas * self.batch_size
+        size = self.batch_size if i < self.n_full else self.last_batch_size
+        return slice(first + self.rank * size, first + (self.rank + 1) * size)
+
+    @property
+    def n_kept(self) -> int:
+        """Number of indices to keep of the whole order, so that all ranks can yield theirs.
+
+        As many however many ranks there are, so that their batches are those of one
+        process; what remains after the last batch is dropped.
+        """
+        last = self.num_replicas * (self.n_full * self.batch_size + self.last_batch_size)
+        return max(self.n * self.batch_size // self.candidate_size, last)
 
     def check_enough(self) -> None:
         """Raise if there is not a single batch."""

@@ -145,14 +145,19 @@ class SpectralBatchSampler(BatchSampler):
     process, but for the last of an epoch where the candidates do not divide evenly.
 
     With a `GuidedBatchSelector`, the graph of the whole data set is looked at once, when
-    the first pass begins, and each batch is drawn by the weights of its candidates. The
-    draw depends on the selector's `random_state` (or else on `seed`), the epoch and the
-    batch. With `losses` it depends, besides, on what they are when the loader asks for the
-    batch, so nothing is selected ahead of that: a loader without workers asks when training
-    does, one with workers earlier. They are no part of the state: save the array with a
-    checkpoint, and put its content back before the next pass. Then a pass that is resumed
-    yields, without workers, exactly what it would have yielded. On several ranks, each
-    reads its own array; what one rank wrote is unknown to the others unless they share it.
+    the first pass begins. What is random depends on the selector's `random_state` (or else
+    on `seed`), the epoch and the batch. Without `losses` samples take turns: in any T
+    epochs each one comes T times its rate, rounded down or up (and, as every batch is to be
+    full, now and then once more or less), with rates in proportion to the weights, at most
+    1. A pass is chosen from as a whole and cut into batches in its order.
+
+    With `losses` each batch is drawn on its own, by the weights that its candidates have
+    when the loader asks for it, so nothing is selected ahead of that: a loader without
+    workers asks when training does, one with workers earlier. Losses are no part of the
+    state: save the array with a checkpoint, and put its content back before the next pass.
+    Then a pass that is resumed yields, without workers, exactly what it would have yielded.
+    On several ranks, each reads its own array; what one rank wrote is unknown to the others
+    unless they share it.
 
     Examples
     --------
@@ -400,6 +405,11 @@ class SpectralBatchSampler(BatchSampler):
         # A copy in another process has passes of its own.
         return {**self.__dict__, "_active": None, "_costs": (0, Costs())}
 
+    def _prepare(self) -> None:
+        """Do at once what the first pass would do before anything else."""
+        if self._guidance is not None:
+            self._guidance.parts()
+
     def _still_to_come(self) -> _Progress:
         """Return the progress of a pass that was not begun."""
         epoch, resume = self._upcoming(), self._resume
@@ -472,7 +482,10 @@ class SpectralBatchSampler(BatchSampler):
         ratio = self.schedule(epoch)
         arguments = (self._rows, order, plan, epoch, ratio, self._selector, start, size)
         guidance = self._guidance
-        job = guidance.job(*arguments, seed=self._seed or 0) if guidance else Job(*arguments)
+        if guidance is None:
+            job = Job(*arguments)
+        else:
+            job = guidance.job(*arguments, seed=self._seed or 0, share=self._sizes.share)
         self._costs = (epoch, job.costs)
         return job, _Progress(epoch, start, len(plan), checksum(order), generator)
 

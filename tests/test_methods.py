@@ -33,11 +33,11 @@ def features(n=60, d=5, seed=0):
 
 def fitted(method, n=60, filter_ratio=0.8, candidate_size=20, seed=0):
     table = features(n)
-    selector = method.selector(
-        filter_ratio, labels=np.zeros(n, np.int64), features=table, seed=seed
-    )
+    labels = np.arange(n) % 2
+    selector = method.selector(filter_ratio, labels=labels, features=table, seed=seed)
     selector = clone(selector).set_params(candidate_size=candidate_size)
-    return selector.fit(table if method.reads_table else np.arange(n)[:, None])
+    rows = table if method.reads_table else np.arange(n)[:, None]
+    return selector.fit(rows, labels) if method.reads_labels else selector.fit(rows)
 
 
 def test_the_papers_methods_are_there():

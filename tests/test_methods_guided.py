@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectral_select import label_trust
+from spectral_select import GuidedBatchSelector, label_trust
 from spectral_select.integrations.methods import Candidates, Outputs, get_method
 
 
@@ -33,7 +33,7 @@ def counts(name, loss, graph, power=0.5, draws=4000):
     return np.bincount(chosen, minlength=len(loss)) / draws
 
 
-@pytest.mark.parametrize("name", ["guided", "guided-fresh"])
+@pytest.mark.parametrize("name", ["guided-loss", "guided-fresh"])
 @pytest.mark.parametrize("power", [0.5, 1.0, 0.0, np.array([0.5, 0.5, 0.0, 1.0])])
 def test_the_law_is_loss_to_a_power_times_what_the_graph_says(name, power):
     loss, graph = np.array([4.0, 1.0, 0.25, 4.0]), np.array([1.0, 1.0, 0.5, 0.1])
@@ -52,21 +52,21 @@ def test_the_law_is_loss_to_a_power_times_what_the_graph_says(name, power):
 )
 def test_exactly_so_many_are_kept_whatever_the_losses(losses, fresh, share):
     n_keep = max(1, int(share * len(losses)))
-    method = get_method("guided-fresh" if fresh else "guided")
+    method = get_method("guided-fresh" if fresh else "guided-loss")
     graph = np.linspace(0.01, 1, len(losses))
     chosen = method.choose(candidates(losses, graph, n_keep, fresh=fresh)).positions
     assert len(set(chosen)) == len(chosen) == n_keep
 
 
 def test_a_sample_not_trained_on_yet_counts_as_the_hardest():
-    found = counts("guided", [np.nan, 3.0, 1.0], [1, 1, 1], power=1)
+    found = counts("guided-loss", [np.nan, 3.0, 1.0], [1, 1, 1], power=1)
     np.testing.assert_allclose(found, [3 / 7, 3 / 7, 1 / 7], atol=0.04)
-    blind = counts("guided", [np.nan] * 4, [1, 1, 1, 1])
+    blind = counts("guided-loss", [np.nan] * 4, [1, 1, 1, 1])
     np.testing.assert_allclose(blind, 0.25, atol=0.04)
 
 
 def test_a_loss_of_0_does_not_rule_a_sample_out():
-    found = counts("guided", [0.0, 1.0], [1.0, 1.0])
+    found = counts("guided-loss", [0.0, 1.0], [1.0, 1.0])
     assert 0 < found[0] < 0.1
 
 
@@ -87,9 +87,9 @@ def test_trust_and_hardness_come_from_the_graph_of_the_features():
     found = label_trust(X, y)
     trust, hardness = np.maximum(found.trust, 0.01), np.maximum(1 - found.scores, 0.05)
     for spec, expected in {
-        "guided:hardness=0": trust,
-        "guided:confidence=0,hardness=2": hardness**2,
-        "guided": trust * hardness**0.5,
+        "guided-loss:hardness=0": trust,
+        "guided-loss:confidence=0,hardness=2": hardness**2,
+        "guided-loss": trust * hardness**0.5,
     }.items():
         weight = np.exp(get_method(spec).precompute(y, X)[:, 0])
         np.testing.assert_allclose(weight, expected, rtol=1e-12)
@@ -100,18 +100,39 @@ def test_the_loss_counts_less_where_labels_are_wrong():
     X, y = clusters()
     rng = np.random.default_rng(1)
     noisy = np.where((y == 0) & (rng.random(len(y)) < 0.6), 1, y)
-    power = get_method("guided").precompute(noisy, X)[:, 1]
+    power = get_method("guided-loss").precompute(noisy, X)[:, 1]
     assert power[noisy == 1].max() < 0.3 < 0.45 < power[noisy == 2].min()
-    blind = get_method("guided:confidence=0").precompute(noisy, X)[:, 1]
+    blind = get_method("guided-loss:confidence=0").precompute(noisy, X)[:, 1]
     assert (blind == 0.5).all()
 
 
 def test_what_it_costs_is_what_it_needs():
-    assert get_method("guided").needs == {"features", "last_loss"}
+    assert get_method("guided").needs == {"features"}
+    assert get_method("guided").runs_ahead
+    assert get_method("guided-loss").needs == {"features", "last_loss"}
     assert get_method("guided-fresh").needs == {"features", "fresh"}
 
 
 @pytest.mark.parametrize("option", ["power=-1", "confidence=nan", "power=inf", "hardness=-0.5"])
 def test_options_out_of_range(option):
     with pytest.raises(ValueError, match=r"must be a number in \[0, 1e\+06\]"):
-        get_method(f"guided:{option}")
+        get_method(f"guided-loss:{option}")
+    if "power" not in option:
+        with pytest.raises(ValueError, match=r"must be a number in \[0, 1e\+06\]"):
+            get_method(f"guided:{option}")
+
+
+def test_samples_take_turns_inside_the_driver_and_one_batch_is_a_draw():
+    X, y = clusters()
+    method = get_method("guided:confidence=2,hardness=0")
+    selector = method.selector(0.75, labels=y, features=X, seed=5)
+    assert isinstance(selector, GuidedBatchSelector)
+    assert selector.get_params() | {"confidence": 2, "hardness": 0, "random_state": 5} == (
+        selector.get_params()
+    )
+    assert method.reads_labels and method.reads_table
+    alone = Candidates(
+        np.arange(len(y)), y, 200, np.random.default_rng(0), features=X, precomputed=None
+    )
+    chosen = method.choose(alone).positions
+    assert len(set(chosen.tolist())) == 200

@@ -14,6 +14,7 @@ from sampler_helpers import TopSum
 from torch.utils.data import DataLoader, TensorDataset
 
 from spectral_select import GuidedBatchSelector, LinearSchedule, SpectralBatchSampler, label_trust
+from spectral_select._turns import Rates
 
 N = 240
 
@@ -77,18 +78,53 @@ def test_wrong_labels_are_drawn_less_often_than_they_are_there():
     assert bad[drawn].mean() < bad.mean() / 2
 
 
-def test_the_weights_are_those_of_the_whole_data_set():
-    """With an overwhelming confidence, the most trusted of each candidate batch are kept."""
-    sampler = build(
-        selector=GuidedBatchSelector(0.5, hardness=0, confidence=1e9, power=0), drop_last=True
-    )
-    trust = np.maximum(label_trust(X, Y).trust, 0.01)
-    order = list(sampler.sampler)
-    for i, batch in enumerate(sampler):
-        candidates = order[12 * i : 12 * (i + 1)]
-        assert set(batch) <= set(candidates)
-        others = sorted(set(candidates) - set(batch))
-        assert trust[batch].min() >= trust[others].max()
+def test_a_sample_comes_as_often_as_the_weights_of_the_whole_data_set_say():
+    features, labels, _ = clusters(3000, d=12, n_classes=6)
+    n_epochs, selector = 12, GuidedBatchSelector(0.75, hardness=1, confidence=1)
+    sampler = build(10, features=features, labels=labels, selector=selector)
+    counts = np.zeros(3000)
+    for epoch in range(n_epochs):
+        sampler.set_epoch(epoch)
+        counts += np.bincount(np.concatenate(list(sampler)), minlength=3000)
+    found = label_trust(features, labels)
+    weights = np.maximum(found.trust, 0.01) * np.maximum(1 - found.scores, 0.05)
+    off = counts - n_epochs * Rates(np.log(weights))(0.25)
+    assert counts.sum() == n_epochs * 750
+    assert (np.abs(off) < 1).mean() > 0.9  # the others, as every batch is to be full
+    assert np.abs(off).max() < 3
+
+
+def test_where_weights_are_equal_all_come_before_any_comes_again():
+    sampler = build(4, ratio=0.75, selector=GuidedBatchSelector(0.75, hardness=0, confidence=0))
+    counts = np.zeros(N, int)
+    for epoch in range(8):
+        sampler.set_epoch(epoch)
+        counts += np.bincount(np.concatenate(list(sampler)), minlength=N)
+        assert (np.ptp(counts) <= 1) and ((np.ptp(counts) == 0) == (epoch % 4 == 3))
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_a_pass_is_resumed_without_what_came_before(drop_last):
+    """Where samples take turns, what comes is a function of the epoch; nothing is counted."""
+
+    def fresh():
+        schedule = LinearSchedule(0.3, 0.7, 3)
+        return build(None, candidate_size=14, schedule=schedule, drop_last=drop_last)
+
+    whole, sampler = [], fresh()
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        whole.append(list(sampler))
+    sampler = fresh()
+    sampler.set_epoch(2)
+    assert list(sampler) == whole[2]
+    sampler.set_epoch(1)
+    begun = iter(sampler)
+    first = [next(begun) for _ in range(5)]
+    state = json.loads(json.dumps(sampler.state_dict()))
+    resumed = fresh()
+    resumed.load_state_dict(state)
+    assert first + list(resumed) == whole[1]
 
 
 @pytest.mark.parametrize("kind", ["tensor", "memmap", "list of names"])

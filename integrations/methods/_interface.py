@@ -211,6 +211,11 @@ class Method(ABC):
         """Whether `selector` is to be fitted on features rather than on sample indices."""
         return False
 
+    @property
+    def reads_labels(self) -> bool:
+        """Whether the sampler is to be handed the labels, for `selector` to go by."""
+        return False
+
     def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
         """Return the share discarded by epoch where `filter_ratio` is asked for.
 

@@ -1,4 +1,4 @@
-"""Guided selection: the learner's loss says what is not learnt, the graph what can be.
+"""Guided selection: the similarity graph says what is worth learning.
 
 JEST and RHO-LOSS subtract the loss of a reference model, so that what is hard because its
 label is wrong is not chosen. Here the similarity graph of the stored features takes that
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
-from spectral_select import label_trust
+from spectral_select import GuidedBatchSelector, label_trust
 from spectral_select._check import check_number
 from spectral_select._draw import gumbel_top_k
 from spectral_select._guided import fill_unknown, guided_parts, log_weights
@@ -29,11 +30,83 @@ from spectral_select.integrations.methods._interface import (
 )
 from spectral_select.integrations.methods._registry import register
 
-__all__ = ["Guided", "GuidedFresh"]
+__all__ = ["Guided", "GuidedFresh", "GuidedLoss"]
+
+
+@register
+@dataclass(frozen=True)
+class Guided(Method):
+    """Samples take turns, as often as hardness and trust in the label by the graph say.
+
+    The sampler itself has them take turns, over the passes of a training: see
+    `SpectralBatchSampler`. Nothing depends on the network, so all is chosen ahead of it.
+
+    Parameters
+    ----------
+    confidence : float, default=1
+        Power of the probability that the label is right, by the similarity graph; with 0
+        every label is taken for right.
+    hardness : float, default=0.5
+        Power of how hard the sample is, by the graph; 0 leaves it out.
+    """
+
+    confidence: float = 1.0
+    hardness: float = 0.5
+
+    name = "guided"
+    summary = "turns by hardness and trust in the label, by the graph; chosen ahead of training"
+    needs = frozenset({FEATURES})
+
+    def __post_init__(self) -> None:
+        check_number(self.confidence, "confidence", 0, 1e6)
+        check_number(self.hardness, "hardness", 0, 1e6)
+
+    @property
+    def reads_table(self) -> bool:
+        """True: the graph is of the features."""
+        return True
+
+    @property
+    def reads_labels(self) -> bool:
+        """True: the weights are of the labels."""
+        return True
+
+    def selector(
+        self,
+        filter_ratio: float,
+        *,
+        labels: Indices,
+        features: NDArray[np.floating],
+        precomputed: Floats | None = None,
+        seed: int,
+    ) -> BaseEstimator:
+        """Return the `GuidedBatchSelector` that this method stands for."""
+        return GuidedBatchSelector(
+            filter_ratio, hardness=self.hardness, confidence=self.confidence, random_state=seed
+        )
+
+    def choose(self, candidates: Candidates) -> Choice:
+        """Draw from one batch on its own: by its own graph, and whoever's turn it was.
+
+        Parameters
+        ----------
+        candidates : Candidates
+
+        Returns
+        -------
+        Choice
+        """
+        ratio = 1.0 - candidates.n_keep / len(candidates)
+        seed = int(candidates.rng.integers(2**31))
+        selector = self.selector(
+            ratio, labels=candidates.labels, features=candidates.features, seed=seed
+        )
+        selector.fit(candidates.features, candidates.labels)
+        return Choice(selector.get_support(indices=True))
 
 
 @dataclass(frozen=True)
-class _Guided(Method):
+class _ByLoss(Method):
     """Draw without replacement in proportion to trust · hardness^h · loss^p.
 
     Where labels are wrong, a large loss says less: the loss's power of a sample falls with
@@ -79,7 +152,7 @@ class _Guided(Method):
 
 @register
 @dataclass(frozen=True)
-class Guided(_Guided):
+class GuidedLoss(_ByLoss):
     """Drawn by the loss each sample had when last trained on, and by what the graph says.
 
     The choice costs no forward pass, and what is not chosen is not loaded. A sample not
@@ -96,8 +169,8 @@ class Guided(_Guided):
         Power of how hard the sample is, by the graph; 0 leaves it out.
     """
 
-    name = "guided"
-    summary = "drawn by last loss, hardness and trust in the label by the graph; no forward pass"
+    name = "guided-loss"
+    summary = "drawn by the same and the last loss, each batch on its own; no forward pass"
     needs = frozenset({FEATURES, LAST_LOSS})
 
     def choose(self, candidates: Candidates) -> Choice:
@@ -116,7 +189,7 @@ class Guided(_Guided):
 
 @register
 @dataclass(frozen=True)
-class GuidedFresh(_Guided):
+class GuidedFresh(_ByLoss):
     """Drawn by the present model's loss of every candidate, and by what the graph says.
 
     Parameters
@@ -131,7 +204,7 @@ class GuidedFresh(_Guided):
     """
 
     name = "guided-fresh"
-    summary = "the same with the present model's loss: a forward pass of all candidates"
+    summary = "likewise by the present model's loss: a forward pass of all candidates"
     needs = frozenset({FEATURES, FRESH})
 
     def choose(self, candidates: Candidates) -> Choice:
