@@ -65,17 +65,22 @@ class Run:
 
 @dataclass(frozen=True)
 class Data:
-    """Training and test data, as arrays of features and labels."""
+    """Training and test data, as arrays of features and labels.
+
+    `choose_by` has other features of the training data, for methods to look at; None if
+    they look at those that networks are trained on.
+    """
 
     name: str
     features: Any
     labels: Any
     test_features: Any
     test_labels: Any
+    choose_by: Any = None
 
     def describe(self) -> dict[str, Any]:
         """Return what results record of it."""
-        return {
+        about = {
             "name": self.name,
             "n_train": len(self.labels),
             "n_test": len(self.test_labels),
@@ -86,6 +91,10 @@ class Data:
                 for part in (self.features, self.labels, self.test_features, self.test_labels)
             ],
         }
+        if self.choose_by is not None:
+            found = hash_array(np.ascontiguousarray(self.choose_by))[:16]
+            about["choose_by"] = {"dim": self.choose_by.shape[1], "hash": found}
+        return about
 
     @property
     def n_classes(self) -> int:
@@ -99,7 +108,8 @@ def load_data(source: Sequence[str], name: str | None = None) -> Data:
     ----------
     source : sequence of str
         "digits", whose pixels are the features, or the folders of two embedding stores
-        with labels, the first to train on and the second to test on.
+        with labels, the first to train on and the second to test on; a third, of the same
+        images as the first, has the features that methods are to look at instead.
     name : str, optional
         Of the data in results; by default the folder's.
 
@@ -113,12 +123,12 @@ def load_data(source: Sequence[str], name: str | None = None) -> Data:
         X, y = digits.data.astype(np.float32), digits.target.astype(np.int64)
         rest, held = stratified_split(y, len(y) // 3, 0)
         return Data(name or "digits", X[rest], y[rest], X[held], y[held])
-    if len(source) != 2:
+    if len(source) not in (2, 3):
         raise ValueError(
             "data must be digits, or the folders of two embedding stores, for training and "
             f"test; got {' '.join(source)}"
         )
-    train_store, test_store = (EmbeddingStore.open(path) for path in source)
+    train_store, test_store, *others = (EmbeddingStore.open(path) for path in source)
     for store in (train_store, test_store):
         if store.labels is None:
             raise ValueError(f"{store.path} has no labels; write the embeddings with theirs")
@@ -128,12 +138,16 @@ def load_data(source: Sequence[str], name: str | None = None) -> Data:
             f"{train_store.features.shape[1]} in {train_store.path} and "
             f"{test_store.features.shape[1]} in {test_store.path}"
         )
+    for store in others:
+        if store.labels is None or not np.array_equal(store.labels, train_store.labels):
+            raise ValueError(f"{store.path} is not of the images of {train_store.path}")
     return Data(
         name or Path(source[0]).resolve().name,
         train_store.features,
         train_store.labels,
         test_store.features,
         test_store.labels,
+        *(store.features for store in others),
     )
 
 
@@ -312,7 +326,8 @@ def _problem(part: str, condition: str, seed: int) -> Problem:
         held = data.features[validation], data.labels[validation]
     pool = make_condition(condition, data.features[rows], data.labels[rows], [seed, 2])
     pool = replace(pool, indices=rows[pool.indices])
-    return Problem(pool, np.asarray(held[0]), np.asarray(held[1]), data.n_classes, seed)
+    choose_by = None if data.choose_by is None else data.choose_by[pool.indices]
+    return Problem(pool, np.asarray(held[0]), np.asarray(held[1]), data.n_classes, seed, choose_by)
 
 
 def _work(run: Run) -> dict[str, Any]:

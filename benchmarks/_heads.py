@@ -113,6 +113,8 @@ class Problem:
     n_classes : int
     seed : int
         Of every training on it.
+    choose_by : array of shape (n, d), optional
+        Features of the pool for methods to look at; by default those trained on.
     """
 
     pool: Pool
@@ -120,6 +122,7 @@ class Problem:
     labels: NDArray[np.int64]
     n_classes: int
     seed: int
+    choose_by: NDArray[np.float32] | None = None
     # What does not depend on the network is computed once for all learning rates.
     _precomputed: dict[str, tuple[Any, float]] = field(default_factory=dict)
     _references: dict[tuple[float, int], _Reference] = field(default_factory=dict)
@@ -130,6 +133,8 @@ class Problem:
     _passes: dict[tuple[Any, ...], tuple[list[list[int]], float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.choose_by is None:
+            self.choose_by = self.pool.features
         mean = self.pool.features.mean(0, dtype=np.float64)
         scale = self.pool.features.std(0, dtype=np.float64)
         scale += 1e-3 * (scale.mean() or 1.0)  # a constant column must not blow up
@@ -149,7 +154,7 @@ class Problem:
     def precomputed(self, method: Method) -> tuple[Any, float]:
         """Return what a method's `precompute` returns, and the seconds that it took."""
         if method.spec not in self._precomputed:
-            features = self.pool.features if FEATURES in method.needs else None
+            features = self.choose_by if FEATURES in method.needs else None
             begin = perf_counter()
             found = method.precompute(self.pool.labels, features)
             self._precomputed[method.spec] = found, perf_counter() - begin
@@ -225,11 +230,11 @@ class Problem:
                 _Order(len(self.pool), config.candidate_size, stream(self.seed, "order")),
                 None,
                 True,
-                features=self.pool.features,
+                features=self.choose_by,
                 selector=method.selector(
                     config.filter_ratio,
                     labels=self.pool.labels,
-                    features=self.pool.features,
+                    features=self.choose_by,
                     seed=stream(self.seed, "choice"),
                 ),
                 candidate_size=config.candidate_size,
@@ -364,7 +369,7 @@ class _Chooser:
             problem.pool.labels[indices],
             n_keep,
             np.random.default_rng([self._seed, *divmod(number, self.order.n_batches)]),
-            features=problem.pool.features[indices] if FEATURES in needs else None,
+            features=problem.choose_by[indices] if FEATURES in needs else None,
             precomputed=None if self.precomputed is None else self.precomputed[indices],
             last_loss=self.last_loss[indices] if LAST_LOSS in needs else None,
             mean_last_loss=_mean(self.last_loss) if LAST_LOSS in needs else None,

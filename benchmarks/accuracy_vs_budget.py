@@ -61,7 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    data = load_data(options.data, options.name)
+    if options.choose_by and len(options.data) != 2:
+        raise ValueError("--choose-by goes with two embedding stores, for training and test")
+    source = [*options.data, *([options.choose_by] if options.choose_by else [])]
+    data = load_data(source, options.name)
     methods = check_methods(options.methods or method_names())
     n_tuning = len(data.labels) - round(VALIDATION * len(data.labels))
     if options.candidate_size > n_tuning:
@@ -80,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
     n_tuned = n_cells * options.tuning_seeds * len(options.rates) * (len(options.rates) > 1)
     print(f"{n_tuned} runs tune, {n_cells * options.seeds} are reported; in {log.path}", flush=True)
     try:
-        with Workers(options.data, settings, options.jobs) as workers:
+        with Workers(source, settings, options.jobs) as workers:
             if n_tuned:
                 _go_on("tuning", _tuning_runs(cells, options), log, workers)
             best = {key: _best_rate(key, options, log) for key in cells}
@@ -261,6 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("data", nargs="*", help="digits, or the embedding stores for training and test")
     add("--name", help="of the data, in the results")
+    add("--choose-by", metavar="STORE", help="other embeddings of the training images to choose by")
     add("--methods", nargs="+", metavar="METHOD", help="with options if any; default: all")
     add("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS), metavar="NAME")
     add("--shares", nargs="+", type=_share, default=[0.2, 0.5], help="kept of each batch")

@@ -13,7 +13,18 @@ from torchvision.transforms import v2
 from spectral_select.integrations.seeding import seeded
 from spectral_select.integrations.weights import Weights, resolve_weights
 
-__all__ = ["Backbone", "build_backbone", "build_classifier", "hash_weights", "last_layer"]
+__all__ = [
+    "PIXELS",
+    "Backbone",
+    "build_backbone",
+    "build_classifier",
+    "hash_weights",
+    "last_layer",
+]
+
+#: The name of what is no network: the image itself, small, as a baseline for features.
+PIXELS = "pixels"
+_PIXELS_SIZE = 32
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -106,7 +117,8 @@ def build_backbone(
     Parameters
     ----------
     name : str, default "resnet50"
-        A torchvision classification model.
+        A torchvision classification model, or "pixels": no network at all, the embedding is
+        the normalised image itself.
     weights : str or path, default "default"
         "default" (torchvision's best pretrained weights; downloaded unless cached),
         the name of another of its entries such as "IMAGENET1K_V1", "random" (drawn
@@ -114,7 +126,8 @@ def build_backbone(
         network. A file's last layer may be missing or of any size: it is not used.
     image_size : int, optional
         Side in pixels: images are resized to it by their shorter side and cropped at the
-        centre. By default they are resized and cropped as the pretrained weights expect.
+        centre. By default they are resized and cropped as the pretrained weights expect;
+        32 for "pixels".
     seed : int, default 0
         Seed of random weights. The global random state is left as it was.
 
@@ -142,6 +155,8 @@ def build_backbone(
     >>> backbone(torch.zeros(2, 3, 32, 32)).shape, dim
     (torch.Size([2, 512]), 512)
     """
+    if name == PIXELS:
+        return _pixels(weights, image_size)
     _check_name(name)
     _check_seed(seed)
     found = resolve_weights(name, weights)
@@ -166,14 +181,33 @@ def build_backbone(
     ).eval()
     _check_takes(backbone, size)
     resize = size if image_size else int(preset.resize_size[0])
-    transform = v2.Compose(
+    return backbone, _transform(resize, size, preset.interpolation), dim
+
+
+def _pixels(weights: Any, image_size: int | None) -> tuple[Backbone, Callable[[Any], Tensor], int]:
+    if weights not in ("default", "random"):
+        raise ValueError(f"weights must be left at the default for {PIXELS!r}; got {weights!r}")
+    size = _PIXELS_SIZE if image_size is None else _check_image_size(image_size)
+    network, dim = nn.Flatten(), 3 * size * size
+    backbone = Backbone(
+        network,
+        name=PIXELS,
+        dim=dim,
+        image_size=size,
+        weights="none",
+        weights_hash=hash_weights(network),
+    ).eval()
+    return backbone, _transform(size, size, v2.InterpolationMode.BILINEAR), dim
+
+
+def _transform(resize: int, size: int, interpolation: Any) -> Callable[[Any], Tensor]:
+    return v2.Compose(
         [
-            v2.Resize(resize, interpolation=preset.interpolation, antialias=True),
+            v2.Resize(resize, interpolation=interpolation, antialias=True),
             v2.CenterCrop(size),
             v2.PILToTensor(),
         ]
     )
-    return backbone, transform, dim
 
 
 def build_classifier(

@@ -50,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backbone",
         metavar="NAME",
         default="resnet50",
-        help="any torchvision classification network (default: %(default)s)",
+        help="any torchvision classification network, or pixels for the images themselves "
+        "(default: %(default)s)",
     )
     network.add_argument(
         "--weights",

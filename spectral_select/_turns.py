@@ -61,7 +61,8 @@ class Rates:
             fits = factors * self._sorted <= 1
         if not fits.any():  # a share of 1, or only weights of 0 remain
             return (self._weights > 0).astype(np.float64)
-        return np.minimum(factors[np.argmax(fits)] * self._weights, 1.0)
+        rates: Floats = np.minimum(factors[np.argmax(fits)] * self._weights, 1.0)
+        return rates
 
 
 class Turns:

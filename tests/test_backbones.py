@@ -13,6 +13,7 @@ from torch import nn
 from torchvision.transforms.functional import normalize
 
 from spectral_select.integrations.backbones import (
+    PIXELS,
     build_backbone,
     build_classifier,
     hash_weights,
@@ -55,6 +56,22 @@ def test_the_last_layer_on_the_embedding_gives_the_logits(name, dim):
             torch.testing.assert_close(embedding, whole.features(x).mean((2, 3)))
     assert embedding.shape == (2, dim)
     assert length == backbone.dim == dim
+
+
+def test_pixels_are_the_image_itself():
+    backbone, transform, dim = build_backbone(PIXELS, image_size=8)
+    pixels = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
+    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    assert torch.equal(transform(image), pixels)
+    expected = (pixels / 255 - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / torch.tensor(
+        [0.229, 0.224, 0.225]
+    )[:, None, None]
+    found = backbone(torch.stack([pixels] * 2).contiguous(memory_format=torch.channels_last))
+    assert found.shape == (2, dim) == (2, 192)
+    torch.testing.assert_close(found[0], expected.flatten())
+    assert build_backbone(PIXELS)[0].image_size == 32
+    with pytest.raises(ValueError, match="weights must be left at the default for 'pixels'"):
+        build_backbone(PIXELS, "some.pt")
 
 
 def test_a_transformer_at_its_own_size():

@@ -170,6 +170,22 @@ def test_two_stores_are_trained_and_tested_on(tmp_path, digits):
     np.testing.assert_array_equal(data.features, digits.features[:300])
 
 
+def test_methods_may_look_at_other_features_than_networks(tmp_path, digits, capsys):
+    rows = slice(0, 300)
+    EmbeddingStore.save(tmp_path / "a", digits.features[rows], digits.labels[rows])
+    EmbeddingStore.save(tmp_path / "b", digits.features[300:500], digits.labels[300:500])
+    EmbeddingStore.save(tmp_path / "few", digits.features[rows, :7], digits.labels[rows])
+    EmbeddingStore.save(tmp_path / "other", digits.features[rows], digits.labels[1:301])
+    a, b, few, other = (str(tmp_path / name) for name in ("a", "b", "few", "other"))
+    data = load_data([a, b, few])
+    assert data.features.shape[1] == 64
+    np.testing.assert_array_equal(data.choose_by, digits.features[rows, :7])
+    assert data.describe()["choose_by"]["dim"] == 7
+    out = ["--out", str(tmp_path / "x.json")]
+    assert "is not of the images of" in refused(capsys, a, b, "--choose-by", other, *out)
+    assert "goes with two embedding" in refused(capsys, "digits", "--choose-by", few, *out)
+
+
 def refused(capsys, *arguments):
     with pytest.raises(SystemExit) as error:
         raise SystemExit(accuracy_vs_budget.main(list(arguments)))

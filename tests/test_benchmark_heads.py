@@ -52,6 +52,26 @@ class Probe(Method):
         return Choice(np.arange(candidates.n_keep))
 
 
+def test_methods_look_at_what_they_are_to_choose_by(digits):
+    pool = make_condition("as-is", digits.features, digits.labels, 0)
+    few = digits.features[:, :9]
+    held = digits.test_features, digits.test_labels, digits.n_classes
+    probe = Probe()
+    train(Problem(pool, *held, 0, few), probe, CONFIG, "steps", 1e-3)
+    candidates, outputs = probe.seen[0]
+    np.testing.assert_array_equal(candidates.features, few[candidates.indices])
+    assert outputs.embeddings.shape[1] == 256
+
+    def accuracy(choose_by):
+        found = train(
+            Problem(pool, *held, 0, choose_by), get_method("guided"), CONFIG, "steps", 1e-3
+        )
+        return found["accuracy"], found["seen"]
+
+    assert accuracy(None) == accuracy(digits.features)
+    assert accuracy(few) != accuracy(None)
+
+
 # Budgets and costs.
 
 

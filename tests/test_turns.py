@@ -21,7 +21,7 @@ def turns(logs, share, seed=0, n_groups=3):
 def test_rates_have_the_mean_asked_for_and_are_proportional_below_1(logs, share):
     rates = Rates(logs)(share)
     assert rates.shape == (len(logs),)
-    assert (rates >= 0).all() and (rates <= 1).all()
+    assert ((rates >= 0) & (rates <= 1)).all()
     assert rates.mean() == pytest.approx(share, rel=1e-6)
     below = rates < 1
     # Logarithms are taken to six decimals.
