@@ -201,13 +201,14 @@ def _pixels(weights: Any, image_size: int | None) -> tuple[Backbone, Callable[[A
 
 
 def _transform(resize: int, size: int, interpolation: Any) -> Callable[[Any], Tensor]:
-    return v2.Compose(
+    transform: Callable[[Any], Tensor] = v2.Compose(
         [
             v2.Resize(resize, interpolation=interpolation, antialias=True),
             v2.CenterCrop(size),
             v2.PILToTensor(),
         ]
     )
+    return transform
 
 
 def build_classifier(
