@@ -149,7 +149,8 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
     confidence : float, default=1.0
         Power c of the trust; with 0 every label is taken for right.
     power : float, default=0.5
-        Power p of the loss, where labels are right; 0 leaves it out.
+        Power p of the loss, where labels are right; 0 leaves it out. Without losses it
+        does not count.
     random_state : int, RandomState or None, default=None
         Seed of the draws; every candidate batch has one of its own. None is always the
         same; in a `SpectralBatchSampler`, it stands for the seed of the sampler.
@@ -180,7 +181,8 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
     See Also
     --------
     label_trust : What the graph says of the labels, by itself.
-    SpectralBatchSampler : The same inside a PyTorch DataLoader, with losses as they come.
+    SpectralBatchSampler : The same weights in a PyTorch DataLoader: by turns over the epochs,
+        or by draws with losses as they come.
     FiedlerBatchSelector : A selection that looks at the features alone.
 
     Notes
