@@ -118,7 +118,7 @@ def build_backbone(
     ----------
     name : str, default "resnet50"
         A torchvision classification model, or "pixels": no network at all, the embedding is
-        the normalised image itself.
+        the image itself, with values in [0, 1].
     weights : str or path, default "default"
         "default" (torchvision's best pretrained weights; downloaded unless cached),
         the name of another of its entries such as "IMAGENET1K_V1", "random" (drawn
@@ -196,6 +196,8 @@ def _pixels(weights: Any, image_size: int | None) -> tuple[Backbone, Callable[[A
         image_size=size,
         weights="none",
         weights_hash=hash_weights(network),
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
     ).eval()
     return backbone, _transform(size, size, v2.InterpolationMode.BILINEAR), dim
 

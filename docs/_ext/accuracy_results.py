@@ -70,9 +70,11 @@ def setting(results: Mapping[str, Any]) -> str:
     """Return what was trained on what, and how often."""
     data, plan, settings = results["data"], results["plan"], results["settings"]
     rates = ", ".join(f"{rate:g}" for rate in plan["rates"])
+    other = data.get("choose_by")
+    by = f" (chosen by other features, of length {other['dim']})" if other else ""
     return (
         f"{data['name']}: {data['n_train']:,} training and {data['n_test']:,} test samples of "
-        f"{data['n_classes']} classes, embeddings of length {data['dim']}; "
+        f"{data['n_classes']} classes, embeddings of length {data['dim']}{by}; "
         f"{settings['epochs']} epochs, {settings['candidate_size']} candidates a step, "
         f"{len(plan['seeds'])} seeds; learning rate of each cell from {rates}, by "
         f"{len(plan['tuning_seeds'])} other seeds on training data held out. "
