@@ -68,7 +68,7 @@ class Data:
     """Training and test data, as arrays of features and labels.
 
     `choose_by` has other features of the training data, for methods to look at; None if
-    they look at those that networks are trained on.
+    they look at those that networks are trained on. Near-copies are copies in them.
     """
 
     name: str
@@ -140,7 +140,7 @@ def load_data(source: Sequence[str], name: str | None = None) -> Data:
         )
     for store in others:
         if store.labels is None or not np.array_equal(store.labels, train_store.labels):
-            raise ValueError(f"{store.path} is not of the images of {train_store.path}")
+            raise ValueError(f"{store.path} has other labels than {train_store.path}")
     return Data(
         name or Path(source[0]).resolve().name,
         train_store.features,

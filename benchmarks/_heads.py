@@ -213,8 +213,8 @@ class Problem:
             self._choices[key] = choose()
         return self._choices[key]
 
-    def passes(self, method: Method, config: TrainConfig, number: int) -> "_Pass":
-        """Return the batches of a pass, for a method that draws by labels in the sampler.
+    def pass_of(self, method: Method, config: TrainConfig, number: int) -> "_Pass":
+        """Return the batches of a pass, for a method whose samples take turns.
 
         Parameters
         ----------
@@ -241,7 +241,7 @@ class Problem:
                 labels=self.pool.labels,
                 prefetch=0,
             )
-            sampler._prepare()
+            sampler.prepare()
             self._samplers[key] = sampler, perf_counter() - begin
         sampler, prepare_seconds = self._samplers[key]
         if (*key, number) not in self._passes:
@@ -264,10 +264,7 @@ class _Pass:
 
 
 class _Order:
-    """Batches of a fresh order in each epoch; the last samples, too few for one, are left out.
-
-    A sampler, too: of an epoch's whole order.
-    """
+    """A fresh order in each epoch: as a sampler the whole of it, and cut into full batches."""
 
     def __init__(self, n: int, size: int, seed: int) -> None:
         self.n, self.size, self.seed = n, size, seed
@@ -321,7 +318,7 @@ class _Chooser:
         """
         number, indices = self._number, self.order.batch(self._number)
         self._number += 1
-        if self.method.reads_labels:
+        if self.method.takes_turns:
             return self._next_of_pass(*divmod(number, self.order.n_batches))
         # Schedules run through their epochs within the budget.
         epoch = int(done * self.config.epochs)
@@ -341,7 +338,7 @@ class _Chooser:
         self, number: int, place: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return a batch that the sampler itself chooses, of a pass of this number."""
-        found = self.problem.passes(self.method, self.config, number)
+        found = self.problem.pass_of(self.method, self.config, number)
         self.precompute_seconds = found.prepare_seconds
         self.seconds += found.seconds / len(found.batches)
         batch = np.asarray(found.batches[place])

@@ -30,7 +30,7 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Backbone(nn.Module):
-    """A classification network without its last layer: images in, embeddings out.
+    """A classification network without its last layer, or pixels: images in, embeddings out.
 
     Built by `build_backbone`. The embedding is what the network's last layer would
     receive, averaged over any spatial positions left.
@@ -185,7 +185,7 @@ def build_backbone(
 
 
 def _pixels(weights: Any, image_size: int | None) -> tuple[Backbone, Callable[[Any], Tensor], int]:
-    if weights not in ("default", "random"):
+    if weights != "default":
         raise ValueError(f"weights must be left at the default for {PIXELS!r}; got {weights!r}")
     size = _PIXELS_SIZE if image_size is None else _check_image_size(image_size)
     network, dim = nn.Flatten(), 3 * size * size

@@ -95,7 +95,7 @@ class Batches:
     sampler : SpectralBatchSampler
         Of chosen batches, or of whole ones where a loss decides.
     precompute_seconds : float
-        What the method's `precompute` took.
+        What the method's `precompute` took, and the sampler's `prepare`.
     """
 
     def __init__(
@@ -124,10 +124,12 @@ class Batches:
         )
         begin = perf_counter()
         self.precomputed = method.precompute(self._classes, features)
+        self.precompute_seconds = perf_counter() - begin
         self._draws = torch.empty(0)
         self.sampler = self._own_sampler(ranks)
-        self.sampler._prepare()
-        self.precompute_seconds = perf_counter() - begin
+        begin = perf_counter()
+        self.sampler.prepare()
+        self.precompute_seconds += perf_counter() - begin
 
     def _numbers(self) -> NDArray[np.int64]:
         return np.arange(len(self._classes))[:, None]
@@ -147,7 +149,7 @@ class Batches:
             selector,
             ranks,
             schedule=self.budget.schedule if ahead else make_schedule(0.0),
-            labels=self._classes if ahead and method.reads_labels else None,
+            labels=self._classes if ahead and method.takes_turns else None,
         )
 
     def _sampler(
@@ -174,7 +176,7 @@ class Batches:
         return [np.asarray(batch, np.int64) for batch in islice(whole, count)]
 
     def first_pass(self) -> Indices:
-        """Return all that comes in the first epoch, on any rank, of a method that runs ahead."""
+        """Return all that comes in the first epoch, on any rank, where samples take turns."""
         whole = self._own_sampler(Ranks())
         whole._guidance = self.sampler._guidance  # the graph need not be looked at again
         return np.concatenate(list(whole))

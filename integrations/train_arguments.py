@@ -115,7 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "digits the pixels; else extracted into FOLDER/features first)",
     )
     features.add_argument(
-        "--backbone", metavar="NAME", default="resnet50", help="for extracting them"
+        "--backbone", metavar="NAME", default="resnet50", help="for extracting them; or pixels"
     )
     features.add_argument(
         "--backbone-weights", metavar="W", default="default", help="as --weights of extract"

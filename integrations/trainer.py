@@ -74,7 +74,7 @@ class Trainer:
     budget : Budget
         Steps, epochs and samples of the whole training.
     precompute_seconds : float
-        What the method's `precompute` took.
+        What the method's `precompute` took, and the sampler's `prepare`.
     first_kept : list of ndarray
         What was kept of the first batches of the first epoch.
     last_loss : Tensor of shape (n,)
@@ -173,7 +173,7 @@ class Trainer:
             Indices into the training data; empty before the first epoch was trained.
         """
         candidates, kept = self._batches.candidates(len(self.first_kept)), self.first_kept
-        if candidates and self.method.reads_labels:
+        if candidates and self.method.takes_turns:
             whole = self._batches.first_pass()
             kept = [np.intersect1d(batch, whole) for batch in candidates]
         return list(zip(candidates, kept, strict=True))

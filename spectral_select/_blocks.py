@@ -21,7 +21,14 @@ from ._plan import Plan
 from ._ratio import n_kept
 from ._threads import map_in_threads
 
-__all__ = ["Costs", "Job", "Timings", "check_selector", "default_block_size"]
+__all__ = [
+    "Costs",
+    "Job",
+    "Timings",
+    "check_selector",
+    "default_block_size",
+    "seed_of_selector",
+]
 
 # Features of a block: bounded memory, and enough batches to keep all cores at work.
 _BLOCK_BYTES = 64 * 2**20
@@ -38,7 +45,8 @@ class Timings(NamedTuple):
     n_batches : int
         Batches selected so far, some of them maybe not asked for yet.
     n_solves : int
-        Calls of the selector: one a batch, or on a GPU one a block of batches.
+        Calls of the selector: one a batch, or on a GPU one a block of batches, or one a
+        pass where samples take turns.
     solve_seconds : float
         Seconds spent gathering features and selecting, beside training.
     wait_seconds : float
@@ -112,7 +120,7 @@ class Job:
 
     def blocks(self, skip: int = 0) -> Iterator[list[list[int]]]:
         """Yield the batches from the first on, in blocks, the first `skip` blocks left out."""
-        seed = _seed_of(self.selector)
+        seed = seed_of_selector(self.selector)
         stream = _own_stream(self.rows.device)
         for start, stop in self._ranges()[skip:]:
             begin = perf_counter()
@@ -208,7 +216,7 @@ class Job:
         return [batch.tolist() for batch in candidates[chosen].reshape(n, kept)]
 
 
-def _seed_of(selector: Any) -> int | None:
+def seed_of_selector(selector: Any) -> int | None:
     """Return the selector's seed, or None if what it does is not random."""
     state = selector.get_params(deep=False).get("random_state")
     if state is None or isinstance(state, int | np.integer):

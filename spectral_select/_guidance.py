@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
-from ._blocks import Job
+from ._blocks import Job, seed_of_selector
 from ._draw import gumbel_top_k
 from ._features import FeatureRows
 from ._guided import GuidedBatchSelector, checked_labels, fill_unknown, log_weights
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.floating[Any]]
 def make_guidance(
     selector: Any, rows: FeatureRows, labels: Any, losses: Any, block_size: int | None
 ) -> Guidance | None:
-    """Return what a sampler with this selector draws by; None if it does not draw.
+    """Return what a guided sampler goes by; None for other selectors.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def make_guidance(
                 )
         return None
     if labels is None:
-        raise ValueError("labels must be given with a GuidedBatchSelector: it draws by them")
+        raise ValueError("labels must be given with a GuidedBatchSelector: its weights are of them")
     selector._validate_params()
     if losses is not None and block_size not in (None, 1):
         raise ValueError(
@@ -65,7 +65,7 @@ def make_guidance(
 
 
 class Guidance:
-    """What does not change from pass to pass: labels, losses' place, the graph's word.
+    """What does not change from pass to pass: labels, the array of losses, what the graph says.
 
     The graph is that of the whole data set. It is looked at once, when the first pass
     begins, and what it says is kept, in copies too.
@@ -102,13 +102,17 @@ class Guidance:
         share : callable
             Share of its candidates that is kept in an epoch.
         """
-        parts = self.parts()
+        own = seed_of_selector(self._selector)
+        seed = seed if own is None else own
         if self._losses is None:
-            turns = partial(Turns, parts[:, 0], self._codes, share)
-            return TurnsJob(*arguments, turns=turns, seed=seed)
-        job = DrawsJob(*arguments, parts=parts, losses=self._losses, seed=seed)
-        job.block_size = 1
-        return job
+            turns = partial(self._turns, share=share, seed=seed)
+            return TurnsJob(*arguments, turns=turns)
+        return DrawsJob(*arguments, parts=self.parts(), losses=self._losses, seed=seed)
+
+    def _turns(
+        self, rows: npt.NDArray[np.int64], share: Callable[[int], float], seed: int
+    ) -> Turns:
+        return Turns(self.parts()[rows, 0], self._codes[rows], share, seed)
 
     def configuration(self) -> dict[str, Any]:
         """Return what must be the same where a pass is to go on.
@@ -145,18 +149,23 @@ def _as_losses(losses: Any, n: int) -> Floats:
 
 @dataclass(kw_only=True)
 class TurnsJob(Job):
-    """The selections of one pass where samples take turns: of the pass, not of a batch."""
+    """The selections of one pass where samples take turns: of the pass, not of a batch.
 
-    turns: Callable[[int], Turns]
-    seed: int
-    _taken: npt.NDArray[np.int64] | None = None
+    `turns` makes them of the samples that the pass has, ascending.
+    """
+
+    turns: Callable[[npt.NDArray[np.int64]], Turns]
+
+    @cached_property
+    def _taken(self) -> npt.NDArray[np.int64]:
+        self.costs.n_solves += 1
+        rows, places = np.unique(self.order, return_inverse=True)
+        plan = self.plan
+        taken = self.turns(rows).take(self.epoch, places, plan.n_taken, plan.n_more)
+        return self.order[taken]
 
     def _select(self, start: int, stop: int, seed: int | None) -> list[list[int]]:
-        if self._taken is None:
-            turns = self.turns(self.seed if seed is None else seed)
-            self._taken = turns.take(self.epoch, self.order, self.plan.n_kept)
-            self.costs.n_solves += 1
-        return [self._taken[self.plan.yielded(i)].tolist() for i in range(start, stop)]
+        return [self._taken[self.plan.taken(i)].tolist() for i in range(start, stop)]
 
 
 @dataclass(kw_only=True)
@@ -171,6 +180,9 @@ class DrawsJob(Job):
     losses: Floats
     seed: int
 
+    def __post_init__(self) -> None:
+        self.block_size = 1
+
     @property
     def ahead(self) -> bool:
         return False
@@ -182,11 +194,10 @@ class DrawsJob(Job):
         numbers: Sequence[int],
         seed: int | None,
     ) -> list[list[int]]:
-        seed = self.seed if seed is None else seed
         self.costs.n_solves += len(numbers)
         chosen = []
         for i, batch in zip(numbers, candidates, strict=True):
             weights = log_weights(self.parts[batch], fill_unknown(self.losses[batch]))
-            rng = np.random.default_rng(self.entropy(seed, i))
+            rng = np.random.default_rng(self.entropy(self.seed, i))
             chosen.append(batch[np.sort(gumbel_top_k(weights, kept, rng))].tolist())
         return chosen

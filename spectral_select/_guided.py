@@ -37,7 +37,8 @@ def guided_parts(
     """Return the parts of the weights that do not change during training.
 
     Where labels are wrong, a large loss says less: the power of the loss falls with the
-    share r of wrong labels in a sample's class, as p·(1 − 2r), to 0 where half are wrong.
+    share r of wrong labels in a sample's class, as p·(1 − 2·c·r), c being the confidence, and
+    not below 0.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def _checked_losses(losses: Any, n: int) -> Floats:
 
 
 class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
-    """Draw the rows of a batch whose labels are right, hard to guess and not learnt yet.
+    """Draw rows by how far their label can be trusted and how hard it is to guess.
 
     A row is drawn in proportion to ``hardness**a * trust**c * loss**p``. Its trust is the
     probability that its label is right, and its hardness one less what the neighbourhood
@@ -153,7 +154,8 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
         does not count.
     random_state : int, RandomState or None, default=None
         Seed of the draws; every candidate batch has one of its own. None is always the
-        same; in a `SpectralBatchSampler`, it stands for the seed of the sampler.
+        same. In a `SpectralBatchSampler`, None stands for the seed of the sampler, and
+        without losses the seed says when it is whose turn first.
 
     Attributes
     ----------

@@ -115,21 +115,22 @@ class Plan:
         size = self.candidate_size if i < self.n_full else self.last_candidates
         return slice(first + self.rank * size, first + (self.rank + 1) * size)
 
-    def yielded(self, i: int) -> slice:
-        """Return where this rank's batch `i` lies in what is kept of the whole order."""
+    def taken(self, i: int) -> slice:
+        """Return where this rank's batch `i` lies in what is taken of the whole order."""
         first = i * self.num_replicas * self.batch_size
         size = self.batch_size if i < self.n_full else self.last_batch_size
         return slice(first + self.rank * size, first + (self.rank + 1) * size)
 
     @property
-    def n_kept(self) -> int:
-        """Number of indices to keep of the whole order, so that all ranks can yield theirs.
+    def n_taken(self) -> int:
+        """Number of indices to take of the whole order, the same on any number of ranks."""
+        return self.n * self.batch_size // self.candidate_size
 
-        As many however many ranks there are, so that their batches are those of one
-        process; what remains after the last batch is dropped.
-        """
-        last = self.num_replicas * (self.n_full * self.batch_size + self.last_batch_size)
-        return max(self.n * self.batch_size // self.candidate_size, last)
+    @property
+    def n_more(self) -> int:
+        """Number of indices that short last batches need beyond those."""
+        full = self.num_replicas * self.n_full * self.batch_size
+        return max(0, full + self.num_replicas * self.last_batch_size - self.n_taken)
 
     def check_enough(self) -> None:
         """Raise if there is not a single batch."""

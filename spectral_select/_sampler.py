@@ -86,7 +86,8 @@ class SpectralBatchSampler(BatchSampler):
         Selects rows: `fit`, `get_support`, and parameters `filter_ratio` and
         `candidate_size`, as `FiedlerBatchSelector`, which is the default. A clone is
         fitted to each candidate batch, several at a time on threads. With a `random_state`,
-        every candidate batch gets a draw of its own.
+        every candidate batch gets a draw of its own. A `GuidedBatchSelector` works otherwise:
+        see Notes.
     candidate_size : int, optional
         The papers' form: candidate batches of this fixed size, of which a scheduled
         share is kept. By default batches are of a fixed size, and it takes
@@ -134,7 +135,7 @@ class SpectralBatchSampler(BatchSampler):
     See Also
     --------
     FiedlerBatchSelector : The selection itself.
-    GuidedBatchSelector : Selection by labels and losses.
+    GuidedBatchSelector : Selection by labels, and by losses if there are any.
 
     Notes
     -----
@@ -145,11 +146,13 @@ class SpectralBatchSampler(BatchSampler):
     process, but for the last of an epoch where the candidates do not divide evenly.
 
     With a `GuidedBatchSelector`, the graph of the whole data set is looked at once, when
-    the first pass begins. What is random depends on the selector's `random_state` (or else
-    on `seed`), the epoch and the batch. Without `losses` samples take turns: in any T
-    epochs each one comes T times its rate, rounded down or up (and, as every batch is to be
-    full, now and then once more or less), with rates in proportion to the weights, at most
-    1. A pass is chosen from as a whole and cut into batches in its order.
+    the first pass begins or by `prepare`. Without `losses` samples then take turns. Each has
+    a rate in proportion to its weight, at most 1, with the share kept as their mean. In
+    consecutive epochs it is its turn as often as its rates add up to, rounded down or up; the
+    seed (the selector's `random_state`, or else `seed`) says when first. An epoch is chosen
+    from as a whole and cut into full batches in the sampler's order, so in each a few come
+    early or lose their turn. Rates are of the samples that the epoch has, and meant for a
+    sampler that gives each index once: repeated ones come all or not at all.
 
     With `losses` each batch is drawn on its own, by the weights that its candidates have
     when the loader asks for it, so nothing is selected ahead of that: a loader without
@@ -323,6 +326,14 @@ class SpectralBatchSampler(BatchSampler):
         finally:
             ahead.close()
 
+    def prepare(self) -> None:
+        """Look at the graph of the whole data set now, not when the first pass begins.
+
+        Only a `GuidedBatchSelector` has something to look at; otherwise nothing happens.
+        """
+        if self._guidance is not None:
+            self._guidance.parts()
+
     def state_dict(self, batches_yielded: int | None = None) -> dict[str, Any]:
         """Return what it takes to go on from here in another process.
 
@@ -404,11 +415,6 @@ class SpectralBatchSampler(BatchSampler):
     def __getstate__(self) -> dict[str, Any]:
         # A copy in another process has passes of its own.
         return {**self.__dict__, "_active": None, "_costs": (0, Costs())}
-
-    def _prepare(self) -> None:
-        """Do at once what the first pass would do before anything else."""
-        if self._guidance is not None:
-            self._guidance.parts()
 
     def _still_to_come(self) -> _Progress:
         """Return the progress of a pass that was not begun."""

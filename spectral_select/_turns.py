@@ -3,10 +3,11 @@
 Independent draws leave to chance how often a sample comes: of samples of equal weight, in
 as many draws as there are samples, a third never come and a quarter come twice or more.
 Here a sample of rate π starts at a place u of its own and moves on by π in every pass; it
-is its turn whenever it passes a whole number. In any T passes it is then its turn T·π times,
-rounded down or up, and what comes in a pass is a function of the pass alone: nothing has
-to be counted or saved. Within a pass this is systematic sampling with unequal
-probabilities (Madow, Annals of Mathematical Statistics 20, 1949).
+is its turn whenever it passes a whole number. In any T consecutive passes it is its turn T·π
+times, rounded down or up, and whose turn it is in a pass is a function of the pass alone:
+nothing has to be counted or saved. In the first pass, and in all if weights are equal,
+that is systematic sampling with unequal probabilities (Madow, Annals of Mathematical
+Statistics 20, 1949).
 """
 
 from collections import Counter
@@ -20,8 +21,9 @@ from ._draw import top_k
 __all__ = ["Rates", "Turns"]
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
-# What differs between machines in the last bits must not lead to other turns.
+# What differs between machines in the last bits should seldom lead to other turns.
 _DECIMALS = 6
 
 
@@ -52,10 +54,10 @@ class Rates:
         Returns
         -------
         ndarray of shape (n,)
-            In [0, 1]. Their mean is less where weights of 0 leave no other choice.
+            In [0, 1]. Their mean is below `share` where weights of 0 leave no other choice.
         """
         n = len(self._weights)
-        above = np.arange(n)  # so many have rate 1
+        above = np.arange(n)  # of the j-th factor, the j largest have rate 1
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             factors = np.maximum(share * n - above, 0) / self._tails
             fits = factors * self._sorted <= 1
@@ -73,7 +75,8 @@ class Turns:
     log_weights : array-like of shape (n,)
         Logarithms of the weights of all samples, up to a constant; finite.
     groups : ndarray of shape (n,), int
-        Classes, say: each comes in a pass about as often as its samples' rates add up to.
+        Classes, say. Starts are laid out along them, so that in the first pass, and in all
+        if weights are equal, each comes as often as its rates add up to, to within one.
     share : callable
         Takes a pass's number, from 0, and returns the share of the samples that it takes.
     seed : int
@@ -83,7 +86,7 @@ class Turns:
     def __init__(
         self,
         log_weights: ArrayLike,
-        groups: NDArray[np.int64],
+        groups: Indices,
         share: Callable[[int], float],
         seed: int,
     ) -> None:
@@ -96,7 +99,7 @@ class Turns:
         self._starts[order] = rng.random() + np.append(0.0, ends[:-1])
 
     def progress(self, number: int) -> Floats:
-        """Return how far each sample is from its last turn by the end of a pass.
+        """Return how far each sample gets in a pass, from the whole number before it.
 
         Parameters
         ----------
@@ -109,13 +112,13 @@ class Turns:
             In [0, 2). From 1 on it is its turn in this pass.
         """
         # By share, not by pass: the same sum whatever was asked for before.
-        passes = Counter(self._share(earlier) for earlier in range(number))
+        passes = Counter(map(self._share, range(number)))
         travelled = self._starts.copy()
         for share, count in sorted(passes.items()):
             travelled += count * self._rates(share)
         return np.asarray(travelled % 1 + self._rates(self._share(number)))
 
-    def take(self, number: int, order: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    def take(self, number: int, order: Indices, k: int, more: int = 0) -> Indices:
         """Return the `k` of a pass's samples whose turn it is, or nearly.
 
         Parameters
@@ -126,11 +129,15 @@ class Turns:
             The samples of the pass.
         k : int
             How many to take, in [0, m].
+        more : int, default=0
+            How many others to take that come next; `k` + `more` is at most m.
 
         Returns
         -------
-        ndarray of shape (k,), int64
-            Part of `order`, in its order. If it is the turn of more than k, those are left
-            out that have just come to it; of fewer, those come too that are nearest to it.
+        ndarray of shape (k + more,), int64
+            Places in `order`, ascending, and behind them those of the others. If it is the
+            turn of more than k, those are left out that have just come to it; of fewer, those
+            come too that are nearest to it.
         """
-        return order[np.sort(top_k(self.progress(number)[order], k))]
+        best = top_k(self.progress(number)[order], k + more)
+        return np.concatenate([np.sort(best[:k]), np.sort(best[k:])])

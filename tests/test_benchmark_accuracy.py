@@ -182,7 +182,17 @@ def test_methods_may_look_at_other_features_than_networks(tmp_path, digits, caps
     np.testing.assert_array_equal(data.choose_by, digits.features[rows, :7])
     assert data.describe()["choose_by"]["dim"] == 7
     out = ["--out", str(tmp_path / "x.json")]
-    assert "is not of the images of" in refused(capsys, a, b, "--choose-by", other, *out)
+    tiny = "--methods random guided --conditions as-is --shares 0.5 --budgets steps --rates 1e-3"
+    tiny = [*tiny.split(), "--seeds", "1", "--epochs", "1", "--candidate-size", "50"]
+    accuracies = []
+    for number, choose_by in enumerate([(), ("--choose-by", few)]):
+        file = tmp_path / f"{number}.json"
+        assert accuracy_vs_budget.main([a, b, *choose_by, *tiny, "--out", str(file)]) == 0
+        cells = json.loads(file.read_text("utf-8"))["cells"]
+        accuracies.append({cell["method"]: cell["accuracy"] for cell in cells})
+    assert accuracies[0]["random"] == accuracies[1]["random"]
+    assert accuracies[0]["guided"] != accuracies[1]["guided"]
+    assert "has other labels than" in refused(capsys, a, b, "--choose-by", other, *out)
     assert "goes with two embedding" in refused(capsys, "digits", "--choose-by", few, *out)
 
 

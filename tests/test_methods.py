@@ -37,7 +37,7 @@ def fitted(method, n=60, filter_ratio=0.8, candidate_size=20, seed=0):
     selector = method.selector(filter_ratio, labels=labels, features=table, seed=seed)
     selector = clone(selector).set_params(candidate_size=candidate_size)
     rows = table if method.reads_table else np.arange(n)[:, None]
-    return selector.fit(rows, labels) if method.reads_labels else selector.fit(rows)
+    return selector.fit(rows, labels) if method.takes_turns else selector.fit(rows)
 
 
 def test_the_papers_methods_are_there():

@@ -130,7 +130,7 @@ def test_samples_take_turns_inside_the_driver_and_one_batch_is_a_draw():
     assert selector.get_params() | {"confidence": 2, "hardness": 0, "random_state": 5} == (
         selector.get_params()
     )
-    assert method.reads_labels
+    assert method.takes_turns
     assert method.reads_table
     alone = Candidates(
         np.arange(len(y)), y, 200, np.random.default_rng(0), features=X, precomputed=None

@@ -11,9 +11,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sampler_helpers import TopSum
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
 
-from spectral_select import GuidedBatchSelector, LinearSchedule, SpectralBatchSampler, label_trust
+from spectral_select import (
+    GuidedBatchSelector,
+    LinearSchedule,
+    SpectralBatchSampler,
+    label_trust,
+    n_candidates,
+)
 from spectral_select._turns import Rates
 
 N = 240
@@ -140,7 +146,7 @@ def test_features_and_labels_of_any_kind_give_the_same(kind, tmp_path):
     assert list(build(features=features, labels=labels)) == list(build())
 
 
-def test_every_batch_of_every_epoch_and_seed_has_a_draw_of_its_own():
+def test_every_epoch_and_seed_has_turns_of_its_own():
     def batches(sampler, epoch=0):
         sampler.set_epoch(epoch)
         return list(sampler)
@@ -161,7 +167,105 @@ def test_every_batch_of_every_epoch_and_seed_has_a_draw_of_its_own():
     assert batches(same_order(1, state)) == batches(same_order(1, state))
 
 
+def passes(sampler, n_epochs=12):
+    for epoch in range(n_epochs):
+        sampler.set_epoch(epoch)
+        yield np.concatenate(list(sampler))
+
+
+def test_rates_are_of_the_samples_that_the_epoch_has():
+    """A subset of what is trusted least is gone through as evenly as everything."""
+    part = np.argsort(label_trust(X, Y).trust)[:80].tolist()
+    selector = GuidedBatchSelector(0.75, hardness=0, confidence=0)
+    sampler = SpectralBatchSampler(
+        SubsetRandomSampler(part), 4, features=X, labels=Y, selector=selector
+    )
+    counts = sum(np.bincount(came, minlength=N) for came in passes(sampler))
+    assert (counts[part] == 3).all()
+    assert counts.sum() == 3 * len(part)
+
+
+def test_indices_that_are_given_twice_come_both_or_not_at_all():
+    selector = GuidedBatchSelector(0.5, hardness=0, confidence=0)
+    sampler = SpectralBatchSampler(
+        [*range(N), *range(N)], 8, features=X, labels=Y, selector=selector
+    )
+    for came in passes(sampler, 4):
+        assert (np.bincount(came, minlength=N) % 2 == 0).all()
+        assert len(came) == N
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(30, N),
+    st.integers(1, 9),
+    st.floats(0, 0.9),
+    st.integers(2, 4),
+    st.booleans(),
+    st.integers(0, 5),
+)
+def test_the_full_batches_of_all_ranks_are_those_of_one_process(
+    n, size, ratio, n_ranks, drop_last, epoch
+):
+    if n_candidates(size, ratio) * n_ranks > n:
+        return
+
+    def batches(n_ranks, rank):
+        sampler = SpectralBatchSampler(
+            range(n),
+            size,
+            drop_last,
+            features=X,
+            labels=Y,
+            selector=GuidedBatchSelector(ratio, hardness=1),
+            num_replicas=n_ranks,
+            rank=rank,
+        )
+        sampler.set_epoch(epoch)
+        found = list(sampler)
+        assert len(found) == len(sampler)
+        return found
+
+    alone = batches(1, 0)
+    mine = [batches(n_ranks, rank) for rank in range(n_ranks)]
+    n_full = n // (n_candidates(size, ratio) * n_ranks)
+    assert len({len(found) for found in mine}) == 1
+    assert all(len(batch) == size for found in mine for batch in found[:n_full])
+    dealt = [mine[i % n_ranks][i // n_ranks] for i in range(n_full * n_ranks)]
+    assert dealt == alone[: n_full * n_ranks]
+    drawn = [i for found in mine for batch in found for i in batch]
+    assert len(drawn) == len(set(drawn))
+
+
+def test_prepare_looks_at_the_graph_before_the_first_pass(monkeypatch):
+    sampler = build()
+    sampler.prepare()
+    monkeypatch.setattr("spectral_select._guidance.label_trust", None)
+    assert list(sampler)
+    build(labels=None, selector=TopSum(0.5)).prepare()  # has nothing to look at
+
+
 # --- losses ----------------------------------------------------------------------------
+
+
+def test_with_losses_every_batch_of_every_epoch_and_seed_has_a_draw_of_its_own():
+    def drawn(seed, epoch):
+        sampler = SpectralBatchSampler(
+            [*range(12)] * 20,
+            6,
+            features=X,
+            labels=Y,
+            losses=unknown(),
+            selector=GuidedBatchSelector(0.5),
+            seed=seed,
+        )
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert len({tuple(batch) for batch in drawn(0, 0)}) > 10  # of the same 12 candidates
+    assert drawn(0, 0) == drawn(0, 0)
+    assert drawn(0, 0) != drawn(0, 1)
+    assert drawn(0, 0) != drawn(1, 0)
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32, torch.float32, torch.float64])

@@ -84,12 +84,15 @@ def test_so_many_are_taken_and_those_whose_turn_it_is_first(logs, share, number,
     order = np.random.default_rng(0).permutation(len(logs))
     order = order[: data.draw(st.integers(1, len(logs)))]
     k = data.draw(st.integers(0, len(order)))
+    more = data.draw(st.integers(0, len(order) - k))
     found = turns(logs, share)
-    taken = found.take(number, order, k)
-    assert len(taken) == k == len(set(taken.tolist()))
-    places = [order.tolist().index(i) for i in taken]
-    assert places == sorted(places)
-    progress = found.progress(number)
-    left = np.setdiff1d(order, taken)
-    if len(left) and k:
-        assert progress[taken].min() >= progress[left].max()
+    places = found.take(number, order, k, more)
+    assert len(places) == k + more == len(set(places.tolist()))
+    progress = found.progress(number)[order]
+    groups = [places[:k], places[k:], np.setdiff1d(np.arange(len(order)), places)]
+    for part in groups:
+        assert (np.diff(part) > 0).all()
+    for first, later in [(0, 1), (0, 2), (1, 2)]:
+        if len(groups[first]) and len(groups[later]):
+            assert progress[groups[first]].min() >= progress[groups[later]].max()
+    assert places[:k].tolist() == found.take(number, order, k).tolist()

@@ -212,8 +212,11 @@ class Method(ABC):
         return False
 
     @property
-    def reads_labels(self) -> bool:
-        """Whether the sampler is to be handed the labels, for `selector` to go by."""
+    def takes_turns(self) -> bool:
+        """Whether samples take turns, in the sampler: `selector` gives a `GuidedBatchSelector`.
+
+        An epoch is then chosen from as a whole, and `choose` is not asked.
+        """
         return False
 
     def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:

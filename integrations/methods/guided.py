@@ -67,8 +67,8 @@ class Guided(Method):
         return True
 
     @property
-    def reads_labels(self) -> bool:
-        """True: the weights are of the labels."""
+    def takes_turns(self) -> bool:
+        """True."""
         return True
 
     def selector(
@@ -86,7 +86,7 @@ class Guided(Method):
         )
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw from one batch on its own: by its own graph, and whoever's turn it was.
+        """Draw from these candidates by their own graph; turns need the sampler.
 
         Parameters
         ----------
@@ -109,8 +109,8 @@ class Guided(Method):
 class _ByLoss(Method):
     """Draw without replacement in proportion to trust · hardness^h · loss^p.
 
-    Where labels are wrong, a large loss says less: the loss's power of a sample falls with
-    the share r of wrong labels in its class, as p·(1 - 2r), to 0 where half of them are.
+    Where labels are wrong, a large loss says less: the loss's power p of a sample falls with
+    the share r of wrong labels in its class, as p·(1 - 2·confidence·r), and not below 0.
     """
 
     power: float = 0.5
@@ -170,7 +170,7 @@ class GuidedLoss(_ByLoss):
     """
 
     name = "guided-loss"
-    summary = "drawn by the same and the last loss, each batch on its own; no forward pass"
+    summary = "drawn by last loss, hardness and trust in the label, by the graph; no forward pass"
     needs = frozenset({FEATURES, LAST_LOSS})
 
     def choose(self, candidates: Candidates) -> Choice:
@@ -204,7 +204,7 @@ class GuidedFresh(_ByLoss):
     """
 
     name = "guided-fresh"
-    summary = "likewise by the present model's loss: a forward pass of all candidates"
+    summary = "the same by the present model's loss: a forward pass of all candidates"
     needs = frozenset({FEATURES, FRESH})
 
     def choose(self, candidates: Candidates) -> Choice:
