@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -16,12 +16,14 @@ from ._draw import gumbel_top_k
 from ._features import FeatureRows
 from ._guided import GuidedBatchSelector, checked_labels, fill_unknown, log_weights
 from ._namespace import is_torch, to_numpy
+from ._plan import Plan
 from ._trust import label_trust
 from ._turns import Turns
 
 __all__ = ["Guidance", "make_guidance"]
 
 Floats = npt.NDArray[np.floating[Any]]
+Order = npt.NDArray[np.int64]
 
 
 def make_guidance(
@@ -82,6 +84,7 @@ class Guidance:
         self._codes = np.unique(self._labels, return_inverse=True)[1]
         self._losses = None if losses is None else _as_losses(losses, rows.n_rows)
         self._parts: npt.NDArray[np.float64] | None = None
+        self._turns: tuple[Any, Turns] | None = None  # the latest, and what they are of
 
     def parts(self) -> npt.NDArray[np.float64]:
         """Return the parts of all weights that do not change, shape (n_samples, 2)."""
@@ -90,29 +93,58 @@ class Guidance:
             self._parts = self._selector._parts(found, self._labels)
         return self._parts
 
-    def job(self, *arguments: Any, seed: int, share: Callable[[int], float]) -> Job:
+    def job(
+        self,
+        rows: FeatureRows,
+        order: Order,
+        plan: Plan,
+        epoch: int,
+        *others: Any,
+        seed: int,
+        n_taken: Callable[..., int],
+    ) -> Job:
         """Return the selections of a pass.
 
         Parameters
         ----------
-        *arguments
-            Those of `Job`.
+        rows, order, plan, epoch, *others
+            As for `Job`.
         seed : int
             Where the selector has none.
-        share : callable
-            Share of its candidates that is kept in an epoch.
+        n_taken : callable
+            Number of indices that one process yields in an epoch, of `n`.
         """
         own = seed_of_selector(self._selector)
         seed = seed if own is None else own
-        if self._losses is None:
-            turns = partial(self._turns, share=share, seed=seed)
-            return TurnsJob(*arguments, turns=turns)
-        return DrawsJob(*arguments, parts=self.parts(), losses=self._losses, seed=seed)
+        job = (rows, order, plan, epoch, *others)
+        if self._losses is not None:
+            return DrawsJob(*job, parts=self.parts(), losses=self._losses, seed=seed)
+        return TakenJob(*job, taken=self._take(order, plan, epoch, seed, n_taken))
 
-    def _turns(
-        self, rows: npt.NDArray[np.int64], share: Callable[[int], float], seed: int
-    ) -> Turns:
-        return Turns(self.parts()[rows, 0], self._codes[rows], share, seed)
+    def _take(
+        self,
+        order: Order,
+        plan: Plan,
+        epoch: int,
+        seed: int,
+        n_taken: Callable[..., int],
+    ) -> Order:
+        """Return what comes in a pass, in its order; at the end what short batches need more."""
+        present, places = np.unique(order, return_inverse=True)
+        k = n_taken(epoch, len(order))
+        more = max(0, plan.n_yielded - k)
+        weights = self.parts()[:, 0]
+        if len(present) < len(order):  # some come twice: those cannot take turns
+            rng = np.random.default_rng([seed, epoch])
+            first = gumbel_top_k(weights[order], k + more, rng)
+            taken: Order = order[np.concatenate([np.sort(first[:k]), np.sort(first[k:])])]
+            return taken
+        key = (seed, len(present), crc32(present.tobytes()))
+        if self._turns is None or self._turns[0] != key:
+            in_pass = partial(n_taken, n=len(order))
+            self._turns = key, Turns(weights[present], in_pass, seed)
+        taken = order[self._turns[1].take(epoch, places, more)]
+        return taken
 
     def configuration(self) -> dict[str, Any]:
         """Return what must be the same where a pass is to go on.
@@ -148,24 +180,13 @@ def _as_losses(losses: Any, n: int) -> Floats:
 
 
 @dataclass(kw_only=True)
-class TurnsJob(Job):
-    """The selections of one pass where samples take turns: of the pass, not of a batch.
+class TakenJob(Job):
+    """The batches of one pass that was chosen from as a whole."""
 
-    `turns` makes them of the samples that the pass has, ascending.
-    """
-
-    turns: Callable[[npt.NDArray[np.int64]], Turns]
-
-    @cached_property
-    def _taken(self) -> npt.NDArray[np.int64]:
-        self.costs.n_solves += 1
-        rows, places = np.unique(self.order, return_inverse=True)
-        plan = self.plan
-        taken = self.turns(rows).take(self.epoch, places, plan.n_taken, plan.n_more)
-        return self.order[taken]
+    taken: Order
 
     def _select(self, start: int, stop: int, seed: int | None) -> list[list[int]]:
-        return [self._taken[self.plan.taken(i)].tolist() for i in range(start, stop)]
+        return [self.taken[self.plan.taken(i)].tolist() for i in range(start, stop)]
 
 
 @dataclass(kw_only=True)

@@ -68,10 +68,16 @@ class BatchSizes:
         size = self._candidate_size or 1
         return Sizes(n_kept(size, ratio), size, ratio)
 
-    def share(self, epoch: int) -> float:
-        """Return the share of its candidates that is kept in an epoch."""
-        sizes = self.of_epoch(epoch)
-        return sizes.batch_size / sizes.candidate_size
+    def n_taken(self, epoch: int, n: int, drop_last: bool) -> int:
+        """Return how many of `n` indices one process yields in an epoch.
+
+        None in an epoch that the schedule does not know.
+        """
+        try:
+            sizes = self.of_epoch(epoch)
+        except (LookupError, ValueError):
+            return 0
+        return make_plan(sizes, n, 1, 0, drop_last).n_yielded
 
 
 @dataclass(frozen=True)
@@ -122,15 +128,9 @@ class Plan:
         return slice(first + self.rank * size, first + (self.rank + 1) * size)
 
     @property
-    def n_taken(self) -> int:
-        """Number of indices to take of the whole order, the same on any number of ranks."""
-        return self.n * self.batch_size // self.candidate_size
-
-    @property
-    def n_more(self) -> int:
-        """Number of indices that short last batches need beyond those."""
-        full = self.num_replicas * self.n_full * self.batch_size
-        return max(0, full + self.num_replicas * self.last_batch_size - self.n_taken)
+    def n_yielded(self) -> int:
+        """Number of indices that all ranks together yield."""
+        return self.num_replicas * (self.n_full * self.batch_size + self.last_batch_size)
 
     def check_enough(self) -> None:
         """Raise if there is not a single batch."""

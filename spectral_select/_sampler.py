@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -146,13 +147,15 @@ class SpectralBatchSampler(BatchSampler):
     process, but for the last of an epoch where the candidates do not divide evenly.
 
     With a `GuidedBatchSelector`, the graph of the whole data set is looked at once, when
-    the first pass begins or by `prepare`. Without `losses` samples then take turns. Each has
-    a rate in proportion to its weight, at most 1, with the share kept as their mean. In
-    consecutive epochs it is its turn as often as its rates add up to, rounded down or up; the
-    seed (the selector's `random_state`, or else `seed`) says when first. An epoch is chosen
-    from as a whole and cut into full batches in the sampler's order, so in each a few come
-    early or lose their turn. Rates are of the samples that the epoch has, and meant for a
-    sampler that gives each index once: repeated ones come all or not at all.
+    the first pass begins or by `prepare`. Without `losses` samples then take turns, by one
+    clock: each has a rate in proportion to its weight, at most once an epoch, and comes as
+    often as its rate times the time passed, rounded down or up. Those of equal weight all
+    come before any comes again. The seed (the selector's `random_state`, or else `seed`)
+    says who begins. An epoch is chosen from as a whole and cut into batches in the
+    sampler's order. (On several ranks what is dropped at its end loses its turn, and short
+    last batches may take a few that come again in the next.) That is meant for a
+    sampler that gives the same indices in every epoch: where they change, turns may be
+    lost, and where an index is given twice, every epoch is a draw of its own.
 
     With `losses` each batch is drawn on its own, by the weights that its candidates have
     when the loader asks for it, so nothing is selected ahead of that: a loader without
@@ -491,7 +494,8 @@ class SpectralBatchSampler(BatchSampler):
         if guidance is None:
             job = Job(*arguments)
         else:
-            job = guidance.job(*arguments, seed=self._seed or 0, share=self._sizes.share)
+            n_taken = partial(self._sizes.n_taken, drop_last=self.drop_last)
+            job = guidance.job(*arguments, seed=self._seed or 0, n_taken=n_taken)
         self._costs = (epoch, job.costs)
         return job, _Progress(epoch, start, len(plan), checksum(order), generator)
 

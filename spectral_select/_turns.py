@@ -2,15 +2,13 @@
 
 Independent draws leave to chance how often a sample comes: of samples of equal weight, in
 as many draws as there are samples, a third never come and a quarter come twice or more.
-Here a sample of rate π starts at a place u of its own and moves on by π in every pass; it
-is its turn whenever it passes a whole number. In any T consecutive passes it is its turn T·π
-times, rounded down or up, and whose turn it is in a pass is a function of the pass alone:
-nothing has to be counted or saved. In the first pass, and in all if weights are equal,
-that is systematic sampling with unequal probabilities (Madow, Annals of Mathematical
-Statistics 20, 1949).
+Here a sample of rate π starts at a place u of its own and moves at the speed π; whenever it
+passes a whole number it is its turn. A pass ends when so many have come as it is to have.
+So all samples share one clock, and by any time τ each has come πτ times, rounded down or
+up. Those of equal weight all come before any comes again. Whose turn it is in a pass is a
+function of the weights and the seed: nothing has to be counted or saved.
 """
 
-from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -25,6 +23,7 @@ Indices = NDArray[np.int64]
 
 # What differs between machines in the last bits should seldom lead to other turns.
 _DECIMALS = 6
+_LEAST = -600.0  # of a logarithm; its weight is above 0 still, so that nobody is ruled out
 
 
 class Rates:
@@ -38,8 +37,7 @@ class Rates:
 
     def __init__(self, log_weights: ArrayLike) -> None:
         logs = np.asarray(log_weights, np.float64)
-        with np.errstate(under="ignore"):
-            self._weights: Floats = np.exp(np.round(logs - logs.max(), _DECIMALS))
+        self._weights: Floats = np.exp(np.maximum(np.round(logs - logs.max(), _DECIMALS), _LEAST))
         self._sorted = np.sort(self._weights)[::-1]
         self._tails = np.cumsum(self._sorted[::-1])[::-1]  # of what is not larger
 
@@ -54,15 +52,14 @@ class Rates:
         Returns
         -------
         ndarray of shape (n,)
-            In [0, 1]. Their mean is below `share` where weights of 0 leave no other choice.
+            In [0, 1].
         """
         n = len(self._weights)
         above = np.arange(n)  # of the j-th factor, the j largest have rate 1
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            factors = np.maximum(share * n - above, 0) / self._tails
-            fits = factors * self._sorted <= 1
-        if not fits.any():  # a share of 1, or only weights of 0 remain
-            return (self._weights > 0).astype(np.float64)
+        factors = np.maximum(share * n - above, 0) / self._tails
+        fits = factors * self._sorted <= 1
+        if not fits.any():  # a share of 1
+            return np.ones(n)
         rates: Floats = np.minimum(factors[np.argmax(fits)] * self._weights, 1.0)
         return rates
 
@@ -74,11 +71,8 @@ class Turns:
     ----------
     log_weights : array-like of shape (n,)
         Logarithms of the weights of all samples, up to a constant; finite.
-    groups : ndarray of shape (n,), int
-        Classes, say. Starts are laid out along them, so that in the first pass, and in all
-        if weights are equal, each comes as often as its rates add up to, to within one.
-    share : callable
-        Takes a pass's number, from 0, and returns the share of the samples that it takes.
+    n_taken : callable
+        Takes a pass's number, from 0, and returns how many samples come in it, in [0, n].
     seed : int
         Of the places where samples start.
     """
@@ -86,20 +80,16 @@ class Turns:
     def __init__(
         self,
         log_weights: ArrayLike,
-        groups: Indices,
-        share: Callable[[int], float],
+        n_taken: Callable[[int], int],
         seed: int,
     ) -> None:
-        self._rates, self._share = Rates(log_weights), share
-        rng = np.random.default_rng(seed)
-        order = np.lexsort((rng.random(len(groups)), groups))
-        # One sample after the other, group by group: where one ends the next one starts.
-        ends = np.cumsum(self._rates(share(0))[order])
-        self._starts = np.empty(len(groups))
-        self._starts[order] = rng.random() + np.append(0.0, ends[:-1])
+        self._rates, self._n_taken = Rates(log_weights), n_taken
+        self._starts = np.random.default_rng(seed).random(np.size(log_weights))
+        self._passed = 0
+        self._clock: dict[int, float] = {}  # time spent in passes of so many samples
 
-    def progress(self, number: int) -> Floats:
-        """Return how far each sample gets in a pass, from the whole number before it.
+    def wait(self, number: int) -> Floats:
+        """Return how long after the beginning of a pass each sample's next turn is.
 
         Parameters
         ----------
@@ -109,35 +99,53 @@ class Turns:
         Returns
         -------
         ndarray of shape (n,)
-            In [0, 2). From 1 on it is its turn in this pass.
+            Above 0.
         """
-        # By share, not by pass: the same sum whatever was asked for before.
-        passes = Counter(map(self._share, range(number)))
-        travelled = self._starts.copy()
-        for share, count in sorted(passes.items()):
-            travelled += count * self._rates(share)
-        return np.asarray(travelled % 1 + self._rates(self._share(number)))
+        if number < self._passed:
+            self._passed, self._clock = 0, {}
+        while self._passed < number:
+            k = self._n_taken(self._passed)
+            self._clock[k] = self._clock.get(k, 0.0) + self._duration(k)
+            self._passed += 1
+        return self._wait(self._n_taken(number))
 
-    def take(self, number: int, order: Indices, k: int, more: int = 0) -> Indices:
-        """Return the `k` of a pass's samples whose turn it is, or nearly.
+    def _wait(self, k: int) -> Floats:
+        """Return how long from now on each sample's next turn is, in a pass of `k`."""
+        n, at = len(self._starts), self._starts.copy()
+        for taken, spent in self._clock.items():
+            at += spent * self._rates(taken / n)
+        wait: Floats = (np.floor(at) + 1 - at) / self._rates(max(k, 1) / n)
+        return wait
+
+    def _duration(self, k: int) -> float:
+        """Return how long a pass of `k` samples takes that begins now."""
+        if not k:
+            return 0.0
+        if k == len(self._starts):
+            return 1.0
+        wait = self._wait(k)
+        last = np.partition(wait, k - 1)[k - 1]
+        # Halfway to what follows, where rounding cannot make the last one come again.
+        again = np.where(wait <= last, wait + 1 / self._rates(k / len(wait)), wait)
+        return float((last + again[again > last].min()) / 2)
+
+    def take(self, number: int, order: Indices, more: int = 0) -> Indices:
+        """Return those whose turn it is in a pass.
 
         Parameters
         ----------
         number : int
             Of the pass, from 0.
-        order : ndarray of shape (m,), int64
-            The samples of the pass.
-        k : int
-            How many to take, in [0, m].
+        order : ndarray of shape (n,), int64
+            All samples, in the order of the pass.
         more : int, default=0
-            How many others to take that come next; `k` + `more` is at most m.
+            How many others to take that come next.
 
         Returns
         -------
-        ndarray of shape (k + more,), int64
-            Places in `order`, ascending, and behind them those of the others. If it is the
-            turn of more than k, those are left out that have just come to it; of fewer, those
-            come too that are nearest to it.
+        ndarray of shape (n_taken(number) + more,), int64
+            Places in `order`, ascending, and behind them those of the others.
         """
-        best = top_k(self.progress(number)[order], k + more)
-        return np.concatenate([np.sort(best[:k]), np.sort(best[k:])])
+        k = self._n_taken(number)
+        first = top_k(-self.wait(number)[order], k + more)
+        return np.concatenate([np.sort(first[:k]), np.sort(first[k:])])

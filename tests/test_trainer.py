@@ -230,6 +230,7 @@ def timeless(record):
         ("full", 2, 10**8),
         ("random", 0, 10**8),
         ("fiedler", 2, 0),
+        ("guided", 0, 10**8),
         ("infobatch", 0, 10**8),
         ("top-loss", 0, 0),
     ],
@@ -415,7 +416,7 @@ def test_evaluating_nothing():
 
 
 def test_what_was_chosen_first_can_be_looked_at():
-    for method in ("random", "fiedler", Hardest()):
+    for method in ("random", "fiedler", "guided", Hardest()):
         made = trainer(method)
         assert made.first_choices() == []
         made.warm_up()
