@@ -25,6 +25,8 @@ __all__ = ["GuidedBatchSelector", "fill_unknown", "guided_parts", "log_weights"]
 # Nobody is ruled out: the graph may err, and every sample is seen some day.
 _LEAST_TRUST, _LEAST_HARDNESS, _LEAST_LOSS = 0.01, 0.05, 1e-3
 
+_LARGEST = 2.0**53  # whole numbers below it are told apart in floating point
+
 # In the words of scikit-learn's own estimators.
 _NO_LABELS = "requires y to be passed, but the target y is None"
 
@@ -105,14 +107,22 @@ def checked_labels(y: Any, n: int, name: str = "y") -> NDArray[Any]:
     labels: NDArray[Any] = column_or_1d(to_numpy(y), warn=True)
     if labels.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), one label a sample; got {labels.shape}")
+    expected = f"{name} must hold class labels, integers or strings"
     if labels.dtype.kind == "f":
-        whole = np.isfinite(labels) & (labels == np.floor(labels))
+        whole = (np.abs(labels) < _LARGEST) & (labels == np.floor(labels))
         if not whole.all():
             raise ValueError(
-                f"{name} must hold class labels, integers or strings; got {labels[~whole][0]} "
-                f"at position {np.flatnonzero(~whole)[0]}"
+                f"{expected}; got {labels[~whole][0]} at position {np.flatnonzero(~whole)[0]}"
             )
         labels = labels.astype(np.int64)
+    if labels.dtype.kind not in "biuUSO":
+        raise TypeError(f"{expected}; got dtype {labels.dtype}")
+    if labels.dtype.kind == "O":
+        kinds = sorted({type(label).__name__ for label in labels})
+        try:
+            np.unique(labels)
+        except TypeError:
+            raise TypeError(f"{expected}, all of one kind; got {' and '.join(kinds)}") from None
     return labels
 
 
