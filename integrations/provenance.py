@@ -1,14 +1,29 @@
-"""What a result depends on beside its configuration: versions and hardware."""
+"""What a result depends on beside its configuration: command, versions and hardware."""
 
 import os
 import platform
+import shlex
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["describe_hardware", "describe_versions", "n_cores"]
+__all__ = ["describe_command", "describe_hardware", "describe_versions", "n_cores"]
 
 _PACKAGES = ("spectral_select", "numpy", "scipy", "scikit-learn", "torch", "torchvision", "pillow")
+
+
+def describe_command() -> str:
+    """Return the command line, as the program is called by name.
+
+    Examples
+    --------
+    >>> isinstance(describe_command(), str)
+    True
+    """
+    program = Path(sys.argv[0]).name
+    program = "spectral-select" if program == "__main__.py" else program  # python -m, torchrun
+    return shlex.join([program, *sys.argv[1:]])
 
 
 def describe_versions() -> dict[str, str | None]:

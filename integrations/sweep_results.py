@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spectral_select._files import write_json_atomically
+from spectral_select.integrations.provenance import describe_command
 from spectral_select.integrations.report import read_results
 from spectral_select.integrations.sweep_plan import Plan, Run
 
@@ -44,6 +45,7 @@ def merge(out: Path, plan: Plan, filter_ratio: float) -> tuple[Path, dict[str, A
     order = {method: place for place, method in enumerate(plan.methods)}
     found.sort(key=lambda pair: (plan.seeds.index(pair[0].seed), order[pair[0].method]))
     merged = dict(found[0][1])
+    merged["command"] = describe_command()
     merged["config"] = merged["config"] | {"filter_ratio": filter_ratio}
     complete = len(found) == len(wanted) and all(r["status"] == "complete" for _, r in found)
     merged["status"] = "complete" if complete else "interrupted"

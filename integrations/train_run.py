@@ -1,7 +1,6 @@
 """A comparison as a user sees it: progress on the terminal, results on disk."""
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -21,7 +20,11 @@ from spectral_select.integrations.datasets import ImageDataset
 from spectral_select.integrations.gallery import save_shown
 from spectral_select.integrations.interrupt import Interrupt
 from spectral_select.integrations.methods import Method
-from spectral_select.integrations.provenance import describe_hardware, describe_versions
+from spectral_select.integrations.provenance import (
+    describe_command,
+    describe_hardware,
+    describe_versions,
+)
 from spectral_select.integrations.ranks import ONE, current_ranks
 from spectral_select.integrations.reference import Reference
 from spectral_select.integrations.report import FORMAT, draw_curves, format_table
@@ -114,7 +117,7 @@ class Comparison:
         self.results: dict[str, Any] = {
             "format": FORMAT,
             "status": "running",
-            "command": _command(),
+            "command": describe_command(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "finished": None,
             "resumed": [],
@@ -368,13 +371,6 @@ def _shared(
 def _range(kept: Sequence[int]) -> str:
     low, high = min(kept), max(kept)
     return str(low) if low == high else f"{kept[0]} to {kept[-1]}"
-
-
-def _command() -> str:
-    """Return the command line, as the program is called by name."""
-    program = Path(sys.argv[0]).name
-    program = "spectral-select" if program == "__main__.py" else program  # python -m, torchrun
-    return shlex.join([program, *sys.argv[1:]])
 
 
 def _say(line: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from spectral_select._cli import main
 from spectral_select.integrations import sweep_run
+from spectral_select.integrations.provenance import describe_command
 from spectral_select.integrations.report import read_results
 
 FILE = """
@@ -52,6 +53,7 @@ def test_a_sweep_runs_what_is_left_and_puts_it_together(sweep, tmp_path, capsys)
     assert "accuracy" in said
     results = read_results(tmp_path / "out" / "results-f0.8.json")
     assert results["status"] == "complete"
+    assert results["command"] == describe_command()  # the sweep's, not its first run's
     assert [run["method"] for run in results["runs"]] == ["full", "random"]
     assert results["runs"][1]["config"] == {"lr": 0.05}
     assert "config" not in results["runs"][0]

@@ -15,6 +15,7 @@ from spectral_select._cli import main
 from spectral_select.integrations import train_run
 from spectral_select.integrations.backbones import build_classifier, hash_weights
 from spectral_select.integrations.datasets import load_dataset
+from spectral_select.integrations.provenance import describe_command
 from spectral_select.integrations.report import read_results
 from spectral_select.integrations.store import EmbeddingStore
 from spectral_select.integrations.train_command import run_comparison
@@ -340,4 +341,4 @@ def test_help_lists_the_methods_and_loads_no_torch():
 @pytest.mark.parametrize("program", ["/bin/spectral-select", "/lib/spectral_select/__main__.py"])
 def test_the_command_is_recorded_by_the_name_of_the_program(program, monkeypatch):
     monkeypatch.setattr("sys.argv", [program, "train", "my photos"])
-    assert train_run._command() == "spectral-select train 'my photos'"
+    assert describe_command() == "spectral-select train 'my photos'"
