@@ -85,11 +85,16 @@ class Turns:
     ) -> None:
         self._rates, self._n_taken = Rates(log_weights), n_taken
         self._starts = np.random.default_rng(seed).random(np.size(log_weights))
-        self._passed = 0
-        self._clock: dict[int, float] = {}  # time spent in passes of so many samples
+        self._restart()
+
+    def _restart(self) -> None:
+        self._passed, self._at = 0, self._starts.copy()
 
     def wait(self, number: int) -> Floats:
         """Return how long after the beginning of a pass each sample's next turn is.
+
+        Passes are gone through one after the other: from the latest asked for, or from the
+        first if that is later.
 
         Parameters
         ----------
@@ -102,32 +107,26 @@ class Turns:
             Above 0.
         """
         if number < self._passed:
-            self._passed, self._clock = 0, {}
+            self._restart()
         while self._passed < number:
-            k = self._n_taken(self._passed)
-            self._clock[k] = self._clock.get(k, 0.0) + self._duration(k)
+            self._go_through(self._n_taken(self._passed))
             self._passed += 1
-        return self._wait(self._n_taken(number))
+        return (1 - self._at) / self._rates_of(self._n_taken(number))
 
-    def _wait(self, k: int) -> Floats:
-        """Return how long from now on each sample's next turn is, in a pass of `k`."""
-        n, at = len(self._starts), self._starts.copy()
-        for taken, spent in self._clock.items():
-            at += spent * self._rates(taken / n)
-        wait: Floats = (np.floor(at) + 1 - at) / self._rates(max(k, 1) / n)
-        return wait
+    def _rates_of(self, k: int) -> Floats:
+        return self._rates(max(k, 1) / len(self._starts))
 
-    def _duration(self, k: int) -> float:
-        """Return how long a pass of `k` samples takes that begins now."""
-        if not k:
-            return 0.0
-        if k == len(self._starts):
-            return 1.0
-        wait = self._wait(k)
+    def _go_through(self, k: int) -> None:
+        """Move all samples on by a pass of `k`."""
+        if not 0 < k < len(self._starts):
+            return  # nobody comes, or everybody
+        rates = self._rates_of(k)
+        wait = (1 - self._at) / rates
         last = np.partition(wait, k - 1)[k - 1]
         # Halfway to what follows, where rounding cannot make the last one come again.
-        again = np.where(wait <= last, wait + 1 / self._rates(k / len(wait)), wait)
-        return float((last + again[again > last].min()) / 2)
+        following = np.where(wait <= last, wait + 1 / rates, wait)
+        end = (last + following[following > last].min()) / 2
+        self._at = (self._at + end * rates) % 1
 
     def take(self, number: int, order: Indices, more: int = 0) -> Indices:
         """Return those whose turn it is in a pass.
