@@ -216,7 +216,8 @@ class Comparison:
     def _begin(self) -> None:
         """Find what there is to go on with, or put aside what is there."""
         wanted = identity(self.results)
-        if self.keeping.resume and self._checkpoints.exist:
+        exist = self._ranks.any(self._checkpoints.exist)  # all look before the first makes them
+        if self.keeping.resume and exist:
             begun, resumed = self._checkpoints.resume(wanted)
             if self._ranks.first:
                 for folder in (self.out, *map(self.out.joinpath, _FOLDERS)):
@@ -230,7 +231,7 @@ class Comparison:
             return
         if self.keeping.resume:
             print(f"nothing to resume in {self.out}: starting from the beginning")
-        elif self._checkpoints.exist:
+        elif exist:
             print(
                 f"{self.out} has checkpoints of a run, now checkpoints.previous; --resume would "
                 "have gone on with it"

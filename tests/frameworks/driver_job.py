@@ -50,8 +50,10 @@ def main():
             seen[run["method"]] = [kept.tolist() for kept in trainer.first_kept]
 
         (out / folder).mkdir(exist_ok=True)
-        checkpoints = Checkpoints(out / folder, every=2, keep=True, ranks=current_ranks())
-        if not checkpoints.exist:
+        ranks = current_ranks()
+        checkpoints = Checkpoints(out / folder, every=2, keep=True, ranks=ranks)
+        # All look before the first one makes them.
+        if not ranks.any(checkpoints.exist):
             checkpoints.begin({})
         try:
             runs = compare(
