@@ -32,6 +32,8 @@ _N_SAMPLED = 20_000
 _STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 # A class's share of wrong labels counts as if so many more samples had the general one.
 _PRIOR_COUNT = 10.0
+# Share of right labels that is allowed for where all look wrong.
+_LEAST_RIGHT = 1e-9
 
 Floats = NDArray[np.float64]
 
@@ -312,7 +314,7 @@ def _two_groups(
     by_class = np.minimum((2 * lows + _PRIOR_COUNT * rate) / (counts + _PRIOR_COUNT), 1.0)
     density = _rising_density(ranks)
     # Of u where labels are right: what is left of it without those that are wrong.
-    right = np.maximum(density - rate, 0.0) / max(1 - rate, np.finfo(float).tiny)
+    right = np.maximum(density - rate, 0.0) / max(1 - rate, _LEAST_RIGHT)
     wrong = by_class[labels]
     mixture = wrong + (1 - wrong) * right
     trust = np.where(mixture > 0, 1 - wrong / np.maximum(mixture, np.finfo(float).tiny), 1.0)

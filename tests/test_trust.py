@@ -168,3 +168,13 @@ def test_digits_are_labelled_well():
 def test_what_makes_no_sense_is_refused(X, y, error, message):
     with pytest.raises(error, match=message):
         label_trust(X, y)
+
+
+@pytest.mark.parametrize("n", range(4, 12))
+def test_labels_that_all_look_wrong_are_no_error(n):
+    """Few samples, whose neighbours all have the other label: nothing overflows."""
+    X = np.random.default_rng(0).random((n, 5), dtype=np.float32)
+    found = label_trust(X, np.arange(n) % 2)
+    assert ((found.trust >= 0) & (found.trust <= 1)).all()
+    opposed = label_trust(np.array([[1.0], [-1.0]] * n), np.repeat([0, 1], n))
+    assert np.isfinite(opposed.trust).all()
