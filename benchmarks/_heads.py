@@ -124,13 +124,9 @@ class Problem:
     seed: int
     choose_by: NDArray[np.float32] | None = None
     # What does not depend on the network is computed once for all learning rates.
-    _precomputed: dict[str, tuple[Any, float]] = field(default_factory=dict)
+    _made: dict[tuple[Any, ...], tuple[Any, float]] = field(default_factory=dict)
     _references: dict[tuple[float, int], _Reference] = field(default_factory=dict)
     _choices: dict[tuple[Any, ...], tuple[Choice, float]] = field(default_factory=dict)
-    _samplers: dict[tuple[Any, ...], tuple[SpectralBatchSampler, float]] = field(
-        default_factory=dict
-    )
-    _passes: dict[tuple[Any, ...], tuple[list[list[int]], float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.choose_by is None:
@@ -153,12 +149,17 @@ class Problem:
 
     def precomputed(self, method: Method) -> tuple[Any, float]:
         """Return what a method's `precompute` returns, and the seconds that it took."""
-        if method.spec not in self._precomputed:
-            features = self.choose_by if FEATURES in method.needs else None
+        features = self.choose_by if FEATURES in method.needs else None
+        return self._once(
+            ("precomputed", method.spec), lambda: method.precompute(self.pool.labels, features)
+        )
+
+    def _once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> tuple[Any, float]:
+        """Return what `make` returned when first asked for, and the seconds that it took."""
+        if key not in self._made:
             begin = perf_counter()
-            found = method.precompute(self.pool.labels, features)
-            self._precomputed[method.spec] = found, perf_counter() - begin
-        return self._precomputed[method.spec]
+            self._made[key] = make(), perf_counter() - begin
+        return self._made[key]
 
     def reference(self, epochs: float, size: int) -> _Reference:
         """Return what cross-fitted heads, each trained on half of the pool, say of the other.
@@ -213,19 +214,10 @@ class Problem:
             self._choices[key] = choose()
         return self._choices[key]
 
-    def pass_of(self, method: Method, config: TrainConfig, number: int) -> "_Pass":
-        """Return the batches of a pass, for a method whose samples take turns.
+    def sampler(self, method: Method, config: TrainConfig) -> tuple[SpectralBatchSampler, float]:
+        """Return the sampler in which a method's samples take turns, and what it took to make."""
 
-        Parameters
-        ----------
-        method : Method
-        config : TrainConfig
-        number : int
-            Of the pass, from 0.
-        """
-        key = (method.spec, config.candidate_size, config.filter_ratio)
-        if key not in self._samplers:
-            begin = perf_counter()
+        def make() -> SpectralBatchSampler:
             sampler = SpectralBatchSampler(
                 _Order(len(self.pool), config.candidate_size, stream(self.seed, "order")),
                 None,
@@ -242,25 +234,26 @@ class Problem:
                 prefetch=0,
             )
             sampler.prepare()
-            self._samplers[key] = sampler, perf_counter() - begin
-        sampler, prepare_seconds = self._samplers[key]
-        if (*key, number) not in self._passes:
-            begin = perf_counter()
+            return sampler
+
+        return self._once(("sampler", method.spec, config), make)
+
+    def pass_of(
+        self, method: Method, config: TrainConfig, number: int
+    ) -> tuple[list[list[int]], float]:
+        """Return the batches of the pass of a number, and the seconds that choosing took."""
+
+        def make() -> list[list[int]]:
+            sampler, _ = self.sampler(method, config)
             sampler.set_epoch(number)
-            self._passes[*key, number] = list(sampler), perf_counter() - begin
-        return _Pass(*self._passes[*key, number], prepare_seconds)
+            return list(sampler)
+
+        return self._once(("pass", method.spec, config, number), make)
 
     def rows(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Return standardised features and labels of some samples of the pool."""
         places = torch.from_numpy(indices)
         return self._inputs[places], self._targets[places]
-
-
-@dataclass(frozen=True)
-class _Pass:
-    batches: list[list[int]]
-    seconds: float
-    prepare_seconds: float  # before the first
 
 
 class _Order:
@@ -295,6 +288,8 @@ class _Chooser:
         self.problem, self.method, self.config = problem, method, config
         self.order = _Order(len(problem.pool), config.candidate_size, stream(problem.seed, "order"))
         self.precomputed, self.precompute_seconds = problem.precomputed(method)
+        if method.takes_turns:
+            self.precompute_seconds += problem.sampler(method, config)[1]
         self.reference = None
         if REFERENCE in method.needs:
             epochs = epochs_of_reference(method, budget, config)
@@ -338,10 +333,9 @@ class _Chooser:
         self, number: int, place: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return a batch that the sampler itself chooses, of a pass of this number."""
-        found = self.problem.pass_of(self.method, self.config, number)
-        self.precompute_seconds = found.prepare_seconds
-        self.seconds += found.seconds / len(found.batches)
-        batch = np.asarray(found.batches[place])
+        batches, seconds = self.problem.pass_of(self.method, self.config, number)
+        self.seconds += seconds / len(batches)
+        batch = np.asarray(batches[place])
         return batch, np.ones(len(batch), np.float32)
 
     def _choose(
