@@ -30,7 +30,7 @@ from spectral_select.integrations.methods import (
     get_method,
 )
 from spectral_select.integrations.progress import Clock
-from spectral_select.integrations.ranks import Ranks
+from spectral_select.integrations.ranks import ONE, Ranks
 from spectral_select.integrations.seeding import stream
 from spectral_select.integrations.train_config import TrainConfig
 
@@ -177,7 +177,7 @@ class Batches:
 
     def first_pass(self) -> Indices:
         """Return all that comes in the first epoch, on any rank, where samples take turns."""
-        whole = self._own_sampler(Ranks())
+        whole = self._own_sampler(ONE)
         whole._guidance = self.sampler._guidance  # the graph need not be looked at again
         return np.concatenate(list(whole))
 

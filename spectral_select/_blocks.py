@@ -45,8 +45,8 @@ class Timings(NamedTuple):
     n_batches : int
         Batches selected so far, some of them maybe not asked for yet.
     n_solves : int
-        Calls of the selector: one a batch, or on a GPU one a block of batches, or one a
-        pass where samples take turns.
+        Calls of the selector: one a batch, or on a GPU one a block of batches; none
+        where samples take turns.
     solve_seconds : float
         Seconds spent gathering features and selecting, beside training.
     wait_seconds : float

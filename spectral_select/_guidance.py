@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._blocks import Job, seed_of_selector
-from ._draw import gumbel_top_k
+from ._draw import ascending, gumbel_top_k
 from ._features import FeatureRows
 from ._guided import GuidedBatchSelector, checked_labels, fill_unknown, log_weights
 from ._namespace import is_torch, to_numpy
@@ -81,7 +81,6 @@ class Guidance:
         self._labels = checked_labels(labels, rows.n_rows, "labels")
         if (self._labels[0] == self._labels).all():
             raise ValueError("labels must hold at least two classes; got 1 class")
-        self._codes = np.unique(self._labels, return_inverse=True)[1]
         self._losses = None if losses is None else _as_losses(losses, rows.n_rows)
         self._parts: npt.NDArray[np.float64] | None = None
         self._turns: tuple[Any, Turns] | None = None  # the latest, and what they are of
@@ -136,8 +135,7 @@ class Guidance:
         weights = self.parts()[:, 0]
         if len(present) < len(order):  # some come twice: those cannot take turns
             rng = np.random.default_rng([seed, epoch])
-            first = gumbel_top_k(weights[order], k + more, rng)
-            taken: Order = order[np.concatenate([np.sort(first[:k]), np.sort(first[k:])])]
+            taken: Order = order[ascending(gumbel_top_k(weights[order], k + more, rng), k)]
             return taken
         key = (seed, len(present), crc32(present.tobytes()))
         if self._turns is None or self._turns[0] != key:
@@ -152,10 +150,11 @@ class Guidance:
         The weights follow from features, labels and parameters, each of which is compared;
         their last bits differ between machines, so they are not. Losses are the caller's.
         """
-        names = crc32(repr(np.unique(self._labels).tolist()).encode())
-        content = crc32(np.ascontiguousarray(self._codes, "<i8").tobytes(), names)
+        classes, codes = np.unique(self._labels, return_inverse=True)
+        names = crc32(repr(classes.tolist()).encode())
+        content = crc32(np.ascontiguousarray(codes, "<i8").tobytes(), names)
         return {
-            "labels": f"{len(self._codes)}-{content:08x}",
+            "labels": f"{len(codes)}-{content:08x}",
             "losses": self._losses is not None,
         }
 

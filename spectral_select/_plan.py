@@ -117,15 +117,16 @@ class Plan:
 
     def candidates(self, i: int) -> slice:
         """Return where in the epoch's order this rank's batch `i` is chosen from."""
-        first = i * self.num_replicas * self.candidate_size
-        size = self.candidate_size if i < self.n_full else self.last_candidates
-        return slice(first + self.rank * size, first + (self.rank + 1) * size)
+        return self._slice(i, self.candidate_size, self.last_candidates)
 
     def taken(self, i: int) -> slice:
         """Return where this rank's batch `i` lies in what is taken of the whole order."""
-        first = i * self.num_replicas * self.batch_size
-        size = self.batch_size if i < self.n_full else self.last_batch_size
-        return slice(first + self.rank * size, first + (self.rank + 1) * size)
+        return self._slice(i, self.batch_size, self.last_batch_size)
+
+    def _slice(self, i: int, full: int, last: int) -> slice:
+        size = full if i < self.n_full else last
+        first = i * self.num_replicas * full + self.rank * size
+        return slice(first, first + size)
 
     @property
     def n_yielded(self) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._draw import top_k
+from ._draw import ascending, top_k
 
 __all__ = ["Rates", "Turns"]
 
@@ -146,5 +146,4 @@ class Turns:
             Places in `order`, ascending, and behind them those of the others.
         """
         k = self._n_taken(number)
-        first = top_k(-self.wait(number)[order], k + more)
-        return np.concatenate([np.sort(first[:k]), np.sort(first[k:])])
+        return ascending(top_k(-self.wait(number)[order], k + more), k)

@@ -90,9 +90,7 @@ def draw_curves(results: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
     for axis in (axes[1, 0], axes[1, 1]):
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter("{x:g}")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    columns = min(len(labels), 5)
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+    _legend_below(figure, axes[0, 0], columns=5)
     figure.suptitle(_title(results), x=0.01, ha="left", fontsize=11)
     png = to_png(figure, dpi=120)
     write_atomically(path, lambda file: file.write(png))
@@ -257,9 +255,13 @@ def _charged(run: Run) -> float:
     return cost.training + cost.before
 
 
-def _legend_below(figure: Any, axis: Any) -> None:
+def _legend_below(figure: Any, axis: Any, columns: int | None = None) -> None:
+    """Name what an axis shows in so many columns at most; by default as many as fit."""
     handles, labels = axis.get_legend_handles_labels()
-    columns = 2 if max(map(len, labels), default=0) > 16 else 3
+    if columns is None:
+        columns = 2 if max(map(len, labels), default=0) > 16 else 3
+    else:
+        columns = min(columns, len(labels))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
 
 
