@@ -147,15 +147,15 @@ class SpectralBatchSampler(BatchSampler):
     process, but for the last of an epoch where the candidates do not divide evenly.
 
     With a `GuidedBatchSelector`, the graph of the whole data set is looked at once, when
-    the first pass begins or by `prepare`. Without `losses` samples then take turns, by one
-    clock: each has a rate in proportion to its weight, at most once an epoch, and comes as
-    often as its rate times the time passed, rounded down or up. Those of equal weight all
-    come before any comes again. The seed (the selector's `random_state`, or else `seed`)
-    says who begins. An epoch is chosen from as a whole and cut into batches in the
-    sampler's order. (On several ranks what is dropped at its end loses its turn, and short
-    last batches may take a few that come again in the next.) That is meant for a
-    sampler that gives the same indices in every epoch: where they change, turns may be
-    lost, and where an index is given twice, every epoch is a draw of its own.
+    the first pass begins or by `prepare`. Without `losses` samples then take turns: each
+    has a rate in proportion to its weight, at most once an epoch, and in every epoch those
+    come whose turns are due first; in the long run each comes as often as its rate says.
+    Those of equal weight all come before any comes again. The seed (the selector's
+    `random_state`, or else `seed`) says who begins. An epoch is chosen from as a whole and
+    cut into batches in the sampler's order. (On several ranks what is dropped at its end
+    loses its turn, and short last batches may take a few that come again in the next.) That
+    is meant for a sampler that gives the same indices in every epoch: where they change,
+    turns may be lost, and where an index is given twice, every epoch is a draw of its own.
 
     With `losses` each batch is drawn on its own, by the weights that its candidates have
     when the loader asks for it, so nothing is selected ahead of that: a loader without

@@ -2,11 +2,11 @@
 
 Independent draws leave to chance how often a sample comes: of samples of equal weight, in
 as many draws as there are samples, a third never come and a quarter come twice or more.
-Here a sample of rate π starts at a place u of its own and moves at the speed π; whenever it
-passes a whole number it is its turn. A pass ends when so many have come as it is to have.
-So all samples share one clock, and by any time τ each has come πτ times, rounded down or
-up. Those of equal weight all come before any comes again. Whose turn it is in a pass is a
-function of the weights and the seed: nothing has to be counted or saved.
+Here a sample of rate π starts at a place u of its own and moves on by π a pass; its j-th
+turn is due when it reaches j. A pass takes those whose turns are due first, each once, and
+what could not come in its time comes next: no turn is lost, as in scheduling by earliest
+deadline. Those of equal weight all come before any comes again. Whose turn it is in a pass
+is a function of the weights and the seed: nothing has to be counted or saved.
 """
 
 from collections.abc import Callable
@@ -91,7 +91,7 @@ class Turns:
         self._passed, self._at = 0, self._starts.copy()
 
     def wait(self, number: int) -> Floats:
-        """Return how long after the beginning of a pass each sample's next turn is.
+        """Return how many passes there are until each sample's next turn is due.
 
         Passes are gone through one after the other: from the latest asked for, or from the
         first if that is later.
@@ -104,29 +104,30 @@ class Turns:
         Returns
         -------
         ndarray of shape (n,)
-            Above 0.
+            Below 0 where it is overdue.
         """
         if number < self._passed:
             self._restart()
         while self._passed < number:
             self._go_through(self._n_taken(self._passed))
             self._passed += 1
-        return (1 - self._at) / self._rates_of(self._n_taken(number))
+        return self._wait(self._rates_of(self._n_taken(number)))
 
     def _rates_of(self, k: int) -> Floats:
         return self._rates(max(k, 1) / len(self._starts))
+
+    def _wait(self, rates: Floats) -> Floats:
+        waits: Floats = (1 - self._at) / rates
+        return waits
 
     def _go_through(self, k: int) -> None:
         """Move all samples on by a pass of `k`."""
         if not 0 < k < len(self._starts):
             return  # nobody comes, or everybody
         rates = self._rates_of(k)
-        wait = (1 - self._at) / rates
-        last = np.partition(wait, k - 1)[k - 1]
-        # Halfway to what follows, where rounding cannot make the last one come again.
-        following = np.where(wait <= last, wait + 1 / rates, wait)
-        end = (last + following[following > last].min()) / 2
-        self._at = (self._at + end * rates) % 1
+        came = np.argpartition(self._wait(rates), k - 1)[:k]
+        self._at += rates
+        self._at[came] -= 1
 
     def take(self, number: int, order: Indices, more: int = 0) -> Indices:
         """Return those whose turn it is in a pass.

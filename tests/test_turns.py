@@ -48,15 +48,24 @@ def test_rates_of_a_share_of_1_are_1_and_nobody_is_ruled_out():
 
 @settings(max_examples=50)
 @given(log_weights, shares, st.integers(0, 99), st.integers(1, 30))
-def test_any_two_come_in_proportion_to_their_rates_to_within_one_each(logs, share, seed, n):
-    counts = came(turns(logs, share, seed), len(logs), n)
-    rates = Rates(logs)(max(1, int(share * len(logs))) / len(logs))
-    below = rates < 0.9  # at a rate near 1 there is no room to make up for a long pass
+def test_the_turns_that_are_due_first_come_first_and_none_is_lost(logs, share, seed, n):
+    found, n_samples = turns(logs, share, seed), len(logs)
+    rates = Rates(logs)(max(1, int(share * n_samples)) / n_samples)
+    starts = np.random.default_rng(seed).random(n_samples)
+    counts = np.zeros(n_samples)
     for number in range(n):
-        at_least = (counts[number] - 1)[below] / rates[below]
-        at_most = (counts[number] + 1)[below] / rates[below]
-        # One clock shows a time that fits all of them.
-        assert at_least.max(initial=-np.inf) <= at_most.min(initial=np.inf) + 1e-6
+        taken = found.take(number, np.arange(n_samples))
+        due = (counts + 1 - starts) / rates
+        later = np.delete(due, taken).min(initial=np.inf)
+        assert due[taken].max() <= later * (1 + 1e-6) + 1e-6
+        counts[taken] += 1
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_in_the_long_run_each_comes_as_often_as_its_rate_says(share):
+    logs = np.random.default_rng(0).normal(size=40)
+    counts = came(turns(logs, share), 40, 500)[-1]
+    np.testing.assert_allclose(counts, 500 * Rates(logs)(share), atol=3)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 9))
