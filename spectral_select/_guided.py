@@ -38,9 +38,10 @@ def guided_parts(
 ) -> Floats:
     """Return the parts of the weights that do not change during training.
 
-    Where labels are wrong, a large loss says less: the power of the loss falls with the
-    share r of wrong labels in a sample's class, as p·(1 − 2·c·r), c being the confidence, and
-    not below 0.
+    Trust counts as far as the graph can tell right labels from wrong ones: to the power
+    c·s², c being the confidence and s the separation. Where labels are wrong, a large loss
+    says less: the power of the loss falls with the share r of wrong labels in a sample's
+    class, as p·(1 − 2·c·r), and not below 0.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def guided_parts(
     """
     trust = np.maximum(found.trust, _LEAST_TRUST)
     hard = np.maximum(1 - found.scores, _LEAST_HARDNESS)
-    static = confidence * np.log(trust) + hardness * np.log(hard)
+    static = confidence * found.separation**2 * np.log(trust) + hardness * np.log(hard)
     wrong = found.class_noise_rate[np.searchsorted(found.classes, np.asarray(y))]
     powers = power * np.maximum(1 - 2 * confidence * wrong, 0)
     return np.stack([static, powers], axis=1)
@@ -138,13 +139,14 @@ def _checked_losses(losses: Any, n: int) -> Floats:
 class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
     """Draw rows by how far their label can be trusted and how hard it is to guess.
 
-    A row is drawn in proportion to ``hardness**a * trust**c * loss**p``. Its trust is the
-    probability that its label is right, and its hardness one less what the neighbourhood
-    says of that label, both by the similarity graph of all of X (`label_trust`); its loss
-    is the one that a network had on it when last trained on it, if there is one. In a
-    class of which a share r of the labels is wrong, a large loss says less, and its power
-    is ``p * max(1 - 2 * c * r, 0)``. A share ``1 - filter_ratio`` of the rows is drawn,
-    without replacement.
+    A row is drawn in proportion to ``hardness**a * trust**(c * s**2) * loss**p``. Its trust
+    is the probability that its label is right, and its hardness one less what the
+    neighbourhood says of that label, both by the similarity graph of all of X
+    (`label_trust`); s is how well that graph tells right labels from wrong ones, from 0 to
+    1; its loss is the one that a network had on it when last trained on it, if there is
+    one. In a class of which a share r of the labels is wrong, a large loss says less, and
+    its power is ``p * max(1 - 2 * c * r, 0)``. A share ``1 - filter_ratio`` of the rows is
+    drawn, without replacement.
 
     Parameters
     ----------
@@ -158,7 +160,8 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
     hardness : float, default=0.5
         Power a of the hardness; 0 leaves it out.
     confidence : float, default=1.0
-        Power c of the trust; with 0 every label is taken for right.
+        Power c of the trust, where the graph separates right labels from wrong ones; with 0
+        every label is taken for right.
     power : float, default=0.5
         Power p of the loss, where labels are right; 0 leaves it out. Without losses it
         does not count.

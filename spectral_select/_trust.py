@@ -34,6 +34,9 @@ _STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _PRIOR_COUNT = 10.0
 # Share of right labels that is allowed for where all look wrong.
 _LEAST_RIGHT = 1e-9
+# Shares of the rows of each predicted class that are taken for sure of it, one by one.
+_SURE = (0.02, 0.05, 0.1)
+_STANDARD_ERRORS = 2.0  # by which the share of other labels among them may be out
 
 Floats = NDArray[np.float64]
 
@@ -57,6 +60,10 @@ class LabelTrust:
         where its neighbourhood has its label, about 0 where not.
     strength : float
         The λ of the filter, in units of the mean eigenvalue.
+    separation : float
+        How well the graph tells right labels from wrong ones: 1 if all right labels rank
+        above all wrong ones, 0 if they rank alike. Features that know little of the classes
+        separate little.
 
     Examples
     --------
@@ -73,6 +80,7 @@ class LabelTrust:
     class_noise_rate: Floats
     scores: Floats
     strength: float
+    separation: float
 
 
 def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
@@ -111,12 +119,21 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
     what counts is not to agree with the neighbours, but to agree with them more than a
     sample of the rival class would.
 
+    Features that know little of the classes rank right labels low as well, which Storey's
+    estimate takes for wrong. But where the graph is surest of a class (the 2, 5 or 10 % of
+    those predicted to be in it that score highest above the next class, the anchor points of
+    [3]_) labels that differ are wrong ones. So the share of wrong labels is at most the
+    share of those, two standard errors added.
+
     References
     ----------
     .. [1] J. D. Storey, "A direct approach to false discovery rates", Journal of the Royal
        Statistical Society B 64 (2002), doi:10.1111/1467-9868.00346.
     .. [2] B. Efron, R. Tibshirani, J. D. Storey and V. Tusher, "Empirical Bayes analysis
        of a microarray experiment", JASA 96 (2001), doi:10.1198/016214501753382129.
+    .. [3] T. Liu and D. Tao, "Classification with noisy labels by importance reweighting",
+       IEEE Transactions on Pattern Analysis and Machine Intelligence 38 (2016),
+       doi:10.1109/TPAMI.2015.2456899.
 
     Examples
     --------
@@ -140,9 +157,12 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
     check_finite(X)
     factors = _Factors(X)
     found = _filtered(factors, labels, len(classes), random_state)
-    scores, ranks, strength = found.own, _ranks(found, labels), found.strength
-    trust, rate, by_class = _two_groups(ranks, labels, len(classes))
-    return LabelTrust(trust, rate, classes, by_class, scores, strength)
+    ranks = _ranks(found, labels)
+    trust, rate, by_class = _two_groups(ranks, labels, len(classes), _most_wrong(found, labels))
+    # A wrong label's rank is uniform, so a right one's is its probability to be the larger.
+    larger = float(np.average(ranks, weights=trust)) if trust.any() else 0.5
+    separation = max(2 * larger - 1, 0.0)
+    return LabelTrust(trust, rate, classes, by_class, found.own, found.strength, separation)
 
 
 def _check_labels(y: ArrayLike, n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -303,15 +323,38 @@ def _ranks(found: _Filtered, labels: NDArray[np.int64]) -> Floats:
     return ranks
 
 
+def _most_wrong(found: _Filtered, labels: NDArray[np.int64]) -> float:
+    """Return the largest share of wrong labels that those allow whose class is surest."""
+    predicted = found.table.argmax(1)
+    top = np.partition(found.table, -2, axis=1)
+    order = np.lexsort((top[:, -2] - top[:, -1], predicted))
+    wrong = (predicted != labels[found.sampled])[order]
+    counts = np.bincount(predicted)
+    counts = np.repeat(counts, counts)
+    place = np.arange(len(order)) - np.searchsorted(predicted[order], predicted[order])
+    bounds = [_upper_bound(wrong[place < np.ceil(share * counts)]) for share in _SURE]
+    return min(bounds)
+
+
+def _upper_bound(events: NDArray[np.bool_]) -> float:
+    """Return the share of those that are true, and two standard errors."""
+    n = len(events) + 2  # one of each kind added, so that few of them say little
+    share = (1 + np.count_nonzero(events)) / n
+    return float(share + _STANDARD_ERRORS * np.sqrt(share * (1 - share) / n))
+
+
 def _two_groups(
-    ranks: Floats, labels: NDArray[np.int64], n_classes: int
+    ranks: Floats, labels: NDArray[np.int64], n_classes: int, most: float
 ) -> tuple[Floats, float, Floats]:
     """Return P(label right), the share of wrong labels, and that share by class."""
     low = ranks < 0.5
-    rate = min(1.0, 2.0 * float(low.mean()))
+    storey = 2.0 * float(low.mean())
+    rate = min(storey, most, 1.0)
+    wrong_of_low = rate / max(low.mean(), _LEAST_RIGHT)  # 2, but where rate is at most `most`
     counts = np.bincount(labels, minlength=n_classes)
     lows = np.bincount(labels, low, minlength=n_classes)
-    by_class = np.minimum((2 * lows + _PRIOR_COUNT * rate) / (counts + _PRIOR_COUNT), 1.0)
+    by_class = (wrong_of_low * lows + _PRIOR_COUNT * rate) / (counts + _PRIOR_COUNT)
+    by_class = np.minimum(by_class, 1.0)
     density = _rising_density(ranks)
     # Of u where labels are right: what is left of it without those that are wrong.
     right = np.maximum(density - rate, 0.0) / max(1 - rate, _LEAST_RIGHT)

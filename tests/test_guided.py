@@ -96,7 +96,8 @@ def test_weights_are_powers_of_hardness_trust_and_loss():
     selector = GuidedBatchSelector(hardness=0.3, confidence=1.5, power=0.7).fit(X, y, losses)
     found = label_trust(X, y)
     assert np.array_equal(found.trust, selector.trust_.trust)
-    graph = np.clip(1 - found.scores, 0.05, None) ** 0.3 * np.clip(found.trust, 0.01, None) ** 1.5
+    trust = np.clip(found.trust, 0.01, None) ** (1.5 * found.separation**2)
+    graph = np.clip(1 - found.scores, 0.05, None) ** 0.3 * trust
     wrong = found.class_noise_rate[y]
     assert (wrong > 0.05).all()
     loss = np.clip(losses, 1e-3, None) ** (0.7 * np.clip(1 - 2 * 1.5 * wrong, 0, None))
@@ -133,6 +134,15 @@ def test_rows_without_trust_come_last():
         ratio = 1 - kept / len(y)
         selector = GuidedBatchSelector(ratio, hardness=0, confidence=1000).fit(X, y)
         assert (selector.support_ & distrusted).sum() == max(0, kept - k)
+
+
+def test_features_that_know_nothing_of_the_labels_take_trust_from_nobody():
+    X, y, _ = clusters(2000, wrong=0.0)
+    blind = np.random.default_rng(0).random(X.shape)
+    logs = np.log(GuidedBatchSelector(hardness=0).fit(blind, y).weights_)
+    assert np.ptp(logs) < 0.2
+    logs = np.log(GuidedBatchSelector(hardness=0, confidence=1).fit(X, y[::-1]).weights_)
+    assert np.ptp(logs) < 0.2  # nor those of other samples
 
 
 def test_hard_rows_and_those_not_learnt_come_more_often():
