@@ -39,9 +39,9 @@ def guided_parts(
     """Return the parts of the weights that do not change during training.
 
     Trust counts as far as the graph can tell right labels from wrong ones: to the power
-    c·s², c being the confidence and s the separation. Where labels are wrong, a large loss
-    says less: the power of the loss falls with the share r of wrong labels in a sample's
-    class, as p·(1 − 2·c·r), and not below 0.
+    c·s², c being the confidence and s the separation of a sample's class. Where labels are
+    wrong, a large loss says less: the power of the loss falls with the share r of wrong
+    labels in a sample's class, as p·(1 − 2·c·r), and not below 0.
 
     Parameters
     ----------
@@ -59,8 +59,10 @@ def guided_parts(
     """
     trust = np.maximum(found.trust, _LEAST_TRUST)
     hard = np.maximum(1 - found.scores, _LEAST_HARDNESS)
-    static = confidence * found.separation**2 * np.log(trust) + hardness * np.log(hard)
-    wrong = found.class_noise_rate[np.searchsorted(found.classes, np.asarray(y))]
+    codes = np.searchsorted(found.classes, np.asarray(y))
+    sharpness = confidence * found.class_separation[codes] ** 2
+    static = sharpness * np.log(trust) + hardness * np.log(hard)
+    wrong = found.class_noise_rate[codes]
     powers = power * np.maximum(1 - 2 * confidence * wrong, 0)
     return np.stack([static, powers], axis=1)
 
@@ -142,11 +144,11 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
     A row is drawn in proportion to ``hardness**a * trust**(c * s**2) * loss**p``. Its trust
     is the probability that its label is right, and its hardness one less what the
     neighbourhood says of that label, both by the similarity graph of all of X
-    (`label_trust`); s is how well that graph tells right labels from wrong ones, from 0 to
-    1; its loss is the one that a network had on it when last trained on it, if there is
-    one. In a class of which a share r of the labels is wrong, a large loss says less, and
-    its power is ``p * max(1 - 2 * c * r, 0)``. A share ``1 - filter_ratio`` of the rows is
-    drawn, without replacement.
+    (`label_trust`); s is how well that graph tells right labels from wrong ones in its
+    class, from 0 to 1; its loss is the one that a network had on it when last trained on
+    it, if there is one. In a class of which a share r of the labels is wrong, a large loss
+    says less, and its power is ``p * max(1 - 2 * c * r, 0)``. A share ``1 - filter_ratio``
+    of the rows is drawn, without replacement.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ _BLOCK_ENTRIES = 2**22
 _N_SAMPLED = 20_000
 # Strengths λ of the filter that are tried, in units of the mean eigenvalue of Zᵀ·Z.
 _STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-# A class's share of wrong labels counts as if so many more samples had the general one.
+# What is said of a class counts as if so many more samples had what is said of all.
 _PRIOR_COUNT = 10.0
 # Share of right labels that is allowed for where all look wrong.
 _LEAST_RIGHT = 1e-9
@@ -64,6 +64,8 @@ class LabelTrust:
         How well the graph tells right labels from wrong ones: 1 if all right labels rank
         above all wrong ones, 0 if they rank alike. Features that know little of the classes
         separate little.
+    class_separation : ndarray of shape (n_classes,), float64
+        The same for the labels of each class.
 
     Examples
     --------
@@ -81,6 +83,7 @@ class LabelTrust:
     scores: Floats
     strength: float
     separation: float
+    class_separation: Floats
 
 
 def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
@@ -159,10 +162,8 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
     found = _filtered(factors, labels, len(classes), random_state)
     ranks = _ranks(found, labels)
     trust, rate, by_class = _two_groups(ranks, labels, len(classes), _most_wrong(found, labels))
-    # A wrong label's rank is uniform, so a right one's is its probability to be the larger.
-    larger = float(np.average(ranks, weights=trust)) if trust.any() else 0.5
-    separation = max(2 * larger - 1, 0.0)
-    return LabelTrust(trust, rate, classes, by_class, found.own, found.strength, separation)
+    separation = _separation(ranks, trust, labels, len(classes))
+    return LabelTrust(trust, rate, classes, by_class, found.own, found.strength, *separation)
 
 
 def _check_labels(y: ArrayLike, n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -362,6 +363,20 @@ def _two_groups(
     mixture = wrong + (1 - wrong) * right
     trust = np.where(mixture > 0, 1 - wrong / np.maximum(mixture, np.finfo(float).tiny), 1.0)
     return np.clip(trust, 0.0, 1.0), rate, by_class
+
+
+def _separation(
+    ranks: Floats, trust: Floats, labels: NDArray[np.int64], n_classes: int
+) -> tuple[float, Floats]:
+    """Return how far right labels rank above wrong ones, for all and for each class.
+
+    A wrong label's rank is uniform, so a right one's is its probability to be the larger.
+    """
+    counts = np.bincount(labels, trust, n_classes)  # of right labels
+    above = np.bincount(labels, trust * (2 * ranks - 1), n_classes)
+    general = max(float(above.sum() / max(counts.sum(), _LEAST_RIGHT)), 0.0)
+    by_class = (above + _PRIOR_COUNT * general) / (counts + _PRIOR_COUNT)
+    return general, np.maximum(by_class, 0.0)
 
 
 def _rising_density(ranks: Floats) -> Floats:

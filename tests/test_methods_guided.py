@@ -85,7 +85,7 @@ def clusters(n=600, n_classes=3):
 def test_trust_and_hardness_come_from_the_graph_of_the_features():
     X, y = clusters()
     found = label_trust(X, y)
-    trust = np.maximum(found.trust, 0.01) ** found.separation**2
+    trust = np.maximum(found.trust, 0.01) ** found.class_separation[y] ** 2
     hardness = np.maximum(1 - found.scores, 0.05)
     for spec, expected in {
         "guided-loss:hardness=0": trust,

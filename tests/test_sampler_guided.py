@@ -97,7 +97,7 @@ def test_a_sample_comes_as_often_as_the_weights_of_the_whole_data_set_say():
     sampler = build(10, features=features, labels=labels, selector=selector)
     counts = sum(np.bincount(came, minlength=1000) for came in passes(sampler, 40))
     found = label_trust(features, labels)
-    trust = np.maximum(found.trust, 0.01) ** found.separation**2
+    trust = np.maximum(found.trust, 0.01) ** found.class_separation[labels] ** 2
     weights = trust * np.maximum(1 - found.scores, 0.05)
     off = counts - 40 * Rates(np.log(weights))(0.25)
     assert counts.sum() == 40 * 250

@@ -91,6 +91,15 @@ def test_separation_says_whether_the_graph_can_tell():
     assert 0 <= none < some < 0.9
 
 
+def test_a_class_that_the_features_know_nothing_of_separates_least():
+    X, y = clusters(n=3000, seed=7)
+    unknown = np.isin(y, (1, 4))
+    X[unknown] = X[unknown][np.random.default_rng(7).permutation(unknown.sum())]
+    found = label_trust(X, y)  # 1 and 4 cannot be told from each other
+    assert found.class_separation[[1, 4]].max() < 0.7
+    assert np.delete(found.class_separation, [1, 4]).min() > 0.8
+
+
 def test_scores_are_those_of_a_fit_without_the_sample():
     X, y = clusters(n=40, seed=4)
     found = label_trust(X, y)
