@@ -14,7 +14,8 @@ import numpy.typing as npt
 from ._blocks import Job, seed_of_selector
 from ._draw import ascending, gumbel_top_k
 from ._features import FeatureRows
-from ._guided import GuidedBatchSelector, checked_labels, fill_unknown, log_weights
+from ._guided import GuidedBatchSelector, fill_unknown, log_weights
+from ._labels import checked_labels, class_codes
 from ._namespace import is_torch, to_numpy
 from ._plan import Plan
 from ._trust import label_trust
@@ -79,8 +80,7 @@ class Guidance:
         self._selector = selector
         self._rows = rows
         self._labels = checked_labels(labels, rows.n_rows, "labels")
-        if (self._labels[0] == self._labels).all():
-            raise ValueError("labels must hold at least two classes; got 1 class")
+        class_codes(self._labels, "labels")  # or say that there is one class only
         self._losses = None if losses is None else _as_losses(losses, rows.n_rows)
         self._parts: npt.NDArray[np.float64] | None = None
         self._turns: tuple[Any, Turns] | None = None  # the latest, and what they are of

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval
 
 from ._check import check_features, check_int
 from ._draw import gumbel_top_k
 from ._fiedler import seed_of
+from ._labels import checked_labels
 from ._namespace import to_numpy
 from ._ratio import n_kept
 from ._row_selector import RowSelectorMixin, checked_rows, keep_rows
@@ -24,8 +24,6 @@ __all__ = ["GuidedBatchSelector", "fill_unknown", "guided_parts", "log_weights"]
 
 # Nobody is ruled out: the graph may err, and every sample is seen some day.
 _LEAST_TRUST, _LEAST_HARDNESS, _LEAST_LOSS = 0.01, 0.05, 1e-3
-
-_LARGEST = 2.0**53  # whole numbers below it are told apart in floating point
 
 # In the words of scikit-learn's own estimators.
 _NO_LABELS = "requires y to be passed, but the target y is None"
@@ -41,7 +39,7 @@ def guided_parts(
     Trust counts as far as the graph can tell right labels from wrong ones: to the power
     c·s², c being the confidence and s the separation of a sample's class. Where labels are
     wrong, a large loss says less: the power of the loss falls with the share r of wrong
-    labels in a sample's class, as p·(1 − 2·c·r), and not below 0.
+    labels in a sample's class, as p·(1 − 2·c·s²·r), and not below 0.
 
     Parameters
     ----------
@@ -60,10 +58,9 @@ def guided_parts(
     trust = np.maximum(found.trust, _LEAST_TRUST)
     hard = np.maximum(1 - found.scores, _LEAST_HARDNESS)
     codes = np.searchsorted(found.classes, np.asarray(y))
-    sharpness = confidence * found.class_separation[codes] ** 2
-    static = sharpness * np.log(trust) + hardness * np.log(hard)
-    wrong = found.class_noise_rate[codes]
-    powers = power * np.maximum(1 - 2 * confidence * wrong, 0)
+    believed = confidence * found.class_separation[codes] ** 2
+    static = believed * np.log(trust) + hardness * np.log(hard)
+    powers = power * np.maximum(1 - 2 * believed * found.class_noise_rate[codes], 0)
     return np.stack([static, powers], axis=1)
 
 
@@ -105,30 +102,6 @@ def fill_unknown(losses: ArrayLike) -> Floats:
     return np.where(known, values, values[known].max() if known.any() else 1.0)
 
 
-def checked_labels(y: Any, n: int, name: str = "y") -> NDArray[Any]:
-    """Return class labels as an array of shape (n,); whole numbers become integers."""
-    labels: NDArray[Any] = column_or_1d(to_numpy(y), warn=True)
-    if labels.shape != (n,):
-        raise ValueError(f"{name} must have shape ({n},), one label a sample; got {labels.shape}")
-    expected = f"{name} must hold class labels, integers or strings"
-    if labels.dtype.kind == "f":
-        whole = (np.abs(labels) < _LARGEST) & (labels == np.floor(labels))
-        if not whole.all():
-            raise ValueError(
-                f"{expected}; got {labels[~whole][0]} at position {np.flatnonzero(~whole)[0]}"
-            )
-        labels = labels.astype(np.int64)
-    if labels.dtype.kind not in "biuUSO":
-        raise TypeError(f"{expected}; got dtype {labels.dtype}")
-    if labels.dtype.kind == "O":
-        kinds = sorted({type(label).__name__ for label in labels})
-        try:
-            np.unique(labels)
-        except TypeError:
-            raise TypeError(f"{expected}, all of one kind; got {' and '.join(kinds)}") from None
-    return labels
-
-
 def _checked_losses(losses: Any, n: int) -> Floats:
     values = np.asarray(to_numpy(losses))
     if values.shape != (n,):
@@ -147,7 +120,7 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
     (`label_trust`); s is how well that graph tells right labels from wrong ones in its
     class, from 0 to 1; its loss is the one that a network had on it when last trained on
     it, if there is one. In a class of which a share r of the labels is wrong, a large loss
-    says less, and its power is ``p * max(1 - 2 * c * r, 0)``. A share ``1 - filter_ratio``
+    says less, and its power is ``p * max(1 - 2 * c * s**2 * r, 0)``. A share ``1 - filter_ratio``
     of the rows is drawn, without replacement.
 
     Parameters

@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, sparse
 from sklearn.isotonic import isotonic_regression
 
-from ._check import check_features, check_finite
+from ._check import check_features, check_finite, check_int
+from ._labels import checked_labels, class_codes
 from ._namespace import Array, to_numpy
 
 __all__ = ["LabelTrust", "label_trust"]
@@ -32,8 +33,7 @@ _N_SAMPLED = 20_000
 _STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 # What is said of a class counts as if so many more samples had what is said of all.
 _PRIOR_COUNT = 10.0
-# Share of right labels that is allowed for where all look wrong.
-_LEAST_RIGHT = 1e-9
+_TINY = 1e-9  # where all labels look wrong, or none does, nothing is divided by 0
 # Shares of the rows of each predicted class that are taken for sure of it, one by one.
 _SURE = (0.02, 0.05, 0.1)
 _STANDARD_ERRORS = 2.0  # by which the share of other labels among them may be out
@@ -63,7 +63,7 @@ class LabelTrust:
     separation : float
         How well the graph tells right labels from wrong ones: 1 if all right labels rank
         above all wrong ones, 0 if they rank alike. Features that know little of the classes
-        separate little.
+        separate little, and then the rest of this means little.
     class_separation : ndarray of shape (n_classes,), float64
         The same for the labels of each class.
 
@@ -123,10 +123,18 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
     sample of the rival class would.
 
     Features that know little of the classes rank right labels low as well, which Storey's
-    estimate takes for wrong. But where the graph is surest of a class (the 2, 5 or 10 % of
-    those predicted to be in it that score highest above the next class, the anchor points of
-    [3]_) labels that differ are wrong ones. So the share of wrong labels is at most the
-    share of those, two standard errors added.
+    estimate takes for wrong. But where the graph is surest of a class (those predicted to be
+    in it that score highest above the next class, the anchor points of [3]_) labels that
+    differ are wrong ones. Of the surest 2, 5 and 10 % of each predicted class, the share
+    that differs, two standard errors added, bounds the share of wrong labels; where it is
+    below Storey's estimate, the shares of all classes fall by the same factor. That takes
+    labels to be wrong as often there as elsewhere: of errors that are made only where
+    classes meet, few are found.
+
+    The separation is the mean of 2u − 1, each label counting by its trust; that of a class
+    is shrunk towards that of all. Where it is low, the graph cannot tell, and the other
+    figures mean little. Of a few hundred labels that the features know nothing of, chance
+    can make it look higher than it is.
 
     References
     ----------
@@ -156,7 +164,8 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
     X = check_features(X)
     if X.ndim != 2:
         raise ValueError(f"X must have shape (n_samples, n_features); got shape {tuple(X.shape)}")
-    classes, labels = _check_labels(y, X.shape[0])
+    classes, labels = class_codes(checked_labels(y, X.shape[0]))
+    check_int(random_state, "random_state", 0)
     check_finite(X)
     factors = _Factors(X)
     found = _filtered(factors, labels, len(classes), random_state)
@@ -164,18 +173,6 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
     trust, rate, by_class = _two_groups(ranks, labels, len(classes), _most_wrong(found, labels))
     separation = _separation(ranks, trust, labels, len(classes))
     return LabelTrust(trust, rate, classes, by_class, found.own, found.strength, *separation)
-
-
-def _check_labels(y: ArrayLike, n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    found = np.asarray(to_numpy(y))
-    if found.shape != (n,):
-        raise ValueError(f"y must have shape ({n},), one label a row of X; got {found.shape}")
-    if found.dtype.kind not in "iubUSO":
-        raise TypeError(f"y must hold class labels, integers or strings; got dtype {found.dtype}")
-    classes, labels = np.unique(found, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"y must hold at least two classes; got {len(classes)} class")
-    return classes, labels.astype(np.int64)
 
 
 class _Factors:
@@ -325,7 +322,10 @@ def _ranks(found: _Filtered, labels: NDArray[np.int64]) -> Floats:
 
 
 def _most_wrong(found: _Filtered, labels: NDArray[np.int64]) -> float:
-    """Return the largest share of wrong labels that those allow whose class is surest."""
+    """Return an upper bound of the share of wrong labels, by those whose class is surest.
+
+    It is the least of the bounds by the surest 2, 5 and 10 % of each predicted class.
+    """
     predicted = found.table.argmax(1)
     top = np.partition(found.table, -2, axis=1)
     order = np.lexsort((top[:, -2] - top[:, -1], predicted))
@@ -351,14 +351,14 @@ def _two_groups(
     low = ranks < 0.5
     storey = 2.0 * float(low.mean())
     rate = min(storey, most, 1.0)
-    wrong_of_low = rate / max(low.mean(), _LEAST_RIGHT)  # 2, but where rate is at most `most`
+    wrong_of_low = rate / max(low.mean(), _TINY)  # 2, but where rate is at most `most`
     counts = np.bincount(labels, minlength=n_classes)
     lows = np.bincount(labels, low, minlength=n_classes)
     by_class = (wrong_of_low * lows + _PRIOR_COUNT * rate) / (counts + _PRIOR_COUNT)
     by_class = np.minimum(by_class, 1.0)
     density = _rising_density(ranks)
     # Of u where labels are right: what is left of it without those that are wrong.
-    right = np.maximum(density - rate, 0.0) / max(1 - rate, _LEAST_RIGHT)
+    right = np.maximum(density - rate, 0.0) / max(1 - rate, _TINY)
     wrong = by_class[labels]
     mixture = wrong + (1 - wrong) * right
     trust = np.where(mixture > 0, 1 - wrong / np.maximum(mixture, np.finfo(float).tiny), 1.0)
@@ -372,10 +372,10 @@ def _separation(
 
     A wrong label's rank is uniform, so a right one's is its probability to be the larger.
     """
-    counts = np.bincount(labels, trust, n_classes)  # of right labels
+    right = np.bincount(labels, trust, n_classes)
     above = np.bincount(labels, trust * (2 * ranks - 1), n_classes)
-    general = max(float(above.sum() / max(counts.sum(), _LEAST_RIGHT)), 0.0)
-    by_class = (above + _PRIOR_COUNT * general) / (counts + _PRIOR_COUNT)
+    general = max(float(above.sum() / max(right.sum(), _TINY)), 0.0)
+    by_class = (above + _PRIOR_COUNT * general) / (right + _PRIOR_COUNT)
     return general, np.maximum(by_class, 0.0)
 
 

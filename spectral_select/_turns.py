@@ -6,7 +6,8 @@ Here a sample of rate π starts at a place u of its own and moves on by π a pas
 turn is due when it reaches j. A pass takes those whose turns are due first, each once, and
 what could not come in its time comes next: no turn is lost, as in scheduling by earliest
 deadline. Those of equal weight all come before any comes again. Whose turn it is in a pass
-is a function of the weights and the seed: nothing has to be counted or saved.
+is a function of the weights, the seed and how many came in each pass before: nothing has
+to be counted or saved.
 """
 
 from collections.abc import Callable
@@ -55,11 +56,11 @@ class Rates:
             In [0, 1].
         """
         n = len(self._weights)
+        if share >= 1:
+            return np.ones(n)
         above = np.arange(n)  # of the j-th factor, the j largest have rate 1
         factors = np.maximum(share * n - above, 0) / self._tails
         fits = factors * self._sorted <= 1
-        if not fits.any():  # a share of 1
-            return np.ones(n)
         rates: Floats = np.minimum(factors[np.argmax(fits)] * self._weights, 1.0)
         return rates
 
@@ -125,6 +126,7 @@ class Turns:
         if not 0 < k < len(self._starts):
             return  # nobody comes, or everybody
         rates = self._rates_of(k)
+        # As in `take`: two waits are never alike, as no two places drawn are.
         came = np.argpartition(self._wait(rates), k - 1)[:k]
         self._at += rates
         self._at[came] -= 1
