@@ -351,7 +351,7 @@ def _two_groups(
     low = ranks < 0.5
     storey = 2.0 * float(low.mean())
     rate = min(storey, most, 1.0)
-    wrong_of_low = rate / max(low.mean(), _TINY)  # 2, but where rate is at most `most`
+    wrong_of_low = rate / max(low.mean(), _TINY)  # 2, unless the bound is less
     counts = np.bincount(labels, minlength=n_classes)
     lows = np.bincount(labels, low, minlength=n_classes)
     by_class = (wrong_of_low * lows + _PRIOR_COUNT * rate) / (counts + _PRIOR_COUNT)
