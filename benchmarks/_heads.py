@@ -126,7 +126,6 @@ class Problem:
     # What does not depend on the network is computed once for all learning rates.
     _made: dict[tuple[Any, ...], tuple[Any, float]] = field(default_factory=dict)
     _references: dict[tuple[float, int], _Reference] = field(default_factory=dict)
-    _choices: dict[tuple[Any, ...], tuple[Choice, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.choose_by is None:
@@ -150,11 +149,11 @@ class Problem:
     def precomputed(self, method: Method) -> tuple[Any, float]:
         """Return what a method's `precompute` returns, and the seconds that it took."""
         features = self.choose_by if FEATURES in method.needs else None
-        return self._once(
+        return self.once(
             ("precomputed", method.spec), lambda: method.precompute(self.pool.labels, features)
         )
 
-    def _once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> tuple[Any, float]:
+    def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> tuple[Any, float]:
         """Return what `make` returned when first asked for, and the seconds that it took."""
         if key not in self._made:
             begin = perf_counter()
@@ -206,14 +205,6 @@ class Problem:
             "worst": float(per_class.min()),
         }
 
-    def choose_once(
-        self, key: tuple[Any, ...], choose: Callable[[], tuple[Choice, float]]
-    ) -> tuple[Choice, float]:
-        """Return a choice that no network has a say in, and the seconds that it took."""
-        if key not in self._choices:
-            self._choices[key] = choose()
-        return self._choices[key]
-
     def sampler(self, method: Method, config: TrainConfig) -> tuple[SpectralBatchSampler, float]:
         """Return the sampler in which a method's samples take turns, and what it took to make."""
 
@@ -236,7 +227,7 @@ class Problem:
             sampler.prepare()
             return sampler
 
-        return self._once(("sampler", method.spec, config), make)
+        return self.once(("sampler", method.spec, config), make)
 
     def pass_of(
         self, method: Method, config: TrainConfig, number: int
@@ -248,7 +239,7 @@ class Problem:
             sampler.set_epoch(number)
             return list(sampler)
 
-        return self._once(("pass", method.spec, config, number), make)
+        return self.once(("pass", method.spec, config, number), make)
 
     def rows(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Return standardised features and labels of some samples of the pool."""
@@ -319,9 +310,9 @@ class _Chooser:
         epoch = int(done * self.config.epochs)
         n_keep = n_kept(len(indices), self._schedule(epoch))
         if self.method.runs_ahead:
-            choice, seconds = self.problem.choose_once(
-                (self.method.spec, n_keep, number),
-                lambda: self._choose(head, indices, number, n_keep, done),
+            choice, seconds = self.problem.once(
+                ("choice", self.method.spec, n_keep, number),
+                lambda: self._choose(head, indices, number, n_keep, done)[0],
             )
         else:
             choice, seconds = self._choose(head, indices, number, n_keep, done)

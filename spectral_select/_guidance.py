@@ -79,8 +79,8 @@ class Guidance:
     ) -> None:
         self._selector = selector
         self._rows = rows
-        self._labels = checked_labels(labels, rows.n_rows, "labels")
-        class_codes(self._labels, "labels")  # or say that there is one class only
+        labels = checked_labels(labels, rows.n_rows, "labels")
+        self._classes, self._codes = class_codes(labels, "labels")
         self._losses = None if losses is None else _as_losses(losses, rows.n_rows)
         self._parts: npt.NDArray[np.float64] | None = None
         self._turns: tuple[Any, Turns] | None = None  # the latest, and what they are of
@@ -88,8 +88,8 @@ class Guidance:
     def parts(self) -> npt.NDArray[np.float64]:
         """Return the parts of all weights that do not change, shape (n_samples, 2)."""
         if self._parts is None:
-            found = label_trust(self._rows.whole(), self._labels)
-            self._parts = self._selector._parts(found, self._labels)
+            found = label_trust(self._rows.whole(), self._codes)
+            self._parts = self._selector._parts(found, self._codes)
         return self._parts
 
     def job(
@@ -150,11 +150,10 @@ class Guidance:
         The weights follow from features, labels and parameters, each of which is compared;
         their last bits differ between machines, so they are not. Losses are the caller's.
         """
-        classes, codes = np.unique(self._labels, return_inverse=True)
-        names = crc32(repr(classes.tolist()).encode())
-        content = crc32(np.ascontiguousarray(codes, "<i8").tobytes(), names)
+        names = crc32(repr(self._classes.tolist()).encode())
+        content = crc32(np.ascontiguousarray(self._codes, "<i8").tobytes(), names)
         return {
-            "labels": f"{len(codes)}-{content:08x}",
+            "labels": f"{len(self._codes)}-{content:08x}",
             "losses": self._losses is not None,
         }
 

@@ -328,13 +328,12 @@ def _most_wrong(found: _Filtered, labels: NDArray[np.int64]) -> float:
     """
     predicted = found.table.argmax(1)
     top = np.partition(found.table, -2, axis=1)
-    order = np.lexsort((top[:, -2] - top[:, -1], predicted))
-    wrong = (predicted != labels[found.sampled])[order]
-    counts = np.bincount(predicted)
-    counts = np.repeat(counts, counts)
-    place = np.arange(len(order)) - np.searchsorted(predicted[order], predicted[order])
-    bounds = [_upper_bound(wrong[place < np.ceil(share * counts)]) for share in _SURE]
-    return min(bounds)
+    order = np.lexsort((top[:, -2] - top[:, -1], predicted))  # by class, the surest first
+    classes = predicted[order]
+    wrong = classes != labels[found.sampled[order]]
+    place = np.arange(len(order)) - np.searchsorted(classes, classes)  # in the class
+    counts = np.bincount(classes)[classes]
+    return min(_upper_bound(wrong[place < np.ceil(share * counts)]) for share in _SURE)
 
 
 def _upper_bound(events: NDArray[np.bool_]) -> float:

@@ -96,11 +96,11 @@ def test_weights_are_powers_of_hardness_trust_and_loss():
     selector = GuidedBatchSelector(hardness=0.3, confidence=1.5, power=0.7).fit(X, y, losses)
     found = label_trust(X, y)
     assert np.array_equal(found.trust, selector.trust_.trust)
-    trust = np.clip(found.trust, 0.01, None) ** (1.5 * found.class_separation[y] ** 2)
+    believed = 1.5 * found.class_separation[y] ** 2
+    trust = np.clip(found.trust, 0.01, None) ** believed
     graph = np.clip(1 - found.scores, 0.05, None) ** 0.3 * trust
     wrong = found.class_noise_rate[y]
     assert (wrong > 0.05).all()
-    believed = 1.5 * found.class_separation[y] ** 2
     loss = np.clip(losses, 1e-3, None) ** (0.7 * np.clip(1 - 2 * believed * wrong, 0, None))
     np.testing.assert_allclose(selector.weights_, graph * loss)
     without = GuidedBatchSelector(hardness=0.3, confidence=1.5, power=0.7).fit(X, y)
