@@ -19,7 +19,7 @@ from ._labels import checked_labels, class_codes
 from ._namespace import is_torch, to_numpy
 from ._plan import Plan
 from ._trust import label_trust
-from ._turns import Turns
+from ._turns import Turns, share_come
 
 __all__ = ["Guidance", "make_guidance"]
 
@@ -86,7 +86,7 @@ class Guidance:
         self._turns: tuple[Any, Turns] | None = None  # the latest, and what they are of
 
     def parts(self) -> npt.NDArray[np.float64]:
-        """Return the parts of all weights that do not change, shape (n_samples, 2)."""
+        """Return the parts of all weights, as `guided_parts` does."""
         if self._parts is None:
             found = label_trust(self._rows.whole(), self._codes)
             self._parts = self._selector._parts(found, self._codes)
@@ -132,15 +132,16 @@ class Guidance:
         present, places = np.unique(order, return_inverse=True)
         k = n_taken(epoch, len(order))
         more = max(0, plan.n_yielded - k)
-        weights = self.parts()[:, 0]
+        trust, hardness, _ = self.parts().T
+        in_pass = partial(n_taken, n=len(order))
         if len(present) < len(order):  # some come twice: those cannot take turns
             rng = np.random.default_rng([seed, epoch])
+            weights = trust + share_come(sum(map(in_pass, range(epoch))), len(order)) * hardness
             taken: Order = order[ascending(gumbel_top_k(weights[order], k + more, rng), k)]
             return taken
         key = (seed, len(present), crc32(present.tobytes()))
         if self._turns is None or self._turns[0] != key:
-            in_pass = partial(n_taken, n=len(order))
-            self._turns = key, Turns(weights[present], in_pass, seed)
+            self._turns = key, Turns(trust[present], in_pass, seed, growing=hardness[present])
         taken = order[self._turns[1].take(epoch, places, more)]
         return taken
 

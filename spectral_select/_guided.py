@@ -52,16 +52,15 @@ def guided_parts(
 
     Returns
     -------
-    ndarray of shape (n, 2)
-        The logarithm of the weight without the loss, and the power of the loss.
+    ndarray of shape (n, 3)
+        The logarithms of what trust and hardness make of the weight, and the power of the loss.
     """
     trust = np.maximum(found.trust, _LEAST_TRUST)
     hard = np.maximum(1 - found.scores, _LEAST_HARDNESS)
     codes = np.searchsorted(found.classes, np.asarray(y))
     believed = confidence * found.class_separation[codes] ** 2
-    static = believed * np.log(trust) + hardness * np.log(hard)
     powers = power * np.maximum(1 - 2 * believed * found.class_noise_rate[codes], 0)
-    return np.stack([static, powers], axis=1)
+    return np.stack([believed * np.log(trust), hardness * np.log(hard), powers], axis=1)
 
 
 def log_weights(parts: Floats, losses: ArrayLike | None) -> Floats:
@@ -69,7 +68,7 @@ def log_weights(parts: Floats, losses: ArrayLike | None) -> Floats:
 
     Parameters
     ----------
-    parts : ndarray of shape (n, 2)
+    parts : ndarray of shape (n, 3)
         From `guided_parts`.
     losses : array-like of shape (n,), or None
         None leaves the losses out. A row of loss NaN gets NaN: it is drawn last.
@@ -78,10 +77,10 @@ def log_weights(parts: Floats, losses: ArrayLike | None) -> Floats:
     -------
     ndarray of shape (n,)
     """
+    logs: Floats = parts[:, 0] + parts[:, 1]
     if losses is None:
-        return parts[:, 0].copy()
-    logs: Floats = np.log(np.maximum(np.asarray(losses, np.float64), _LEAST_LOSS))
-    return parts[:, 0] + parts[:, 1] * logs
+        return logs
+    return logs + parts[:, 2] * np.log(np.maximum(np.asarray(losses, np.float64), _LEAST_LOSS))
 
 
 def fill_unknown(losses: ArrayLike) -> Floats:
@@ -133,7 +132,8 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
         size, the last one maybe shorter, and each is drawn from on its own. By default X
         is one candidate batch. The graph is always that of all of X.
     hardness : float, default=0.5
-        Power a of the hardness; 0 leaves it out.
+        Power a of the hardness; 0 leaves it out. Where a `SpectralBatchSampler` has samples
+        take turns it grows to this: see there.
     confidence : float, default=1.0
         Power c of the trust, where the graph separates right labels from wrong ones; with 0
         every label is taken for right.

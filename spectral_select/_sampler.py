@@ -150,7 +150,9 @@ class SpectralBatchSampler(BatchSampler):
     the first pass begins or by `prepare`. Without `losses` samples then take turns: each
     has a rate in proportion to its weight, at most once an epoch, and in every epoch those
     come whose turns are due first; in the long run each comes as often as its rate says.
-    Those of equal weight all come before any comes again. The seed (the selector's
+    Those of equal weight all come before any comes again. What is hard is for later: the
+    power of the hardness is 0 in the first epoch and grows with the share of the data that
+    has come, to all of it after as many samples as there are. The seed (the selector's
     `random_state`, or else `seed`) says who begins. An epoch is chosen from as a whole and
     cut into batches in the sampler's order. (On several ranks what is dropped at its end
     loses its turn, and short last batches may take a few that come again in the next.) That

@@ -5,7 +5,8 @@ as many draws as there are samples, a third never come and a quarter come twice 
 Here a sample of rate π starts at a place u of its own and moves on by π a pass; its j-th
 turn is due when it reaches j. A pass takes those whose turns are due first, each once, and
 what could not come in its time comes next: no turn is lost, as in scheduling by earliest
-deadline. Those of equal weight all come before any comes again. Whose turn it is in a pass
+deadline. Those of equal weight all come before any comes again. A part of the weights may
+grow from pass to pass, until as many came as there are samples. Whose turn it is in a pass
 is a function of the weights, the seed and how many came in each pass before: nothing has
 to be counted or saved.
 """
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._draw import ascending, top_k
 
-__all__ = ["Rates", "Turns"]
+__all__ = ["Rates", "Turns", "share_come"]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -65,6 +66,24 @@ class Rates:
         return rates
 
 
+def share_come(n_before: int, n: int) -> float:
+    """Return the share of the data that has come, 1 at most.
+
+    Parameters
+    ----------
+    n_before : int
+        Number of samples that came in all passes before, however often each.
+    n : int
+        Number of samples there are.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
+    return min(n_before / n, 1.0)
+
+
 class Turns:
     """Whose turn it is in each pass.
 
@@ -76,6 +95,8 @@ class Turns:
         Takes a pass's number, from 0, and returns how many samples come in it, in [0, n].
     seed : int
         Of the places where samples start.
+    growing : array-like of shape (n,), default=0
+        What is added to `log_weights` as the data comes: the share of it that `share_come` returns.
     """
 
     def __init__(
@@ -83,13 +104,17 @@ class Turns:
         log_weights: ArrayLike,
         n_taken: Callable[[int], int],
         seed: int,
+        *,
+        growing: ArrayLike = 0.0,
     ) -> None:
-        self._rates, self._n_taken = Rates(log_weights), n_taken
-        self._starts = np.random.default_rng(seed).random(np.size(log_weights))
+        self._logs, self._growing = np.asarray(log_weights, np.float64), np.asarray(growing)
+        self._n_taken = n_taken
+        self._starts = np.random.default_rng(seed).random(len(self._logs))
+        self._rates: tuple[float, Rates] = 0.0, Rates(self._logs)
         self._restart()
 
     def _restart(self) -> None:
-        self._passed, self._at = 0, self._starts.copy()
+        self._passed, self._came, self._at = 0, 0, self._starts.copy()
 
     def wait(self, number: int) -> Floats:
         """Return how many passes there are until each sample's next turn is due.
@@ -110,12 +135,18 @@ class Turns:
         if number < self._passed:
             self._restart()
         while self._passed < number:
-            self._go_through(self._n_taken(self._passed))
-            self._passed += 1
+            k = self._n_taken(self._passed)
+            self._go_through(k)
+            self._passed, self._came = self._passed + 1, self._came + k
         return self._wait(self._rates_of(self._n_taken(number)))
 
     def _rates_of(self, k: int) -> Floats:
-        return self._rates(max(k, 1) / len(self._starts))
+        """Return the rates in the pass that comes next, of `k`."""
+        n = len(self._starts)
+        share = share_come(self._came, n)
+        if self._rates[0] != share:
+            self._rates = share, Rates(self._logs + share * self._growing)
+        return self._rates[1](max(k, 1) / n)
 
     def _wait(self, rates: Floats) -> Floats:
         waits: Floats = (1 - self._at) / rates

@@ -17,7 +17,7 @@ def candidates(loss, graph, n_keep, seed=0, fresh=False, power=0.5):
         np.zeros(len(loss), np.int64),
         n_keep,
         np.random.default_rng(seed),
-        precomputed=np.stack([graph, np.broadcast_to(power, graph.shape)], axis=1),
+        precomputed=np.stack([0.3 * graph, 0.7 * graph, graph * 0 + power], axis=1),
         last_loss=None if fresh else loss,
         fresh=(lambda: outputs) if fresh else None,
     )
@@ -88,12 +88,13 @@ def test_trust_and_hardness_come_from_the_graph_of_the_features():
     trust = np.maximum(found.trust, 0.01) ** found.class_separation[y] ** 2
     hardness = np.maximum(1 - found.scores, 0.05)
     for spec, expected in {
-        "guided-loss:hardness=0": trust,
-        "guided-loss:confidence=0,hardness=2": hardness**2,
-        "guided-loss": trust * hardness**0.5,
+        "guided-loss:hardness=0": (trust, 1),
+        "guided-loss:confidence=0,hardness=2": (1, hardness**2),
+        "guided-loss": (trust, hardness**0.5),
     }.items():
-        weight = np.exp(get_method(spec).precompute(y, X)[:, 0])
-        np.testing.assert_allclose(weight, expected, rtol=1e-12)
+        factors = np.exp(get_method(spec).precompute(y, X)[:, :2]).T
+        for factor, part in zip(factors, expected, strict=True):
+            np.testing.assert_allclose(factor, part, rtol=1e-12)
 
 
 def test_the_loss_counts_less_where_labels_are_wrong():
@@ -101,9 +102,9 @@ def test_the_loss_counts_less_where_labels_are_wrong():
     X, y = clusters()
     rng = np.random.default_rng(1)
     noisy = np.where((y == 0) & (rng.random(len(y)) < 0.4), 1, y)
-    power = get_method("guided-loss").precompute(noisy, X)[:, 1]
+    power = get_method("guided-loss").precompute(noisy, X)[:, 2]
     assert power[noisy == 1].max() < 0.3 < 0.45 < power[noisy == 2].min()
-    blind = get_method("guided-loss:confidence=0").precompute(noisy, X)[:, 1]
+    blind = get_method("guided-loss:confidence=0").precompute(noisy, X)[:, 2]
     assert (blind == 0.5).all()
 
 

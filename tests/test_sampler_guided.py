@@ -98,10 +98,28 @@ def test_a_sample_comes_as_often_as_the_weights_of_the_whole_data_set_say():
     counts = sum(np.bincount(came, minlength=1000) for came in passes(sampler, 40))
     found = label_trust(features, labels)
     trust = np.maximum(found.trust, 0.01) ** found.class_separation[labels] ** 2
-    weights = trust * np.maximum(1 - found.scores, 0.05)
-    off = counts - 40 * Rates(np.log(weights))(0.25)
+    hardness = np.maximum(1 - found.scores, 0.05)
+    # All of the hardness counts from when as many came as there are samples.
+    grown = [trust * hardness**power for power in (0, 0.25, 0.5, 0.75, *[1] * 36)]
+    off = counts - sum(Rates(np.log(weights))(0.25) for weights in grown)
     assert counts.sum() == 40 * 250
     assert np.abs(off).max() < 1.5
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_hardness_counts_the_more_the_more_of_the_data_has_come(twice):
+    found = label_trust(X, Y)
+    order = list(range(N)) * (1 + twice)
+
+    def mean_scores(hardness):
+        selector = GuidedBatchSelector(0.75, hardness=hardness, confidence=0)
+        sampler = SpectralBatchSampler(order, 4, features=X, labels=Y, selector=selector)
+        return [found.scores[came].mean() for came in passes(sampler, 30)]
+
+    by_hardness, without = mean_scores(3), mean_scores(0)
+    assert by_hardness[0] == without[0]
+    assert all(a < b for a, b in zip(by_hardness[3:], without[3:], strict=True))
+    assert np.mean(by_hardness[4:]) < by_hardness[1] < by_hardness[0]
 
 
 @pytest.mark.parametrize("n", [240, 239, 211])

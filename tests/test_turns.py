@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectral_select._turns import Rates, Turns
+from spectral_select._turns import Rates, Turns, share_come
 
 log_weights = st.lists(st.floats(-40, 40), min_size=2, max_size=60)
 shares = st.floats(0.01, 1)
@@ -47,18 +47,40 @@ def test_rates_of_a_share_of_1_are_1_and_nobody_is_ruled_out():
 
 
 @settings(max_examples=50)
-@given(log_weights, shares, st.integers(0, 99), st.integers(1, 30))
-def test_the_turns_that_are_due_first_come_first_and_none_is_lost(logs, share, seed, n):
-    found, n_samples = turns(logs, share, seed), len(logs)
-    rates = Rates(logs)(max(1, int(share * n_samples)) / n_samples)
-    starts = np.random.default_rng(seed).random(n_samples)
+@given(log_weights, shares, st.integers(0, 99), st.integers(1, 30), st.data())
+def test_the_turns_that_are_due_first_come_first_and_none_is_lost(logs, share, seed, n, data):
+    n_samples = len(logs)
+    k = max(1, int(share * n_samples))
+    growing = data.draw(st.lists(st.floats(-9, 9), min_size=n_samples, max_size=n_samples))
+    found = Turns(logs, lambda number: k, seed, growing=growing)
+    at = np.random.default_rng(seed).random(n_samples)
     counts = np.zeros(n_samples)
     for number in range(n):
+        grown = np.asarray(logs) + min(1, number * k / n_samples) * np.asarray(growing)
+        rates = Rates(grown)(k / n_samples)
         taken = found.take(number, np.arange(n_samples))
-        due = (counts + 1 - starts) / rates
+        due = (counts + 1 - at) / rates  # in passes from now
         later = np.delete(due, taken).min(initial=np.inf)
-        assert due[taken].max() <= later * (1 + 1e-6) + 1e-6
+        assert due[taken].max() <= later + 1e-6 * (1 + number + abs(later))
         counts[taken] += 1
+        at += rates
+    assert counts.sum() == n * k
+
+
+def test_the_share_that_has_come_is_1_at_most():
+    assert [share_come(before, 8) for before in (0, 2, 8, 9, 800)] == [0, 0.25, 1, 1, 1]
+
+
+def test_what_grows_says_nothing_at_first_and_all_when_as_many_came_as_there_are():
+    logs, growing = np.random.default_rng(0).normal(size=(2, 40))
+    for n_taken in (lambda number: 10, lambda number: [0, 4, 16, 20][min(number, 3)]):
+        found = Turns(logs, n_taken, 0, growing=growing)
+        plain, whole = Turns(logs, n_taken, 0), Turns(logs + growing, n_taken, 0)
+        order = np.arange(40)
+        assert found.take(0, order).tolist() == plain.take(0, order).tolist()
+        assert found.take(3, order).tolist() != plain.take(3, order).tolist()
+        gained = np.subtract(*came(found, 40, 404)[[403, 3]])
+        np.testing.assert_allclose(gained, np.subtract(*came(whole, 40, 404)[[403, 3]]), atol=2)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])

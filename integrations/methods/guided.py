@@ -47,7 +47,8 @@ class Guided(Method):
         Power of the probability that the label is right, by the similarity graph; with 0
         every label is taken for right.
     hardness : float, default=0.5
-        Power of how hard the sample is, by the graph; 0 leaves it out.
+        Power of how hard the sample is, by the graph, from when as many samples came as there
+        are; before, it grows from 0. With 0 hardness is left out.
     """
 
     confidence: float = 1.0
@@ -110,7 +111,7 @@ class _ByLoss(Method):
     """Draw without replacement in proportion to trust · hardness^h · loss^p.
 
     Where labels are wrong, a large loss says less: the loss's power p of a sample falls with
-    the share r of wrong labels in its class, as p·(1 - 2·confidence·r), and not below 0.
+    the share r of wrong labels in its class: see `guided_parts`.
     """
 
     power: float = 0.5
@@ -132,8 +133,9 @@ class _ByLoss(Method):
 
         Returns
         -------
-        ndarray of shape (n_samples, 2)
-            The logarithm of its part of the weight, and the power of the loss.
+        ndarray of shape (n_samples, 3)
+            The logarithms of what trust and hardness make of its weight, and the power of the
+            loss.
         """
         return guided_parts(
             label_trust(features, labels),
