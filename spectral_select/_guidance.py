@@ -130,10 +130,10 @@ class Guidance:
     ) -> Order:
         """Return what comes in a pass, in its order; at the end what short batches need more."""
         present, places = np.unique(order, return_inverse=True)
-        k = n_taken(epoch, len(order))
+        in_pass = partial(n_taken, n=len(order))
+        k = in_pass(epoch)
         more = max(0, plan.n_yielded - k)
         trust, hardness, _ = self.parts().T
-        in_pass = partial(n_taken, n=len(order))
         if len(present) < len(order):  # some come twice: those cannot take turns
             rng = np.random.default_rng([seed, epoch])
             weights = trust + share_come(sum(map(in_pass, range(epoch))), len(order)) * hardness
