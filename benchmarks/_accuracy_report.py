@@ -5,7 +5,7 @@ from typing import Any
 
 from _harness import table
 
-from spectral_select.integrations.report.drawing import new_figure, style_of, tidy, to_png
+from spectral_select.integrations.report.figures.drawing import new_figure, style_of, tidy, to_png
 from spectral_select.integrations.report.intervals import (
     Interval,
     mean_interval,

@@ -21,12 +21,12 @@ from _heads import Problem, train
 from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
 
-from spectral_select._files import write_atomically
+from spectral_select import EmbeddingStore
+from spectral_select._utils.atomic_files import write_atomically
+from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import get_method
-from spectral_select.integrations.reference import hash_array
-from spectral_select.integrations.splits import stratified_split
-from spectral_select.integrations.store import EmbeddingStore
-from spectral_select.integrations.train_config import TrainConfig
+from spectral_select.integrations.training.config import TrainConfig
+from spectral_select.integrations.training.reference_model import hash_array
 
 __all__ = ["Data", "Run", "RunLog", "Workers", "config_of", "load_data"]
 

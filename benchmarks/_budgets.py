@@ -22,7 +22,6 @@ steps of whole batches, and ``full-short`` as many as give T·k samples.
 from dataclasses import dataclass
 
 from spectral_select import ConstantSchedule
-from spectral_select.integrations.budget import Budget
 from spectral_select.integrations.methods import (
     FEATURES,
     FRESH,
@@ -32,7 +31,8 @@ from spectral_select.integrations.methods import (
     get_method,
 )
 from spectral_select.integrations.methods.baselines import Full
-from spectral_select.integrations.train_config import TrainConfig
+from spectral_select.integrations.training.budget import Budget
+from spectral_select.integrations.training.config import TrainConfig
 
 __all__ = [
     "BUDGETS",

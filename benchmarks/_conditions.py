@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_select.integrations.splits import stratified_split
+from spectral_select.integrations.data.splits import stratified_split
 
 __all__ = ["CONDITIONS", "Pool", "make_condition"]
 

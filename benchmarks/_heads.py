@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spectral_select import SpectralBatchSampler, n_kept
+from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import (
     FEATURES,
     FRESH,
@@ -31,10 +32,9 @@ from spectral_select.integrations.methods import (
     Outputs,
     check_choice,
 )
-from spectral_select.integrations.reference import outputs_of
-from spectral_select.integrations.seeding import stream
-from spectral_select.integrations.splits import stratified_split
-from spectral_select.integrations.train_config import TrainConfig, learning_rate
+from spectral_select.integrations.runtime.seeding import stream
+from spectral_select.integrations.training.config import TrainConfig, learning_rate
+from spectral_select.integrations.training.reference_model import outputs_of
 
 __all__ = ["WIDTH", "Head", "Problem", "train"]
 

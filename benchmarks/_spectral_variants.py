@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from sklearn.metrics.pairwise import cosine_similarity
 
-from spectral_select._check import check_in, check_int
+from spectral_select._utils.validation import check_in, check_int
 from spectral_select.integrations.methods import FEATURES, Candidates, Choice, Method, register
 
 __all__ = ["Core", "Several"]

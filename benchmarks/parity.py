@@ -14,7 +14,7 @@ from _harness import table, write
 from algorithm_1 import algorithm_1
 
 from spectral_select import FiedlerBatchSelector
-from spectral_select._feature_files import read_features
+from spectral_select._features.readers import read_features
 
 
 def compare(X: np.ndarray, size: int, batches: int) -> dict[str, float]:

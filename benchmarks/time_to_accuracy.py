@@ -22,7 +22,7 @@ from typing import Any
 import accuracy_vs_budget
 from _harness import environment, table
 
-from spectral_select._files import write_atomically
+from spectral_select._utils.atomic_files import write_atomically
 
 FULL = "full"
 

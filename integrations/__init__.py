@@ -1,22 +1,22 @@
-"""Training integrations: embeddings, data sets, the training driver, reports (extra `torch`).
+"""Training integrations: embeddings, datasets, the training driver, reports (extra `torch`).
 
-The modules in ``__all__`` are for programs and documented one by one; the others are parts
-of the command line and of these, and may change.
+The modules in ``PUBLIC_MODULES`` are documented and meant for programs. The others are parts
+of the command line, or helpers of these, and may change.
 """
 
-__all__ = [
-    "augment",
-    "backbones",
-    "datasets",
-    "features",
-    "images",
+__all__ = ["PUBLIC_MODULES"]
+
+PUBLIC_MODULES = (
+    "data.augmentation",
+    "data.datasets",
+    "data.images",
+    "data.splits",
     "methods",
-    "reference",
+    "models.backbones",
+    "models.embedding_extraction",
+    "models.pretrained_weights",
     "report",
-    "splits",
-    "store",
-    "store_writer",
-    "train",
-    "train_config",
-    "weights",
-]
+    "training.comparison",
+    "training.config",
+    "training.reference_model",
+)

@@ -4,51 +4,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._balanced import ClassBalancedSampler, WeightedDataset
-    from ._fiedler import fiedler_vector
-    from ._guided import GuidedBatchSelector
-    from ._ratio import n_candidates, n_kept
-    from ._resampler import FiedlerResampler
-    from ._result import FiedlerResult, Status
-    from ._sampler import SpectralBatchSampler
-    from ._schedule import (
+    from spectral_select._features.store import EmbeddingStore
+    from spectral_select._features.store_writer import StoreWriter
+    from spectral_select._fiedler.fiedler_vector import fiedler_vector
+    from spectral_select._fiedler.result import FiedlerResult, Status
+    from spectral_select._labels.label_trust import LabelTrust, label_trust
+    from spectral_select._samplers.class_balanced import ClassBalancedSampler, WeightedDataset
+    from spectral_select._samplers.schedules import (
         ConstantSchedule,
         CosineSchedule,
         LinearSchedule,
         StepSchedule,
         make_schedule,
     )
-    from ._selector import FiedlerBatchSelector
-    from ._trust import LabelTrust, label_trust
+    from spectral_select._samplers.spectral_batch_sampler import SpectralBatchSampler
+    from spectral_select._selectors.fiedler_selector import FiedlerBatchSelector
+    from spectral_select._selectors.guided_selector import GuidedBatchSelector
+    from spectral_select._selectors.ratio import n_candidates, n_kept
+    from spectral_select._selectors.resamplers import FiedlerResampler
+    from spectral_select._utils.folders import StoreError
 
 __version__ = "0.1.0"
 
 # Names load on first use, so that importing the package never imports torch.
 _HOME = {
-    "ClassBalancedSampler": "_balanced",
-    "ConstantSchedule": "_schedule",
-    "CosineSchedule": "_schedule",
-    "FiedlerBatchSelector": "_selector",
-    "FiedlerResampler": "_resampler",
-    "FiedlerResult": "_result",
-    "GuidedBatchSelector": "_guided",
-    "LabelTrust": "_trust",
-    "LinearSchedule": "_schedule",
-    "SpectralBatchSampler": "_sampler",
-    "Status": "_result",
-    "StepSchedule": "_schedule",
-    "WeightedDataset": "_balanced",
-    "fiedler_vector": "_fiedler",
-    "label_trust": "_trust",
-    "make_schedule": "_schedule",
-    "n_candidates": "_ratio",
-    "n_kept": "_ratio",
+    "ClassBalancedSampler": "_samplers.class_balanced",
+    "ConstantSchedule": "_samplers.schedules",
+    "CosineSchedule": "_samplers.schedules",
+    "EmbeddingStore": "_features.store",
+    "FiedlerBatchSelector": "_selectors.fiedler_selector",
+    "FiedlerResampler": "_selectors.resamplers",
+    "FiedlerResult": "_fiedler.result",
+    "GuidedBatchSelector": "_selectors.guided_selector",
+    "LabelTrust": "_labels.label_trust",
+    "LinearSchedule": "_samplers.schedules",
+    "SpectralBatchSampler": "_samplers.spectral_batch_sampler",
+    "Status": "_fiedler.result",
+    "StepSchedule": "_samplers.schedules",
+    "StoreError": "_utils.folders",
+    "StoreWriter": "_features.store_writer",
+    "WeightedDataset": "_samplers.class_balanced",
+    "fiedler_vector": "_fiedler.fiedler_vector",
+    "label_trust": "_labels.label_trust",
+    "make_schedule": "_samplers.schedules",
+    "n_candidates": "_selectors.ratio",
+    "n_kept": "_selectors.ratio",
 }
 
 __all__ = [
     "ClassBalancedSampler",
     "ConstantSchedule",
     "CosineSchedule",
+    "EmbeddingStore",
     "FiedlerBatchSelector",
     "FiedlerResampler",
     "FiedlerResult",
@@ -58,6 +65,8 @@ __all__ = [
     "SpectralBatchSampler",
     "Status",
     "StepSchedule",
+    "StoreError",
+    "StoreWriter",
     "WeightedDataset",
     "__version__",
     "fiedler_vector",
@@ -74,7 +83,7 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(import_module(f".{_HOME[name]}", __name__), name)
     except ModuleNotFoundError as error:
-        from ._extras import how_to_install, missing_package
+        from spectral_select._utils.optional_packages import how_to_install, missing_package
 
         if (package := missing_package(error)) is None:
             raise

@@ -4,7 +4,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from spectral_select._cli import _COMMANDS, _parser
+from spectral_select._cli.main import _COMMANDS, _parser
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from spectral_select.integrations.train_config import TrainConfig
+from spectral_select.integrations.training.config import TrainConfig
 
 
 class Recorded:

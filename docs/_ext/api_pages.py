@@ -10,7 +10,7 @@ from spectral_select import integrations
 
 def public_modules() -> list[str]:
     """Return the names of the public modules, the library itself first."""
-    names = [f"spectral_select.integrations.{name}" for name in integrations.__all__]
+    names = [f"spectral_select.integrations.{name}" for name in integrations.PUBLIC_MODULES]
     return ["spectral_select", *names]
 
 

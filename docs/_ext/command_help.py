@@ -9,7 +9,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from spectral_select._cli import _COMMANDS, main
+from spectral_select._cli.main import _COMMANDS, main
 
 
 class CommandHelp(SphinxDirective):

@@ -11,7 +11,7 @@ here whose name has no leading underscore is loaded with the package.
 from importlib import import_module
 from pkgutil import iter_modules
 
-from spectral_select.integrations.methods._interface import (
+from spectral_select.integrations.methods.interface import (
     FEATURES,
     FRESH,
     LAST_LOSS,
@@ -23,13 +23,13 @@ from spectral_select.integrations.methods._interface import (
     Outputs,
     check_choice,
 )
-from spectral_select.integrations.methods._registry import (
+from spectral_select.integrations.methods.registry import (
     check_methods,
     get_method,
     method_names,
     register,
 )
-from spectral_select.integrations.methods._selector import RuleSelector
+from spectral_select.integrations.methods.rule_selector import RuleSelector
 
 __all__ = [
     "FEATURES",

@@ -3,10 +3,10 @@
 import numpy as np
 
 from spectral_select import make_schedule
-from spectral_select._ratio import check_filter_ratio
-from spectral_select._schedule import Schedule
-from spectral_select.integrations.methods._interface import Candidates, Choice, Method
-from spectral_select.integrations.methods._registry import register
+from spectral_select._samplers.schedules import Schedule
+from spectral_select._selectors.ratio import check_filter_ratio
+from spectral_select.integrations.methods.interface import Candidates, Choice, Method
+from spectral_select.integrations.methods.registry import register
 
 __all__ = ["Full", "FullShort", "Random"]
 

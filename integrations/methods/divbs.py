@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from spectral_select._draw import gumbel_top_k
-from spectral_select.integrations.methods._checks import given
-from spectral_select.integrations.methods._interface import (
+from spectral_select._selectors.weighted_sampling import gumbel_top_k
+from spectral_select.integrations.methods.checks import given
+from spectral_select.integrations.methods.interface import (
     FRESH,
     Candidates,
     Choice,
@@ -17,7 +17,7 @@ from spectral_select.integrations.methods._interface import (
     Method,
     Outputs,
 )
-from spectral_select.integrations.methods._registry import register
+from spectral_select.integrations.methods.registry import register
 
 __all__ = ["DivBS"]
 

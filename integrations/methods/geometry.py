@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from spectral_select._check import check_features, check_finite, check_in
-from spectral_select._draw import top_k
-from spectral_select._graph import cosine_graph, inverse_root, unit_maximum
-from spectral_select._namespace import to_numpy
-from spectral_select.integrations.methods._checks import given
-from spectral_select.integrations.methods._interface import (
+from spectral_select._fiedler.graph import cosine_graph, inverse_root, unit_maximum
+from spectral_select._selectors.weighted_sampling import top_k
+from spectral_select._utils.array_namespace import to_numpy
+from spectral_select._utils.validation import check_features, check_finite, check_in
+from spectral_select.integrations.methods.checks import given
+from spectral_select.integrations.methods.interface import (
     FEATURES,
     Candidates,
     Choice,
     Indices,
     Method,
 )
-from spectral_select.integrations.methods._registry import register
+from spectral_select.integrations.methods.registry import register
 
 __all__ = ["FacilityLocation", "HighDegree", "KCenter", "LowDegree"]
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from spectral_select import GuidedBatchSelector, label_trust
-from spectral_select._check import check_number
-from spectral_select._draw import gumbel_top_k
-from spectral_select._guided import fill_unknown, guided_parts, log_weights
-from spectral_select.integrations.methods._checks import given
-from spectral_select.integrations.methods._interface import (
+from spectral_select._selectors.guided_selector import fill_unknown, guided_parts, log_weights
+from spectral_select._selectors.weighted_sampling import gumbel_top_k
+from spectral_select._utils.validation import check_number
+from spectral_select.integrations.methods.checks import given
+from spectral_select.integrations.methods.interface import (
     FEATURES,
     FRESH,
     LAST_LOSS,
@@ -28,7 +28,7 @@ from spectral_select.integrations.methods._interface import (
     Indices,
     Method,
 )
-from spectral_select.integrations.methods._registry import register
+from spectral_select.integrations.methods.registry import register
 
 __all__ = ["Guided", "GuidedFresh", "GuidedLoss"]
 

@@ -6,18 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select import make_schedule
-from spectral_select._check import check_number
-from spectral_select._ratio import check_filter_ratio
-from spectral_select._schedule import Schedule
-from spectral_select.integrations.methods._checks import given
-from spectral_select.integrations.methods._interface import (
+from spectral_select._samplers.schedules import Schedule
+from spectral_select._selectors.ratio import check_filter_ratio
+from spectral_select._utils.validation import check_number
+from spectral_select.integrations.methods.checks import given
+from spectral_select.integrations.methods.interface import (
     LAST_LOSS,
     PROGRESS,
     Candidates,
     Choice,
     Method,
 )
-from spectral_select.integrations.methods._registry import register
+from spectral_select.integrations.methods.registry import register
 
 __all__ = ["InfoBatch"]
 

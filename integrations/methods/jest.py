@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_select._check import check_in, check_int, check_number
-from spectral_select.integrations.methods._checks import given
-from spectral_select.integrations.methods._interface import (
+from spectral_select._utils.validation import check_in, check_int, check_number
+from spectral_select.integrations.methods.checks import given
+from spectral_select.integrations.methods.interface import (
     FRESH,
     REFERENCE,
     Candidates,
@@ -23,8 +23,8 @@ from spectral_select.integrations.methods._interface import (
     Method,
     Outputs,
 )
-from spectral_select.integrations.methods._joint import sample_jointly
-from spectral_select.integrations.methods._registry import register
+from spectral_select.integrations.methods.joint_sampling import sample_jointly
+from spectral_select.integrations.methods.registry import register
 
 __all__ = ["Jest", "JestSigmoid"]
 

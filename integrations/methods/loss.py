@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spectral_select._check import check_int, check_number
-from spectral_select._draw import gumbel_top_k, top_k
-from spectral_select.integrations.methods._checks import given
-from spectral_select.integrations.methods._interface import (
+from spectral_select._selectors.weighted_sampling import gumbel_top_k, top_k
+from spectral_select._utils.validation import check_int, check_number
+from spectral_select.integrations.methods.checks import given
+from spectral_select.integrations.methods.interface import (
     FRESH,
     PROGRESS,
     REFERENCE,
@@ -21,7 +21,7 @@ from spectral_select.integrations.methods._interface import (
     Floats,
     Method,
 )
-from spectral_select.integrations.methods._registry import register
+from spectral_select.integrations.methods.registry import register
 
 __all__ = ["LossSampling", "RhoLoss", "SelectiveBackprop", "TopLoss"]
 

@@ -6,19 +6,19 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from spectral_select import CosineSchedule, FiedlerBatchSelector, LinearSchedule, StepSchedule
-from spectral_select._check import check_in, check_int
-from spectral_select._fiedler import AFFINITIES, LAPLACIANS
-from spectral_select._ratio import check_filter_ratio
-from spectral_select._rules import RULES
-from spectral_select._schedule import Schedule
-from spectral_select.integrations.methods._interface import (
+from spectral_select._fiedler.fiedler_vector import AFFINITIES, LAPLACIANS
+from spectral_select._samplers.schedules import Schedule
+from spectral_select._selectors.ratio import check_filter_ratio
+from spectral_select._selectors.rules import RULES
+from spectral_select._utils.validation import check_in, check_int
+from spectral_select.integrations.methods.interface import (
     FEATURES,
     Candidates,
     Choice,
     Indices,
     Method,
 )
-from spectral_select.integrations.methods._registry import register
+from spectral_select.integrations.methods.registry import register
 
 __all__ = ["Fiedler", "Gstds", "Spectral", "Stratified"]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from spectral_select.integrations.methods._interface import Candidates, Choice, Method
-from spectral_select.integrations.methods._registry import register
+from spectral_select.integrations.methods.interface import Candidates, Choice, Method
+from spectral_select.integrations.methods.registry import register
 
 __all__ = ["RandomStratified"]
 

@@ -3,8 +3,8 @@
 Reading and tables need the library alone; pictures and the page need matplotlib.
 """
 
-from spectral_select.integrations.report.curves import draw_curves
-from spectral_select.integrations.report.results import FORMAT, read_results
+from spectral_select.integrations.records.results import FORMAT, read_results
+from spectral_select.integrations.report.figures.curves import draw_curves
 from spectral_select.integrations.report.terminal import format_table, summarise
 from spectral_select.integrations.report.write import write_report
 

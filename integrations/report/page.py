@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from spectral_select.integrations.report.drawing import Picture
+from spectral_select.integrations.report.figures.drawing import Picture
 from spectral_select.integrations.report.style import STYLE
 from spectral_select.integrations.report.tables import Cell, Table
 

@@ -4,16 +4,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from spectral_select.integrations.report.bars import draw_costs
-from spectral_select.integrations.report.curves import (
+from spectral_select.integrations.records.run_files import find_inside, slug
+from spectral_select.integrations.report.figures.bars import draw_costs
+from spectral_select.integrations.report.figures.chosen_batches import (
+    ShownBatch,
+    draw_batch,
+    read_gallery,
+)
+from spectral_select.integrations.report.figures.curves import (
     draw_against_time,
     draw_by_epoch,
     draw_method,
 )
-from spectral_select.integrations.report.dots import draw_ends
-from spectral_select.integrations.report.drawing import Picture
-from spectral_select.integrations.report.files import find_inside, slug
-from spectral_select.integrations.report.gallery import ShownBatch, draw_batch, read_gallery
+from spectral_select.integrations.report.figures.dots import draw_ends
+from spectral_select.integrations.report.figures.drawing import Picture
+from spectral_select.integrations.report.figures.last_layer import (
+    LastLayer,
+    draw_weights,
+    read_last_layer,
+)
 from spectral_select.integrations.report.page import Part
 from spectral_select.integrations.report.paper import (
     SETTING,
@@ -30,7 +39,6 @@ from spectral_select.integrations.report.tables import (
     paper_tables,
     summary_table,
 )
-from spectral_select.integrations.report.weights import LastLayer, draw_weights, read_last_layer
 
 __all__ = ["describe_section"]
 

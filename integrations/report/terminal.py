@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, median, stdev
 from typing import Any
 
+from spectral_select.integrations.records.results import PARTS
 from spectral_select.integrations.report.costs import precompute_seconds, preparation_seconds
-from spectral_select.integrations.report.results import PARTS
 
 __all__ = ["format_table", "summarise"]
 

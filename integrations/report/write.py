@@ -4,11 +4,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from spectral_select._files import write_atomically
-from spectral_select.integrations.report.drawing import Picture
+from spectral_select._utils.atomic_files import write_atomically
+from spectral_select.integrations.records.results import read_results
+from spectral_select.integrations.report.figures.drawing import Picture
 from spectral_select.integrations.report.page import build_page
 from spectral_select.integrations.report.parts import describe_section
-from spectral_select.integrations.report.results import read_results
 from spectral_select.integrations.report.sections import Section, Source, pool
 
 __all__ = ["FIGURES", "PAGE", "write_report"]

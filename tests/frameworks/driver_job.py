@@ -19,11 +19,11 @@ def main():
     """Compare methods and record what each rank saw; then again, with a stop in between."""
     from torch import distributed
 
-    from spectral_select.integrations.backbones import hash_weights
-    from spectral_select.integrations.checkpoints import Checkpoints
     from spectral_select.integrations.methods import get_method
-    from spectral_select.integrations.ranks import current_ranks
-    from spectral_select.integrations.train import compare
+    from spectral_select.integrations.models.backbones import hash_weights
+    from spectral_select.integrations.runtime.distributed import current_ranks
+    from spectral_select.integrations.training.checkpoints import Checkpoints
+    from spectral_select.integrations.training.comparison import compare
 
     size = int(os.environ["WORLD_SIZE"])
     if size > 1:

@@ -1,0 +1,68 @@
+"""Command-line arguments that say which data set; importing this imports no torch."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spectral_select.integrations.data.datasets import ImageDataset
+
+__all__ = ["add_dataset_arguments", "load_from_arguments"]
+
+
+def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the data set and how it is split, alike for all commands."""
+    parser.add_argument(
+        "dataset",
+        metavar="DATASET",
+        help="digits, cifar10, oxford-pet, flowers102, or a folder of images: "
+        "FOLDER/train/CLASS/*.jpg and FOLDER/test/CLASS/*.jpg, or FOLDER/CLASS/*.jpg",
+    )
+    group = parser.add_argument_group("the data set and its splits")
+    group.add_argument(
+        "--root",
+        metavar="FOLDER",
+        help="where the data sets known by name lie or are downloaded to (default: data)",
+    )
+    group.add_argument(
+        "--no-download", action="store_true", help="fail rather than download a data set"
+    )
+    group.add_argument(
+        "--val-fraction",
+        metavar="F",
+        type=float,
+        default=0.1,
+        help="share of the training images held out for validation, where the data set "
+        "brings no such part (default: %(default)s)",
+    )
+    group.add_argument(
+        "--test-fraction",
+        metavar="F",
+        type=float,
+        default=0.2,
+        help="likewise for testing (default: %(default)s)",
+    )
+    group.add_argument(
+        "--train-size", metavar="N", type=int, help="take only N of the training images"
+    )
+    group.add_argument(
+        "--split-seed",
+        metavar="S",
+        type=int,
+        default=0,
+        help="seed of the splits (default: %(default)s)",
+    )
+
+
+def load_from_arguments(args: argparse.Namespace) -> "ImageDataset":
+    """Load the data set that the arguments name."""
+    from spectral_select.integrations.data.datasets import load_dataset
+
+    return load_dataset(
+        args.dataset,
+        root=args.root,
+        download=not args.no_download,
+        val_fraction=args.val_fraction,
+        test_fraction=args.test_fraction,
+        train_size=args.train_size,
+        seed=args.split_seed,
+    )

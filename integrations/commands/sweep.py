@@ -1,0 +1,153 @@
+"""The command sweep: methods × seeds × filter ratios from one file, run by run."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spectral_select.integrations.commands.sweep_plan import Plan
+
+__all__ = ["add_arguments", "run"]
+
+_DESCRIPTION = """\
+Train by every method, from every seed, at every filter ratio that a TOML file names, each
+run a process and a folder of its own. Call it again to go on where it stopped: complete
+runs are left alone, and the others resume from their checkpoints. Methods, seeds and
+ratios can be added to the file later.
+"""
+
+_EPILOG = """\
+a sweep file:
+  [sweep]
+  dataset = "digits"                        # as for spectral-select train
+  methods = ["full", "random", "fiedler", "jest:n_chunks=8"]
+  seeds = [0, 1, 2]
+  filter_ratios = [0.5, 0.8]
+
+  [train]                                   # options of spectral-select train
+  epochs = 12
+  lr = 0.02
+
+  [method.random]                           # options for this method alone
+  lr = 0.05
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``spectral-select sweep``."""
+    parser.description = _DESCRIPTION
+    parser.epilog = _EPILOG
+    parser.add_argument("file", metavar="FILE", help="the sweep file (TOML)")
+    parser.add_argument(
+        "--out",
+        "-o",
+        metavar="FOLDER",
+        help="folder for the runs and their results (default: runs/NAME, after the file)",
+    )
+    parser.add_argument(
+        "--jobs",
+        "-j",
+        metavar="N",
+        type=int,
+        default=1,
+        help="most runs side by side, where memory allows; their wall-clock times disturb "
+        "each other (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list the runs and what is left to do"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run ``spectral-select sweep``."""
+    from spectral_select._utils.validation import check_int
+    from spectral_select.integrations.commands.sweep_plan import Run, read_plan
+    from spectral_select.integrations.commands.sweep_run import is_done, run_all
+
+    jobs = check_int(args.jobs, "--jobs", 1)
+    path = Path(args.file)
+    plan = read_plan(path)
+    out = Path(args.out) if args.out is not None else Path("runs") / path.stem
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; expected a folder for the runs")
+    for each in plan.runs:
+        _check(each.arguments, path)
+    left = [each for each in plan.runs if not is_done(out, each)]
+    print(f"{len(plan.runs)} runs, {len(plan.runs) - len(left)} of them complete", flush=True)
+    if args.dry_run:
+        for each in left:
+            print(f"{out / each.folder}: train {' '.join(each.arguments)}")
+        return 0
+    begin, done = time.monotonic(), 0
+
+    def on_end(ended: Run, status: int, seconds: float) -> None:
+        nonlocal done
+        done += 1
+        rest = (time.monotonic() - begin) / done * (len(left) - done)
+        told = _told(out / ended.folder) if status == 0 else _failure(out / ended.folder, status)
+        ratio = f", filter ratio {ended.ratios[0]:g}" if len(ended.ratios) == 1 else ""
+        name = f"{ended.method}{ratio}, seed {ended.seed}"
+        more = f"; about {_span(rest)} left" if done < len(left) else ""
+        print(f"{done}/{len(left)} {name}: {told} ({_span(seconds)}){more}", flush=True)
+
+    interrupted = False
+    try:
+        failed = run_all(out, left, jobs=jobs, on_end=on_end)
+    except KeyboardInterrupt:
+        failed, interrupted = [], True
+    _report(out, plan)
+    if interrupted:
+        print("interrupted; the same command goes on from here")
+        return 130
+    if failed:
+        print(f"{len(failed)} of {len(left)} runs failed; the same command tries them again")
+    return 1 if failed else 0
+
+
+def _check(arguments: tuple[str, ...], path: Path) -> None:
+    """Parse what a run is given, so that a mistake shows up before any run."""
+    from spectral_select._cli.main import UsageError, parse
+
+    try:
+        parse(["train", *arguments])
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _report(out: Path, plan: "Plan") -> None:
+    from spectral_select.integrations.commands.sweep_results import merge
+    from spectral_select.integrations.report import format_table
+
+    written = []
+    for ratio in plan.filter_ratios:
+        merged = merge(out, plan, ratio)
+        if merged is not None:
+            path, results = merged
+            written.append(str(path))
+            print(f"\nfilter ratio {ratio:g}\n{format_table(results)}")
+    if written:
+        print(f"\nfor the whole report: spectral-select report {' '.join(written)}")
+
+
+def _told(folder: Path) -> str:
+    from spectral_select.integrations.report import read_results
+
+    final = read_results(folder)["runs"][0]["final"]
+    part = "test" if final["test"]["accuracy"] is not None else "val"
+    accuracy = final[part]["accuracy"]
+    return "complete" if accuracy is None else f"{part} accuracy {100 * accuracy:.1f} %"
+
+
+def _failure(folder: Path, status: int) -> str:
+    log = folder / "log.txt"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return f"failed with status {status}: {lines[-1] if lines else 'no output'} (see {log})"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

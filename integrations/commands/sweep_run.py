@@ -1,0 +1,212 @@
+"""The runs of a sweep, each a process of its own, several side by side where memory allows."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from spectral_select._utils.atomic_files import read_json_object, write_json_atomically
+from spectral_select.integrations.commands.sweep_plan import Run
+from spectral_select.integrations.methods import FEATURES, REFERENCE
+from spectral_select.integrations.report import read_results
+from spectral_select.integrations.runtime.provenance import n_cores
+
+__all__ = ["SweepError", "is_done", "run_all"]
+
+_POLL = 0.1
+_SETTLE = 20.0  # seconds after which a run has loaded what it needs
+
+
+class SweepError(ValueError):
+    """A run's folder holds something else than this run."""
+
+
+@dataclass
+class _Started:
+    run: Run
+    process: "subprocess.Popen[bytes]"
+    log: Any
+    begin: float
+    peak: int = 0
+
+
+def is_done(out: Path, run: Run) -> bool:
+    """Tell whether a run is complete, and refuse a folder that holds another run.
+
+    Parameters
+    ----------
+    out : Path
+        The sweep's folder.
+    run : Run
+
+    Raises
+    ------
+    SweepError
+        If the folder was made by other arguments.
+    """
+    folder = out / run.folder
+    if not (folder / "run.json").exists():
+        return False
+    found = read_json_object(folder / "run.json").get("arguments")
+    if found != list(run.arguments):
+        raise SweepError(
+            f"{folder} was made with other options: {_difference(found, run.arguments)}; "
+            "take another folder, or remove that one"
+        )
+    try:
+        return bool(read_results(folder)["status"] == "complete")
+    except FileNotFoundError:
+        return False
+
+
+def _difference(found: Any, wanted: Sequence[str]) -> str:
+    found = found if isinstance(found, list) else []
+    gone = [word for word in found if word not in wanted]
+    new = [word for word in wanted if word not in found]
+    return f"{' '.join(map(str, gone)) or 'nothing'} there, {' '.join(new) or 'nothing'} here"
+
+
+def run_all(
+    out: Path,
+    runs: Sequence[Run],
+    *,
+    jobs: int,
+    on_end: Callable[[Run, int, float], object],
+) -> list[Run]:
+    """Run what is not complete, at most `jobs` at a time, and return what failed.
+
+    The first run that needs features extracts them, and the first that needs a reference
+    model trains it, alone; the others take theirs. Another run is started beside those
+    going 20 s after the last, and only where twice the memory of the largest is free.
+
+    Parameters
+    ----------
+    out : Path
+        The sweep's folder.
+    runs : sequence of Run
+        Those that are not complete.
+    jobs : int
+        Most runs at a time. The processor's cores are divided among them.
+    on_end : callable
+        Called with run, exit status and seconds.
+
+    Returns
+    -------
+    list of Run
+        Those that did not exit with 0.
+    """
+    waiting, going, failed = list(runs), list[_Started](), list[Run]()
+    settled: set[str] = set()  # what a run that is over has needed, and so made
+    needed = 0
+    try:
+        while waiting or going:
+            started = _next(out, waiting, going, jobs, needed, settled)
+            if started is not None:
+                going.append(_start(out, started, jobs))
+                continue
+            sleep(_POLL)
+            for each in list(going):
+                each.peak = max(each.peak, _resident(each.process.pid))
+                status = each.process.poll()
+                if status is not None:
+                    going.remove(each)
+                    each.log.close()
+                    needed = max(needed, each.peak)
+                    settled |= each.run.needs
+                    failed += [each.run] if status else []
+                    on_end(each.run, status, monotonic() - each.begin)
+    finally:
+        _interrupt(going)
+    return failed
+
+
+def _next(
+    out: Path,
+    waiting: list[Run],
+    going: Sequence[_Started],
+    jobs: int,
+    needed: int,
+    settled: set[str],
+) -> Run | None:
+    """Take the next run that may start now out of those waiting, if there is one."""
+    if not waiting or len(going) >= jobs:
+        return None
+    run = waiting[0]
+    if going:
+        if any(_shared(out, need) is None for need in run.needs - settled):
+            return None  # what it shares with another one is being made
+        largest = max([needed, *(each.peak for each in going)])
+        recent = min(monotonic() - each.begin for each in going)
+        if recent < _SETTLE or _available() < 2 * largest:
+            return None  # the last one still grows, or too little is free
+    return waiting.pop(0)
+
+
+def _shared(out: Path, need: str) -> Path | None:
+    """Return the folder of what runs share, once one of them has made it."""
+    name, complete = {
+        FEATURES: ("features", "meta.json"),
+        REFERENCE: ("reference", "reference.json"),
+    }[need]
+    made = sorted((out / "runs").glob(f"*/{name}/{complete}"))
+    return made[0].parent if made else None
+
+
+def _start(out: Path, run: Run, jobs: int) -> _Started:
+    folder = out / run.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json_atomically(folder / "run.json", {"arguments": list(run.arguments)})
+    arguments = ["train", *run.arguments, "--out", str(folder), "--resume", "--no-progress"]
+    for need in sorted(run.needs):
+        shared = _shared(out, need)
+        given = any(word.startswith(f"--{need}=") for word in run.arguments)
+        if not given and shared is not None and shared.parent != folder:
+            arguments += [f"--{need}", str(shared)]
+    threads = str(max(1, n_cores() // jobs))
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    log = (folder / "log.txt").open("ab")
+    process = subprocess.Popen(  # noqa: S603  (this very package)
+        [sys.executable, "-m", "spectral_select", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=environment if jobs > 1 else None,
+        start_new_session=True,  # Ctrl-C comes from here, once
+    )
+    return _Started(run, process, log, monotonic())
+
+
+def _interrupt(going: Sequence[_Started]) -> None:
+    """Ask runs to stop as after Ctrl-C, which leaves a checkpoint, and wait for them."""
+    for each in going:
+        each.process.send_signal(signal.SIGINT)
+    for each in going:
+        try:
+            each.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            each.process.kill()
+            each.process.wait()
+        each.log.close()
+
+
+def _resident(pid: int) -> int:
+    """Return the resident memory of a process in bytes; 0 where the system does not say."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _available() -> float:
+    """Return the memory in bytes that is free for new processes, if the system says."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return float("inf")

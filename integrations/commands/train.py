@@ -1,0 +1,312 @@
+"""The command train: methods compared on one data set, with table, JSON and picture."""
+
+import argparse
+import os
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spectral_select.integrations.commands.dataset_arguments import load_from_arguments
+from spectral_select.integrations.commands.train_arguments import add_arguments
+
+if TYPE_CHECKING:
+    import torch
+
+    from spectral_select.integrations.commands.train_session import Comparison, Keeping
+    from spectral_select.integrations.data.datasets import ImageDataset
+    from spectral_select.integrations.runtime.distributed import Ranks
+    from spectral_select.integrations.training.config import TrainConfig
+    from spectral_select.integrations.training.reference_model import Reference
+
+__all__ = ["add_arguments", "run", "run_comparison"]
+
+# Where the general defaults are not sensible. At 32 px a step costs a fixed amount that
+# small batches do not pay off, hence the larger candidate batches.
+_DEFAULTS: dict[str, dict[str, int]] = {
+    "digits": {"image_size": 32, "candidate_size": 320, "epochs": 12},
+    "cifar10": {"image_size": 32, "candidate_size": 320, "epochs": 25},
+}
+_GENERAL = {"image_size": 112, "candidate_size": 128, "epochs": 25}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run ``spectral-select train``."""
+    from spectral_select.integrations.models.embedding_extraction import check_device
+    from spectral_select.integrations.runtime.distributed import local_rank, process_group
+
+    device = check_device(args.device)
+    if device.type == "cuda" and device.index is None and local_rank() is not None:
+        device = check_device(f"cuda:{local_rank()}")
+    with process_group(device) as ranks:
+        comparison = _prepare(args, device, ranks)
+        return comparison.run()
+
+
+def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -> "Comparison":
+    """Check everything, make features and reference model if need be, and put it together."""
+    from spectral_select.integrations.commands.train_session import Comparison, check_resumable
+    from spectral_select.integrations.methods import FEATURES, REFERENCE, check_methods
+
+    methods = check_methods(args.methods)
+    seeds = _check_seeds(args.seeds)
+    keeping = _keeping(args)
+    out = _folder(args)
+    if ranks.size > 1 and args.out is None and args.resume is None:
+        raise ValueError("--out is required with several processes, which share the folder")
+    config = _config(args, device, ranks.size)
+    with ranks.one_after_another():
+        data = load_from_arguments(args)
+    if len(data.train) < config.candidate_size:
+        raise ValueError(
+            f"--candidate-size must be at most {len(data.train)}, the number of training "
+            f"images; got {config.candidate_size}"
+        )
+    _check_network(config, data)
+    if keeping.resume:
+        check_resumable(out, config, data, methods, seeds)
+    wanted = {need for method in methods for need in method.needs}
+    reference = _given_reference(args, data) if REFERENCE in wanted else None
+    with ranks.one_after_another():
+        out.mkdir(parents=True, exist_ok=True)
+        given = FEATURES in wanted
+        features, origin = _features(args, data, out, config) if given else (None, _NO_FEATURES)
+        if REFERENCE in wanted and reference is None:
+            reference = _reference(args, data, out, config)
+    return Comparison(
+        out,
+        config,
+        data,
+        methods,
+        seeds,
+        features=features,
+        origin=origin,
+        reference=reference,
+        progress=args.progress,
+        keeping=keeping,
+    )
+
+
+def run_comparison(dataset: str, **options: Any) -> dict[str, Any]:
+    """Do in this process what ``spectral-select train`` does.
+
+    Parameters
+    ----------
+    dataset : str
+        A data set's name, or the path of a folder of images.
+    **options
+        Options of the command with underscores for hyphens: ``out``, ``methods``,
+        ``seeds``, ``filter_ratio``, ``epochs``, … The others have the command's defaults.
+
+    Returns
+    -------
+    dict
+        The content of ``results.json``.
+
+    Raises
+    ------
+    TypeError
+        If there is no such option.
+    ValueError
+        If the command would refuse an option's value.
+    KeyboardInterrupt
+        If it was interrupted; ``resume=True`` goes on with it.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser)
+    args = parser.parse_args([os.fspath(dataset)])
+    unknown = options.keys() - vars(args).keys() - {"dataset"}
+    if unknown:
+        raise TypeError(f"train has no option {min(unknown)!r}")
+    if isinstance(options.get("resume"), bool):
+        options["resume"] = "" if options["resume"] else None
+    vars(args).update(options)
+    from spectral_select.integrations.models.embedding_extraction import check_device
+    from spectral_select.integrations.runtime.distributed import ONE
+
+    comparison = _prepare(args, check_device(args.device), ONE)
+    if comparison.run():
+        raise KeyboardInterrupt
+    return comparison.results
+
+
+_NO_FEATURES = {"source": None, "seconds": 0.0, "dim": None}
+
+
+def _check_seeds(seeds: list[int]) -> list[int]:
+    if min(seeds) < 0 or len(set(seeds)) != len(seeds):
+        raise ValueError(
+            f"--seeds must be different integers of at least 0; got {' '.join(map(str, seeds))}"
+        )
+    return seeds
+
+
+def _keeping(args: argparse.Namespace) -> "Keeping":
+    from spectral_select._selectors.ratio import check_batch_size
+    from spectral_select.integrations.commands.train_session import Keeping
+
+    if args.checkpoint_every is not None:
+        check_batch_size(args.checkpoint_every, "--checkpoint-every")
+    if args.tensorboard:
+        import torch.utils.tensorboard  # noqa: F401  (a missing package is told of at once)
+    return Keeping(
+        args.resume is not None,
+        args.checkpoint_every,
+        args.keep_checkpoints,
+        args.save_models,
+        args.tensorboard,
+    )
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    if args.resume:
+        out = Path(args.resume)
+        if args.out is not None and Path(args.out).resolve() != out.resolve():
+            raise ValueError(f"--resume {out} and --out {args.out} must be the same folder")
+        if not out.is_dir():
+            raise ValueError(f"--resume {out}: there is no such folder")
+        return out
+    if args.out is not None:
+        out = Path(args.out)
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"--out {out} is a file; expected a folder for the results")
+        return out
+    if args.resume is not None:
+        raise ValueError("--resume needs the run's folder: --resume FOLDER, or --out FOLDER")
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{Path(args.dataset).resolve().name}-{stamp}"
+
+
+def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "TrainConfig":
+    from spectral_select.integrations.data.augmentation import Augmentation
+    from spectral_select.integrations.runtime.provenance import n_cores
+    from spectral_select.integrations.training.config import TrainConfig
+
+    cuda = device.type == "cuda"
+    default = _DEFAULTS.get(args.dataset, _GENERAL)
+
+    def given(name: str) -> int:
+        value = getattr(args, name)
+        return default[name] if value is None else value
+
+    # A mirrored digit is another sign, and a grey image has no colour to change.
+    plain = {"flip": 0.0, "saturation": 0.0, "hue": 0.0} if args.dataset == "digits" else {}
+    return TrainConfig(
+        model=args.model,
+        weights=args.weights,
+        image_size=given("image_size"),
+        small_input=args.small_input,
+        epochs=given("epochs"),
+        candidate_size=given("candidate_size"),
+        filter_ratio=args.filter_ratio,
+        lr=args.lr,
+        lr_schedule=args.lr_schedule,
+        momentum=args.momentum,
+        weight_decay=args.weight_decay,
+        augmentation=None if args.no_augment else Augmentation(**plain),
+        device=device,
+        amp=args.amp,
+        channels_last=cuda if args.channels_last is None else args.channels_last,
+        compile=args.compile,
+        n_ranks=n_ranks,
+        prefetch=(2 if cuda else 0) if args.prefetch is None else args.prefetch,
+        cache_bytes=args.cache_mb * 2**20,
+        n_threads=max(1, min(8, n_cores() // n_ranks)),
+    )
+
+
+def _check_network(config: "TrainConfig", data: "ImageDataset") -> None:
+    """Build the network once and run it on an image, so that no mistake shows up late."""
+    import torch
+
+    from spectral_select.integrations.models.backbones import build_classifier
+
+    model = build_classifier(
+        config.model, len(data.classes), config.weights, small_input=config.small_input
+    ).eval()
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 3, config.image_size, config.image_size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise ValueError(
+            f"{config.model} does not take images of {config.image_size} px "
+            f"({str(error).splitlines()[0]}); try another --image-size"
+        ) from error
+
+
+def _features(
+    args: argparse.Namespace, data: "ImageDataset", out: Path, config: "TrainConfig"
+) -> tuple[Any, dict[str, Any]]:
+    """Return the features of the training images and what is known of their origin."""
+    import numpy as np
+
+    from spectral_select._features.store import EmbeddingStore
+
+    if args.features is not None:
+        store = EmbeddingStore.open(args.features)
+        store.check_matches(data.train)
+        return store.features, _origin(store)
+    if args.dataset == "digits":
+        start = time.perf_counter()
+        pixels = np.stack(
+            [
+                np.asarray(image)[..., 0]
+                for image, _ in map(data.train.__getitem__, range(len(data.train)))
+            ]
+        )
+        table = pixels.reshape(len(pixels), -1).astype(np.float32)
+        seconds = time.perf_counter() - start
+        return table, {"source": "pixel values", "seconds": seconds, "dim": table.shape[1]}
+    from spectral_select.integrations.models.backbones import build_backbone
+    from spectral_select.integrations.models.embedding_extraction import extract_embeddings
+
+    backbone, transform, _ = build_backbone(
+        args.backbone, args.backbone_weights, image_size=args.backbone_size
+    )
+    _announce(out / "features", f"extracting the features of {len(data.train)} images")
+    store = extract_embeddings(
+        data.train,
+        backbone,
+        out / "features",
+        transform=transform,
+        device=config.device,
+        progress=args.progress,
+    )
+    return store.features, _origin(store)
+
+
+def _given_reference(args: argparse.Namespace, data: "ImageDataset") -> "Reference | None":
+    """Return the reference model that the user has, and check what is asked of another."""
+    from spectral_select._selectors.ratio import check_batch_size
+    from spectral_select.integrations.training.reference_model import Reference
+
+    if args.reference is not None:
+        return Reference.open(args.reference, data.train)
+    if args.reference_epochs is not None:
+        check_batch_size(args.reference_epochs, "--reference-epochs")
+    return None
+
+
+def _reference(
+    args: argparse.Namespace, data: "ImageDataset", out: Path, config: "TrainConfig"
+) -> "Reference":
+    """Return a reference model trained for these runs, or the one that was."""
+    from spectral_select.integrations.training.reference_training import train_reference
+
+    epochs, folder = args.reference_epochs, out / "reference"
+    _announce(folder, "training the reference model, one network on each half of the data")
+    return train_reference(config, data, folder, epochs=epochs, progress=args.progress)
+
+
+def _announce(folder: Path, what: str) -> None:
+    """Say what takes minutes before the first epoch; not where it was begun before."""
+    if not folder.exists():
+        print(f"{what}, once, into {folder}", flush=True)
+
+
+def _origin(store: Any) -> dict[str, Any]:
+    meta = store.meta
+    network = f"{meta.get('backbone', 'unknown')} ({meta.get('weights', 'unknown weights')})"
+    known = {key: meta.get(key) for key in ("fingerprint", "weights_hash", "image_size")}
+    known |= {"seconds": meta.get("seconds"), "dim": meta["dim"]}
+    return {"source": f"embeddings by {network}"} | known

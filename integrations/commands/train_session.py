@@ -1,0 +1,389 @@
+"""A comparison as a user sees it: progress on the terminal, results on disk."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+
+from spectral_select._utils.atomic_files import (
+    read_json_object,
+    write_atomically,
+    write_json_atomically,
+)
+from spectral_select._utils.progress_bar import progress_bar
+from spectral_select.integrations.data.datasets import ImageDataset
+from spectral_select.integrations.methods import Method
+from spectral_select.integrations.records.run_files import slug
+from spectral_select.integrations.report import FORMAT, draw_curves, format_table
+from spectral_select.integrations.runtime.distributed import ONE, current_ranks
+from spectral_select.integrations.runtime.interrupts import Interrupt
+from spectral_select.integrations.runtime.provenance import (
+    describe_command,
+    describe_hardware,
+    describe_versions,
+)
+from spectral_select.integrations.training.artifacts import save_shown
+from spectral_select.integrations.training.budget import Budget
+from spectral_select.integrations.training.checkpoints import Checkpoints, differences, identity
+from spectral_select.integrations.training.comparison import compare
+from spectral_select.integrations.training.config import TrainConfig
+from spectral_select.integrations.training.reference_model import Reference
+from spectral_select.integrations.training.tensorboard_log import Scalars
+from spectral_select.integrations.training.trainer import Trainer
+
+__all__ = ["Comparison", "Keeping", "check_resumable"]
+
+_FOLDERS = ("checkpoints", "gallery", "last_layer", "models")
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What a comparison keeps on disk beside its results, and whether it goes on with some.
+
+    Attributes
+    ----------
+    resume : bool
+        Go on with the unfinished comparison in the folder, if there is one.
+    checkpoint_every : int or None
+        Steps between two checkpoints of a run; None: one at the end of each epoch.
+    keep_checkpoints : bool
+        Whether they stay when everything is complete.
+    save_models : bool
+        Whether final weights are kept: ``models/SLUG-seedS.safetensors``.
+    tensorboard : bool
+        Whether each epoch is logged for TensorBoard, in ``tensorboard/SLUG-seedS``.
+    """
+
+    resume: bool = False
+    checkpoint_every: int | None = None
+    keep_checkpoints: bool = False
+    save_models: bool = False
+    tensorboard: bool = False
+
+
+class Comparison:
+    """A comparison of methods, shown while it goes on and on disk after every epoch.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for ``results.json`` and ``curves.png``; results that are there already
+        become ``results.previous.json``.
+    config : TrainConfig
+        What the methods share.
+    data : ImageDataset
+        The data set.
+    methods : list of Method
+        The methods.
+    seeds : list of int
+        One run of each method from each.
+    features : array of shape (n, d), optional
+        Of the training images.
+    origin : dict
+        What is known of the features: ``source``, ``seconds``, ``dim``.
+    reference : Reference, optional
+        For methods that need a reference model.
+    progress : bool, optional
+        Whether to show a progress bar; by default on a terminal.
+    keeping : Keeping, optional
+        What is kept beside the results; by default checkpoints until all is complete.
+
+    Attributes
+    ----------
+    results : dict
+        The content of ``results.json``.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        config: TrainConfig,
+        data: ImageDataset,
+        methods: list[Method],
+        seeds: list[int],
+        *,
+        features: Any = None,
+        origin: dict[str, Any],
+        reference: Reference | None = None,
+        progress: bool | None = None,
+        keeping: Keeping | None = None,
+    ) -> None:
+        self.out, self.config, self.data, self.progress = out, config, data, progress
+        self.methods, self.seeds, self.features = methods, seeds, features
+        self.reference = reference
+        self.results: dict[str, Any] = {
+            "format": FORMAT,
+            "status": "running",
+            "command": describe_command(),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "finished": None,
+            "resumed": [],
+            "hardware": describe_hardware(config.device),
+            **_shared(config, data, methods, seeds),
+            "features": origin,
+            "reference": None if reference is None else reference.describe(),
+            "runs": [],
+        }
+        self.keeping = Keeping() if keeping is None else keeping
+        self.results["models"] = "models" if self.keeping.save_models else None
+        self._ranks = current_ranks() if config.n_ranks > 1 else ONE
+        self._checkpoints = Checkpoints(
+            out,
+            every=self.keeping.checkpoint_every,
+            keep=self.keeping.keep_checkpoints,
+            ranks=self._ranks,
+        )
+        self._budgets = {m.spec: Budget.of(m, config, len(data.train)) for m in methods}
+        self.bar: Any = None
+        self._scalars: Scalars | None = None
+        self._epoch = (-1, "", 0)  # whose sums the four below are
+        self._seen = self._correct = self._loss = self._shown = 0.0
+
+    def run(self) -> int:
+        """Train, report, and return the exit status."""
+        with ExitStack() as stack:
+            if not self._ranks.first:  # only the first speaks
+                silence = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+                stack.enter_context(redirect_stdout(silence))
+            if self.keeping.resume and self._is_complete():
+                print(f"{self.out} is complete: there is nothing to resume")
+                print(f"\n{format_table(self.results)}\n")
+                return 0
+            stack.callback(self._checkpoints.close)
+            self._begin()
+            if self.keeping.tensorboard and self._ranks.first:
+                scalars = Scalars(self.out / "tensorboard", self.results["runs"])
+                self._scalars = stack.enter_context(scalars)
+            self._announce()
+            return self._train()
+
+    def _train(self) -> int:
+        status, interrupted = "failed", False
+        total = sum(budget.n_images for budget in self._budgets.values()) * len(self.seeds)
+        done = sum(e["samples"] for run in self.results["runs"] for e in run["history"])
+        shown = self.progress if self._ranks.first else False
+        try:
+            with (
+                progress_bar(total, unit="images", initial=done, enabled=shown) as self.bar,
+                Interrupt(self._ranks) as interrupt,
+            ):
+                self.results["runs"] = compare(
+                    self.config,
+                    self.data,
+                    self.methods,
+                    features=self.features,
+                    reference=None if self.reference is None else self.reference.outputs,
+                    seeds=self.seeds,
+                    on_step=self._on_step,
+                    on_epoch=self._on_epoch,
+                    on_complete=self._on_complete,
+                    checkpoints=self._checkpoints,
+                    interrupt=interrupt,
+                )
+            status = "complete"
+        except KeyboardInterrupt:
+            status, interrupted = "interrupted", True
+        finally:
+            self.results["status"] = status
+            self.results["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+            self._write()
+        if not interrupted:
+            self._checkpoints.finish()
+        print(f"\n{format_table(self.results)}\n")
+        self._draw()
+        if interrupted:
+            print(f"to go on with it, add --resume to the command (and --out {self.out})")
+        return 130 if interrupted else 0
+
+    def _is_complete(self) -> bool:
+        """Tell whether the folder has these results already, and take them if so."""
+        path = self.out / "results.json"
+        if self._checkpoints.exist or not path.is_file():
+            return False
+        found = read_json_object(path)
+        if found.get("format") != FORMAT or found.get("status") != "complete":
+            return False
+        if unlike := differences(identity(found), identity(self.results)):
+            raise ValueError(
+                f"{path} is of another comparison, which is complete: {'; '.join(unlike)}"
+            )
+        self.results = found
+        return True
+
+    def _begin(self) -> None:
+        """Find what there is to go on with, or put aside what is there."""
+        wanted = identity(self.results)
+        exist = self._ranks.any(self._checkpoints.exist)  # all look before the first makes them
+        if self.keeping.resume and exist:
+            begun, resumed = self._checkpoints.resume(wanted)
+            if self._ranks.first:
+                for folder in (self.out, *map(self.out.joinpath, _FOLDERS)):
+                    for stale in folder.glob(".*.tmp"):  # of a process killed while writing
+                        stale.unlink(missing_ok=True)
+            self.results |= {"started": begun, "resumed": resumed}
+            methods = [method.spec for method in self.methods]
+            self.results["runs"] = self._checkpoints.runs(methods, self.seeds)
+            epochs = sum(len(run["history"]) for run in self.results["runs"])
+            print(f"resuming: {epochs} epochs are done in {self.out}")
+            return
+        if self.keeping.resume:
+            print(f"nothing to resume in {self.out}: starting from the beginning")
+        elif exist:
+            print(
+                f"{self.out} has checkpoints of a run, now checkpoints.previous; --resume would "
+                "have gone on with it"
+            )
+        self._checkpoints.begin(wanted)
+        if self._ranks.first:
+            for name in ("results.json", "curves.png"):
+                old = self.out / name
+                if old.is_file():
+                    old.replace(old.with_name(f"{old.stem}.previous{old.suffix}"))
+
+    def _announce(self) -> None:
+        config, data = self.config, self.data
+        kept = ", ".join(f"{spec} {_range(b.kept)}" for spec, b in self._budgets.items())
+        print(
+            f"{config.model} on {data.name}: {len(data.train)} images to train on, "
+            f"{len(data.val)} to validate, {len(data.test)} to test, "
+            f"{len(data.classes)} classes, {config.image_size} px, {config.device}\n"
+            f"samples a step, of {config.candidate_size} candidates: {kept}\n"
+            f"{self._describe_reference()}"
+            "accuracy on the validation images (seconds of the epoch):",
+            flush=True,
+        )
+
+    def _describe_reference(self) -> str:
+        if self.reference is None:
+            return ""
+        known = self.reference.describe()
+        return (
+            f"reference model: {known['source']}, {100 * known['accuracy']:.1f} % right on the "
+            f"half that each has not seen ({known['seconds']:.1f} s)\n"
+        )
+
+    def _on_step(self, trainer: Trainer, n: int, loss: Any, right: Any) -> None:
+        now = time.perf_counter()
+        key = (trainer.seed, trainer.method.spec, trainer.progress.epoch)
+        if self._epoch != key:
+            self._epoch = key
+            self._seen = self._correct = self._loss = 0.0
+        self._seen += n
+        self._correct = self._correct + right  # tensors, so that a GPU need not be waited for
+        self._loss = self._loss + n * loss
+        self.bar.update(n * self._ranks.size)
+        if now - self._shown > 0.2:
+            self._shown = now
+            self.bar.set_postfix(
+                method=trainer.method.spec,
+                epoch=f"{trainer.progress.epoch + 1}/{self.config.epochs}",
+                loss=f"{float(self._loss) / self._seen:.3f}",
+                accuracy=f"{100 * float(self._correct) / self._seen:.1f}%",
+                selecting=f"{100 * trainer.selection_share():.0f}%",
+            )
+
+    def _on_complete(self, trainer: Trainer, run: dict[str, Any]) -> None:
+        """Keep what a report shows of a run beside its numbers, and its weights if asked."""
+        if not self._ranks.first:
+            return
+        save_shown(self.out, self.data.train, trainer, run)
+        if self.keeping.save_models:
+            state = {k: v.cpu().contiguous() for k, v in trainer.model.state_dict().items()}
+            path = self.out / "models" / f"{slug(run['method'])}-seed{run['seed']}.safetensors"
+            path.parent.mkdir(exist_ok=True)
+            content = save(state)
+            write_atomically(path, lambda file: file.write(content))
+
+    def _on_epoch(self, runs: list[dict[str, Any]]) -> None:
+        self.results["runs"] = runs
+        self._write()
+        if self._scalars is not None:
+            self._scalars.write(runs)
+        now = runs[-len(self.methods) :]
+        epoch = max(len(run["history"]) for run in now)
+        cells = []
+        for run in now:
+            if len(run["history"]) < epoch:  # ended before
+                continue
+            record = run["history"][-1]
+            part = record["val"] if record["val"]["accuracy"] is not None else record["test"]
+            accuracy = part["accuracy"]
+            shown = "-" if accuracy is None else f"{100 * accuracy:5.1f} %"
+            cells.append(f"{run['method']} {shown} ({record['seconds']['total']:.1f} s)")
+        seed = f"seed {now[0]['seed']}, " if len(self.seeds) > 1 else ""
+        _say(f"{seed}epoch {epoch:>2}/{self.config.epochs}   " + "   ".join(cells))
+
+    def _write(self) -> None:
+        if self._ranks.first:
+            write_json_atomically(self.out / "results.json", self.results)
+
+    def _draw(self) -> None:
+        print(f"{self.out / 'results.json'}: everything about this run")
+        if not any(run["history"] for run in self.results["runs"]):
+            return
+        if not self._ranks.first:
+            return
+        try:
+            draw_curves(self.results, self.out / "curves.png")
+        except ModuleNotFoundError as error:
+            if error.name != "matplotlib":
+                raise
+            print("curves.png needs matplotlib: pip install 'spectral_select[report]'")
+        else:
+            print(f"{self.out / 'curves.png'}: accuracy and loss, by epoch and by time")
+
+
+def check_resumable(
+    out: Path, config: TrainConfig, data: ImageDataset, methods: list[Method], seeds: list[int]
+) -> None:
+    """Refuse early to go on with another comparison than the one in a folder, if there is one.
+
+    Parameters
+    ----------
+    out, config, data, methods, seeds
+        As for `Comparison`.
+
+    Raises
+    ------
+    ValueError
+        If the folder has checkpoints of another comparison, saying what differs.
+    """
+    checkpoints = Checkpoints(out)
+    if checkpoints.exist:
+        checkpoints.check(identity(_shared(config, data, methods, seeds)))
+
+
+def _shared(
+    config: TrainConfig, data: ImageDataset, methods: list[Method], seeds: list[int]
+) -> dict[str, Any]:
+    """Return what is known of a comparison before features and a reference are at hand."""
+    return {
+        "versions": describe_versions(),
+        "config": config.describe(),
+        "methods": [method.spec for method in methods],
+        "seeds": seeds,
+        "data": data.describe(),
+    }
+
+
+def _range(kept: Sequence[int]) -> str:
+    low, high = min(kept), max(kept)
+    return str(low) if low == high else f"{kept[0]} to {kept[-1]}"
+
+
+def _say(line: str) -> None:
+    """Print a line; a progress bar moves out of its way."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        print(line, flush=True)
+    else:
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""Image datasets: loading, splitting, decoding and augmentation."""

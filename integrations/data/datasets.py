@@ -1,0 +1,325 @@
+"""Image data sets with recorded splits and a fingerprint that ties features to them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+
+from spectral_select.integrations.data.images import ImageArray, ImageFiles, ImageSplit
+from spectral_select.integrations.data.splits import check_fraction, stratified_split
+
+__all__ = ["NAMES", "ImageDataset", "load_dataset"]
+
+#: Data sets known by name; anything else is taken for the path of an image folder.
+NAMES = ("digits", "cifar10", "oxford-pet", "flowers102")
+
+_EXPECTED = {
+    "cifar10": "cifar-10-batches-py/ (unpacked from cifar-10-python.tar.gz)",
+    "oxford-pet": "oxford-iiit-pet/images/ and oxford-iiit-pet/annotations/"
+    " (unpacked from images.tar.gz and annotations.tar.gz)",
+    "flowers102": "flowers-102/jpg/ (unpacked from 102flowers.tgz),"
+    " flowers-102/imagelabels.mat and flowers-102/setid.mat",
+}
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """A data set in three parts.
+
+    Attributes
+    ----------
+    name : str
+        The name asked for, or the folder's path.
+    classes : tuple of str
+        Class names, by label.
+    train, val, test : ImageSplit
+        The parts; one may be empty.
+    image_size : int or None
+        Side of the images in pixels where all share one, else None.
+    record : dict
+        How the parts came about (layout, seed, fractions), for JSON.
+
+    Examples
+    --------
+    >>> data = load_dataset("digits")
+    >>> data.split("test") is data.test, data.image_size, data.record["layout"]
+    (True, 8, 'one part')
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: ImageSplit
+    val: ImageSplit
+    test: ImageSplit
+    image_size: int | None
+    record: dict[str, Any]
+
+    def split(self, name: str) -> ImageSplit:
+        """Return the part called `name`: "train", "val" or "test"."""
+        if name not in ("train", "val", "test"):
+            raise ValueError(f"split must be 'train', 'val' or 'test'; got {name!r}")
+        part: ImageSplit = getattr(self, name)
+        return part
+
+    def describe(self) -> dict[str, Any]:
+        """Return the record with counts and fingerprints, ready for JSON."""
+        parts = {part.name: part for part in (self.train, self.val, self.test)}
+        return {
+            "name": self.name,
+            "n_classes": len(self.classes),
+            **self.record,
+            "count": {name: len(part) for name, part in parts.items()},
+            "fingerprint": {name: part.fingerprint for name, part in parts.items()},
+        }
+
+
+# What a reader returns: per part its images and labels (a part not there is split off
+# train), the class names, and the common image size.
+_Parts = dict[str, tuple[ImageFiles | ImageArray, NDArray[np.int64]]]
+
+
+def load_dataset(
+    name: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] | None = None,
+    download: bool = True,
+    val_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    train_size: int | None = None,
+    seed: int = 0,
+) -> ImageDataset:
+    """Load a data set by name or folder, in three parts.
+
+    A part that the data set brings along is used as it is (CIFAR-10 and Oxford-IIIT
+    Pet: train and test; Flowers-102: all three; a folder: those of ``train/``,
+    ``val/`` and ``test/`` that are there). A missing test part is split off the
+    training data, then a missing validation part; both draws are stratified by class.
+
+    Parameters
+    ----------
+    name : str or path
+        "digits" (scikit-learn's 1,797 images of 8 × 8, needs no network), "cifar10",
+        "oxford-pet", "flowers102", or the path of a folder: either
+        ``PATH/train/CLASS/*.jpg`` and ``PATH/test/CLASS/*.jpg`` (``val`` optional; a
+        ``val`` without ``test`` serves as the test part) or ``PATH/CLASS/*.jpg``.
+    root : path, default "data"
+        Folder that holds the named data sets, or that they are downloaded to. A folder
+        given by a relative path is looked for here too.
+    download : bool, default True
+        Whether a named data set that is not under `root` may be downloaded.
+    val_fraction : float, default 0.1
+        Share of the training data held out for validation, in [0, 1).
+    test_fraction : float, default 0.2
+        Share held out as the test part where there is none, in [0, 1).
+    train_size : int, optional
+        Keep only so many training images (stratified).
+    seed : int, default 0
+        Seed of the splits. It is not the seed of training: leave it be when comparing.
+
+    Returns
+    -------
+    ImageDataset
+        With ``train``, ``val``, ``test``, ``classes`` and a record of the splits.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such data set, saying which files are expected where.
+    ValueError, TypeError
+        If a folder holds no images, the parts disagree on their classes, or an
+        argument is out of range.
+
+    Examples
+    --------
+    >>> data = load_dataset("digits")
+    >>> len(data.train), len(data.val), len(data.test), len(data.classes)
+    (1294, 144, 359, 10)
+    """
+    val_fraction = check_fraction(val_fraction, "val_fraction")
+    test_fraction = check_fraction(test_fraction, "test_fraction")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be an integer of at least 0; got {seed!r}")
+    name = os.fspath(name)
+    folder = Path("data" if root is None else root).expanduser()
+    if name == "digits":
+        parts, classes, size, layout = _digits()
+    elif name in _EXPECTED:
+        parts, classes, size, layout = _named(name, folder, download)
+    else:
+        parts, classes, size, layout = _image_folder(name, root)
+    splits = _divide(name, parts, classes, val_fraction, test_fraction, train_size, int(seed))
+    record = {
+        "layout": layout,
+        "split_seed": int(seed),
+        "val_fraction": val_fraction if "val" not in parts else None,
+        "test_fraction": test_fraction if "test" not in parts else None,
+        "train_size": train_size,
+    }
+    return ImageDataset(name, tuple(classes), *splits, image_size=size, record=record)
+
+
+def _divide(
+    name: str,
+    parts: _Parts,
+    classes: Sequence[str],
+    val_fraction: float,
+    test_fraction: float,
+    train_size: int | None,
+    seed: int,
+) -> tuple[ImageSplit, ImageSplit, ImageSplit]:
+    images, labels = parts["train"]
+    kept = np.arange(len(images))
+    splits = {}
+    for key, fraction, stream in (("test", test_fraction, 0), ("val", val_fraction, 1)):
+        if key in parts:
+            own, own_labels = parts[key]
+            splits[key] = ImageSplit(
+                own, own_labels, np.arange(len(own)), classes, key, dataset=name
+            )
+            continue
+        rest, held = stratified_split(labels[kept], round(len(kept) * fraction), [seed, stream])
+        splits[key] = ImageSplit(images, labels, kept[held], classes, key, dataset=name)
+        kept = kept[rest]
+    if train_size is not None:
+        if isinstance(train_size, bool) or not isinstance(train_size, int | np.integer):
+            raise TypeError(f"train_size must be an integer; got {train_size!r}")
+        if not 1 <= train_size <= len(kept):
+            raise ValueError(
+                f"train_size must be between 1 and the {len(kept)} training images there are; "
+                f"got {train_size!r}"
+            )
+        _, held = stratified_split(labels[kept], int(train_size), [seed, 2])
+        kept = kept[held]
+    if not len(kept):
+        raise ValueError("no training image is left; lower val_fraction or test_fraction")
+    train = ImageSplit(images, labels, kept, classes, "train", dataset=name)
+    return train, splits["val"], splits["test"]
+
+
+def _digits() -> tuple[_Parts, Sequence[str], int | None, str]:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    images = ImageArray(np.repeat(grey[..., None], 3, axis=3), "digits")
+    labels = bunch.target.astype(np.int64)
+    return {"train": (images, labels)}, [str(k) for k in bunch.target_names], 8, "one part"
+
+
+def _named(name: str, root: Path, download: bool) -> tuple[_Parts, Sequence[str], int | None, str]:
+    from torchvision import datasets
+
+    def get(kind: Any, **options: Any) -> Any:
+        try:
+            return kind(str(root), download=False, **options)
+        except (RuntimeError, OSError) as missing:
+            reason: object = "downloading is switched off"
+            if download:
+                try:
+                    return kind(str(root), download=True, **options)
+                except (RuntimeError, OSError) as error:
+                    reason = f"downloading failed: {getattr(error, 'reason', error)}"
+            raise FileNotFoundError(
+                f"data set {name!r} is not in {root}: expected {root}/{_EXPECTED[name]}; {reason}"
+            ) from missing
+
+    if name == "cifar10":  # torchvision reads its files only if their checksums are right
+        both = {"train": get(datasets.CIFAR10, train=True)}
+        both["test"] = get(datasets.CIFAR10, train=False)
+        parts: _Parts = {
+            key: (ImageArray(part.data, f"cifar10 {key}"), np.asarray(part.targets, np.int64))
+            for key, part in both.items()
+        }
+        return parts, both["train"].classes, 32, "torchvision CIFAR10"
+    if name == "oxford-pet":
+        official = {"train": "trainval", "test": "test"}
+        found = {k: get(datasets.OxfordIIITPet, split=v) for k, v in official.items()}
+        parts = {k: _listed(root, part._images, part._labels) for k, part in found.items()}
+        return parts, found["train"].classes, None, "torchvision OxfordIIITPet"
+    found = {k: get(datasets.Flowers102, split=k) for k in ("train", "val", "test")}
+    parts = {k: _listed(root, part._image_files, part._labels) for k, part in found.items()}
+    classes = getattr(found["train"], "classes", [str(k) for k in range(102)])
+    return parts, classes, None, "torchvision Flowers102"
+
+
+def _listed(
+    root: Path, paths: Sequence[Any], labels: Sequence[int]
+) -> tuple[ImageFiles, NDArray[np.int64]]:
+    relative = [os.path.relpath(path, root) for path in paths]
+    return ImageFiles(root, relative), np.asarray(labels, dtype=np.int64)
+
+
+def _image_folder(
+    name: str, root: str | os.PathLike[str] | None
+) -> tuple[_Parts, Sequence[str], int | None, str]:
+    folder = Path(name).expanduser()
+    if root is not None and not folder.is_absolute() and not folder.exists():
+        folder = Path(root).expanduser() / name
+    if not folder.exists():
+        raise FileNotFoundError(
+            f"no data set {name!r}: expected one of {', '.join(NAMES)}, or a folder of images"
+        )
+    if not folder.is_dir():
+        raise NotADirectoryError(
+            f"{folder} is a file; expected a folder with one sub-folder of images for each class"
+        )
+    inside = set(_subfolders(folder))
+    names = {"train": "train"}
+    if "train" in inside and inside & {"val", "test"}:
+        names |= {k: k for k in ("val", "test") if k in inside}
+        if "test" not in inside:
+            names["test"] = names.pop("val")
+        layout = "folders " + ", ".join(f"{v} as {k}" for k, v in sorted(names.items()))
+    elif inside == {"train"} and _subfolders(folder / "train"):
+        layout = "folder train"
+    else:
+        names, layout = {"train": ""}, "one folder"
+    classes = _subfolders(folder / names["train"])
+    if not classes:
+        raise ValueError(
+            f"{folder} holds no sub-folders: expected {folder}/CLASS/*.jpg, or "
+            f"{folder}/train/CLASS/*.jpg and {folder}/test/CLASS/*.jpg"
+        )
+    parts: _Parts = {key: _folder_part(folder, part, classes) for key, part in names.items()}
+    empty = set(range(len(classes))) - set(parts["train"][1].tolist())
+    if empty:
+        where = folder / names["train"] / classes[min(empty)]
+        more = f" (and {len(empty) - 1} more classes)" if len(empty) > 1 else ""
+        raise ValueError(
+            f"{where}{more} holds no image; expected files ending in {', '.join(IMG_EXTENSIONS)}"
+        )
+    return parts, classes, None, layout
+
+
+def _subfolders(folder: Path) -> list[str]:
+    """Return the names of the folders in `folder`; hidden ones are nobody's class."""
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+
+
+def _folder_part(
+    folder: Path, part: str, classes: Sequence[str]
+) -> tuple[ImageFiles, NDArray[np.int64]]:
+    strange = set(_subfolders(folder / part)) - set(classes)
+    if strange:
+        raise ValueError(
+            f"{folder / part} has classes that {folder / 'train'} lacks: "
+            f"{', '.join(sorted(strange)[:5])}"
+        )
+    to_index = {name: k for k, name in enumerate(classes) if (folder / part / name).is_dir()}
+    samples = (
+        make_dataset(str(folder / part), to_index, extensions=IMG_EXTENSIONS, allow_empty=True)
+        if to_index
+        else []
+    )
+    if not samples:
+        raise ValueError(
+            f"{folder / part} holds no image; expected {folder / part}/CLASS/*.jpg"
+            f" (or another of {', '.join(IMG_EXTENSIONS)})"
+        )
+    return _listed(folder, [path for path, _ in samples], [label for _, label in samples])

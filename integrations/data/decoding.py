@@ -1,0 +1,202 @@
+"""The images of a split as one table of pixels, decoded when first asked for."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
+
+from spectral_select._selectors.ratio import check_batch_size
+
+__all__ = ["DecodedImages", "resize_and_crop", "to_device"]
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the host on `device`, in a copy that nobody waits for.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        On the host.
+    device : torch.device
+        Where it goes; on the CPU it stays what it is.
+
+    Examples
+    --------
+    >>> ones = torch.ones(2)
+    >>> to_device(ones, torch.device("cpu")) is ones
+    True
+    """
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
+    """Return an image with its shorter side resized to `size`, cropped at the centre.
+
+    Parameters
+    ----------
+    image : PIL image, array or Tensor
+        Anything that torchvision can turn into a PIL image. Arrays have shape
+        (height, width, 3), tensors (3, height, width).
+    size : int
+        Side in pixels.
+
+    Returns
+    -------
+    ndarray of shape (size, size, 3), uint8
+        RGB.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> resize_and_crop(Image.new("RGB", (30, 20)), 8).shape
+    (8, 8, 3)
+    """
+    if not isinstance(image, Image.Image):
+        image = to_pil_image(image)
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    width, height = image.size
+    if (width, height) != (size, size):
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        # Cropping and resizing at once reads only the pixels that are kept.
+        image = image.resize(
+            (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+        )
+    return np.asarray(image, dtype=np.uint8)
+
+
+_PART = 1024  # images decoded at a time
+_SHARE = 0.25  # of a GPU's free memory, as each method and each part of the data has a table
+
+
+class DecodedImages:
+    """Images of a data set at one size, each decoded when first asked for, then kept.
+
+    They are kept on the device that they are asked for on, where they fit there: then a
+    batch is a lookup in its memory, and nothing but indices comes from the host.
+
+    Parameters
+    ----------
+    dataset : map-style dataset
+        Gives (image, label).
+    image_size : int
+        Side of the square images, in pixels.
+    cache_bytes : int
+        Most memory to keep images in; where the whole data set needs more, none are
+        kept and each is decoded every time.
+    n_threads : int, default=1
+        Threads that decode.
+    device : torch.device, optional
+        Where the images are wanted; by default on the CPU.
+
+    Attributes
+    ----------
+    forgets : bool
+        Whether they take more than `cache_bytes`, so that none are kept.
+    resident : bool
+        Whether they are kept on `device`.
+    n_decoded : int
+        Number of images decoded so far, counting one again if it was decoded again.
+
+    Examples
+    --------
+    >>> from spectral_select.integrations.data.datasets import load_dataset
+    >>> images = DecodedImages(load_dataset("digits").train, 32, cache_bytes=10**8)
+    >>> images.take([5, 3, 5]).shape, images.n_decoded
+    (torch.Size([3, 3, 32, 32]), 2)
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        image_size: int,
+        *,
+        cache_bytes: int,
+        n_threads: int = 1,
+        device: torch.device | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.device = torch.device("cpu") if device is None else device
+        self.image_size = check_batch_size(image_size, "image_size")
+        self.n_decoded = 0
+        self._n_threads = check_batch_size(n_threads, "n_threads")
+        self._pool: ThreadPoolExecutor | None = None
+        shape = (len(dataset), 3, image_size, image_size)
+        n_bytes = int(np.prod(shape))
+        fits = n_bytes <= cache_bytes
+        self.forgets = not fits
+        self.resident = fits and n_bytes <= _room(self.device)
+        home = self.device if self.resident else torch.device("cpu")
+        # Untouched pages of the host's take no memory.
+        self._pixels = torch.empty(shape, dtype=torch.uint8, device=home) if fits else None
+        self._known = np.zeros(len(dataset), bool)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def take(self, indices: Any) -> Tensor:
+        """Return the images at `indices`, decoded where need be.
+
+        Parameters
+        ----------
+        indices : array of int, shape (n,)
+            Places in the data set.
+
+        Returns
+        -------
+        Tensor of shape (n, 3, image_size, image_size), uint8
+            On the device.
+        """
+        indices = np.asarray(indices, dtype=np.int64)
+        if self._pixels is None:
+            return to_device(self._decode(indices), self.device)
+        missing = np.unique(indices[~self._known[indices]])
+        if len(missing):
+            self._pixels[torch.from_numpy(missing)] = self._decode(missing).to(self._pixels.device)
+            self._known[missing] = True
+        places = to_device(torch.from_numpy(indices), self._pixels.device)
+        taken = self._pixels[places]
+        return taken if self.resident else to_device(taken, self.device)
+
+    def fill(self, indices: Any) -> None:
+        """Decode the images at `indices` where they are to be kept, so that they are there."""
+        if self._pixels is not None:
+            for start in range(0, len(indices), _PART):
+                self.take(indices[start : start + _PART])
+
+    def close(self) -> None:
+        """End the decoding threads; they start again when needed."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def _decode(self, indices: NDArray[np.int64]) -> Tensor:
+        out = np.empty((len(indices), self.image_size, self.image_size, 3), np.uint8)
+
+        def fill(place: int) -> None:
+            image = self.dataset[int(indices[place])][0]
+            out[place] = resize_and_crop(image, self.image_size)
+
+        if self._n_threads == 1 or len(indices) < 2 * self._n_threads:
+            for place in range(len(indices)):
+                fill(place)
+        else:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._n_threads, "decode")
+            for _ in self._pool.map(fill, range(len(indices))):
+                pass
+        self.n_decoded += len(indices)
+        return torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()
+
+
+def _room(device: torch.device) -> float:
+    """Return how many bytes of images may be kept on a device."""
+    if device.type != "cuda":
+        return float("inf")
+    return _SHARE * torch.cuda.mem_get_info(device)[0]

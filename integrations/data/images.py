@@ -1,0 +1,214 @@
+"""Images behind labels: files or an array, cut into splits that know their fingerprint."""
+
+import copy
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.data import Dataset
+
+__all__ = ["ImageArray", "ImageFiles", "ImageSplit", "UnreadableImageError"]
+
+
+class UnreadableImageError(ValueError):
+    """An image file that is missing, truncated or no image; the message names it."""
+
+
+class ImageFiles:
+    """Images in files under one folder, decoded when asked for.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    paths : sequence of str
+        Paths of the images below it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("L", (30, 20)).save(folder + "/grey.png")
+    ...     images = ImageFiles(Path(folder), ["grey.png"])
+    ...     images.load(0).size, images.load(0).mode
+    ((30, 20), 'RGB')
+    """
+
+    def __init__(self, root: Path, paths: Sequence[str]) -> None:
+        self.root = root
+        self.paths = list(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def name(self, i: int) -> str:
+        """Return the name of image `i`, for messages."""
+        return str(self.root / self.paths[i])
+
+    def load(self, i: int) -> Image.Image:
+        """Return image `i` as RGB."""
+        path = self.name(i)
+        try:
+            with Image.open(path) as image:
+                return image.convert("RGB")
+        # SyntaxError is what Pillow raises for some broken PNG files.
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            reason = " ".join(str(error).replace(repr(path), "").split())
+            raise UnreadableImageError(f"cannot read the image {path}: {reason}") from error
+
+    def digest(self, indices: NDArray[np.int64]) -> bytes:
+        """Return a SHA-256 digest of the images at `indices`, in order."""
+        digest = hashlib.sha256()
+        for i in indices:
+            try:
+                size = os.stat(self.name(i)).st_size  # noqa: PTH116  (50,000 of them)
+            except OSError as error:
+                raise UnreadableImageError(f"cannot read the image {self.name(i)}") from error
+            name = Path(self.paths[i]).as_posix()
+            digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
+        return digest.digest()
+
+
+class ImageArray:
+    """Images in one array.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, 3), uint8
+        RGB.
+    name : str
+        What to call the array in messages.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> images = ImageArray(np.zeros((5, 8, 8, 3), np.uint8), "zeros")
+    >>> len(images), images.name(3), images.load(3).size
+    (5, 'zeros[3]', (8, 8))
+    """
+
+    def __init__(self, images: NDArray[np.uint8], name: str) -> None:
+        self.images = images
+        self.source = name
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def name(self, i: int) -> str:
+        """Return the name of image `i`, for messages."""
+        return f"{self.source}[{i}]"
+
+    def load(self, i: int) -> Image.Image:
+        """Return image `i` as RGB."""
+        return Image.fromarray(self.images[i])
+
+    def digest(self, indices: NDArray[np.int64]) -> bytes:
+        """Return a SHA-256 digest of the images at `indices`, in order."""
+        digest = hashlib.sha256(repr(self.images.shape[1:]).encode())
+        for start in range(0, len(indices), 1024):
+            digest.update(self.images[indices[start : start + 1024]].tobytes())
+        return digest.digest()
+
+
+class ImageSplit(Dataset[tuple[Any, int]]):
+    """One part of a data set: a map-style dataset of (image, label).
+
+    Parameters
+    ----------
+    images : ImageFiles or ImageArray
+        Where the images are.
+    labels : array of int, shape (len(images),)
+        Label of every image in `images`.
+    indices : array of int, shape (n,)
+        Which images make up the split, in order.
+    classes : sequence of str
+        Class names, by label.
+    name : str
+        "train", "val" or "test".
+    transform : callable, optional
+        Applied to the PIL image (RGB) before it is returned.
+    dataset : str
+        Name of the data set that this is a part of.
+
+    Attributes
+    ----------
+    labels : array of int64, shape (n,)
+        Label of each image of the split, without decoding any.
+
+    Examples
+    --------
+    >>> from spectral_select.integrations.data.datasets import load_dataset
+    >>> split = load_dataset("digits").train
+    >>> image, label = split[0]
+    >>> image.size, label == split.labels[0]
+    ((8, 8), np.True_)
+    """
+
+    def __init__(
+        self,
+        images: ImageFiles | ImageArray,
+        labels: NDArray[np.int64],
+        indices: NDArray[np.int64],
+        classes: Sequence[str],
+        name: str,
+        transform: Callable[[Any], Any] | None = None,
+        dataset: str = "",
+    ) -> None:
+        self.images = images
+        self.indices = np.asarray(indices, dtype=np.int64)
+        self.labels = np.asarray(labels, dtype=np.int64)[self.indices]
+        self.classes = tuple(classes)
+        self.name = name
+        self.transform = transform
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        image = self.images.load(int(self.indices[index]))
+        return (self.transform(image) if self.transform else image), int(self.labels[index])
+
+    def with_transform(self, transform: Callable[[Any], Any] | None) -> "ImageSplit":
+        """Return the same split giving images through `transform`; nothing is copied.
+
+        Parameters
+        ----------
+        transform : callable or None
+            From a PIL image (RGB) to what the split is to give.
+
+        Returns
+        -------
+        ImageSplit
+            Its labels and images are those of this one.
+        """
+        other = copy.copy(self)
+        other.transform = transform
+        return other
+
+    def source(self, index: int) -> str:
+        """Return where image `index` comes from (its path), for messages."""
+        return self.images.name(int(self.indices[index]))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the split in order, 64 hexadecimal digits.
+
+        For image files it covers each file's path below the root, its size in bytes and
+        its label (not the pixels: a file replaced by one of equal size goes unnoticed);
+        for arrays every byte and label. Class names are covered too; the transform and
+        the root are not, so a folder may move.
+        """
+        digest = hashlib.sha256(b"spectral_select split 1\0")
+        digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))
+        digest.update(self.images.digest(self.indices))
+        digest.update(self.labels.astype("<i8").tobytes())
+        return digest.hexdigest()

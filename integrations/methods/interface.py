@@ -1,0 +1,387 @@
+"""What a selection method is: a rule over the samples of one candidate batch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from spectral_select import make_schedule
+from spectral_select._samplers.schedules import Schedule
+
+__all__ = [
+    "FEATURES",
+    "FRESH",
+    "LAST_LOSS",
+    "PROGRESS",
+    "REFERENCE",
+    "Candidates",
+    "Choice",
+    "Method",
+    "Outputs",
+    "check_choice",
+]
+
+Floats = NDArray[np.floating[Any]]
+Indices = NDArray[np.int64]
+
+#: What a method may need: the stored features of the candidates,
+FEATURES = "features"
+#: the loss that each had when it was last trained on (NaN before that),
+LAST_LOSS = "last_loss"
+#: the outputs of the present model on all of them, at the price of a forward pass,
+FRESH = "fresh"
+#: those of a reference model trained beforehand, at the price of its training,
+REFERENCE = "reference"
+#: or how far training has come.
+PROGRESS = "progress"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network says of some samples.
+
+    Attributes
+    ----------
+    loss : ndarray of shape (n,)
+        Cross-entropy of each sample.
+    logits : ndarray of shape (n, n_classes)
+        What the last layer gives.
+    cosines : ndarray of shape (n, n_classes)
+        Cosine between each sample's embedding, the input of the last layer, and each
+        class's row of that layer's weights.
+    embeddings : ndarray of shape (n, d), optional
+        The input of the last layer; not kept for a reference model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> outputs = Outputs(np.array([0.1, 2.3]), np.eye(2), np.eye(2))
+    >>> outputs.take(np.array([1])).loss
+    array([2.3])
+    """
+
+    loss: Floats
+    logits: Floats
+    cosines: Floats
+    embeddings: Floats | None = None
+
+    def take(self, indices: Indices) -> "Outputs":
+        """Return the outputs of the samples at `indices`."""
+        embeddings = None if self.embeddings is None else self.embeddings[indices]
+        return Outputs(self.loss[indices], self.logits[indices], self.cosines[indices], embeddings)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """One candidate batch, as a method sees it.
+
+    Attributes
+    ----------
+    indices : ndarray of shape (n,), int64
+        Places of the candidates in the training data.
+    labels : ndarray of shape (n,), int64
+        Their classes.
+    n_keep : int
+        Number of them to choose.
+    rng : Generator
+        Randomness of this batch alone: a function of seed, epoch and batch.
+    features : array of shape (n, d), optional
+        For methods that need `FEATURES`.
+    precomputed : array of shape (n, ...), optional
+        Their rows of what the method's `precompute` returned.
+    last_loss : ndarray of shape (n,), optional
+        For methods that need `LAST_LOSS`; NaN for a sample not trained on yet.
+    mean_last_loss : float, optional
+        For methods that need `LAST_LOSS`: its mean over all samples of the training data
+        trained on so far; NaN if there are none.
+    fresh : callable, optional
+        For methods that need `FRESH`: loads the candidates, runs the model forward and
+        returns its `Outputs`. What it costs counts as selection.
+    reference : Outputs, optional
+        For methods that need `REFERENCE`.
+    progress : float, optional
+        For methods that need `PROGRESS`: share of the training's steps done, in [0, 1).
+    step : int, optional
+        For methods that need `PROGRESS`: number of them done.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> candidates = Candidates(np.arange(5), np.zeros(5, int), n_keep=2, rng=rng)
+    >>> len(candidates), candidates.features is None
+    (5, True)
+    """
+
+    indices: Indices
+    labels: Indices
+    n_keep: int
+    rng: np.random.Generator
+    features: Any = None
+    precomputed: Any = None
+    last_loss: Floats | None = None
+    mean_last_loss: float | None = None
+    fresh: Callable[[], Outputs] | None = None
+    reference: Outputs | None = None
+    progress: float | None = None
+    step: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a method keeps of a candidate batch.
+
+    Attributes
+    ----------
+    positions : array of int, shape (k,)
+        Places within the candidate batch, no place twice.
+    weights : array of shape (k,), optional
+        Factor of each one's loss in the mean over the batch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Choice(np.array([3, 0])).weights is None
+    True
+    """
+
+    positions: Indices
+    weights: Floats | None = None
+
+
+class Method(ABC):
+    """A rule that says which samples of a candidate batch to train on.
+
+    Methods that need no more than features and return no weights are run ahead of
+    training, so what they leave out is never loaded; the others at the step itself.
+    Options are fields: make the subclass a frozen dataclass whose fields have defaults
+    (int, float, bool or str), and ``NAME:field=value`` names a variant of it everywhere.
+
+    Attributes
+    ----------
+    name : str
+        Name on the command line and in tables.
+    summary : str
+        One line for ``--help``.
+    needs : frozenset of str
+        Of `FEATURES`, `LAST_LOSS`, `FRESH`, `REFERENCE` and `PROGRESS`.
+    weighted : bool
+        Whether it returns weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class First(Method):
+    ...     name, summary = "first", "the first ones"
+    ...     def choose(self, candidates):
+    ...         return Choice(np.arange(candidates.n_keep))
+    >>> selector = First().selector(0.8, labels=np.zeros(10, int), features=None, seed=0)
+    >>> selector.fit(np.arange(10)[:, None]).get_support(indices=True)
+    array([0, 1])
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    needs: ClassVar[frozenset[str]] = frozenset()
+    weighted: ClassVar[bool] = False
+
+    @property
+    def spec(self) -> str:
+        """The name with those options that are not at their defaults: ``jest:n_chunks=8``."""
+        if not is_dataclass(self):
+            return self.name
+        changed = [(f.name, getattr(self, f.name), f.default) for f in fields(self)]
+        options = [f"{name}={value}" for name, value, default in changed if value != default]
+        return self.name + (":" + ",".join(options) if options else "")
+
+    @property
+    def runs_ahead(self) -> bool:
+        """Whether the choice can be made before any sample is loaded."""
+        return not self.weighted and self.needs <= {FEATURES}
+
+    @property
+    def reads_table(self) -> bool:
+        """Whether `selector` is to be fitted on features rather than on sample indices."""
+        return False
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether samples take turns, in the sampler: `selector` gives a `GuidedBatchSelector`.
+
+        An epoch is then chosen from as a whole, and `choose` is not asked.
+        """
+        return False
+
+    def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
+        """Return the share discarded by epoch where `filter_ratio` is asked for.
+
+        Parameters
+        ----------
+        filter_ratio : float
+            Share of each candidate batch to be discarded, in [0, 1).
+        n_epochs : int
+            Number of epochs of the training.
+
+        Returns
+        -------
+        Schedule
+            By default constant.
+        """
+        return make_schedule(filter_ratio)
+
+    def budget(self, kept_share: float) -> float:
+        """Return the share of the usual number of steps that is taken.
+
+        Parameters
+        ----------
+        kept_share : float
+            Share of its candidates that a method keeps by the ratio asked for, in (0, 1].
+
+        Returns
+        -------
+        float
+            By default 1.
+        """
+        return 1.0
+
+    def precompute(self, labels: Indices, features: Any) -> Any:
+        """Return what is worth knowing of every training sample before training, if anything.
+
+        Parameters
+        ----------
+        labels : ndarray of shape (n_samples,)
+            Classes of the training data.
+        features : array of shape (n_samples, d) or None
+            Features of the training data, for methods that need them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, ...) or None
+            Its rows come with the candidates as ``precomputed``.
+        """
+        return None
+
+    @abstractmethod
+    def choose(self, candidates: Candidates) -> Choice:
+        """Choose ``candidates.n_keep`` of the candidates.
+
+        Parameters
+        ----------
+        candidates : Candidates
+            What it may look at: whatever it `needs`, and None for the rest.
+
+        Returns
+        -------
+        Choice
+            Methods that run ahead must keep exactly so many; the others should.
+        """
+
+    def selector(
+        self,
+        filter_ratio: float,
+        *,
+        labels: Indices,
+        features: Any,
+        precomputed: Any = None,
+        seed: int,
+    ) -> BaseEstimator:
+        """Return the rule as an estimator that `SpectralBatchSampler` can run ahead.
+
+        Parameters
+        ----------
+        filter_ratio : float
+            Share discarded, in [0, 1).
+        labels : ndarray of shape (n_samples,)
+            Classes of the training data.
+        features : array of shape (n_samples, d) or None
+            Features of the training data.
+        precomputed : array of shape (n_samples, ...), optional
+            What `precompute` returned.
+        seed : int
+            Seed of whatever is random about the rule.
+
+        Returns
+        -------
+        estimator
+            Fitted on the candidates' indices, as a column, or on their features if
+            `reads_table`.
+        """
+        from spectral_select.integrations.methods.rule_selector import RuleSelector
+
+        return RuleSelector(
+            self,
+            filter_ratio,
+            labels=labels,
+            features=features,
+            precomputed=precomputed,
+            random_state=seed,
+        )
+
+
+def check_choice(choice: Choice, method: Method, n: int, n_keep: int | None = None) -> Choice:
+    """Return a choice with its places ascending, or say what is wrong with it.
+
+    Parameters
+    ----------
+    choice : Choice
+        What a method returned.
+    method : Method
+        The method, for the message.
+    n : int
+        Number of candidates that it chose from.
+    n_keep : int, optional
+        How many it had to choose, where that is binding.
+
+    Returns
+    -------
+    Choice
+        The same places, ascending, with their weights.
+
+    Raises
+    ------
+    RuntimeError
+        If nothing was chosen, a place twice or none of the candidates, another number
+        than `n_keep`, or weights that do not belong to the places.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectral_select.integrations.methods import get_method
+    >>> check_choice(Choice(np.array([3, 0])), get_method("random"), n=5).positions
+    array([0, 3])
+    """
+    positions = np.asarray(choice.positions)
+    if not positions.size:
+        raise RuntimeError(f"method {method.name!r} chose nothing of {n} candidates")
+    if positions.ndim != 1 or positions.dtype.kind not in "iu":
+        raise RuntimeError(
+            f"method {method.name!r} must choose places, integers of shape (k,); "
+            f"got {positions.dtype} of shape {positions.shape}"
+        )
+    weights = None if choice.weights is None else np.asarray(choice.weights)
+    if weights is not None and (
+        weights.shape != positions.shape or weights.dtype.kind not in "fiu"
+    ):
+        raise RuntimeError(
+            f"method {method.name!r} must return one weight for each of the {len(positions)} "
+            f"chosen; got {weights.dtype} of shape {weights.shape}"
+        )
+    order = np.argsort(positions, kind="stable")
+    positions = positions[order].astype(np.int64)
+    if positions[0] < 0 or positions[-1] >= n or (np.diff(positions) == 0).any():
+        raise RuntimeError(
+            f"method {method.name!r} must choose different places in [0, {n}); "
+            f"got {positions.tolist()}"
+        )
+    if n_keep is not None and len(positions) != n_keep:
+        raise RuntimeError(
+            f"method {method.name!r} must choose {n_keep} of {n} candidates; chose {len(positions)}"
+        )
+    return Choice(positions, None if weights is None else weights[order])

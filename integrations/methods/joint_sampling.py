@@ -1,0 +1,129 @@
+"""JEST's sampler: a batch drawn chunk by chunk, each chunk given those before it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spectral_select._selectors.weighted_sampling import gumbel_top_k
+from spectral_select._utils.validation import check_int
+
+__all__ = ["chunk_sizes", "sample_jointly"]
+
+Indices = NDArray[np.int64]
+
+
+def chunk_sizes(n_keep: int, n_chunks: int) -> list[int]:
+    """Return the sizes of the chunks in which `n_keep` samples are drawn.
+
+    Parameters
+    ----------
+    n_keep : int
+        Number of samples in all, at least 0.
+    n_chunks : int
+        Number of chunks asked for, at least 1.
+
+    Returns
+    -------
+    list of int
+        They add up to `n_keep` and differ by at most one, the larger ones first. There
+        are no empty ones, so where `n_chunks` is larger than `n_keep` there are fewer.
+
+    Examples
+    --------
+    >>> from spectral_select.integrations.methods.joint_sampling import chunk_sizes
+    >>> chunk_sizes(11, 4), chunk_sizes(2, 16)
+    ([3, 3, 3, 2], [1, 1])
+    """
+    n_keep, n_chunks = check_int(n_keep, "n_keep", 0), check_int(n_chunks, "n_chunks", 1)
+    size, larger = divmod(n_keep, n_chunks)
+    return [size + 1] * larger + [size] * (n_chunks - larger if size else 0)
+
+
+def sample_jointly(
+    scores: ArrayLike,
+    n_keep: int,
+    n_chunks: int,
+    rng: np.random.Generator,
+    *,
+    gain: float = 1.0,
+) -> Indices:
+    """Draw samples without replacement by their joint learnability, chunk by chunk.
+
+    The chunks are as equal as can be, and exactly `n_keep` samples are drawn. The first
+    chunk follows the softmax of the diagonal of S; every later one the softmax, over the
+    samples left, of Sᵢᵢ + Σₖ (Sₖᵢ + Sᵢₖ), k running over those taken. Within a chunk one
+    is drawn after the other without replacement. Sums are kept from chunk to chunk, so
+    that all of them together read no entry of S more than twice.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n, n)
+        S: what the pair of samples i and j has to teach, the learner's loss less that of
+        the reference; any real numbers below 1e30, in absolute value, add up without
+        overflow. Infinite ones count as the largest and the smallest finite entry, NaN
+        as the smallest; where no entry is finite, all samples are alike.
+    n_keep : int
+        Number of samples to draw, in [0, n].
+    n_chunks : int
+        Number of chunks, at least 1.
+    rng : Generator
+        Source of the randomness.
+    gain : float, default=1
+        Factor of the logits: the inverse temperature of the softmax.
+
+    Returns
+    -------
+    ndarray of shape (n_keep,), int64
+        Different places, chunk after chunk.
+
+    Raises
+    ------
+    ValueError
+        If `scores` is not square or `n_keep` exceeds its side.
+
+    Notes
+    -----
+    Source: Evans et al., Data curation via joint example selection further accelerates
+    multimodal learning (NeurIPS 2024), Algorithm 1. Differences: the remainder of n_keep
+    over n_chunks is dealt out instead of dropped; those taken are masked by −∞ instead
+    of lowered by a constant; draws are by Gumbel noise, which has the law of drawing one
+    after the other and works where the softmax underflows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectral_select.integrations.methods.joint_sampling import sample_jointly
+    >>> scores = np.zeros((4, 4))
+    >>> scores[0, 0] = 1e4  # learnable by itself
+    >>> scores[0, 2] = 2e4  # and 2 is, once 0 is there
+    >>> sample_jointly(scores, 2, 2, np.random.default_rng(0))
+    array([0, 2])
+    """
+    S = _finite(np.asarray(scores))
+    if S.ndim != 2 or S.shape[0] != S.shape[1]:
+        raise ValueError(f"scores must have shape (n, n); got {S.shape}")
+    sizes = chunk_sizes(n_keep, n_chunks)
+    if n_keep > len(S):
+        raise ValueError(f"n_keep must be at most {len(S)}, the side of scores; got {n_keep}")
+    logits = S.diagonal().astype(np.float64)
+    taken: list[Indices] = []
+    for size in sizes:
+        # The largest becomes 0: noise of the order of 1 is not lost in large numbers.
+        chunk = gumbel_top_k(gain * (logits - logits.max()), size, rng)
+        taken.append(chunk)
+        logits += S[chunk].sum(axis=0, dtype=np.float64)
+        logits += S[:, chunk].sum(axis=1, dtype=np.float64)
+        logits[chunk] = -np.inf
+    return np.concatenate([np.empty(0, np.int64), *taken])
+
+
+def _finite(scores: NDArray[Any]) -> NDArray[Any]:
+    """Return scores with what is not finite replaced, the array itself if nothing is."""
+    finite = np.isfinite(scores)
+    if finite.all():
+        return scores
+    known = scores[finite]
+    low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+    replaced: NDArray[Any] = np.nan_to_num(scores, nan=low, posinf=high, neginf=low)
+    return replaced

@@ -1,0 +1,166 @@
+"""The methods that are known by name, and how a name with options is read."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from spectral_select.integrations.methods.interface import Method
+
+__all__ = ["check_methods", "get_method", "method_names", "register"]
+
+_REGISTRY: dict[str, type[Method]] = {}
+
+
+def register(method: type[Method]) -> type[Method]:
+    """Enter a method into the registry under its name; use as a decorator.
+
+    Parameters
+    ----------
+    method : type
+        A subclass of `Method` with a ``name``.
+
+    Returns
+    -------
+    type
+        The same class.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken by another class.
+
+    Examples
+    --------
+    >>> from spectral_select.integrations.methods import Method
+    >>> class Mine(Method):
+    ...     name = "random"
+    >>> register(Mine)
+    Traceback (most recent call last):
+        ...
+    ValueError: there is a method 'random' already: Random
+    """
+    known = _REGISTRY.setdefault(method.name, method)
+    if known is not method:
+        raise ValueError(f"there is a method {method.name!r} already: {known.__qualname__}")
+    return method
+
+
+def method_names() -> tuple[str, ...]:
+    """Return the names of all methods, in the order they were registered.
+
+    Returns
+    -------
+    tuple of str
+        Names without options.
+
+    Examples
+    --------
+    >>> method_names()[:3]
+    ('full', 'full-short', 'random')
+    """
+    return tuple(_REGISTRY)
+
+
+def get_method(spec: str) -> Method:
+    """Return the method called `spec`, a name with options if it has any.
+
+    Parameters
+    ----------
+    spec : str
+        ``NAME`` or ``NAME:option=value,option=value``.
+
+    Returns
+    -------
+    Method
+        An instance with these options.
+
+    Raises
+    ------
+    ValueError
+        If there is no method of that name, or it has no such option.
+
+    Examples
+    --------
+    >>> get_method("fiedler").summary
+    'the largest |v| of the Fiedler vector (SALN)'
+    >>> get_method("gstds:shape=cosine,end=0.5").spec
+    'gstds:shape=cosine,end=0.5'
+    """
+    name, colon, text = spec.partition(":")
+    if name not in _REGISTRY:
+        known = ", ".join(method_names())
+        raise ValueError(f"method must be one of {known}; got {name!r}{_hint(name)}")
+    method = _REGISTRY[name]
+    known_options: dict[str, Any] = (
+        {f.name: f for f in fields(method)} if is_dataclass(method) else {}
+    )
+    options: dict[str, Any] = {}
+    for part in text.split(",") if colon else []:
+        key, _, value = part.partition("=")
+        if key not in known_options:
+            expected = ", ".join(known_options) or "none"
+            raise ValueError(
+                f"method {spec!r} has no option {key!r}; options of {name}: {expected}"
+            )
+        if key in options:
+            raise ValueError(f"method {spec!r} has option {key!r} twice")
+        options[key] = _value(value, known_options[key].default, f"option {key!r} of {spec!r}")
+    try:
+        return method(**options)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"method {spec!r}: {error}") from error
+
+
+def _hint(name: str) -> str:
+    """Return what somebody may have meant who gave a name that is none."""
+    if {part.partition(":")[0] for part in name.split(",")} <= {*_REGISTRY}:
+        return ": several methods are separated by spaces"
+    close = difflib.get_close_matches(name, _REGISTRY, n=2)
+    return f": did you mean {' or '.join(close)}?" if close else ""
+
+
+def _value(text: str, default: Any, what: str) -> Any:
+    """Return an option's value, of its default's type; where that is None, a float."""
+    kind = float if default is None else type(default)
+    if kind is bool and text in ("true", "false", "True", "False"):
+        return text.lower() == "true"
+    try:
+        if kind is not bool:
+            return kind(text)
+    except ValueError:
+        pass
+    expected = {bool: "true or false", int: "an integer", float: "a number"}.get(kind, "text")
+    raise ValueError(f"{what} must be {expected}; got {text!r}")
+
+
+def check_methods(specs: Sequence[str]) -> list[Method]:
+    """Return the methods called `specs`, at least one, none twice.
+
+    Parameters
+    ----------
+    specs : sequence of str
+        Names, with options where they have any.
+
+    Returns
+    -------
+    list of Method
+        In the order given.
+
+    Raises
+    ------
+    ValueError
+        If there is none, one of them is unknown, or two are the same.
+
+    Examples
+    --------
+    >>> [method.spec for method in check_methods(["full", "random"])]
+    ['full', 'random']
+    """
+    if isinstance(specs, str) or not len(specs):
+        raise ValueError(f"methods must be a list of one or more names; got {specs!r}")
+    methods = [get_method(spec) for spec in specs]
+    canonical = [method.spec for method in methods]
+    if len(set(canonical)) != len(canonical):
+        raise ValueError(f"methods must not name one twice; got {' '.join(specs)}")
+    return methods

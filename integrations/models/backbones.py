@@ -1,0 +1,408 @@
+"""Torchvision networks by name: as feature extractors and as classifiers to train."""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from spectral_select.integrations.models.pretrained_weights import Weights, resolve_weights
+from spectral_select.integrations.runtime.seeding import seeded
+
+__all__ = [
+    "PIXELS",
+    "Backbone",
+    "build_backbone",
+    "build_classifier",
+    "hash_weights",
+    "last_layer",
+]
+
+#: The name of what is no network: the image itself, small, as a baseline for features.
+PIXELS = "pixels"
+_PIXELS_SIZE = 32
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module):
+    """A classification network without its last layer, or pixels: images in, embeddings out.
+
+    Built by `build_backbone`. The embedding is what the network's last layer would
+    receive, averaged over any spatial positions left.
+
+    Parameters
+    ----------
+    network : Module
+        Gives (n, dim) or (n, dim, h, w) for a batch of normalised images.
+    name : str
+        The architecture.
+    dim : int
+        Length of an embedding.
+    image_size : int
+        Side of the square images expected, in pixels.
+    weights : str
+        Where the weights come from, for the record.
+    weights_hash : str
+        `hash_weights` of the network's weights.
+    mean, std : tuple of three floats
+        Channel statistics that images given as uint8 are normalised with.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    >>> backbone = Backbone(network, name="small", dim=4, image_size=8, weights="random",
+    ...                     weights_hash=hash_weights(network))
+    >>> backbone(torch.zeros(2, 3, 8, 8, dtype=torch.uint8)).shape
+    torch.Size([2, 4])
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        name: str,
+        dim: int,
+        image_size: int,
+        weights: str,
+        weights_hash: str,
+        mean: tuple[float, ...] = _MEAN,
+        std: tuple[float, ...] = _STD,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.name = name
+        self.dim = dim
+        self.image_size = image_size
+        self.weights = weights
+        self.weights_hash = weights_hash
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1) * 255, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the embeddings of a batch of images.
+
+        Parameters
+        ----------
+        images : Tensor, shape (n, 3, height, width)
+            Either uint8 RGB (normalised here, so that loaders move a quarter of the
+            bytes), or floating point and normalised already.
+
+        Returns
+        -------
+        Tensor, shape (n, dim)
+        """
+        if images.dtype == torch.uint8:
+            images = (images - self.mean) / self.std
+        features: Tensor = self.network(images)
+        return features.flatten(2).mean(2) if features.ndim > 2 else features
+
+
+def build_backbone(
+    name: str = "resnet50",
+    weights: str | os.PathLike[str] = "default",
+    *,
+    image_size: int | None = None,
+    seed: int = 0,
+) -> tuple[Backbone, Callable[[Any], Tensor], int]:
+    """Build a feature extractor from any torchvision classification network.
+
+    Parameters
+    ----------
+    name : str, default "resnet50"
+        A torchvision classification model, or "pixels": no network at all, the embedding is
+        the image itself, with values in [0, 1].
+    weights : str or path, default "default"
+        "default" (torchvision's best pretrained weights; downloaded unless cached),
+        the name of another of its entries such as "IMAGENET1K_V1", "random" (drawn
+        from `seed`), or the path of a state dict (.safetensors, .pt, .pth) of the whole
+        network. A file's last layer may be missing or of any size: it is not used.
+    image_size : int, optional
+        Side in pixels: images are resized to it by their shorter side and cropped at the
+        centre. By default they are resized and cropped as the pretrained weights expect;
+        32 for "pixels".
+    seed : int, default 0
+        Seed of random weights. The global random state is left as it was.
+
+    Returns
+    -------
+    backbone : Backbone
+        In evaluation mode, its parameters frozen.
+    transform : callable
+        From a PIL image to a uint8 tensor (3, s, s), which the backbone normalises.
+    dim : int
+        Length of an embedding.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, the weights do not fit it, or it does not take
+        images of this size.
+    FileNotFoundError
+        If the weights are neither on disk nor to be had.
+
+    Examples
+    --------
+    >>> import torch
+    >>> backbone, transform, dim = build_backbone("squeezenet1_0", "random", image_size=32)
+    >>> backbone(torch.zeros(2, 3, 32, 32)).shape, dim
+    (torch.Size([2, 512]), 512)
+    """
+    if name == PIXELS:
+        return _pixels(weights, image_size)
+    _check_name(name)
+    _check_seed(seed)
+    found = resolve_weights(name, weights)
+    with seeded(seed):
+        network = _construct(name, found)
+    head = last_layer(network)
+    found.load_into(network, name, except_layer=head)
+    layer = network.get_submodule(head)
+    dim = int(getattr(layer, "in_features", None) or layer.in_channels)  # type: ignore[arg-type]
+    network.set_submodule(head, nn.Identity())
+    preset = _preset(name, found)
+    size = _check_image_size(image_size) if image_size is not None else int(preset.crop_size[0])
+    backbone = Backbone(
+        network.eval().requires_grad_(requires_grad=False),
+        name=name,
+        dim=dim,
+        image_size=size,
+        weights=f"random (seed {seed})" if found.kind == "random" else found.label,
+        weights_hash=hash_weights(network),
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+    ).eval()
+    _check_takes(backbone, size)
+    resize = size if image_size else int(preset.resize_size[0])
+    return backbone, _transform(resize, size, preset.interpolation), dim
+
+
+def _pixels(weights: Any, image_size: int | None) -> tuple[Backbone, Callable[[Any], Tensor], int]:
+    if weights != "default":
+        raise ValueError(f"weights must be left at the default for {PIXELS!r}; got {weights!r}")
+    size = _PIXELS_SIZE if image_size is None else _check_image_size(image_size)
+    network, dim = nn.Flatten(), 3 * size * size
+    backbone = Backbone(
+        network,
+        name=PIXELS,
+        dim=dim,
+        image_size=size,
+        weights="none",
+        weights_hash=hash_weights(network),
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+    ).eval()
+    return backbone, _transform(size, size, v2.InterpolationMode.BILINEAR), dim
+
+
+def _transform(resize: int, size: int, interpolation: Any) -> Callable[[Any], Tensor]:
+    transform: Callable[[Any], Tensor] = v2.Compose(
+        [
+            v2.Resize(resize, interpolation=interpolation, antialias=True),
+            v2.CenterCrop(size),
+            v2.PILToTensor(),
+        ]
+    )
+    return transform
+
+
+def build_classifier(
+    name: str,
+    n_classes: int,
+    weights: str | os.PathLike[str] = "random",
+    *,
+    small_input: bool = False,
+    seed: int = 0,
+) -> nn.Module:
+    """Build a torchvision classifier with a fresh last layer for `n_classes` classes.
+
+    Parameters
+    ----------
+    name : str
+        A torchvision classification model.
+    n_classes : int
+        Number of classes, at least 1.
+    weights : str or path, default "random"
+        As for `build_backbone`. The last layer is fresh whatever the weights are.
+    small_input : bool, default False
+        For images of about 32 px (ResNets only): a 3 × 3 first convolution of stride 1,
+        always fresh, and no max-pooling behind it.
+    seed : int, default 0
+        Seed of everything that is fresh. The global random state is left as it was.
+
+    Returns
+    -------
+    Module
+        In training mode, giving logits of shape (n, n_classes). Auxiliary classifiers
+        (GoogLeNet, Inception) are switched off, so the output is always a tensor.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        As for `build_backbone`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = build_classifier("resnet18", 10, small_input=True)
+    >>> network(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
+    _check_name(name)
+    _check_seed(seed)
+    if isinstance(n_classes, bool) or not isinstance(n_classes, int) or n_classes < 1:
+        raise ValueError(f"n_classes must be a positive integer; got {n_classes!r}")
+    found = resolve_weights(name, weights)
+    with seeded(seed):
+        network = _construct(name, found)
+        head = last_layer(network)
+        found.load_into(network, name, except_layer=head)
+        network.set_submodule(head, _fresh_like(network.get_submodule(head), n_classes))
+        if small_input:
+            _adapt_to_small_images(network, name)
+    if hasattr(network, "num_classes"):
+        network.num_classes = n_classes  # type: ignore[assignment]
+    return network.train()
+
+
+def hash_weights(module: nn.Module) -> str:
+    """Return the SHA-256 of a module's state dict: names, shapes, types and bytes.
+
+    Parameters
+    ----------
+    module : Module
+        On any device.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> before = hash_weights(layer)
+    >>> _ = torch.nn.init.zeros_(layer.bias)
+    >>> before == hash_weights(layer)
+    False
+    """
+    digest = hashlib.sha256()
+    state: Mapping[str, Tensor] = module.state_dict()
+    for key in sorted(state):
+        tensor = state[key].detach().cpu().contiguous()
+        digest.update(f"{key}\0{tuple(tensor.shape)}\0{tensor.dtype}\0".encode())
+        if tensor.numel():
+            digest.update(tensor.view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def last_layer(network: nn.Module) -> str:
+    """Return the name of the layer of a torchvision classifier that gives the logits.
+
+    Parameters
+    ----------
+    network : Module
+        One of torchvision's classification models, with any number of classes.
+
+    Returns
+    -------
+    str
+        For `Module.get_submodule`; a linear layer, or a 1 × 1 convolution.
+
+    Raises
+    ------
+    ValueError
+        If it has no such layer.
+
+    Examples
+    --------
+    >>> last_layer(build_classifier("resnet18", 10))
+    'fc'
+    """
+    for key, module in reversed(list(network.named_modules())):
+        if isinstance(module, nn.Linear) or (
+            isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)
+        ):
+            return str(key)
+    raise ValueError(f"{type(network).__name__} has no last layer that gives logits")
+
+
+def _construct(name: str, found: Weights) -> nn.Module:
+    options: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        # Their auxiliary classifiers only matter in training from scratch; a state dict
+        # brings them along, so they are there while it is loaded.
+        options = {"init_weights": found.kind == "random", "aux_logits": True}
+        options["transform_input"] = found.kind == "entry"
+    if found.entry is not None and name.startswith("vit_"):
+        options["image_size"] = found.entry.meta["min_size"][0]
+    network: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+    return network
+
+
+def _fresh_like(layer: nn.Module, n_classes: int) -> nn.Module:
+    if isinstance(layer, nn.Conv2d):  # SqueezeNet, initialised as torchvision does
+        fresh = nn.Conv2d(layer.in_channels, n_classes, layer.kernel_size)  # type: ignore[arg-type]
+        nn.init.normal_(fresh.weight, mean=0.0, std=0.01)
+        nn.init.zeros_(fresh.bias)  # type: ignore[arg-type]
+        return fresh
+    return nn.Linear(int(layer.in_features), n_classes, bias=layer.bias is not None)  # type: ignore[arg-type]
+
+
+def _adapt_to_small_images(network: nn.Module, name: str) -> None:
+    if not isinstance(network, torchvision.models.ResNet):
+        raise ValueError(f"small_input is for ResNets (resnet18, resnet34, …); got {name!r}")
+    network.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network.maxpool = nn.Identity()
+
+
+def _preset(name: str, found: Weights) -> Any:
+    """Return how torchvision prepares images for this model."""
+    entry = found.entry or torchvision.models.get_model_weights(name).DEFAULT
+    return entry.transforms()
+
+
+def _check_takes(backbone: Backbone, size: int) -> None:
+    try:
+        with torch.inference_mode():
+            out = backbone(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{backbone.name} does not take images of {size} px ({reason}); "
+            "try another image_size, or none for the model's own"
+        ) from error
+    if out.shape != (1, backbone.dim):
+        raise ValueError(f"{backbone.name} gives {tuple(out.shape)}, expected (1, {backbone.dim})")
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"the model's name must be a string; got {name!r}")
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        import difflib
+
+        close = difflib.get_close_matches(name, known, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+        raise ValueError(f"no torchvision classification model is called {name!r}; {hint}")
+
+
+def _check_seed(seed: int) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be an integer of at least 0; got {seed!r}")
+
+
+def _check_image_size(size: int) -> int:
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 4096:
+        raise ValueError(f"image_size must be an integer between 1 and 4096; got {size!r}")
+    return size

@@ -1,0 +1,1 @@
+"""Records of runs and results, and the files that a run leaves."""

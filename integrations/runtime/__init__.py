@@ -1,0 +1,1 @@
+"""The process: seeds, distributed ranks, interrupts and provenance."""

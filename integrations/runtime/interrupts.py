@@ -1,0 +1,113 @@
+"""Ctrl-C heard, and heeded where training can stop."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from types import FrameType
+from typing import Self
+
+from spectral_select.integrations.runtime.distributed import ONE, Ranks
+
+__all__ = ["Interrupt", "interrupt_held"]
+
+# Ctrl-C reaches the processes of torchrun twice, from the terminal and from torchrun.
+_SAME_SECONDS = 1.0
+# Ranks have to stop at the same step, and agreeing takes a message.
+_STEPS_BETWEEN = 16
+
+
+class Interrupt:
+    """While in this context, Ctrl-C only notes that a stop is asked for; a second one stops.
+
+    Parameters
+    ----------
+    ranks : Ranks, optional
+        Processes that have to stop together.
+
+    Examples
+    --------
+    >>> import os
+    >>> with Interrupt() as stop:
+    ...     before = stop.asked()
+    ...     os.kill(os.getpid(), signal.SIGINT)
+    ...     before, stop.asked()
+    (False, True)
+    """
+
+    def __init__(self, ranks: Ranks = ONE) -> None:
+        self._ranks = ranks
+        self._heard: float | None = None
+        self._old: object = None
+        self._calls = 0
+
+    def __enter__(self) -> Self:
+        # Only there can Python hear signals; elsewhere, Ctrl-C is somebody else's.
+        if threading.current_thread() is threading.main_thread():
+            self._old = signal.signal(signal.SIGINT, self._hear)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._old is not None:
+            signal.signal(signal.SIGINT, self._old)  # type: ignore[arg-type]
+            self._old = None
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self._heard is None:
+            self._heard = monotonic()
+            if self._ranks.first and sys.stderr is not None:
+                print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr)
+        elif monotonic() - self._heard > _SAME_SECONDS:
+            raise KeyboardInterrupt
+
+    def asked(self, *, every_call: bool = False) -> bool:
+        """Tell whether to stop, the same on all ranks, which all have to call this.
+
+        Parameters
+        ----------
+        every_call : bool, default=False
+            Whether several ranks are to agree now; else they do at every sixteenth call.
+        """
+        heard = self._heard is not None
+        if self._ranks.size == 1:
+            return heard
+        self._calls += 1
+        if not every_call and self._calls % _STEPS_BETWEEN:
+            return False
+        return self._ranks.any(heard)
+
+
+@contextmanager
+def interrupt_held() -> Iterator[None]:
+    """Put Ctrl-C off until the end of this context.
+
+    For forking: an exception that Ctrl-C raises in the middle of it is lost, and a child
+    that hears it dies before it can say so. Children forked in here never hear it: their
+    parent does, and ends them.
+
+    Examples
+    --------
+    >>> import os
+    >>> try:
+    ...     with interrupt_held():
+    ...         os.kill(os.getpid(), signal.SIGINT)
+    ...         print("still here")
+    ... except KeyboardInterrupt:
+    ...     print("heard")
+    still here
+    heard
+    """
+    old = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(old):
+        yield  # Python does not hear Ctrl-C here
+        return
+    heard: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
+    if heard:
+        old(signal.SIGINT, None)

@@ -1,0 +1,1 @@
+"""The training driver: budgets, batches, trainer, checkpoints and reference models."""

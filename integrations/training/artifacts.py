@@ -1,0 +1,156 @@
+"""What a report shows of a run beside its numbers: its first choices, and its last layer."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+from spectral_select._utils.atomic_files import write_atomically
+from spectral_select.integrations.data.decoding import resize_and_crop
+from spectral_select.integrations.models.backbones import last_layer
+from spectral_select.integrations.records.run_files import slug
+from spectral_select.integrations.training.trainer import Trainer
+
+__all__ = ["file_name", "save_gallery", "save_last_layer", "save_shown"]
+
+_LARGEST_SIDE = 96
+# Two such batches of every run stay small beside its checkpoints.
+_BATCH_BYTES = 2 * 2**20
+
+
+def file_name(method: str, seed: int) -> str:
+    """Return a file name for a run, different for different methods and seeds.
+
+    Parameters
+    ----------
+    method : str
+        The method with its options.
+    seed : int
+        Its seed.
+
+    Examples
+    --------
+    >>> file_name("random", 3)
+    'random-seed3.npz'
+    >>> file_name("jest:n_chunks=8", 0)
+    'jest-n_chunks-8-db9466-seed0.npz'
+    """
+    return f"{slug(method)}-seed{seed}.npz"
+
+
+def save_shown(out: Path, dataset: Any, trainer: Trainer, run: dict[str, Any]) -> None:
+    """Write what a report shows of a trained network, and enter the files into its run.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the results; the files go into ``gallery/`` and ``last_layer/`` in it.
+    dataset : map-style dataset
+        The training data.
+    trainer : Trainer
+        After training.
+    run : dict
+        The run's record, with ``method`` and ``seed``; gets ``gallery`` and
+        ``last_layer``, paths relative to `out`.
+    """
+    name = file_name(run["method"], run["seed"])
+    choices = dict(enumerate(trainer.first_choices()))
+    if choices:
+        run["gallery"] = f"gallery/{name}"
+        save_gallery(out / run["gallery"], dataset, choices, image_size=trainer.config.image_size)
+    run["last_layer"] = f"last_layer/{name}"
+    save_last_layer(out / run["last_layer"], trainer.model)
+
+
+def save_gallery(
+    path: Path,
+    dataset: Any,
+    choices: Mapping[int, tuple[ArrayLike, ArrayLike]],
+    *,
+    image_size: int,
+) -> None:
+    """Write thumbnails of candidate batches, and which of the candidates were kept.
+
+    The images are as the data set has them, not randomly changed as in training.
+
+    Parameters
+    ----------
+    path : Path
+        An ``.npz`` file; its folder is made if need be. It has for each batch ``i`` the
+        arrays ``images_i`` (n, side, side, 3) uint8, ``kept_i`` (n,) bool, ``labels_i``
+        and ``indices_i`` (n,) int64.
+    dataset : map-style dataset
+        Gives (image, label), with ``labels`` as an array.
+    choices : mapping of int to tuple of array
+        For each batch its candidates and those kept, as places in the data set.
+    image_size : int
+        Side that the network sees, in pixels. A thumbnail's is no larger, at most 96, and
+        such that a batch takes at most 2 MiB.
+
+    Raises
+    ------
+    ValueError
+        If a sample was kept that is no candidate.
+    """
+    labels = np.asarray(dataset.labels)
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, (candidates, kept) in choices.items():
+        indices = np.asarray(candidates, dtype=np.int64)
+        chosen = np.asarray(kept, dtype=np.int64)
+        strange = np.setdiff1d(chosen, indices)
+        if len(strange):
+            raise ValueError(
+                f"choices[{number}] keeps sample {strange[0]}, which is no candidate of it"
+            )
+        room = int(np.sqrt(_BATCH_BYTES / (3 * max(len(indices), 1))))
+        side = max(8, min(image_size, _LARGEST_SIDE, room))
+        images = [resize_and_crop(dataset[int(index)][0], side) for index in indices]
+        arrays |= {
+            f"images_{number}": np.stack(images),
+            f"kept_{number}": np.isin(indices, chosen),
+            f"labels_{number}": labels[indices].astype(np.int64),
+            f"indices_{number}": indices,
+        }
+    _save(path, arrays)
+
+
+def save_last_layer(path: Path, model: nn.Module) -> None:
+    """Write weight, bias and name of a network's last linear or convolutional layer.
+
+    Parameters
+    ----------
+    path : Path
+        An ``.npz`` file; its folder is made if need be. It has the arrays ``weight``
+        (n_classes, d) and ``bias`` (n_classes,) in float32, and ``name``.
+    model : Module
+        The network.
+
+    Raises
+    ------
+    ValueError
+        If it has no such layer.
+    """
+    name = last_layer(model)
+    layer: Any = model.get_submodule(name)
+    weight, bias = layer.weight, layer.bias
+    _save(
+        path,
+        {
+            "weight": _numpy(weight).reshape(len(weight), -1),
+            "bias": np.empty(0, np.float32) if bias is None else _numpy(bias),
+            "name": np.array(name),
+        },
+    )
+
+
+def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
+    return np.asarray(tensor.detach().to("cpu", torch.float32).contiguous())
+
+
+def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]

@@ -1,0 +1,295 @@
+"""The batches that one training sees: chosen by its method, loaded, changed, on the device."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spectral_select import SpectralBatchSampler, make_schedule, n_kept
+from spectral_select._samplers.prefetch import Ahead
+from spectral_select.integrations.data.augmentation import N_DRAWS
+from spectral_select.integrations.data.decoding import DecodedImages, to_device
+from spectral_select.integrations.methods import (
+    FEATURES,
+    FRESH,
+    LAST_LOSS,
+    PROGRESS,
+    REFERENCE,
+    Candidates,
+    Method,
+    Outputs,
+    check_choice,
+    get_method,
+)
+from spectral_select.integrations.runtime.distributed import ONE, Ranks
+from spectral_select.integrations.runtime.seeding import stream
+from spectral_select.integrations.training.budget import Budget
+from spectral_select.integrations.training.config import TrainConfig
+from spectral_select.integrations.training.epoch_progress import Clock
+from spectral_select.integrations.training.evaluation import as_images
+
+__all__ = ["Batch", "Batches"]
+
+Indices = NDArray[np.int64]
+
+
+@dataclass
+class Batch:
+    """One step's samples, loaded.
+
+    Attributes
+    ----------
+    indices : ndarray of shape (k,), int64
+        Places in the training data.
+    places : Tensor of shape (k,), int64
+        The same on the device.
+    images : Tensor of shape (k, 3, height, width)
+        On the device, normalised.
+    weights : Tensor of shape (k,), optional
+        Factor of each sample's loss.
+    loaded : ndarray of shape (m,), int64
+        All that were loaded for it, also those that were not chosen.
+    """
+
+    indices: Indices
+    places: Tensor
+    images: Tensor
+    weights: Tensor | None
+    loaded: Indices
+
+
+class Batches:
+    """Chooses and loads the batches of one training, an epoch at a time.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        What all methods share.
+    dataset : map-style dataset
+        Training data: gives (image, label), with ``labels`` as an array.
+    method : Method
+        Says which samples to train on.
+    budget : Budget
+        Of the method on these data.
+    features : array of shape (n, d), optional
+        Features of the training data, for methods that need them.
+    reference : Outputs, optional
+        Of a reference model on the training data, for methods that need them.
+    seed : int
+        Seed of the order, the augmentation and the method.
+    ranks : Ranks
+        Processes that share each candidate batch.
+
+    Attributes
+    ----------
+    images : DecodedImages
+        The training images decoded so far.
+    labels : Tensor of shape (n,), int64
+        On the device.
+    sampler : SpectralBatchSampler
+        Of chosen batches, or of whole ones where a loss decides.
+    precompute_seconds : float
+        What the method's `precompute` took, and the sampler's `prepare`.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: Any,
+        method: Method,
+        budget: Budget,
+        *,
+        features: Any,
+        reference: Outputs | None,
+        seed: int,
+        ranks: Ranks,
+    ) -> None:
+        self.config, self.method, self.budget = config, method, budget
+        self.features, self.reference = features, reference
+        self.seed, self.ranks = seed, ranks
+        self._classes = np.asarray(dataset.labels, np.int64)
+        self.labels = to_device(torch.from_numpy(self._classes), config.device)
+        self.images = DecodedImages(
+            dataset,
+            config.image_size,
+            cache_bytes=config.cache_bytes,
+            n_threads=config.n_threads,
+            device=config.device,
+        )
+        begin = perf_counter()
+        self.precomputed = method.precompute(self._classes, features)
+        self.precompute_seconds = perf_counter() - begin
+        self._draws = torch.empty(0)
+        self.sampler = self._own_sampler(ranks)
+        begin = perf_counter()
+        self.sampler.prepare()
+        self.precompute_seconds += perf_counter() - begin
+
+    def _numbers(self) -> NDArray[np.int64]:
+        return np.arange(len(self._classes))[:, None]
+
+    def _own_sampler(self, ranks: Ranks) -> SpectralBatchSampler:
+        """Return the sampler of what the method chooses, as far as it chooses ahead."""
+        method, ahead = self.method, self.method.runs_ahead
+        selector: Any = method.selector(
+            self.budget.schedule(0),
+            labels=self._classes,
+            features=self.features,
+            precomputed=self.precomputed,
+            seed=stream(self.seed, "choice"),
+        )
+        return self._sampler(
+            self.features if ahead and method.reads_table else self._numbers(),
+            selector,
+            ranks,
+            schedule=self.budget.schedule if ahead else make_schedule(0.0),
+            labels=self._classes if ahead and method.takes_turns else None,
+        )
+
+    def _sampler(
+        self, table: Any, selector: Any, ranks: Ranks, **options: Any
+    ) -> SpectralBatchSampler:
+        return SpectralBatchSampler(
+            None,
+            None,
+            True,
+            features=table,
+            selector=selector,
+            candidate_size=self.config.rank_candidates,
+            seed=stream(self.seed, "order"),
+            num_replicas=ranks.size,
+            rank=ranks.rank,
+            sharded_by_loader=False,
+            **options,
+        )
+
+    def candidates(self, count: int) -> list[Indices]:
+        """Return what the first batches of the first epoch are chosen from, on this rank."""
+        everything = get_method("full").selector(0.0, labels=self._classes, features=None, seed=0)
+        whole = self._sampler(self._numbers(), everything, self.ranks)
+        return [np.asarray(batch, np.int64) for batch in islice(whole, count)]
+
+    def first_pass(self) -> Indices:
+        """Return all that comes in the first epoch, on any rank, where samples take turns."""
+        whole = self._own_sampler(ONE)
+        whole._guidance = self.sampler._guidance  # the graph need not be looked at again
+        return np.concatenate(list(whole))
+
+    def epoch(
+        self,
+        epoch: int,
+        start: int,
+        clock: Clock,
+        outputs: Callable[[Tensor, Tensor], Outputs],
+        last_loss: Tensor,
+    ) -> Ahead[Batch]:
+        """Return an epoch's batches from step `start` on, to be closed after use.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, from 0. The sampler must stand where `start` says.
+        start : int
+            Step of the epoch that comes first.
+        clock : Clock
+            Added to while the batches are made, ahead of training on a thread if the
+            configuration has a `prefetch` and the choice allows it.
+        outputs : callable
+            The present model's outputs on images and their labels.
+        last_loss : Tensor of shape (n,)
+            Loss of each sample when last trained on.
+        """
+        self.sampler.set_epoch(epoch)
+        generator = torch.Generator().manual_seed(stream(self.seed, "augment", epoch))
+        draws = torch.rand(len(self.images), N_DRAWS, generator=generator)
+        self._draws = to_device(draws, self.config.device)
+        left = self.budget.steps_in(epoch) - start
+
+        def make() -> Iterator[Batch]:
+            for number, listed in enumerate(self.sampler, start):
+                indices = np.asarray(listed, dtype=np.int64)
+                if self.method.runs_ahead:
+                    yield self._load_chosen(indices, clock)
+                else:
+                    yield self._choose_now(indices, epoch, number, clock, outputs, last_loss)
+
+        # In-step choices look at the present model, so nothing may be loaded ahead of it.
+        depth = self.config.prefetch if self.method.runs_ahead else 0
+        return Ahead(lambda skip: islice(make(), skip, left), depth)
+
+    def _load_chosen(self, indices: Indices, clock: Clock) -> Batch:
+        places = to_device(torch.from_numpy(indices), self.config.device)
+        return Batch(indices, places, self._load(indices, places, clock), None, indices)
+
+    def _load(self, indices: Indices, places: Tensor, clock: Clock) -> Tensor:
+        begin = perf_counter()
+        images = as_images(self.images.take(indices), self.config, self._draws[places])
+        clock.loading += perf_counter() - begin
+        return images
+
+    def _choose_now(
+        self,
+        indices: Indices,
+        epoch: int,
+        number: int,
+        clock: Clock,
+        outputs: Callable[[Tensor, Tensor], Outputs],
+        last_loss: Tensor,
+    ) -> Batch:
+        """Let the method choose by what is known of the candidates at this step."""
+        device, method = self.config.device, self.method
+        loaded: list[Tensor] = []
+        loading = clock.loading
+        begin = perf_counter()
+        places = to_device(torch.from_numpy(indices), device)
+
+        def fresh() -> Outputs:
+            if not loaded:
+                loaded.append(self._load(indices, places, clock))
+            return outputs(loaded[0], self.labels[places])
+
+        step = epoch * self.budget.n_steps_per_epoch + number
+        known = LAST_LOSS in method.needs
+        choice = method.choose(
+            Candidates(
+                indices,
+                self._classes[indices],
+                n_kept(len(indices), self.budget.schedule(epoch)),
+                np.random.default_rng([stream(self.seed, "choice"), epoch, self._place(number)]),
+                features=self.features[indices] if FEATURES in method.needs else None,
+                precomputed=None if self.precomputed is None else self.precomputed[indices],
+                last_loss=last_loss[places].cpu().numpy() if known else None,
+                mean_last_loss=_mean(last_loss) if known else None,
+                fresh=fresh if FRESH in method.needs else None,
+                reference=self.reference.take(indices)
+                if self.reference is not None and REFERENCE in method.needs
+                else None,
+                progress=step / self.budget.n_steps if PROGRESS in method.needs else None,
+                step=step if PROGRESS in method.needs else None,
+            )
+        )
+        choice = check_choice(choice, method, len(indices))
+        clock.choosing += perf_counter() - begin - (clock.loading - loading)
+        positions = to_device(torch.from_numpy(choice.positions), device)
+        kept, chosen = indices[choice.positions], places[positions]
+        weights = None
+        if choice.weights is not None:
+            weights = to_device(torch.as_tensor(choice.weights, dtype=torch.float32), device)
+        if loaded:
+            return Batch(kept, chosen, loaded[0][positions], weights, indices)
+        return Batch(kept, chosen, self._load(kept, chosen, clock), weights, kept)
+
+    def _place(self, number: int) -> int:
+        """Return which of the epoch's candidate batches, over all ranks, a step's is."""
+        return number * self.ranks.size + self.ranks.rank
+
+
+def _mean(last_loss: Tensor) -> float:
+    known = last_loss[last_loss.isfinite()]
+    return float(known.double().mean()) if len(known) else float("nan")

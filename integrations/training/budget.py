@@ -1,0 +1,63 @@
+"""How long a method trains, and on how many samples, under a common configuration."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from spectral_select._samplers.schedules import Schedule
+from spectral_select.integrations.methods import Method
+from spectral_select.integrations.training.config import TrainConfig
+
+__all__ = ["Budget"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Steps, epochs and samples of one training.
+
+    Attributes
+    ----------
+    schedule : Schedule
+        Share of each candidate batch discarded, by epoch.
+    n_steps_per_epoch : int
+        Of an epoch that is not cut short.
+    n_steps, n_epochs : int
+        Of the whole training; the last epoch may end early.
+    kept : tuple of int
+        Samples of a step, by epoch, over all ranks; what methods that decide themselves
+        are asked for.
+
+    Examples
+    --------
+    >>> from spectral_select.integrations.methods import get_method
+    >>> config = TrainConfig(epochs=4, candidate_size=100, filter_ratio=0.8)
+    >>> budget = Budget.of(get_method("full-short"), config, n_samples=1000)
+    >>> budget.n_steps, budget.n_epochs, budget.n_images
+    (8, 1, 800)
+    """
+
+    schedule: Schedule
+    n_steps_per_epoch: int
+    n_steps: int
+    n_epochs: int
+    kept: tuple[int, ...]
+
+    @classmethod
+    def of(cls, method: Method, config: TrainConfig, n_samples: int) -> "Budget":
+        """Return the budget of a method on so many training samples."""
+        size = config.candidate_size
+        per_epoch = n_samples // size
+        schedule = method.schedule(config.filter_ratio, config.epochs)
+        share = method.budget(config.n_kept(config.filter_ratio) / size)
+        n_steps = max(1, round(config.epochs * per_epoch * share))
+        n_epochs = ceil(n_steps / per_epoch)
+        kept = tuple(config.n_kept(schedule(epoch)) for epoch in range(n_epochs))
+        return cls(schedule, per_epoch, n_steps, n_epochs, kept)
+
+    def steps_in(self, epoch: int) -> int:
+        """Return the number of steps of an epoch."""
+        return max(0, min(self.n_steps - epoch * self.n_steps_per_epoch, self.n_steps_per_epoch))
+
+    @property
+    def n_images(self) -> int:
+        """Number of samples trained on in all, one counted as often as it is seen."""
+        return sum(self.kept[epoch] * self.steps_in(epoch) for epoch in range(self.n_epochs))

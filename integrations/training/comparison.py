@@ -1,0 +1,252 @@
+"""Training one network by several selection methods under equal conditions.
+
+For every seed all methods start from the same weights, see the same candidate batches
+in the same order, take the same number of optimiser steps at the same learning rates,
+and change a given image in a given epoch alike. They take turns epoch by epoch, so a
+machine that others use slows all of them alike.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from torch import Tensor
+
+from spectral_select.integrations.data.decoding import DecodedImages
+from spectral_select.integrations.methods import Method, Outputs
+from spectral_select.integrations.models.backbones import build_classifier, hash_weights
+from spectral_select.integrations.runtime.interrupts import Interrupt
+from spectral_select.integrations.training.checkpoints import Checkpoints
+from spectral_select.integrations.training.config import TrainConfig
+from spectral_select.integrations.training.evaluation import evaluate
+from spectral_select.integrations.training.trainer import Trainer
+
+__all__ = ["compare"]
+
+Run = dict[str, Any]
+
+
+def compare(
+    config: TrainConfig,
+    data: Any,
+    methods: Sequence[Method],
+    *,
+    features: Any = None,
+    reference: Outputs | None = None,
+    seeds: Sequence[int] = (0,),
+    on_step: Callable[[Trainer, int, Tensor, Tensor], object] | None = None,
+    on_epoch: Callable[[list[Run]], object] | None = None,
+    on_complete: Callable[[Trainer, Run], object] | None = None,
+    checkpoints: Checkpoints | None = None,
+    interrupt: Interrupt | None = None,
+) -> list[Run]:
+    """Train a network by each method from each seed, under equal conditions.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        What they share.
+    data : ImageDataset
+        With ``train``, ``val``, ``test`` and ``classes``.
+    methods : sequence of Method
+        The methods compared.
+    features : array of shape (n, d), optional
+        Of ``data.train``; needed if a method needs them.
+    reference : Outputs, optional
+        Of a reference model on ``data.train``; needed if a method needs it.
+    seeds : sequence of int, default=(0,)
+        One run of every method from each.
+    on_step : callable, optional
+        Called after each step with the trainer, the number of samples, their mean loss
+        and right answers.
+    on_epoch : callable, optional
+        Called with all runs so far when every method has finished one more epoch.
+    on_complete : callable, optional
+        Called with the trainer and its run when a run is complete.
+    checkpoints : Checkpoints, optional
+        Where runs stand that are to be gone on with, and where to write how far they come.
+    interrupt : Interrupt, optional
+        Asked after each step and before each evaluation whether to stop. If so, a last
+        checkpoint is written and KeyboardInterrupt raised.
+
+    Returns
+    -------
+    list of dict
+        One run each: ``method``, ``seed``, ``status``, ``initial_weights`` (a hash),
+        ``history`` by epoch, and ``final``, the results on train, val and test, with
+        ``final_weights``.
+
+    Raises
+    ------
+    ValueError
+        If a method lacks what it needs, or a checkpoint is of other initial weights.
+
+    Examples
+    --------
+    >>> from spectral_select.integrations.data.datasets import load_dataset
+    >>> from spectral_select.integrations.methods import check_methods
+    >>> data = load_dataset("digits", train_size=128)
+    >>> config = TrainConfig(epochs=1, candidate_size=64)
+    >>> runs = compare(config, data, check_methods(["full", "random"]))
+    >>> [(run["method"], run["history"][0]["samples"]) for run in runs]
+    [('full', 128), ('random', 24)]
+    """
+    race = _Race(config, data, on_step, on_complete, checkpoints, interrupt)
+    runs: list[Run] = []
+    with ExitStack() as pools:
+        for images in race.parts.values():
+            pools.callback(images.close)
+        for seed in seeds:
+            saved = [
+                None if checkpoints is None else checkpoints.load(method.spec, seed)
+                for method in methods
+            ]
+            new = [
+                _new_run(method, seed) if state is None else state["run"]
+                for method, state in zip(methods, saved, strict=True)
+            ]
+            runs += new
+            if all(run["status"] == "complete" for run in new):
+                continue
+            initial = build_classifier(
+                config.model,
+                len(data.classes),
+                config.weights,
+                small_input=config.small_input,
+                seed=seed,
+            )
+            start = hash_weights(initial)
+            with ExitStack() as own:
+                race.pairs = []
+                for method, state, run in zip(methods, saved, new, strict=True):
+                    if run["status"] == "complete":
+                        continue
+                    trainer = Trainer(
+                        config,
+                        data.train,
+                        method,
+                        copy.deepcopy(initial),
+                        features=features,
+                        reference=reference,
+                        seed=seed,
+                    )
+                    own.callback(trainer.images.close)
+                    _enter_start(run, trainer, start)
+                    trainer.warm_up()
+                    if checkpoints is not None and state is not None:
+                        checkpoints.restore(trainer, state)
+                    race.pairs.append((trainer, run))
+                for epoch in range(config.epochs):
+                    if race.take_turns(epoch) and on_epoch is not None:
+                        on_epoch(runs)
+    return runs
+
+
+def _new_run(method: Method, seed: int) -> Run:
+    return {
+        "method": method.spec,
+        "seed": seed,
+        "needs": sorted(method.needs),
+        "precompute_seconds": None,
+        "status": "running",
+        "initial_weights": None,
+        "history": [],
+        "final": None,
+        "final_weights": None,
+    }
+
+
+def _enter_start(run: Run, trainer: Trainer, weights: str) -> None:
+    """Enter what a run starts from, or check that it is what the run did start from."""
+    if run["initial_weights"] is None:
+        run["initial_weights"] = weights
+        run["precompute_seconds"] = trainer.precompute_seconds
+    elif run["initial_weights"] != weights:
+        raise ValueError(
+            f"the checkpoint of {run['method']}, seed {run['seed']}, started from other weights "
+            f"than {trainer.config.weights!r} gives now"
+        )
+
+
+@dataclass
+class _Race:
+    """What all that take turns share."""
+
+    config: TrainConfig
+    data: Any
+    on_step: Any
+    on_complete: Any
+    checkpoints: Checkpoints | None
+    interrupt: Interrupt | None
+
+    def __post_init__(self) -> None:
+        self.parts = {
+            name: DecodedImages(
+                getattr(self.data, name),
+                self.config.image_size,
+                cache_bytes=self.config.cache_bytes,
+                n_threads=self.config.n_threads,
+                device=self.config.device,
+            )
+            for name in ("train", "val", "test")
+        }
+        self.pairs: list[tuple[Trainer, Run]] = []
+
+    def take_turns(self, epoch: int) -> bool:
+        """Train each method for an epoch; tell whether there was one to train."""
+        # Out of turn are those whose budget is spent, and those ahead before a resume.
+        turns = [
+            (trainer, run)
+            for trainer, run in self.pairs
+            if epoch < trainer.budget.n_epochs and epoch == len(run["history"])
+        ]
+        for trainer, run in turns:
+            self.take_turn(trainer, run, epoch)
+        return bool(turns)
+
+    def take_turn(self, trainer: Trainer, run: Run, epoch: int) -> None:
+        """Train one method for an epoch, evaluate it, and enter both into its run."""
+
+        def on_step(n: int, loss: Tensor, right: Tensor) -> None:
+            if self.on_step is not None:
+                self.on_step(trainer, n, loss, right)
+            self._stop_if_asked()
+            if self.checkpoints is not None and self.checkpoints.due(trainer):
+                self.checkpoints.save(trainer, run)
+
+        record = trainer.train_epoch(epoch, on_step)
+        begin = perf_counter()
+        last = epoch == trainer.budget.n_epochs - 1
+        measured = {}
+        for name in ("val", "test", *["train"] * last):
+            self._stop_if_asked(every_call=True)
+            labels = getattr(self.data, name).labels
+            measured[name] = self._evaluate(trainer, self.parts[name], labels)
+        record |= {"val": measured["val"], "test": measured["test"]}
+        record["seconds"]["evaluation"] = perf_counter() - begin
+        run["history"].append(record)
+        if last:
+            run["final"] = {name: measured[name] for name in ("train", "val", "test")}
+            run["final_weights"] = hash_weights(trainer.model)
+            run["status"] = "complete"
+            if self.on_complete is not None:
+                self.on_complete(trainer, run)
+        if self.checkpoints is not None and (
+            last or self.checkpoints.due(trainer, epoch_is_over=True)
+        ):
+            self.checkpoints.save(trainer, run)
+
+    def _evaluate(self, trainer: Trainer, images: DecodedImages, labels: Any) -> Run:
+        return evaluate(trainer.model, images, labels, self.config, trainer.ranks)
+
+    def _stop_if_asked(self, *, every_call: bool = False) -> None:
+        if self.interrupt is None or not self.interrupt.asked(every_call=every_call):
+            return
+        if self.checkpoints is not None:
+            for trainer, run in self.pairs:
+                if self.checkpoints.stale(trainer):
+                    self.checkpoints.save(trainer, run)
+        raise KeyboardInterrupt

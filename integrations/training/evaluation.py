@@ -1,0 +1,108 @@
+"""Accuracy and loss of a network on a part of the data."""
+
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from spectral_select.integrations.data.augmentation import normalise
+from spectral_select.integrations.data.decoding import DecodedImages, to_device
+from spectral_select.integrations.runtime.distributed import ONE, Ranks
+from spectral_select.integrations.training.config import TrainConfig
+
+__all__ = ["amp_dtype", "as_images", "evaluate", "plain"]
+
+_BATCH = 256
+
+
+def evaluate(
+    model: nn.Module,
+    images: DecodedImages,
+    labels: Any,
+    config: TrainConfig,
+    ranks: Ranks = ONE,
+) -> dict[str, Any]:
+    """Return accuracy and mean cross-entropy of a model on a part of the data.
+
+    Parameters
+    ----------
+    model : Module
+        Its mode is left as it was.
+    images : DecodedImages
+        The part's images.
+    labels : array of int, shape (n,)
+        Their classes.
+    config : TrainConfig
+        For device and layout.
+    ranks : Ranks, optional
+        Processes that share the work, each with the same model; by default one.
+
+    Returns
+    -------
+    dict
+        ``count``, ``accuracy`` and ``loss``; the last two None where there is no image.
+    """
+    n = len(images)
+    if not n:
+        return {"count": 0, "accuracy": None, "loss": None}
+    device = config.device
+    known = to_device(torch.as_tensor(np.asarray(labels)), device)
+    # Added up on the device, which is then waited for once.
+    loss, correct = torch.zeros(2, device=device, dtype=torch.float64)
+    was_training = model.training
+    model.eval()
+    with (
+        torch.no_grad(),
+        torch.autocast(device.type, dtype=amp_dtype(device), enabled=config.amp),
+    ):
+        for start in range(ranks.rank * _BATCH, n, ranks.size * _BATCH):
+            part = np.arange(start, min(start + _BATCH, n))
+            batch = as_images(images.take(part), config, None)
+            expected = known[part[0] : part[-1] + 1]
+            logits = model(batch).float()
+            loss += functional.cross_entropy(logits, expected, reduction="sum")
+            correct += (logits.argmax(1) == expected).sum()
+    model.train(was_training)
+    total, right = ranks.sum([loss.item(), correct.item()])
+    return {"count": n, "accuracy": right / n, "loss": plain(total / n)}
+
+
+def as_images(pixels: Tensor, config: TrainConfig, draws: Tensor | None) -> Tensor:
+    """Return pixels as a network takes them: changed by the draws if any, and normalised.
+
+    Parameters
+    ----------
+    pixels : Tensor of shape (n, 3, height, width), uint8
+        On the device.
+    config : TrainConfig
+        For augmentation and layout.
+    draws : Tensor of shape (n, N_DRAWS) or None
+        Of the augmentation; None leaves it out.
+
+    Returns
+    -------
+    Tensor of shape (n, 3, height, width), float32
+    """
+    images = pixels.to(torch.float32).div_(255)
+    with torch.no_grad():
+        if draws is not None and config.augmentation is not None:
+            images = config.augmentation(images, draws)
+        images = normalise(images)
+    if config.channels_last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    return images
+
+
+def amp_dtype(device: torch.device) -> torch.dtype:
+    """Return the type of mixed precision: bfloat16 where the device has it, else float16."""
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        return torch.float16
+    return torch.bfloat16
+
+
+def plain(number: float) -> float | None:
+    """Return a number that JSON can hold: None for one that is not finite."""
+    return number if isfinite(number) else None

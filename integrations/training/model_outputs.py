@@ -1,0 +1,55 @@
+"""What a network says of a batch: losses, logits, and how its embeddings meet its classes."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from spectral_select.integrations.methods import Outputs
+from spectral_select.integrations.models.backbones import last_layer
+
+__all__ = ["model_outputs"]
+
+
+def model_outputs(model: nn.Module, images: Tensor, labels: Tensor) -> Outputs:
+    """Run a classifier forward, in the mode it is in, and return what methods may ask for.
+
+    Parameters
+    ----------
+    model : Module
+        A classifier whose last layer is linear, or a convolution averaged over places.
+    images : Tensor of shape (n, 3, height, width)
+        On the model's device.
+    labels : Tensor of shape (n,), int64
+        Their classes, on the same device.
+
+    Returns
+    -------
+    Outputs
+        On the host, in float32; embeddings of a convolution are means over places.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from spectral_select.integrations.models.backbones import build_classifier
+    >>> model = build_classifier("resnet18", 3).eval()
+    >>> found = model_outputs(model, torch.zeros(2, 3, 32, 32), torch.tensor([0, 2]))
+    >>> found.loss.shape, found.cosines.shape, found.embeddings.shape
+    ((2,), (2, 3), (2, 512))
+    """
+    name, seen = last_layer(model), list[Tensor]()
+    head = model.get_submodule(name)
+    handle = head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    try:
+        with torch.no_grad():
+            logits = model(images).float()
+    finally:
+        handle.remove()
+    embeddings = seen[0].float()
+    if embeddings.ndim > 2:
+        embeddings = embeddings.flatten(2).mean(2)
+    rows = head.weight.detach().float().flatten(1)  # type: ignore[operator]
+    with torch.autocast(images.device.type, enabled=False):
+        cosines = functional.normalize(embeddings) @ functional.normalize(rows).T
+        losses = functional.cross_entropy(logits, labels, reduction="none")
+    host = [tensor.cpu().numpy() for tensor in (losses, logits, cosines, embeddings)]
+    return Outputs(*host)

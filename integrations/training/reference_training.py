@@ -1,0 +1,335 @@
+"""Training a reference model by cross-fitting, and storing what it says."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from spectral_select._selectors.ratio import check_batch_size
+from spectral_select._utils.atomic_files import write_atomically, write_json_atomically
+from spectral_select._utils.folders import StoreError, inside
+from spectral_select._utils.locks import FolderLock
+from spectral_select._utils.progress_bar import ProgressBar, progress_bar
+from spectral_select.integrations.data.decoding import DecodedImages
+from spectral_select.integrations.data.splits import stratified_split
+from spectral_select.integrations.methods import get_method
+from spectral_select.integrations.models.backbones import build_classifier, hash_weights
+from spectral_select.integrations.runtime.provenance import describe_versions
+from spectral_select.integrations.training.budget import Budget
+from spectral_select.integrations.training.config import TrainConfig
+from spectral_select.integrations.training.evaluation import amp_dtype, as_images
+from spectral_select.integrations.training.model_outputs import model_outputs
+from spectral_select.integrations.training.reference_model import (
+    COSINES,
+    FORMAT,
+    LOGITS,
+    META,
+    Reference,
+    hash_array,
+    outputs_of,
+)
+from spectral_select.integrations.training.trainer import Trainer
+
+__all__ = ["train_reference"]
+
+_BATCH = 256
+_MIN_SAMPLES = 4  # two for each batch normalisation
+# What changes how fast a reference is trained, or how its learners are, but not what it is.
+_NOT_ITS_OWN = {
+    "amp",
+    "cache_bytes",
+    "channels_last",
+    "compile",
+    "device",
+    "filter_ratio",
+    "n_ranks",
+    "n_threads",
+    "prefetch",
+}
+
+
+def train_reference(
+    config: TrainConfig,
+    data: Any,
+    folder: str | os.PathLike[str],
+    *,
+    epochs: int | None = None,
+    seed: int = 0,
+    progress: bool | None = False,
+) -> Reference:
+    """Train a reference model on the training data by cross-fitting, or take the one there.
+
+    Two networks see half of the training data each, all of it in every epoch, and score
+    the other half without augmentation. A process killed in the middle leaves nothing
+    that reads as whole; the same call goes on with the network it was killed at. Another
+    process that is training in the folder is waited for.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        How to train; `filter_ratio` does not matter. Candidate batches are no larger than
+        a half.
+    data : ImageDataset
+        With ``train`` and ``classes``; validation and test data are not touched.
+    folder : path
+        Where the reference is kept, made if need be.
+    epochs : int, optional
+        Passes of each network over its half; by default those of `config`.
+    seed : int, default=0
+        Seed of the halves and of both trainings.
+    progress : bool, optional
+        Whether to show a progress bar; None: on a terminal.
+
+    Returns
+    -------
+    Reference
+
+    Raises
+    ------
+    StoreError
+        If the folder holds a reference on other data, by another configuration, or a
+        damaged one.
+    ValueError
+        If there are fewer than four samples, or a network diverges.
+    """
+    folder, dataset, n_classes = Path(folder), data.train, len(data.classes)
+    epochs = check_batch_size(config.epochs if epochs is None else epochs, "epochs")
+    if len(dataset) < _MIN_SAMPLES:
+        raise ValueError(
+            f"a reference model needs at least {_MIN_SAMPLES} training samples; got {len(dataset)}"
+        )
+    halves = stratified_split(np.asarray(dataset.labels), len(dataset) // 2, [seed, 0])
+    size = min(config.candidate_size, len(halves[1]))
+    config = replace(
+        config, epochs=epochs, candidate_size=size, filter_ratio=0.0, n_ranks=1, compile=False
+    )
+    networks = [_initial(config, n_classes, seed, half) for half in (0, 1)]
+    identity = _identity(config, dataset, n_classes, seed, networks)
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} is a file; expected a folder for the reference model")
+    if found := _find(folder, dataset, identity):
+        return found
+    folder.mkdir(parents=True, exist_ok=True)
+    with closing(FolderLock(folder, wait=True)):
+        if found := _find(folder, dataset, identity):  # somebody else was training it
+            return found
+        _remove_stale(folder)
+        total = len(dataset) + sum(_n_images(config, half) for half in halves)
+        with progress_bar(total, desc="reference", unit="images", enabled=progress) as bar:
+            meta = _train(config, dataset, n_classes, halves, networks, identity, folder, bar)
+        write_json_atomically(folder / META, meta)
+    return Reference.open(folder, dataset)
+
+
+def _n_images(config: TrainConfig, half: Any) -> int:
+    """Return how many images a network trains on, over all epochs."""
+    return Budget.of(get_method("full"), config, len(half)).n_images
+
+
+class _Part:
+    """Some samples of a map-style dataset with labels, in the order of `indices`."""
+
+    def __init__(self, dataset: Any, indices: NDArray[np.int64]) -> None:
+        self.dataset, self.indices = dataset, indices
+        self.labels = np.asarray(dataset.labels)[indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[int(self.indices[index])]
+
+
+def _initial(config: TrainConfig, n_classes: int, seed: int, half: int) -> nn.Module:
+    """Return a network that has not been trained, unlike those of learners of the same seed."""
+    return build_classifier(
+        config.model,
+        n_classes,
+        config.weights,
+        small_input=config.small_input,
+        seed=_stream(seed, half),
+    )
+
+
+def _stream(seed: int, half: int) -> int:
+    return int(np.random.SeedSequence([seed, 1 + half]).generate_state(1)[0])
+
+
+def _identity(
+    config: TrainConfig, dataset: Any, n_classes: int, seed: int, networks: list[nn.Module]
+) -> dict[str, Any]:
+    """Return what a reference depends on, as JSON gives it back."""
+    own = {k: v for k, v in config.describe().items() if k not in _NOT_ITS_OWN}
+    identity = {
+        "count": len(dataset),
+        "n_classes": n_classes,
+        "fingerprint": getattr(dataset, "fingerprint", None),
+        "seed": seed,
+        "initial_weights": [hash_weights(network) for network in networks],
+        "config": own,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    return plain
+
+
+def _find(folder: Path, dataset: Any, identity: Mapping[str, Any]) -> Reference | None:
+    """Return the reference in a folder, None if there is none; refuse one that is another."""
+    if not inside(folder, META).exists():
+        return None
+    found = Reference.open(folder, dataset)
+    if unlike := _differences(found.meta["identity"], identity):
+        raise StoreError(
+            f"{folder} holds another reference model ({unlike}); to use it as it is give it as "
+            "--reference, else remove it or choose another folder"
+        )
+    return found
+
+
+def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Return in words how two identities differ, or an empty string."""
+    a, b = ({**x, **x.get("config", {})} for x in (found, wanted))
+    keys = [key for key in b if key != "config" and a.get(key) != b[key]]
+    keys = keys if keys == ["initial_weights"] else [k for k in keys if k != "initial_weights"]
+    if keys == ["initial_weights"]:
+        return "its initial weights were others"
+    return "; ".join(f"{key} {a.get(key)}, not {b[key]}" for key in keys)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what a process killed in the middle of writing a file has left."""
+    for path in folder.iterdir():
+        if path.suffix == ".tmp" and path.name.startswith((".model-", f".{LOGITS}", f".{COSINES}")):
+            path.unlink(missing_ok=True)
+
+
+def _train(
+    config: TrainConfig,
+    dataset: Any,
+    n_classes: int,
+    halves: tuple[NDArray[np.int64], NDArray[np.int64]],
+    networks: list[nn.Module],
+    identity: dict[str, Any],
+    folder: Path,
+    bar: ProgressBar,
+) -> dict[str, Any]:
+    """Train both networks, write what each says of the other's half, return the metadata."""
+    logits, cosines = np.empty((2, len(dataset), n_classes), np.float32)
+    trained = scored = 0.0
+    weights = []
+    for half, network in enumerate(networks):
+        seen, held = _Part(dataset, halves[half]), _Part(dataset, halves[1 - half])
+        key = hashlib.sha256(json.dumps([identity, half], sort_keys=True).encode()).hexdigest()
+        file = inside(folder, f"model-{half}.safetensors")
+        seconds = _restore(network, file, key)
+        if seconds is None:
+            seconds = _fit(config, seen, network, _stream(identity["seed"], half), half, bar)
+            _save(network, file, key, seconds)
+        else:
+            bar.update(_n_images(config, seen))
+        trained += seconds
+        begin = perf_counter()
+        logits[held.indices], cosines[held.indices] = _score(config, held, network, bar)
+        scored += perf_counter() - begin
+        weights.append(hash_weights(network))
+        network.cpu()
+    outputs = outputs_of(logits, cosines, np.asarray(dataset.labels))
+    bad = int((~np.isfinite(outputs.loss)).sum())
+    if bad:
+        raise ValueError(
+            f"the reference model diverged: its loss is not finite on {bad} of {len(dataset)} "
+            "samples; lower the learning rate"
+        )
+    for name, array in ((LOGITS, logits), (COSINES, cosines)):
+        _write_array(folder / name, array)
+    right = logits.argmax(axis=1) == np.asarray(dataset.labels)
+    return {
+        "format": FORMAT,
+        "count": len(dataset),
+        "n_classes": n_classes,
+        "identity": identity,
+        "config": config.describe(),
+        "accuracy": float(right.mean()),
+        "loss": float(outputs.loss.mean(dtype=np.float64)),
+        "seconds": trained + scored,
+        "training_seconds": trained,
+        "scoring_seconds": scored,
+        "hashes": {LOGITS: hash_array(logits), COSINES: hash_array(cosines)},
+        "weights": weights,
+        "versions": describe_versions(),
+    }
+
+
+def _fit(
+    config: TrainConfig, seen: _Part, network: nn.Module, seed: int, half: int, bar: ProgressBar
+) -> float:
+    """Train a network on every sample of its half; return what the epochs took, in seconds."""
+    trainer = Trainer(config, seen, get_method("full"), network, seed=seed)
+    seconds = 0.0
+    with closing(trainer.images):
+        trainer.warm_up()
+        for epoch in range(trainer.budget.n_epochs):
+            bar.set_postfix(network=f"{half + 1}/2", epoch=f"{epoch + 1}/{config.epochs}")
+            record = trainer.train_epoch(epoch, lambda n, loss, right: bar.update(n))
+            seconds += record["seconds"]["total"]
+    return seconds
+
+
+def _score(
+    config: TrainConfig, held: _Part, network: nn.Module, bar: ProgressBar
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return logits and cosines of a part's samples, as they are, without augmentation."""
+    device = config.device
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    network.to(device, memory_format=layout).eval()  # type: ignore[call-overload]
+    images = DecodedImages(held, config.image_size, cache_bytes=0, n_threads=config.n_threads)
+    labels = torch.as_tensor(held.labels).to(device)
+    found = []
+    with closing(images):
+        for start in range(0, len(held), _BATCH):
+            part = np.arange(start, min(start + _BATCH, len(held)))
+            batch = as_images(images.take(part).to(device), config, None)
+            with torch.autocast(device.type, dtype=amp_dtype(device), enabled=config.amp):
+                found.append(model_outputs(network, batch, labels[start : start + _BATCH]))
+            bar.update(len(part))
+    return np.concatenate([o.logits for o in found]), np.concatenate([o.cosines for o in found])
+
+
+def _save(network: nn.Module, file: Path, key: str, seconds: float) -> None:
+    """Store a trained network with what it was trained as and what that took."""
+    state = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    content = save(state, metadata={"key": key, "seconds": repr(seconds)})
+    write_atomically(file, lambda stream: stream.write(content))
+
+
+def _restore(network: nn.Module, file: Path, key: str) -> float | None:
+    """Load the trained network of this key, if it is there; return what its training took."""
+    if not file.is_file():
+        return None
+    try:
+        with safe_open(file, framework="pt") as stored:
+            known = stored.metadata() or {}
+            if known.get("key") != key:
+                return None
+            state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        network.load_state_dict(state)
+        return float(known["seconds"])
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError):
+        return None  # damaged: it is trained again
+
+
+def _write_array(path: Path, array: NDArray[Any]) -> None:
+    write_atomically(path, lambda file: np.save(file, array))

@@ -1,0 +1,86 @@
+"""Accuracy, loss and speed by epoch, for TensorBoard."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from spectral_select.integrations.records.run_files import slug
+
+__all__ = ["Scalars"]
+
+
+class Scalars:
+    """Writes what each epoch came to into event files, one folder for each method and seed.
+
+    A context manager. Epochs that were written before a run was resumed are not written
+    again; those that it repeats replace what was there.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they go: ``SLUG-seedS`` in it.
+    runs : sequence of dict
+        What there is already of the runs.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path, runs: Sequence[Mapping[str, Any]] = ()) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._new_writer: Any = SummaryWriter
+        self._folder = folder
+        self._writers: dict[str, Any] = {}
+        self._written = {_name(run): len(run["history"]) for run in runs}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+    def write(self, runs: Sequence[Mapping[str, Any]]) -> None:
+        """Write the epochs of `runs` that were not written yet.
+
+        Parameters
+        ----------
+        runs : sequence of dict
+            As `compare` returns them.
+        """
+        for run in runs:
+            name = _name(run)
+            done = self._written.get(name, 0)
+            if done == len(run["history"]):
+                continue
+            if name not in self._writers:
+                self._writers[name] = self._new_writer(str(self._folder / name), purge_step=done)
+            for record in run["history"][done:]:
+                for tag, value in _scalars(record):
+                    self._writers[name].add_scalar(tag, value, record["epoch"])
+            self._writers[name].flush()
+            self._written[name] = len(run["history"])
+
+
+def _name(run: Mapping[str, Any]) -> str:
+    return f"{slug(run['method'])}-seed{run['seed']}"
+
+
+def _scalars(record: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return tags and numbers of an epoch; what was not measured is left out."""
+    seconds = record["seconds"]
+    total = max(seconds["total"], 1e-9)
+    found = [
+        ("learning rate", record["lr"]),
+        ("filter ratio", record["filter_ratio"]),
+        ("samples", record["samples"]),
+        ("images a second", record["samples"] / total),
+        ("share of time in selection", seconds["waiting"] / total),
+        *((f"seconds/{name}", value) for name, value in seconds.items()),
+    ]
+    for part, measured in (("train", record), ("val", record["val"]), ("test", record["test"])):
+        found += [(f"{key}/{part}", measured[key]) for key in ("accuracy", "loss")]
+    return [(tag, value) for tag, value in found if value is not None]

@@ -1,0 +1,405 @@
+"""One network trained by one selection method, an epoch at a time."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+
+from spectral_select._utils.validation import check_int
+from spectral_select.integrations.methods import (
+    FEATURES,
+    LAST_LOSS,
+    REFERENCE,
+    Method,
+    Outputs,
+)
+from spectral_select.integrations.runtime.distributed import ONE, current_ranks
+from spectral_select.integrations.runtime.seeding import (
+    generator_states,
+    seeded,
+    set_generator_states,
+    stream,
+)
+from spectral_select.integrations.training.batches import Batch, Batches
+from spectral_select.integrations.training.budget import Budget
+from spectral_select.integrations.training.config import TrainConfig, learning_rate
+from spectral_select.integrations.training.epoch_progress import (
+    Clock,
+    Progress,
+    Seen,
+    Stopwatch,
+    synchronise,
+)
+from spectral_select.integrations.training.evaluation import amp_dtype, as_images
+from spectral_select.integrations.training.model_outputs import model_outputs
+
+__all__ = ["Trainer"]
+
+_N_FIRST = 2  # batches whose choice is kept, to be looked at
+
+
+class Trainer:
+    """One network, trained by one method from one seed, an epoch at a time.
+
+    Everything that an epoch draws is a function of the seed and the epoch. `state_dict`
+    can be called between epochs and from within `on_step`; training goes on from it to
+    the last bit, on a CPU.
+
+    Where the configuration has several ranks, each takes its part of every candidate
+    batch, chooses among it, and gradients are averaged: the steps are as many as one
+    process takes. Losses of earlier epochs that a method asks for are those of all
+    ranks; of the epoch in progress it knows its own.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        What all methods share.
+    dataset : map-style dataset
+        Training data: gives (image, label), with ``labels`` as an array.
+    method : Method
+        Says which samples to train on.
+    model : Module
+        The network in its initial state; it is trained in place.
+    features : array of shape (n, d), optional
+        Features of the training data, for methods that need them.
+    reference : Outputs, optional
+        Of a reference model on the training data, for methods that need them.
+    seed : int, default=0
+        Seed of the order, the augmentation, the method and dropout.
+
+    Attributes
+    ----------
+    images : DecodedImages
+        The training images decoded so far.
+    budget : Budget
+        Steps, epochs and samples of the whole training.
+    precompute_seconds : float
+        What the method's `precompute` took, and the sampler's `prepare`.
+    first_kept : list of ndarray
+        What was kept of the first batches of the first epoch.
+    last_loss : Tensor of shape (n,)
+        Loss of each sample when last trained on, for methods that need it; else NaN.
+    progress : Progress
+        The epoch in progress, or the latest.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer samples than a candidate batch takes, features are missing, or
+        the process group has another size than the configuration says.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: Any,
+        method: Method,
+        model: nn.Module,
+        *,
+        features: Any = None,
+        reference: Outputs | None = None,
+        seed: int = 0,
+    ) -> None:
+        n = len(dataset)
+        if n < config.candidate_size:
+            raise ValueError(
+                f"candidate_size must be at most {n}, the number of training samples; "
+                f"got {config.candidate_size}"
+            )
+        if FEATURES in method.needs and features is None:
+            raise ValueError(f"method {method.spec!r} needs features of the training data")
+        if REFERENCE in method.needs and reference is None:
+            raise ValueError(f"method {method.spec!r} needs a reference model's outputs")
+        self.ranks = current_ranks() if config.n_ranks > 1 else ONE
+        if self.ranks.size != config.n_ranks:
+            raise ValueError(
+                f"n_ranks must be {self.ranks.size}, the size of the process group; "
+                f"got {config.n_ranks}"
+            )
+        self.config, self.method = config, method
+        self.seed = check_int(seed, "seed", 0)
+        self.budget = Budget.of(method, config, n)
+        self._batches = Batches(
+            config,
+            dataset,
+            method,
+            self.budget,
+            features=features,
+            reference=reference,
+            seed=self.seed,
+            ranks=self.ranks,
+        )
+        self.images, self.sampler = self._batches.images, self._batches.sampler
+        self.precompute_seconds = self._batches.precompute_seconds
+        self.first_kept: list[NDArray[np.int64]] = []
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.model = model.to(config.device, memory_format=layout)  # type: ignore[call-overload]
+        self._forward: Any = self.model
+        if self.ranks.size > 1:
+            self._forward = DistributedDataParallel(self.model)
+        if config.compile:
+            self._forward = torch.compile(self._forward)
+        self.optimizer = self._new_optimizer()
+        self._dtype = amp_dtype(config.device) if config.amp else None
+        self._scaler = self._new_scaler()
+        self.last_loss = torch.full((n,), torch.nan, device=config.device)
+        self._mine = torch.zeros(n, dtype=torch.bool, device=config.device)  # since it was shared
+        self._seen = Seen(n)
+        self.progress = Progress(0)
+        self._resume: dict[str, Tensor] | None = None  # states of the generators
+        self._watch: Stopwatch | None = None
+
+    def _new_optimizer(self) -> torch.optim.SGD:
+        return torch.optim.SGD(
+            self.model.parameters(),
+            lr=self.config.lr,
+            momentum=self.config.momentum,
+            weight_decay=self.config.weight_decay,
+            fused=True,
+        )
+
+    def _new_scaler(self) -> torch.amp.GradScaler:
+        return torch.amp.GradScaler(self.config.device.type, enabled=self._dtype is torch.float16)
+
+    def first_choices(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Return candidates and kept samples of the first batches of the first epoch.
+
+        Where a pass is chosen from as a whole, the kept ones are those of the candidates
+        that come at all.
+
+        Returns
+        -------
+        list of (ndarray, ndarray)
+            Indices into the training data; empty before the first epoch was trained.
+        """
+        candidates, kept = self._batches.candidates(len(self.first_kept)), self.first_kept
+        if candidates and self.method.takes_turns:
+            whole = self._batches.first_pass()
+            kept = [np.intersect1d(batch, whole) for batch in candidates]
+        return list(zip(candidates, kept, strict=True))
+
+    def train_epoch(
+        self, epoch: int, on_step: Callable[[int, Tensor, Tensor], object] | None = None
+    ) -> dict[str, Any]:
+        """Train for one epoch, or for what a loaded state leaves of it.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, from 0.
+        on_step : callable, optional
+            Called after each step with the number of samples, their mean loss and the
+            number of right answers (tensors on the device), on this rank.
+
+        Returns
+        -------
+        dict
+            ``steps``, ``samples``, ``lr`` of the last step, ``loss`` and ``accuracy`` over
+            the batches trained on, ``decoded`` images, and ``seconds``: ``total``,
+            ``selection`` (work), ``waiting`` (of the loop, for selection), ``loading`` and
+            ``training``. The counts are over all ranks, the seconds this one's.
+        """
+        device, running, clock = self.config.device, self._begin(epoch), Clock()
+        self.model.train()
+        self._forward.train()
+        batches = self._batches.epoch(epoch, running.steps, clock, self._outputs, self.last_loss)
+        self._watch = Stopwatch(running, device, clock, self.sampler, batches)
+        with seeded(self._model_seed(epoch), device):
+            if self._resume is not None:
+                set_generator_states(self._resume, device)
+                self._resume = None
+            try:
+                for batch in batches:
+                    self._take(batch, running, on_step)
+            finally:
+                batches.close()
+        synchronise(device)
+        self._watch.read()
+        self._watch = None
+        if LAST_LOSS in self.method.needs:
+            self.ranks.merge(self.last_loss, self._mine)
+            self._mine.zero_()
+        self.ranks.share_buffers(self.model)
+        ahead = self.config.prefetch > 0 and self.method.runs_ahead
+        return running.record(self.ranks, ahead=ahead) | {
+            "lr": self._rate(self.place - 1),
+            "filter_ratio": self.budget.schedule(epoch),
+        }
+
+    def _begin(self, epoch: int) -> Progress:
+        """Return the progress of an epoch: none, or that of a loaded state."""
+        if self._resume is None:
+            self.progress = Progress(epoch)
+        elif self.progress.epoch != epoch:
+            raise ValueError(
+                f"epoch must be {self.progress.epoch}, which the loaded state is in; got {epoch}"
+            )
+        self.progress.move_to(self.config.device)
+        return self.progress
+
+    def _model_seed(self, epoch: int) -> int:
+        """Return the seed of dropout, which ranks have to differ in."""
+        own = (self.ranks.rank,) if self.ranks.rank else ()
+        return stream(self.seed, "model", epoch, *own)
+
+    def _take(self, batch: Batch, running: Progress, on_step: Any) -> None:
+        """Take a step, and enter it into the epoch's progress."""
+        place = self.place
+        losses, right = self._step(batch, self._rate(place))
+        if place < min(_N_FIRST, self.budget.n_steps_per_epoch):
+            self.first_kept.append(batch.indices)
+        running.loss += losses.sum()
+        running.correct += right
+        running.samples += len(losses)
+        running.steps += 1
+        new = self._seen.add(batch.loaded)
+        running.decoded += len(batch.loaded) if self.images.forgets else new
+        if on_step is not None:
+            on_step(len(losses), losses.mean(), right)
+
+    @property
+    def place(self) -> int:
+        """Number of steps taken in all."""
+        return self.progress.epoch * self.budget.n_steps_per_epoch + self.progress.steps
+
+    def _rate(self, place: int) -> float:
+        config = self.config
+        return learning_rate(config.lr_schedule, config.lr, place, self.budget.n_steps)
+
+    def selection_share(self) -> float:
+        """Return the share of the epoch's time so far that went into waiting for selection."""
+        if self._watch is not None:
+            self._watch.read()
+        return self.progress.selection_share
+
+    def _outputs(self, images: Tensor, labels: Tensor) -> Outputs:
+        """Return what the present model says; the uncompiled one, for its last layer's input."""
+        self.model.eval()
+        try:
+            with self._autocast():
+                return model_outputs(self.model, images, labels)
+        finally:
+            self.model.train()
+
+    def _step(self, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
+        """Take one optimiser step; return each sample's loss and how many were right."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        labels = self._batches.labels[batch.places]
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            logits = self._forward(batch.images)
+        losses = functional.cross_entropy(logits.float(), labels, reduction="none")
+        loss = losses.mean() if batch.weights is None else (losses * batch.weights).mean()
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        losses = losses.detach()
+        if LAST_LOSS in self.method.needs:
+            self.last_loss[batch.places] = losses
+            self._mine[batch.places] = True
+        return losses, (logits.detach().argmax(1) == labels).sum()
+
+    def _autocast(self) -> Any:
+        return torch.autocast(
+            self.config.device.type, dtype=self._dtype, enabled=self._dtype is not None
+        )
+
+    def warm_up(self) -> None:
+        """Take a step that is undone afterwards, so that no timer sees the first one."""
+        before = {key: value.clone() for key, value in self.model.state_dict().items()}
+        kept = self.optimizer, self._scaler, self.last_loss, self._mine
+        self.optimizer, self._scaler = self._new_optimizer(), self._new_scaler()
+        self.last_loss, self._mine = self.last_loss.clone(), self._mine.clone()
+        self.model.train()
+        self._forward.train()
+        # The second size that a compiled network meets is the last it is compiled for.
+        with seeded(0, self.config.device):
+            for count in list(dict.fromkeys(self.budget.kept))[: 1 + self.config.compile]:
+                self._step(self._blank(count // self.ranks.size), self.config.lr)
+        self.optimizer, self._scaler, self.last_loss, self._mine = kept
+        self.optimizer.zero_grad(set_to_none=True)
+        self.model.load_state_dict(before)
+        synchronise(self.config.device)
+
+    def _blank(self, count: int) -> Batch:
+        """Return a batch of black images."""
+        device, size = self.config.device, self.config.image_size
+        pixels = torch.zeros(count, 3, size, size, dtype=torch.uint8, device=device)
+        indices, places = np.arange(count), torch.arange(count, device=device)
+        return Batch(indices, places, as_images(pixels, self.config, None), None, indices)
+
+    def stopped_clock(self) -> AbstractContextManager[None]:
+        """Leave what happens inside out of the epoch's seconds."""
+        return nullcontext() if self._watch is None else self._watch.stopped()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it takes to go on from here in another process.
+
+        To be called on all ranks, between epochs or from within `on_step`.
+
+        Returns
+        -------
+        dict
+            Tensors, numbers and text that ``torch.load(weights_only=True)`` takes; on
+            ranks but the first of use to nobody.
+        """
+        if self._watch is not None:
+            self._watch.read()
+        mine = {
+            "progress": self.progress.describe(),
+            "generators": generator_states(self.config.device),
+            "last_loss": self.last_loss.cpu(),
+            "mine": self._mine.cpu(),
+            "seen": torch.from_numpy(self._seen.mask),
+            "first_kept": [torch.from_numpy(kept) for kept in self.first_kept],
+        }
+        steps = self.progress.steps
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "sampler": self.sampler.state_dict(batches_yielded=steps) if steps else None,
+            "ranks": self.ranks.gather(mine),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], *, next_epoch: int) -> None:
+        """Go on where a state was taken.
+
+        Parameters
+        ----------
+        state : mapping
+            From `state_dict`, of a trainer made with the same arguments.
+        next_epoch : int
+            The epoch that `train_epoch` will be called with. What is left of it is gone on
+            with, if the state was taken in it; an epoch that was before is over.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of another number of ranks, data set or configuration.
+        """
+        if len(state["ranks"]) != self.ranks.size:
+            raise ValueError(
+                f"state must be of {self.ranks.size} processes; it is of {len(state['ranks'])}"
+            )
+        mine = state["ranks"][self.ranks.rank]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+        self.last_loss.copy_(mine["last_loss"])
+        self._mine.copy_(mine["mine"])
+        self._seen.mask = mine["seen"].numpy()
+        self.first_kept = [kept.numpy() for kept in mine["first_kept"]]
+        self.progress = Progress(**mine["progress"])
+        # What was decoded is decoded again beforehand: its time counted once already.
+        self.images.fill(np.flatnonzero(self._seen.mask))
+        if self.progress.steps and self.progress.epoch == next_epoch:
+            self.sampler.load_state_dict(state["sampler"])
+            self._resume = mine["generators"]

@@ -1,0 +1,1 @@
+"""Features wherever they are stored, read as rows; embedding stores."""

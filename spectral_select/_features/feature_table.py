@@ -1,0 +1,347 @@
+"""Features wherever they lie: rows by index, from memory, a device, a file or a table."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sized
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from spectral_select._features.readers import read_features
+from spectral_select._utils.array_namespace import Array, is_torch, to_numpy
+
+__all__ = ["FeatureRows", "as_rows", "check_belongs", "check_count", "check_finite"]
+
+Indices = npt.NDArray[np.int64]
+
+# Rows that tell one feature table from another of the same shape.
+_SAMPLED_ROWS = 64
+
+
+class FeatureRows(ABC):
+    """A table of features of which some rows are wanted at a time."""
+
+    n_rows: int
+    n_columns: int
+    itemsize: int = 4
+    #: The torch device that rows come on, or None.
+    device: Any = None
+
+    @abstractmethod
+    def take(self, indices: Indices) -> Array:
+        """Return the rows at `indices`, shape (n, n_columns)."""
+
+    def whole(self) -> Array:
+        """Return the table, shape (n_rows, n_columns); a memory map stays one."""
+        return self.take(np.arange(self.n_rows))
+
+    def fingerprint(self) -> str:
+        """Return text that changes with the table's shape and the content of some rows.
+
+        Of 64 rows spread over the table; a change elsewhere goes unnoticed.
+        """
+        rows = np.unique(np.linspace(0, self.n_rows - 1, _SAMPLED_ROWS).astype(np.int64))
+        taken = self.take(rows)
+        sample = taken.toarray() if sparse.issparse(taken) else _host(taken)
+        with np.errstate(over="ignore"):
+            content = crc32(np.ascontiguousarray(sample, "<f4").tobytes())
+        return f"{self.n_rows}x{self.n_columns}-{content:08x}"
+
+
+class ArrayRows(FeatureRows):
+    """Rows of a NumPy array, a memory map or a SciPy sparse matrix."""
+
+    def __init__(self, array: Any) -> None:
+        if sparse.issparse(array):
+            array = sparse.csr_array(array)
+        if array.ndim != 2:
+            raise ValueError(
+                f"features must have shape (n_samples, n_features); got shape {array.shape}"
+            )
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"features must hold real numbers; got dtype {array.dtype}")
+        self._array = array
+        self.on_disk = _map_beneath(array) is not None
+        self.n_rows, self.n_columns = array.shape
+        self.itemsize = array.dtype.itemsize
+
+    def whole(self) -> Array:
+        return self._array
+
+    def take(self, indices: Indices) -> Array:
+        if not self.on_disk:
+            return self._array[indices]
+        # In the order of the file, so that neighbours share a page and a read-ahead.
+        order = np.argsort(indices, kind="stable")
+        rows = np.empty((len(indices), self.n_columns), self._array.dtype)
+        rows[order] = self._array[indices[order]]
+        return rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        whole = _map_beneath(self._array)
+        if whole is None:
+            return state
+        # A memory map of a whole file travels as its name, not as its content, unless the
+        # file lacks what was written to the map (copy-on-write).
+        if whole.filename and whole.mode != "c" and _same_memory(self._array, whole):
+            order = "F" if whole.flags.f_contiguous and not whole.flags.c_contiguous else "C"
+            state["_array"] = None
+            state["_file"] = (whole.filename, whole.dtype, whole.offset, whole.shape, order)
+        else:
+            state["on_disk"] = False
+            state["_array"] = np.array(self._array)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        file = state.pop("_file", None)
+        self.__dict__.update(state)
+        if file is not None:
+            name, dtype, offset, shape, order = file
+            self._array = np.memmap(name, dtype, "r", offset, shape, order)
+
+
+class TensorRows(FeatureRows):
+    """Rows of a torch tensor; they stay on its device."""
+
+    def __init__(self, tensor: Any) -> None:
+        if tensor.ndim != 2:
+            raise ValueError(
+                f"features must have shape (n_samples, n_features); got shape {tuple(tensor.shape)}"
+            )
+        if tensor.is_complex() or str(tensor.dtype) == "torch.bool":
+            raise TypeError(f"features must hold real numbers; got dtype {tensor.dtype}")
+        self._tensor = tensor.detach()
+        self.n_rows, self.n_columns = (int(size) for size in tensor.shape)
+        self.itemsize = tensor.element_size()
+        self.device = tensor.device
+
+    def whole(self) -> Array:
+        return self._tensor
+
+    def take(self, indices: Indices) -> Array:
+        torch = sys.modules["torch"]
+        return self._tensor[torch.from_numpy(indices).to(self.device)]
+
+
+class ColumnRows(FeatureRows):
+    """Rows of a column of a Hugging Face data set, read when wanted."""
+
+    def __init__(self, column: Any) -> None:
+        source, name = _source_of_column(column)
+        self._name = name
+        self._source = source.with_format("numpy", columns=[name])
+        self.n_rows = len(source)
+        if self.n_rows == 0:
+            raise ValueError("features must have at least one row; the column is empty")
+        self.n_columns = self.take(np.zeros(1, np.int64)).shape[1]
+
+    def take(self, indices: Indices) -> Array:
+        rows = np.asarray(self._source[indices.tolist()][self._name])
+        if rows.ndim != 2 or rows.dtype.kind not in "fiub":
+            raise ValueError(
+                f"the column {self._name!r} must hold lists of numbers of one length; "
+                f"got rows of shape {rows.shape[1:]} and dtype {rows.dtype}"
+            )
+        return rows
+
+
+def as_rows(features: Any) -> FeatureRows:
+    """Return features of any supported kind as a `FeatureRows`.
+
+    Parameters
+    ----------
+    features : array, tensor, store, column, table or path
+        A NumPy array or memory map, a SciPy sparse matrix, a dataframe, a torch
+        tensor on any device, an embedding store, a column of a Hugging Face data set,
+        an Arrow array or table, or the path of a ``.npy``, ``.npz`` or Parquet file or of
+        the folder of a store.
+
+    Returns
+    -------
+    FeatureRows
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `features` is none of these, is empty, not two-dimensional, no real numbers,
+        or, where it lies in memory, holds NaN or infinity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectral_select._features.feature_table import as_rows
+    >>> as_rows(np.eye(3)).take(np.array([2, 0]))
+    array([[0., 0., 1.],
+           [1., 0., 0.]])
+    """
+    rows = _as_rows(features)
+    if 0 in (rows.n_rows, rows.n_columns):
+        raise ValueError(
+            "features must have at least one row and one column; "
+            f"got shape {(rows.n_rows, rows.n_columns)}"
+        )
+    if isinstance(rows, ArrayRows) and not rows.on_disk:
+        check_finite(rows._array)
+    elif isinstance(rows, TensorRows):
+        check_finite(rows._tensor)
+    return rows
+
+
+def check_finite(rows: Array, names: Indices | None = None) -> None:
+    """Raise on NaN or infinity, naming the first bad row (of the whole table)."""
+    if is_torch(rows):
+        bad = to_numpy(~rows.isfinite().all(dim=1)) if not rows.isfinite().all() else ()
+    elif sparse.issparse(rows):
+        finite = np.isfinite(rows.data)
+        bad = () if finite.all() else ~finite
+        if len(bad):
+            bad = np.bincount(rows.tocoo().row, weights=bad, minlength=rows.shape[0]) > 0
+    else:
+        # A sum is finite if all terms are, unless it overflows: then look at each.
+        with np.errstate(all="ignore"):
+            fine = rows.dtype.kind != "f" or np.isfinite(rows.sum()) or np.isfinite(rows).all()
+        bad = () if fine else ~np.isfinite(rows).all(axis=1)
+    if len(bad):
+        first = int(np.flatnonzero(bad)[0])
+        row = first if names is None else int(names[first])
+        raise ValueError(
+            f"features must be finite; row {row} holds NaN or infinity (the first such row)"
+        )
+
+
+def check_count(rows: FeatureRows, dataset: Any) -> None:
+    """Raise unless there is one row for each sample, if the number of samples is known."""
+    if isinstance(dataset, Sized) and len(dataset) != rows.n_rows:
+        raise ValueError(
+            f"features must have one row for each sample of the data set; got {rows.n_rows} rows "
+            f"for {len(dataset)} samples"
+        )
+
+
+def check_belongs(features: Any, rows: FeatureRows, dataset: Any) -> None:
+    """Raise if features and data set do not belong together.
+
+    The counts must agree; a feature store with a fingerprint is asked for more.
+    """
+    check_count(rows, dataset)
+    if isinstance(features, str | os.PathLike) and Path(features).is_dir():
+        from spectral_select._features.store import EmbeddingStore
+
+        features = EmbeddingStore.open(features)
+    if callable(check := getattr(features, "check_matches", None)):
+        check(dataset)
+
+
+def _as_rows(features: Any) -> FeatureRows:
+    if isinstance(features, FeatureRows):
+        return features
+    if hasattr(features, "meta") and hasattr(features, "features"):  # an embedding store
+        return _as_rows(features.features)
+    if is_torch(features):
+        return TensorRows(features)
+    if isinstance(features, np.ndarray) or sparse.issparse(features):
+        return ArrayRows(features)
+    if isinstance(features, str | os.PathLike):
+        return ArrayRows(read_features(features))
+    library = type(features).__module__.partition(".")[0]
+    if library == "datasets":
+        return ColumnRows(features)
+    if library == "pyarrow":
+        return ArrayRows(_from_arrow(features))
+    if hasattr(features, "to_numpy"):  # pandas, polars
+        return ArrayRows(np.asarray(features.to_numpy()))
+    if isinstance(features, list | tuple) or hasattr(features, "__array__"):
+        return ArrayRows(np.asarray(features))
+    raise TypeError(
+        "features must be an array, a tensor, an embedding store, a column of a data set or the "
+        f"path of a .npy, .npz or Parquet file; got {type(features).__name__}"
+    )
+
+
+def _map_beneath(array: Any) -> np.memmap[Any, Any] | None:
+    """Return the memory map of a file that `array` is or views, or None."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
+            return array
+        array = array.base
+    return None
+
+
+def _same_memory(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:
+    """Tell whether two arrays see the same numbers in the same places."""
+    x, y = a.__array_interface__, b.__array_interface__
+    return all(x[key] == y[key] for key in ("data", "shape", "strides", "typestr"))
+
+
+def _source_of_column(column: Any) -> tuple[Any, str]:
+    if hasattr(column, "column_name") and hasattr(column.source, "with_format"):
+        return column.source, column.column_name
+    names = getattr(column, "column_names", None)
+    if isinstance(names, list) and len(names) == 1:
+        return column, names[0]
+    raise TypeError(
+        "features from a Hugging Face data set must be one of its columns, as in "
+        f"dataset['embedding']; got {type(column).__name__}"
+        + (f" with columns {names}" if names else "")
+    )
+
+
+def _from_arrow(data: Any) -> npt.NDArray[Any]:
+    """Return an Arrow array of lists, or a table of one such or of numbers, as an array."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(data, pa.Table):
+        if data.num_columns == 1:
+            return _from_arrow(data.column(0))
+        lists = [name for name, t in zip(data.column_names, data.schema.types, strict=True)
+                 if pa.types.is_list(t) or pa.types.is_large_list(t)
+                 or pa.types.is_fixed_size_list(t)]  # fmt: skip
+        if len(lists) == 1:
+            return _from_arrow(data.column(lists[0]))
+        if lists or not all(
+            pa.types.is_floating(t) or pa.types.is_integer(t) for t in data.schema.types
+        ):
+            raise ValueError(
+                "a table of features must have one column of lists, or columns of numbers alone; "
+                f"got columns {data.column_names}. Pass the one meant, as in table['embedding']"
+            )
+        return np.column_stack([_without_nulls(c).to_numpy() for c in data.columns])
+    array = _without_nulls(data)
+    if len(array) == 0:
+        raise ValueError("features must have at least one row; the Arrow array is empty")
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # older pyarrow
+        array = pa.concat_arrays(array.chunks)
+    if not hasattr(array, "flatten") or not pa.types.is_nested(array.type):
+        raise ValueError(f"an Arrow array of features must hold lists; got type {array.type}")
+    lengths = pc.unique(pc.list_value_length(array)).to_pylist()
+    if len(lengths) != 1:
+        raise ValueError(
+            f"an Arrow array of features must hold lists of one length; got lengths {lengths[:5]}"
+        )
+    flat = _without_nulls(array.flatten())
+    return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(len(array), lengths[0])
+
+
+def _without_nulls(array: Any) -> Any:
+    if array.null_count:
+        raise ValueError(f"features must have no missing values; got {array.null_count} nulls")
+    return array
+
+
+def _host(rows: Array) -> npt.NDArray[Any]:
+    if is_torch(rows):
+        rows = rows.float()
+    array: npt.NDArray[Any] = to_numpy(rows)
+    return array

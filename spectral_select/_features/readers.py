@@ -1,0 +1,241 @@
+"""Features from a file: .npy, .npz, Parquet, or an embedding store. Nothing is unpickled."""
+
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["read_features"]
+
+_EXPECTED = "a .npy, .npz or .parquet file, or the folder of an embedding store"
+_USUAL_KEYS = ("X", "features", "embeddings")
+
+
+def read_features(
+    path: str | os.PathLike[str],
+    *,
+    key: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> NDArray[Any]:
+    """Read a matrix of features, one row a sample.
+
+    Parameters
+    ----------
+    path : path
+        A ``.npy`` file (read as it is used, not at once), an ``.npz`` file, a Parquet file
+        (``.parquet``, ``.pq``), or the folder of an `EmbeddingStore`.
+    key : str, optional
+        Which array of an ``.npz`` file. By default its only two-dimensional one, or the
+        one called X, features or embeddings.
+    columns : sequence of str, optional
+        Columns of a Parquet file: either numbers, one column a feature, or a single
+        column of equally long lists. By default all columns, if they are all numbers, or
+        the only column of lists.
+
+    Returns
+    -------
+    array of real numbers, shape (n, d)
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, of another kind, or holds no such matrix.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(folder + "/f.npy", np.eye(3))
+    ...     read_features(folder + "/f.npy").shape
+    (3, 3)
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}; expected {_EXPECTED}")
+    kind = "store" if path.is_dir() else path.suffix.lower()
+    for name, value, its_kinds in (
+        ("key", key, (".npz",)),
+        ("columns", columns, (".parquet", ".pq")),
+    ):
+        if value is not None and kind not in its_kinds:
+            raise ValueError(f"{name} is for {its_kinds[0]} files; got {name}={value!r} and {path}")
+    if kind == "store":
+        from spectral_select._features.store import EmbeddingStore
+
+        return EmbeddingStore.open(path).features
+    if kind == ".npy":
+        features = _read_npy(path)
+    elif kind == ".npz":
+        features = _read_npz(path, key)
+    elif kind in (".parquet", ".pq"):
+        features = _read_parquet(path, columns)
+    else:
+        raise ValueError(f"{path} is of a kind that is not read; expected {_EXPECTED}")
+    return _check_matrix(features, str(path))
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    with path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            raise ValueError(f"{path} is not a NumPy .npy file")
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    # What a damaged header makes NumPy's parser raise has no end.
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
+    return array
+
+
+def _read_npz(path: Path, key: str | None) -> NDArray[Any]:
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not a NumPy .npz file, or it is cut short")
+    try:
+        shapes = _shapes(path)
+        key = _only_matrix(path, shapes) if key is None else key
+        if key not in shapes:
+            raise _NoArrayError(f"{path} has no array {key!r}; it has {_described(shapes)}")
+        with np.load(path, allow_pickle=False) as arrays:
+            array: NDArray[Any] = arrays[key]
+            return array
+    except _NoArrayError:
+        raise
+    # What damaged members make zlib, zipfile and NumPy's parser of headers raise has no end.
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
+
+
+class _NoArrayError(ValueError):
+    """The file is sound, but the array that is meant is not there or not clear."""
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays in an .npz file, reading their headers only."""
+    shapes = {}
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            if member.endswith(".npy"):
+                with archive.open(member) as file:
+                    old = np.lib.format.read_magic(file) == (1, 0)
+                    read = np.lib.format.read_array_header_1_0
+                    read = read if old else np.lib.format.read_array_header_2_0
+                    shapes[member.removesuffix(".npy")] = read(file)[0]
+    return shapes
+
+
+def _only_matrix(path: Path, shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return the key of the one array that can be meant."""
+    matrices = [key for key, shape in shapes.items() if len(shape) == 2]
+    for key in _USUAL_KEYS:
+        if key in matrices:
+            return key
+    if len(matrices) == 1:
+        return matrices[0]
+    raise _NoArrayError(
+        f"{path} has {len(matrices)} two-dimensional arrays; "
+        f"expected one, or its key: it has {_described(shapes)}"
+    )
+
+
+def _described(shapes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{key!r} of shape {shape}" for key, shape in shapes.items()) or "none"
+
+
+def _read_parquet(path: Path, columns: Sequence[str] | None) -> NDArray[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is not a readable Parquet file: {_reason(error)}") from error
+    fields = {field.name: field.type for field in schema}
+    if unknown := [name for name in columns or () if name not in fields]:
+        raise ValueError(f"{path} has no column {unknown[0]!r}; it has {_some(fields)}")
+    # pandas stores an unnamed index as a column.
+    chosen = list(columns or (name for name in fields if not name.startswith("__index_level_")))
+    lists = [name for name in chosen if _is_list(pa, fields[name])]
+    numbers = [name for name in chosen if _is_number(pa, fields[name])]
+    if columns is None and len(lists) == 1:
+        chosen = lists
+    if columns is None and len(lists) > 1:
+        raise ValueError(f"{path} has several columns of lists; name one: {_some(lists)}")
+    if chosen != lists[:1] and chosen != numbers:
+        odd = next(name for name in chosen if name not in numbers)
+        raise ValueError(
+            f"column {odd!r} of {path} holds {fields[odd]}; name the columns to take: "
+            "numbers, or one column of lists of numbers"
+        )
+    if not chosen:
+        raise ValueError(f"{path} has no columns")
+    try:
+        table = pq.read_table(path, columns=chosen)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
+    for name in chosen:
+        if table[name].null_count:
+            row = table[name].is_null().to_pylist().index(True)
+            raise ValueError(f"column {name!r} of {path} has no value in row {row}")
+    if chosen == lists[:1]:
+        return _stack(pa, table[chosen[0]], f"column {chosen[0]!r} of {path}")
+    return np.column_stack([table[name].to_numpy() for name in chosen])
+
+
+def _stack(pa: Any, column: Any, what: str) -> NDArray[Any]:
+    """Return a column of equally long lists as a matrix."""
+    n = len(column)
+    flat = column.combine_chunks()
+    if isinstance(flat, pa.ChunkedArray):  # older pyarrow
+        flat = pa.concat_arrays(flat.chunks)
+    values = flat.flatten()
+    lengths = np.diff(flat.offsets.to_numpy()) if hasattr(flat, "offsets") else None
+    if lengths is not None and n and (lengths != lengths[0]).any():
+        row = int(np.flatnonzero(lengths != lengths[0])[0])
+        raise ValueError(
+            f"{what} has lists of different lengths: {lengths[0]} in row 0, "
+            f"{lengths[row]} in row {row}"
+        )
+    if values.null_count:
+        row = values.is_null().to_pylist().index(True) // max(len(values) // max(n, 1), 1)
+        raise ValueError(f"{what} lacks a value in row {row}")
+    matrix: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    return matrix.reshape(n, -1) if n else matrix.reshape(0, 0)
+
+
+def _is_list(pa: Any, kind: Any) -> bool:
+    types = pa.types
+    return (
+        types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    ) and _is_number(pa, kind.value_type)
+
+
+def _is_number(pa: Any, kind: Any) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def _check_matrix(array: NDArray[Any], what: str) -> NDArray[Any]:
+    if array.ndim != 2 or array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"{what} holds an array of shape {array.shape} and type {array.dtype}; "
+            "expected real numbers of shape (n_samples, n_features)"
+        )
+    if 0 in array.shape:
+        raise ValueError(f"{what} is empty: it holds an array of shape {array.shape}")
+    return array
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    # NumPy advises to unpickle it, which nobody should do with a file from elsewhere.
+    pickled = "allow_pickle" in text or "Python objects" in text
+    return "it holds pickled objects, which are not read" if pickled else text
+
+
+def _some(names: Any) -> str:
+    names = list(names)
+    return ", ".join(map(repr, names[:10])) + (", …" if len(names) > 10 else "")

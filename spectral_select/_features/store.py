@@ -1,0 +1,301 @@
+"""Embeddings in a folder on disk, tied to the data they were computed from.
+
+A store is a folder with ``embeddings.npy`` (float32, n × d), ``labels.npy`` (int64,
+optional) and ``meta.json``. It is whole if and only if ``meta.json`` is there: that file
+is written last. The file names are fixed and nothing in ``meta.json`` is taken for a path.
+"""
+
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spectral_select._utils.atomic_files import read_json_object
+from spectral_select._utils.folders import StoreError, inside
+
+__all__ = [
+    "EMBEDDINGS",
+    "FORMAT",
+    "LABELS",
+    "META",
+    "EmbeddingStore",
+    "load_array",
+]
+
+FORMAT = "spectral_select embeddings 1"
+EMBEDDINGS, LABELS, META = "embeddings.npy", "labels.npy", "meta.json"
+
+#: What ties embeddings to where they come from, with the words for it in messages.
+IDENTITY = {
+    "count": "number of rows",
+    "dim": "length of an embedding",
+    "fingerprint": "fingerprint of the data",
+    "backbone": "backbone",
+    "weights_hash": "hash of the weights",
+    "image_size": "image size",
+}
+
+
+class EmbeddingStore:
+    """A whole store, open for reading; `EmbeddingStore.open` makes one.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    features : memmap of float32, shape (n, d)
+        The embeddings, read from disk as they are used; read-only.
+    labels : array of int64, shape (n,), or None
+        Labels, where the data had them.
+    meta : dict
+        ``count``, ``dim``, ``fingerprint``, ``backbone``, ``weights``, ``weights_hash``,
+        ``image_size``, ``dataset``, ``split`` and the like, as far as known.
+    n_written : int
+        Rows that the call which returned this store wrote; 0 if it only opened it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = EmbeddingStore.save(folder + "/store", np.eye(3), [0, 1, 1])
+    ...     store.features.shape, store.labels.tolist()
+    ((3, 3), [0, 1, 1])
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        features: NDArray[np.float32],
+        labels: NDArray[np.int64] | None,
+        meta: dict[str, Any],
+    ) -> None:
+        self.path = path
+        self.features = features
+        self.labels = labels
+        self.meta = meta
+        self.n_written = 0
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "EmbeddingStore":
+        """Open the store in the folder `path`; no embedding is read yet.
+
+        Parameters
+        ----------
+        path : path
+            The folder.
+
+        Returns
+        -------
+        EmbeddingStore
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
+        StoreError
+            If it is no store, is not finished, or a file is damaged, cut short, or
+            reached through a link that leads out of the folder.
+        """
+        path = Path(path)
+        meta = read_meta(path)
+        count, dim = meta["count"], meta["dim"]
+        features = load_array(path, EMBEDDINGS, np.float32, (count, dim), mmap=True)
+        labels = load_array(path, LABELS, np.int64, (count,)) if meta["has_labels"] else None
+        return cls(path, features, labels, meta)
+
+    @classmethod
+    def save(
+        cls,
+        path: str | os.PathLike[str],
+        features: ArrayLike,
+        labels: ArrayLike | None = None,
+        *,
+        overwrite: bool = False,
+        **meta: Any,
+    ) -> "EmbeddingStore":
+        """Write an array that is at hand as a store and open it.
+
+        Parameters
+        ----------
+        path : path
+            The folder, made if need be.
+        features : array, shape (n, d)
+            Embeddings from anywhere.
+        labels : array of int, shape (n,), optional
+            Labels.
+        overwrite : bool, default False
+            Whether a store that is there already may be replaced.
+        **meta
+            What is known of their origin: ``fingerprint``, ``backbone``, ``dataset``, …
+
+        Returns
+        -------
+        EmbeddingStore
+            The store, open.
+        """
+        from spectral_select._features.store_writer import StoreWriter
+
+        X = np.asarray(features)
+        if X.ndim != 2 or not np.issubdtype(X.dtype, np.number) or np.iscomplexobj(X):
+            raise ValueError(
+                "features must be a 2-D array of real numbers; "
+                f"got shape {X.shape} of type {X.dtype}"
+            )
+        with StoreWriter(
+            path, count=X.shape[0], dim=X.shape[1], labels=labels, meta=meta, overwrite=overwrite
+        ) as writer:
+            for start in range(writer.n_done, len(X), writer.block_size):
+                writer.write_block(X[start : start + writer.block_size])
+            return writer.finish()
+
+    def __len__(self) -> int:
+        return int(self.meta["count"])
+
+    def __repr__(self) -> str:
+        return f"EmbeddingStore({str(self.path)!r}: {self.meta['count']} × {self.meta['dim']})"
+
+    def check_matches(self, dataset: Any) -> None:
+        """Raise StoreError unless the embeddings are those of `dataset`, in its order.
+
+        Parameters
+        ----------
+        dataset : sized
+            Compared by its length, by its ``fingerprint`` where it and the store have
+            one, and otherwise by its ``labels`` or ``targets``.
+        """
+        if len(dataset) != len(self):
+            raise StoreError(
+                f"{self.path} holds {len(self)} embeddings, but the data set has {len(dataset)} "
+                "images; extract them again, or take the split they were extracted from"
+            )
+        theirs = getattr(dataset, "fingerprint", None)
+        own = self.meta.get("fingerprint")
+        if theirs is not None and own is not None:
+            if theirs != own:
+                raise StoreError(
+                    f"{self.path} belongs to other data: its fingerprint is {own[:12]}…, that of "
+                    f"the data set {str(theirs)[:12]}… (files, their order, sizes or labels differ)"
+                )
+            return
+        labels = getattr(dataset, "labels", getattr(dataset, "targets", None))
+        if labels is not None and self.labels is not None:
+            differ = np.flatnonzero(np.asarray(labels) != self.labels)
+            if differ.size:
+                raise StoreError(
+                    f"{self.path} belongs to other data: {differ.size} labels differ, "
+                    f"the first at row {differ[0]}"
+                )
+
+    def verify(self) -> None:
+        """Read every embedding and raise StoreError if one changed since it was written."""
+        size = self.meta["block_size"]
+        for k, expected in enumerate(self.meta["block_crc32"]):
+            block = self.features[k * size : (k + 1) * size]
+            if zlib.crc32(block.tobytes()) != expected:
+                raise StoreError(
+                    f"{self.path / EMBEDDINGS} is damaged between rows {k * size} and "
+                    f"{min((k + 1) * size, len(self)) - 1}; extract it again with overwrite"
+                )
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """Return the checked ``meta.json`` of the store in `folder`."""
+    if not folder.exists():
+        raise FileNotFoundError(f"there is no embedding store {folder}")
+    if not folder.is_dir():
+        raise StoreError(
+            f"{folder} is a file; expected an embedding store, "
+            f"a folder with {EMBEDDINGS} and {META}"
+        )
+    path = inside(folder, META)
+    if not path.is_file():
+        state = (
+            "an extraction into it has not finished; run the same extraction again to go on"
+            if (folder / "progress.json").exists()
+            else f"expected {META} and {EMBEDDINGS} in it, as spectral-select extract writes them"
+        )
+        raise StoreError(f"{folder} is not a whole embedding store: {state}")
+    try:
+        meta = read_json_object(path)
+    except ValueError as error:
+        raise StoreError(str(error)) from error
+    if meta.get("format") != FORMAT:
+        raise StoreError(f"{path} has format {meta.get('format')!r}; expected {FORMAT!r}")
+    for key in ("count", "dim", "block_size"):
+        if type(meta.get(key)) is not int or meta[key] < 1:
+            raise StoreError(f"{path} is damaged: {key!r} is {meta.get(key)!r}")
+    for key, kind in (("has_labels", bool), ("block_crc32", list)):
+        if type(meta.get(key)) is not kind:
+            raise StoreError(f"{path} is damaged: {key!r} is {meta.get(key)!r}")
+    if len(meta["block_crc32"]) != -(-meta["count"] // meta["block_size"]):
+        raise StoreError(f"{path} is damaged: {len(meta['block_crc32'])} checksums of blocks")
+    if not isinstance(meta.get("fingerprint"), str | None):
+        raise StoreError(f"{path} is damaged: 'fingerprint' is {meta['fingerprint']!r}")
+    return meta
+
+
+def differences(meta: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Return in words how `meta` differs from what is `wanted`, or an empty string."""
+
+    def short(value: Any) -> str:
+        return f"{value[:12]}…" if isinstance(value, str) and len(value) > 40 else str(value)
+
+    return "; ".join(
+        f"{words} {short(meta.get(key))}, not {short(wanted.get(key))}"
+        for key, words in IDENTITY.items()
+        if meta.get(key) != wanted.get(key)
+    )
+
+
+def load_array(
+    folder: Path, name: str, dtype: Any, shape: tuple[int, ...], *, mmap: bool = False
+) -> NDArray[Any]:
+    """Read an array of a store, or raise StoreError if it is not what it should be.
+
+    Parameters
+    ----------
+    folder : Path
+        The store.
+    name : str
+        Name of the .npy file in it.
+    dtype : dtype
+        Type that the array must have.
+    shape : tuple of int
+        Shape that it must have.
+    mmap : bool, default False
+        Whether to read from disk as the array is used.
+
+    Returns
+    -------
+    ndarray of shape `shape`
+        Read-only if `mmap`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(folder + "/ones.npy", np.ones(2))
+    ...     load_array(Path(folder), "ones.npy", float, (2,))
+    array([1., 1.])
+    """
+    path = inside(folder, name)
+    if not path.is_file():
+        raise StoreError(f"{folder} is damaged: {name} is missing")
+    try:
+        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+    except (ValueError, EOFError, OSError, OverflowError, MemoryError) as error:
+        raise StoreError(f"{path} is damaged or cut short ({error})") from error
+    if not isinstance(array, np.ndarray):
+        raise StoreError(f"{path} is damaged: it is no .npy file")
+    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        raise StoreError(
+            f"{path} is damaged: it holds {array.dtype} of shape {array.shape}; "
+            f"expected {np.dtype(dtype)} of shape {shape}"
+        )
+    result: NDArray[Any] = array
+    return result

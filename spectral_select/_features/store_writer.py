@@ -1,0 +1,325 @@
+"""Writing an embedding store block by block, so that a killed process loses one block.
+
+While it is being written a store has ``embeddings.npy.partial`` and ``progress.json``, with
+one checksum for each block that has reached the disk, and no ``meta.json``.
+"""
+
+import io
+import os
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spectral_select._features.store import (
+    EMBEDDINGS,
+    FORMAT,
+    LABELS,
+    META,
+    EmbeddingStore,
+    differences,
+)
+from spectral_select._selectors.ratio import check_batch_size
+from spectral_select._utils.atomic_files import (
+    read_json_object,
+    write_atomically,
+    write_json_atomically,
+)
+from spectral_select._utils.folders import StoreError, inside
+from spectral_select._utils.locks import FolderLock
+
+__all__ = ["StoreWriter"]
+
+_PARTIAL, _PROGRESS = EMBEDDINGS + ".partial", "progress.json"
+_TEMPORARY = tuple(f".{name}." for name in (LABELS, META, _PROGRESS))
+
+
+class StoreWriter:
+    """Writes a store in blocks of rows, going on where an earlier writer was killed.
+
+    Parameters
+    ----------
+    path : path
+        The folder, made if need be; anything in it that is not a store's is left alone.
+    count, dim : int
+        Rows and columns of the whole.
+    labels : array of int, shape (count,), optional
+        Labels.
+    meta : mapping, optional
+        What the embeddings are: ``fingerprint``, ``backbone``, ``weights_hash``,
+        ``image_size`` tell stores apart; anything else that is JSON is recorded.
+    block_size : int, default 1024
+        Rows a block. Blocks that an earlier writer left keep their size.
+    overwrite : bool, default False
+        Start anew, whatever is there.
+
+    Attributes
+    ----------
+    block_size : int
+        Rows of the next block (the last one may be shorter).
+    complete : bool
+        Whether the whole store was there already; nothing remains to be done then.
+
+    Raises
+    ------
+    StoreError
+        If the folder holds (a part of) a store of other data, another backbone or other
+        weights, or somebody else is writing to it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with StoreWriter(folder, count=3, dim=2, block_size=2) as writer:
+    ...         writer.write_block(np.zeros((2, 2)))
+    ...         writer.n_done, writer.complete
+    ...     with StoreWriter(folder, count=3, dim=2, block_size=2) as writer:
+    ...         writer.write_block(np.ones((1, 2)))  # goes on where the first one ended
+    ...         writer.finish().features.shape
+    (2, False)
+    (3, 2)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        count: int,
+        dim: int,
+        labels: ArrayLike | None = None,
+        meta: Mapping[str, Any] | None = None,
+        block_size: int = 1024,
+        overwrite: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self.count = check_batch_size(count, "count")
+        self.dim = check_batch_size(dim, "dim")
+        self.block_size = check_batch_size(block_size, "block_size")
+        self._labels = _check_labels(labels, self.count)
+        own = {"format": FORMAT, "count": self.count, "dim": self.dim}
+        self._meta = dict(meta or {}) | own | {"has_labels": labels is not None}
+        self._crc32: list[int] = []
+        self._n_written = 0
+        self._file: IO[bytes] | None = None
+        if self.path.exists() and not self.path.is_dir():
+            raise StoreError(f"{self.path} is a file; expected a folder for the embeddings")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock: FolderLock | None = None
+        self.complete = not overwrite and self._is_complete()
+        if self.complete:
+            return  # also where the folder cannot be written to
+        self._lock = FolderLock(self.path)
+        try:
+            if overwrite:
+                # meta.json first: from then on the folder is no store.
+                for name in (META, _PROGRESS, _PARTIAL, EMBEDDINGS, LABELS):
+                    (self.path / name).unlink(missing_ok=True)
+            self.complete = self._is_complete()  # somebody may have finished it meanwhile
+            if not self.complete:
+                self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def n_done(self) -> int:
+        """Rows that are on disk: the next block starts there."""
+        return self.count if self.complete else min(len(self._crc32) * self.block_size, self.count)
+
+    def write_block(self, block: ArrayLike) -> None:
+        """Append the next block; when this returns, a kill no longer loses it.
+
+        Parameters
+        ----------
+        block : array, shape (m, dim)
+            Rows from `n_done` on; m is `block_size`, or fewer in the last block.
+
+        Raises
+        ------
+        ValueError
+            If the shape is wrong or a value is not finite in float32.
+        """
+        if self.complete or self._file is None:
+            raise ValueError("the store is complete; there is no block to write")
+        n_rows = min(self.block_size, self.count - self.n_done)
+        with np.errstate(over="ignore"):  # reported below, with its row
+            rows = np.asarray(block, dtype=np.float32)
+        if rows.shape != (n_rows, self.dim) or n_rows == 0:
+            raise ValueError(f"block must have shape {(n_rows, self.dim)}; got {rows.shape}")
+        if not np.isfinite(rows).all():
+            bad = self.n_done + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+            raise ValueError(f"the embedding of row {bad} has a value that is NaN or infinite")
+        data = rows.tobytes()
+        self._file.write(data)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._crc32.append(zlib.crc32(data))
+        self._n_written += n_rows
+        write_json_atomically(self.path / _PROGRESS, self._progress())
+
+    def finish(self, **more: Any) -> EmbeddingStore:
+        """Make the store whole and open it.
+
+        Parameters
+        ----------
+        **more
+            Further metadata, anything that is JSON.
+
+        Returns
+        -------
+        EmbeddingStore
+            Open for reading.
+
+        Raises
+        ------
+        ValueError
+            If rows are missing.
+        """
+        if not self.complete:
+            if self.n_done < self.count:
+                raise ValueError(f"only {self.n_done} of {self.count} rows have been written")
+            if self._labels is not None:
+                labels = self._labels
+                write_atomically(self.path / LABELS, lambda file: np.save(file, labels))
+            self._close_file()
+            (self.path / _PARTIAL).replace(self.path / EMBEDDINGS)
+            write_json_atomically(self.path / META, more | self._progress())
+            (self.path / _PROGRESS).unlink(missing_ok=True)
+            self.complete = True
+        self.close()
+        store = EmbeddingStore.open(self.path)
+        store.n_written = self._n_written
+        return store
+
+    def close(self) -> None:
+        """Let go of the files; what has been written stays for the next writer."""
+        self._close_file()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _progress(self) -> dict[str, Any]:
+        return self._meta | {"block_size": self.block_size, "block_crc32": self._crc32}
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _is_complete(self) -> bool:
+        if not inside(self.path, META).exists():
+            return False
+        try:
+            store = EmbeddingStore.open(self.path)
+        except StoreError as error:
+            raise StoreError(f"{error}; overwrite it or choose another folder") from error
+        self._refuse_other(store.meta)
+        if self._labels is not None and not np.array_equal(self._labels, store.labels):  # type: ignore[arg-type]
+            raise StoreError(
+                f"{self.path} holds other labels; overwrite it or choose another folder"
+            )
+        return True
+
+    def _refuse_other(self, found: Mapping[str, Any]) -> None:
+        if unlike := differences(found, self._meta):
+            raise StoreError(
+                f"{self.path} holds embeddings of something else ({unlike}); "
+                "overwrite it or choose another folder"
+            )
+
+    def _start(self) -> None:
+        partial = inside(self.path, _PARTIAL)
+        for stale in self.path.iterdir():  # of writers killed in the middle of a rename
+            if stale.name.startswith(_TEMPORARY) and stale.suffix == ".tmp":
+                stale.unlink(missing_ok=True)
+        header = _header(self.count, self.dim)
+        progress = self._read_progress()
+        if progress is not None:
+            self._refuse_other(progress)
+            if not partial.exists() and inside(self.path, EMBEDDINGS).exists():
+                (self.path / EMBEDDINGS).replace(partial)  # killed just before meta.json
+            self.block_size = progress["block_size"]
+            self._crc32 = _whole_blocks(partial, header, progress, self.count, self.dim)
+        elif partial.exists() or (self.path / EMBEDDINGS).exists():
+            # Without a progress file nobody knows what the rows are.
+            if (self.path / EMBEDDINGS).exists():
+                raise StoreError(
+                    f"{self.path} holds an {EMBEDDINGS} without {META}; "
+                    "overwrite it or choose another folder"
+                )
+            partial.unlink()
+        if not self._crc32:
+            write_json_atomically(self.path / _PROGRESS, self._progress())
+            partial.write_bytes(header)
+        self._file = partial.open("r+b")
+        self._file.truncate(len(header) + self.n_done * self.dim * 4)
+        self._file.seek(0, os.SEEK_END)
+
+    def _read_progress(self) -> dict[str, Any] | None:
+        """Return what an earlier writer left, or None if it left nothing of use."""
+        path = inside(self.path, _PROGRESS)
+        if not path.exists():
+            return None
+        try:
+            found = read_json_object(path)
+        except ValueError:
+            return None  # damaged: start anew
+        size, crc32 = found.get("block_size"), found.get("block_crc32")
+        if found.get("format") != FORMAT or type(size) is not int or size < 1:
+            return None
+        if not isinstance(crc32, list) or any(type(x) is not int for x in crc32):
+            return None
+        return found
+
+
+def _whole_blocks(
+    path: Path, header: bytes, progress: Mapping[str, Any], count: int, dim: int
+) -> list[int]:
+    """Return the checksums of the leading blocks in `path` that are as they were written."""
+    good: list[int] = []
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        if file.read(len(header)) != header:
+            return good
+        for k, expected in enumerate(progress["block_crc32"]):
+            n_rows = min(progress["block_size"], count - k * progress["block_size"])
+            n_bytes = max(n_rows, 0) * dim * 4
+            block = file.read(n_bytes)
+            if not n_bytes or len(block) != n_bytes or zlib.crc32(block) != expected:
+                break
+            good.append(expected)
+    return good
+
+
+def _header(count: int, dim: int) -> bytes:
+    buffer = io.BytesIO()
+    description = {"descr": "<f4", "fortran_order": False, "shape": (count, dim)}
+    np.lib.format.write_array_header_1_0(buffer, description)
+    return buffer.getvalue()
+
+
+def _check_labels(labels: ArrayLike | None, count: int) -> NDArray[np.int64] | None:
+    if labels is None:
+        return None
+    array = np.asarray(labels)
+    if array.shape != (count,) or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(
+            f"labels must be {count} integers; got shape {array.shape} of type {array.dtype}"
+        )
+    return array.astype(np.int64)

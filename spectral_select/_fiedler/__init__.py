@@ -1,0 +1,1 @@
+"""The Fiedler vector: similarity graphs, Laplacians and the solvers."""

@@ -1,0 +1,116 @@
+"""The cosine graph of one large batch, block by block, from memory or from disk.
+
+Both vectors of a product meet a block while it is in the cache, blocks go to the cores,
+and of a memory-mapped file no more than a few blocks are in memory at a time.
+"""
+
+import mmap
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from spectral_select._fiedler.graph import Graph, degrees_of, inverse_root
+from spectral_select._utils.array_namespace import Array
+from spectral_select._utils.threads import map_in_threads
+from spectral_select._utils.validation import NotFiniteError
+
+__all__ = ["BlockedGraph", "mapped_file"]
+
+R = TypeVar("R")
+
+_BLOCK_BYTES = 2**21
+# The pages of a file that were read are handed back to the system after as many blocks.
+_RELEASE_EVERY = 16
+
+
+def mapped_file(X: Array) -> mmap.mmap | None:
+    """Return the file that a NumPy array is a view of, if it is one that is not copied."""
+    base, mapped = X, False
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap):
+            if base.mode == "c":
+                return None  # the pages hold changes that no file does
+            mapped = True
+        base = base.base
+    # An anonymous map has no file to read again: only what np.memmap opened counts.
+    return base if mapped and isinstance(base, mmap.mmap) else None
+
+
+class BlockedGraph:
+    """The cosine graph of one batch as S·v = X̂(X̂ᵀv): two passes over X a product.
+
+    Parameters
+    ----------
+    X : ndarray of shape (1, n, d)
+        In memory, or a view of a memory-mapped file.
+    """
+
+    def __init__(self, X: np.ndarray[Any, Any]) -> None:
+        self._X = X[0]
+        self._file = mapped_file(X)
+        n, d = self._X.shape
+        rows = max(1, _BLOCK_BYTES // (d * X.itemsize))
+        self._blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
+        self._factor: np.ndarray[Any, Any] | None = None
+        squared = np.concatenate(self._map(self._squared_norms))
+        # Rows whose squared norm could have overflowed or vanished are rescaled first.
+        if not ((squared > 1e-30) & (squared < 1e30)).all():
+            self._factor = np.concatenate(self._map(_factors))
+            squared = np.concatenate(self._map(self._squared_norms))
+        self._scale = inverse_root(squared)
+        self.degrees = degrees_of(self, self._scale[None])
+
+    def dot(self, v: Array) -> Array:
+        """Return S·v for vectors (1, s, n)."""
+        scaled = self._scale * v[0]
+        parts = self._map(lambda rows, where: np.stack([u[where] @ rows for u in scaled]))
+        w = np.sum(parts, axis=0, dtype=np.float64).astype(scaled.dtype)
+        out = np.empty_like(scaled)
+
+        def second(rows: Array, where: slice) -> None:
+            for j in range(len(w)):
+                np.multiply(self._scale[where], rows @ w[j], out=out[j, where])
+
+        self._map(second)
+        return out[None]
+
+    def take(self, batches: Array) -> Graph:
+        """Return the graph itself: it is one, and taken only while it is not done."""
+        return self
+
+    def _squared_norms(self, rows: Array, where: slice) -> Array:
+        with np.errstate(over="ignore"):
+            return np.linalg.vecdot(rows, rows)
+
+    def _map(self, function: Callable[[Array, slice], R]) -> list[R]:
+        """Apply `function` to all blocks of rows, in threads, results in order."""
+
+        def apply(item: tuple[int, slice]) -> R:
+            number, where = item
+            rows = self._X[where]
+            if self._factor is not None:
+                rows = rows * self._factor[where, None]
+            result = function(rows, where)
+            if number % _RELEASE_EVERY == 0:
+                self._release()
+            return result
+
+        results = list(map_in_threads(apply, list(enumerate(self._blocks))))
+        self._release()
+        return results
+
+    def _release(self) -> None:
+        if self._file is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._file.madvise(mmap.MADV_DONTNEED)
+
+
+def _factors(rows: Array, where: slice) -> Array:
+    """Return one over the largest magnitude of each row, 1 for a row of zeros."""
+    largest = np.abs(rows).max(axis=1)
+    if not np.isfinite(largest).all():
+        raise NotFiniteError
+    with np.errstate(over="ignore"):
+        factor = 1 / np.where(largest > 0, largest, 1)
+    # One over a subnormal number overflows; its row has no digits to lose.
+    return np.minimum(factor, np.finfo(rows.dtype).max).astype(rows.dtype)

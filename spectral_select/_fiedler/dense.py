@@ -1,0 +1,72 @@
+"""The lowest non-trivial eigenpairs of small Laplacians, by LAPACK."""
+
+import numpy as np
+from scipy.linalg import LinAlgError
+from scipy.linalg.lapack import dsyevr, ssyevr
+
+from spectral_select._fiedler.graph import DenseGraph, LaplacianOperator
+from spectral_select._utils.array_namespace import Array, arange, is_torch, namespace
+from spectral_select._utils.threads import one_blas_thread
+
+__all__ = ["STACK_MAX", "dense_pairs"]
+
+# Up to this order all eigenvectors of a stack are as quick as two of each matrix; above it
+# torch.linalg.eigh turns into a sequential loop on CUDA.
+STACK_MAX = 32
+
+
+def dense_pairs(operator: LaplacianOperator) -> tuple[Array, Array, Array]:
+    """Return the two lowest pairs by LAPACK, the trivial one lifted out of the way."""
+    matrix = _dense_matrix(operator)
+    a, null = operator.diagonal, operator.null
+    xp = namespace(a)
+    lift = 4.0 * xp.amax(xp.abs(a), -1)[:, None, None]
+    lift = xp.where(lift > 0, lift, xp.ones_like(lift))
+    lifted = matrix + lift * null[:, :, None] * null[:, None, :]
+    if not is_torch(a) and lifted.shape[-1] > STACK_MAX:  # one batch
+        # SciPy's BLAS and NumPy's each keep threads that wait busily for work: on few
+        # cores those of one stall the other for milliseconds.
+        with one_blas_thread():
+            values, vectors = _two_lowest(lifted[0])
+        values, vectors = values[None], vectors[None]
+    else:
+        values, vectors = xp.linalg.eigh(lifted)
+    two = vectors[:, :, :2].swapaxes(-1, -2)
+    # Take what rounding left of the trivial vector out again.
+    two = two - (two * null[:, None]).sum(-1)[..., None] * null[:, None]
+    two = two / xp.sqrt((two * two).sum(-1))[..., None] if lifted.shape[-1] > 2 else two
+    values = values[:, :2]
+    residual = two @ matrix - values[..., None] * two
+    return values, two[:, 0], xp.sqrt((residual * residual).sum(-1))
+
+
+def _dense_matrix(operator: LaplacianOperator) -> Array:
+    """Return A as a stack of dense matrices."""
+    graph, a = operator.graph, operator.diagonal
+    xp = namespace(a)
+    index = arange(a.shape[-1], a)
+    if isinstance(graph, DenseGraph):
+        matrix = graph.matrix
+        for scale in (graph.scale, operator.transform):
+            if scale is not None:
+                matrix = scale[:, :, None] * matrix * scale[:, None, :]
+        matrix = -matrix
+    else:
+        identity = xp.zeros_like(a)[:, None] + xp.zeros_like(a)[..., None]
+        identity[:, index, index] = 1
+        matrix = -operator.affinity_dot(identity)
+    matrix[:, index, index] += a
+    return matrix
+
+
+def _two_lowest(matrix: Array) -> tuple[Array, Array]:
+    """Return the two lowest eigenvalues of a symmetric matrix and their vectors.
+
+    `scipy.linalg.eigh` with ``subset_by_index=[0, 1]``, without its overhead.
+    """
+    syevr = ssyevr if matrix.dtype == np.float32 else dsyevr
+    # The transpose is in Fortran's order, and the same matrix.
+    values, vectors, _, _, info = syevr(matrix.T, range="I", il=1, iu=2, overwrite_a=True)
+    if info != 0:
+        raise LinAlgError(f"LAPACK's syevr failed with info={info}")
+    return values[:2], vectors

@@ -1,0 +1,71 @@
+"""A sparse graph of nearest neighbours, and graphs that fall apart."""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from sklearn.neighbors import kneighbors_graph
+
+from spectral_select._fiedler.graph import unit_maximum
+from spectral_select._utils.array_namespace import Array
+
+__all__ = ["bisection_vector", "components", "neighbor_affinity"]
+
+
+def neighbor_affinity(X: Any, n_neighbors: int) -> sparse.csr_array:
+    """Return the cosine similarity of rows that are among each other's nearest.
+
+    Parameters
+    ----------
+    X : ndarray or sparse array of shape (n, d)
+    n_neighbors : int
+        Neighbours of each row, itself left out; at most n − 1 are taken.
+
+    Returns
+    -------
+    csr_array of shape (n, n)
+        Symmetric: an edge where either row counts the other among its neighbours.
+        Similarities that are not positive make no edge.
+    """
+    n = X.shape[0]
+    k = min(n_neighbors, n - 1)
+    if k == 0:
+        return sparse.csr_array((n, n), dtype=X.dtype)
+    # Scale first: the metric squares what may over- or underflow.
+    distance = kneighbors_graph(unit_maximum(X), k, mode="distance", metric="cosine")
+    affinity = sparse.csr_array(distance)
+    affinity.data = np.maximum(1 - affinity.data, 0)
+    affinity = sparse.csr_array(affinity.maximum(affinity.T)).astype(X.dtype)
+    affinity.eliminate_zeros()
+    return affinity
+
+
+def components(affinity: sparse.csr_array) -> np.ndarray[Any, Any]:
+    """Return the number of the connected component of each vertex."""
+    linked = affinity.copy()
+    linked.eliminate_zeros()
+    return connected_components(linked, directed=False)[1]  # type: ignore[no-any-return]
+
+
+def bisection_vector(labels: np.ndarray[Any, Any], null: Array) -> Array:
+    """Return the unit vector that tells the largest component from all others.
+
+    Where a graph has more than two components, its Laplacian has many eigenvectors of
+    eigenvalue 0 orthogonal to the trivial one. This one of them is constant, up to the
+    factor `null`, on the largest component and on the rest.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        Component of each vertex; among the largest the first one counts.
+    null : ndarray of shape (n,)
+        The trivial eigenvector.
+    """
+    inside = labels == np.bincount(labels).argmax()
+    weight = null * null
+    if not weight[~inside].any():  # isolated vertices, under a normalised Laplacian
+        v = np.where(inside, 0.0, 1.0)
+    else:
+        v = null * np.where(inside, -1 / weight[inside].sum(), 1 / weight[~inside].sum())
+    return (v / np.linalg.norm(v)).astype(null.dtype)

@@ -1,0 +1,1 @@
+"""What the similarity graph says about a dataset's labels."""

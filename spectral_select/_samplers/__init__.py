@@ -1,0 +1,1 @@
+"""PyTorch samplers, filter-ratio schedules and everything that runs an epoch."""

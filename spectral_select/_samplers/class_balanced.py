@@ -1,0 +1,145 @@
+"""Class-balanced candidates, and weights that travel with the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import Dataset, Sampler
+
+from spectral_select._selectors.ratio import check_batch_size
+from spectral_select._utils.validation import check_int
+
+__all__ = ["ClassBalancedSampler", "WeightedDataset"]
+
+
+class ClassBalancedSampler(Sampler[int]):
+    """Indices in an order in which all classes come equally often, everywhere.
+
+    Any run of as many indices as there are classes, from a multiple of that number on,
+    holds each class once. As the sampler inside `SpectralBatchSampler`, it balances the
+    candidate batches; what is kept of them is the selector's choice. The samples of
+    a class come in a random order and, all used, in another one: small classes repeat.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_samples,)
+        Class of each sample of the data set.
+    n_indices : int, optional
+        Number of indices of an epoch; by default the number of samples.
+    seed : int, default=0
+        Seed of the order, with the epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Epoch of the next pass, set by `set_epoch`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `labels` is empty or not one-dimensional, or a number is not as described.
+
+    Examples
+    --------
+    >>> from spectral_select import ClassBalancedSampler
+    >>> labels = ["cat"] * 90 + ["dog"] * 10
+    >>> order = list(ClassBalancedSampler(labels, n_indices=8))
+    >>> sum(labels[i] == "dog" for i in order)
+    4
+    """
+
+    def __init__(self, labels: Any, n_indices: int | None = None, *, seed: int = 0) -> None:
+        labels = np.asarray(labels)
+        if labels.ndim != 1 or len(labels) == 0:
+            raise ValueError(
+                f"labels must have shape (n_samples,), with a sample at least; got {labels.shape}"
+            )
+        self.data_source = range(len(labels))
+        self.epoch = 0
+        self._n = len(labels) if n_indices is None else check_batch_size(n_indices, "n_indices")
+        self._seed = check_int(seed, "seed", 0)
+        _, classes = np.unique(labels, return_inverse=True)
+        order = np.argsort(classes, kind="stable")
+        self._members = np.split(order, np.cumsum(np.bincount(classes))[:-1])
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch of the next pass to `epoch`, an integer of at least 0."""
+        self.epoch = check_int(epoch, "epoch", 0)
+
+    def __len__(self) -> int:
+        """Return the number of indices of an epoch."""
+        return self._n
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the indices of the epoch."""
+        rng = np.random.default_rng([self._seed, self.epoch])
+        rounds = -(-self._n // len(self._members))
+        columns = [_repeated(members, rounds, rng) for members in self._members]
+        table = rng.permuted(np.column_stack(columns), axis=1)
+        return iter(table.ravel()[: self._n].tolist())
+
+
+def _repeated(
+    members: npt.NDArray[np.int64], n: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return `n` members, each in its turn before any comes again."""
+    times = -(-n // len(members))
+    return np.concatenate([rng.permutation(members) for _ in range(times)])[:n]
+
+
+class WeightedDataset(Dataset[Any]):
+    """A map-style data set whose samples come with a weight each.
+
+    A tuple or list gets the weight as one more entry, a dictionary under the key
+    ``"weight"``, any other sample becomes a pair.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Samples by index.
+    weights : array-like of shape (n_samples,)
+        Finite weights, not negative, one for each sample.
+
+    Raises
+    ------
+    ValueError
+        If the weights are not one for each sample, finite and not negative.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch.utils.data import TensorDataset
+    >>> from spectral_select import WeightedDataset
+    >>> dataset = TensorDataset(torch.arange(3.0), torch.tensor([0, 1, 0]))
+    >>> WeightedDataset(dataset, [0.5, 2.0, 0.5])[1]
+    (tensor(1.), tensor(1), 2.0)
+    """
+
+    def __init__(self, dataset: Any, weights: Any) -> None:
+        weights = np.asarray(weights, dtype=np.float32)
+        if weights.ndim != 1 or not (np.isfinite(weights) & (weights >= 0)).all():
+            raise ValueError(
+                f"weights must be finite, not negative, and of shape (n_samples,); got {weights!r}"
+            )
+        if isinstance(dataset, Sized) and len(dataset) != len(weights):
+            raise ValueError(
+                f"weights must be one for each of {len(dataset)} samples; got {len(weights)}"
+            )
+        self.dataset = dataset
+        self.weights = weights
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.weights)
+
+    def __getitem__(self, index: int) -> Any:
+        """Return a sample with its weight."""
+        sample, weight = self.dataset[index], float(self.weights[index])
+        if isinstance(sample, dict):
+            return {**sample, "weight": weight}
+        if isinstance(sample, tuple | list):
+            return (*sample, weight)
+        return sample, weight

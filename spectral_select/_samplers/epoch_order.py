@@ -1,0 +1,244 @@
+"""The order of an epoch: which indices a sampler gives, as a function of the epoch."""
+
+from __future__ import annotations
+
+import copy
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Sized
+from numbers import Integral
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DistributedSampler, RandomSampler, SequentialSampler
+
+from spectral_select._utils.validation import check_int
+
+__all__ = [
+    "EpochClock",
+    "SeededSampler",
+    "check_indices",
+    "check_sampler",
+    "checksum",
+    "dataset_of",
+    "epoch_of",
+    "generator_of",
+    "generator_state",
+    "list_order",
+    "restore_generator",
+    "spread_over_ranks",
+]
+
+Order = npt.NDArray[np.int64]
+
+
+class EpochClock:
+    """The epoch of the next pass: the one told, or one more than the last pass's.
+
+    Where epochs are told at all, a pass begun without a new one is the same epoch once
+    more: a loader made anew, or a second look at the data.
+
+    Attributes
+    ----------
+    epoch : int
+        Epoch of the latest pass, or of the next if that was set.
+    begun : bool
+        Whether a pass of that epoch was begun.
+    told : int or None
+        Epoch that was told since the latest pass.
+    counts : bool
+        Whether epochs are counted here, as none was ever told.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.begun = False
+        self.told: int | None = None
+        self.counts = True
+
+    def tell(self, epoch: int) -> None:
+        """Set the epoch of the next pass."""
+        self.set(epoch)
+        self.told = self.epoch
+        self.counts = False
+
+    def set(self, epoch: int) -> None:
+        """Set the epoch of the next pass, though nobody told it."""
+        self.epoch = check_int(epoch, "epoch", 0)
+        self.begun = False
+
+    def begin(self) -> int:
+        """Start a pass and return its epoch."""
+        self.epoch = self.upcoming()
+        self.begun, self.told = True, None
+        return self.epoch
+
+    def upcoming(self) -> int:
+        """Return the epoch that a pass begun now would have."""
+        return self.epoch + (self.begun and self.counts)
+
+
+class SeededSampler(RandomSampler):
+    """All indices in an order that depends on the seed and the epoch alone.
+
+    It is a `RandomSampler` so that a framework that puts a distributed sampler in
+    its place knows that the order was shuffled. The permutation is the one that
+    `DistributedSampler` draws for the same seed and epoch.
+    """
+
+    def __init__(self, n: int, seed: int) -> None:
+        super().__init__(range(n))
+        self.seed = seed
+        self.clock = EpochClock()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch of the next pass."""
+        self.clock.tell(epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(_permutation(len(self), self.seed + self.clock.epoch).tolist())
+
+
+def check_sampler(sampler: Any) -> None:
+    """Raise unless `sampler` can be read once an epoch."""
+    if not hasattr(sampler, "__iter__") and not hasattr(sampler, "__getitem__"):
+        raise TypeError(
+            "sampler must be None, a torch Sampler or an iterable of indices; "
+            f"got {sampler!r} of type {type(sampler).__name__}"
+        )
+    if hasattr(sampler, "__next__"):
+        raise TypeError(
+            "sampler must be an iterable that can be read in every epoch; "
+            f"got an iterator of type {type(sampler).__name__}, which can be read once"
+        )
+
+
+def spread_over_ranks(sampler: Any) -> bool:
+    """Tell whether `sampler` is a `DistributedSampler` whose whole order is known.
+
+    Its share of the order is of no use to a sampler that deals out candidate batches
+    of its own: what counts is the order that the shares were taken from.
+    """
+    return (
+        isinstance(sampler, DistributedSampler)
+        and type(sampler).__iter__ is DistributedSampler.__iter__
+    )
+
+
+def dataset_of(sampler: Any) -> Any:
+    """Return what a sampler draws from, if it tells: a data set, or one's stand-in."""
+    found = getattr(sampler, "dataset", None)
+    return getattr(sampler, "data_source", None) if found is None else found
+
+
+def epoch_of(sampler: Any) -> int | None:
+    """Return the epoch that a sampler carries, or None if it carries none."""
+    epoch = getattr(sampler, "epoch", None)
+    if isinstance(epoch, bool) or not isinstance(epoch, Integral) or epoch < 0:
+        return None
+    return int(epoch)
+
+
+def generator_of(sampler: Any) -> torch.Generator | None:
+    """Return the generator that decides the sampler's next order, if it has its own."""
+    generator = getattr(sampler, "generator", None)
+    mine = isinstance(sampler, SeededSampler) or epoch_of(sampler) is not None
+    return generator if isinstance(generator, torch.Generator) and not mine else None
+
+
+def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
+    """Return the indices of an epoch, the same on all ranks.
+
+    Parameters
+    ----------
+    sampler : sampler or iterable of int
+        A sampler with a `generator` left at None is given one for this pass, seeded
+        with ``seed + epoch``: its order is then the same on every rank, and can be
+        had again when training resumes.
+    seed : int or None
+        None: 0, or the seed of a distributed sampler, or of what Accelerate puts in the
+        place of a random one.
+    epoch : int
+        Epoch, counted from 0.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        Dataset indices.
+    """
+    if spread_over_ranks(sampler):
+        n = len(sampler.dataset)  # type: ignore[attr-defined]
+        if not sampler.shuffle:  # type: ignore[attr-defined]
+            return np.arange(n)
+        seed = sampler.seed if seed is None else seed  # type: ignore[attr-defined]
+        return _permutation(n, seed + epoch)
+    if seed is not None and hasattr(sampler, "initial_seed"):
+        # What Accelerate puts in the place of a random sampler; it counts epochs by itself.
+        mine = copy.copy(sampler)
+        mine.initial_seed = seed
+        sampler.set_epoch(epoch + 1)  # type: ignore[attr-defined]
+        return _as_indices(list(mine))
+    seed = 0 if seed is None else seed
+    if isinstance(sampler, SeededSampler):
+        return _permutation(len(sampler), seed + epoch)
+    if type(sampler) is SequentialSampler:
+        return np.arange(len(sampler))
+    if getattr(sampler, "generator", 0) is None and epoch_of(sampler) is None:
+        sampler = copy.copy(sampler)
+        sampler.generator = torch.Generator().manual_seed(seed + epoch)  # type: ignore[attr-defined]
+    expected = len(sampler) if isinstance(sampler, Sized) else None
+    order = _as_indices(list(sampler))
+    if expected is not None and len(order) != expected:
+        raise RuntimeError(
+            f"the sampler ({type(sampler).__name__}) gave {len(order)} indices but its length "
+            f"is {expected}; the number of batches would be wrong"
+        )
+    return order
+
+
+def check_indices(order: Order, n_rows: int) -> None:
+    """Raise unless all indices are those of rows."""
+    outside = np.flatnonzero((order < 0) | (order >= n_rows))
+    if len(outside):
+        raise ValueError(
+            f"sampler must give indices of the {n_rows} rows of features; "
+            f"got {order[outside[0]]} at position {outside[0]}"
+        )
+
+
+def checksum(order: Order) -> int:
+    """Return a checksum of an epoch's order."""
+    return crc32(np.ascontiguousarray(order, "<i8").tobytes())
+
+
+def generator_state(generator: torch.Generator | None) -> str | None:
+    """Return a generator's state as text."""
+    if generator is None:
+        return None
+    return b64encode(generator.get_state().numpy().tobytes()).decode("ascii")
+
+
+def restore_generator(generator: torch.Generator, state: str) -> None:
+    """Put a generator into a state read by `generator_state`."""
+    raw = np.frombuffer(b64decode(state), np.uint8).copy()
+    generator.set_state(torch.from_numpy(raw))
+
+
+def _permutation(n: int, seed: int) -> Order:
+    generator = torch.Generator().manual_seed(seed)
+    order: Order = torch.randperm(n, generator=generator, device="cpu").numpy()
+    return order
+
+
+def _as_indices(values: list[Any]) -> Order:
+    order = np.asarray(values)
+    if order.size == 0:
+        return np.empty(0, np.int64)
+    if order.ndim != 1 or order.dtype.kind not in "iu":
+        raise TypeError(
+            "sampler must give one integer index at a time; "
+            f"got {values[0]!r} of type {type(values[0]).__name__}"
+        )
+    return order.astype(np.int64)

@@ -1,0 +1,152 @@
+"""Run an iterator ahead of its consumer, on a background thread with a bounded queue."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
+from typing import Generic, TypeVar
+
+__all__ = ["Ahead"]
+
+T = TypeVar("T")
+
+_JOIN_SECONDS = 10.0
+
+
+class _Shared(Generic[T]):
+    """What producer and consumer share; it refers to neither."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.ready: deque[T] = deque()
+        self.change = threading.Condition()
+        self.stopped = False
+        self.finished = False
+        self.error: BaseException | None = None
+
+
+class Ahead(Iterator[T]):
+    """Iterate over ``restart(0)``, computed up to `depth` items ahead on a thread.
+
+    The thread starts with the first item asked for and ends with the last item, with
+    an error, on `close`, when the iterator is garbage, and when the interpreter exits.
+    An error on the thread is raised here, with its traceback, after the items
+    before it.
+
+    Parameters
+    ----------
+    restart : callable
+        ``restart(n)`` returns an iterable that starts at item `n`. It must not refer
+        to the `Ahead` object, which could then never become garbage. In a forked
+        child, where the thread does not exist, it is called again, for what the child
+        has not been given yet.
+    depth : int
+        Largest number of items that wait; 0 computes each when asked for, without a
+        thread.
+
+    Attributes
+    ----------
+    waited : float
+        Seconds that the consumer spent waiting for items.
+
+    Examples
+    --------
+    >>> from spectral_select._samplers.prefetch import Ahead
+    >>> list(Ahead(lambda n: range(n, 4), depth=2))
+    [0, 1, 2, 3]
+    """
+
+    def __init__(self, restart: Callable[[int], Iterable[T]], depth: int) -> None:
+        self.waited = 0.0
+        self._restart = restart
+        self._depth = depth
+        self._taken = 0
+        self._inline: Iterator[T] | None = None
+        self._shared: _Shared[T] | None = None
+        self._finalizer: weakref.finalize[..., Ahead[T]] | None = None
+        self._process = os.getpid()
+        self._closed = False
+
+    def __next__(self) -> T:
+        if self._closed:
+            raise StopIteration
+        begin = perf_counter()
+        try:
+            item = self._take()
+        except BaseException:  # StopIteration and Ctrl-C too: nothing may outlive this
+            self.close()
+            raise
+        finally:
+            self.waited += perf_counter() - begin
+        self._taken += 1
+        return item
+
+    def close(self) -> None:
+        """Stop the thread and wait for it; nothing comes after."""
+        self._closed = True
+        self._inline = None
+        if self._finalizer is not None and self._process == os.getpid():
+            self._finalizer()
+
+    def _take(self) -> T:
+        if self._depth == 0 or self._process != os.getpid():
+            if self._inline is None:
+                self._inline = iter(self._restart(self._taken))
+            return next(self._inline)
+        if self._shared is None:
+            self._shared = self._start()
+        shared = self._shared
+        with shared.change:
+            while not shared.ready and not shared.finished:
+                shared.change.wait()
+            if shared.ready:
+                item = shared.ready.popleft()
+                shared.change.notify_all()
+                return item
+        if shared.error is not None:
+            raise shared.error
+        raise StopIteration
+
+    def _start(self) -> _Shared[T]:
+        shared: _Shared[T] = _Shared(self._depth)
+        thread = threading.Thread(
+            target=_produce,
+            args=(shared, self._restart, self._taken),
+            name="spectral-select",
+            daemon=True,  # never keeps a process alive; the finalizer stops it before exit
+        )
+        thread.start()
+        self._finalizer = weakref.finalize(self, _stop, shared, thread)
+        return shared
+
+
+def _produce(shared: _Shared[T], restart: Callable[[int], Iterable[T]], start: int) -> None:
+    try:
+        for item in restart(start):
+            with shared.change:
+                while len(shared.ready) >= shared.depth and not shared.stopped:
+                    shared.change.wait()
+                if shared.stopped:
+                    return
+                shared.ready.append(item)
+                shared.change.notify_all()
+    except BaseException as error:  # raised again where training can see it
+        shared.error = error
+    finally:
+        with shared.change:
+            shared.finished = True
+            shared.change.notify_all()
+
+
+def _stop(shared: _Shared[T], thread: threading.Thread) -> None:
+    with shared.change:
+        shared.stopped = True
+        shared.ready.clear()
+        shared.change.notify_all()
+    # Garbage may be collected on the very thread that is to be stopped.
+    if thread is not threading.current_thread():
+        thread.join(_JOIN_SECONDS)

@@ -1,0 +1,312 @@
+"""Schedules: the filter ratio of each epoch, fixed before training starts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import cos, pi
+from numbers import Real
+from typing import Any, TypeAlias
+
+from spectral_select._selectors.ratio import check_batch_size, check_filter_ratio
+from spectral_select._utils.validation import check_int
+
+__all__ = [
+    "CallableSchedule",
+    "ConstantSchedule",
+    "CosineSchedule",
+    "LinearSchedule",
+    "Schedule",
+    "StepSchedule",
+    "make_schedule",
+]
+
+
+class Schedule(ABC):
+    """Filter ratio as a function of the epoch.
+
+    Calling a schedule with an epoch (an integer, counted from 0) returns the
+    share of each candidate batch that is discarded in that epoch, in [0, 1).
+    Subclasses implement ``_ratio(epoch)``; epoch and result are checked here.
+    """
+
+    def __call__(self, epoch: int) -> float:
+        """Return the filter ratio of an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, counted from 0.
+
+        Returns
+        -------
+        float
+            Share of the candidates discarded, in [0, 1).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `epoch` is no integer of at least 0, or the schedule gives
+            something that is no filter ratio.
+        """
+        epoch = check_int(epoch, "epoch", 0)
+        return check_filter_ratio(self._ratio(epoch), f"{self!r}({epoch})")
+
+    @abstractmethod
+    def _ratio(self, epoch: int) -> float:
+        """Return the filter ratio of a checked epoch."""
+
+
+@dataclass(frozen=True)
+class ConstantSchedule(Schedule):
+    """The same filter ratio in every epoch.
+
+    Parameters
+    ----------
+    filter_ratio : float
+        Share discarded, in [0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `filter_ratio` is no real number in [0, 1).
+
+    Examples
+    --------
+    >>> from spectral_select import ConstantSchedule
+    >>> ConstantSchedule(0.8)(17)
+    0.8
+    """
+
+    filter_ratio: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "filter_ratio", check_filter_ratio(self.filter_ratio))
+
+    def _ratio(self, epoch: int) -> float:
+        return self.filter_ratio
+
+
+@dataclass(frozen=True)
+class _Ramp(Schedule):
+    start: float
+    end: float
+    n_epochs: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", check_filter_ratio(self.start, "start"))
+        object.__setattr__(self, "end", check_filter_ratio(self.end, "end"))
+        object.__setattr__(self, "n_epochs", check_batch_size(self.n_epochs, "n_epochs"))
+
+    def _ratio(self, epoch: int) -> float:
+        # Both ends exactly, whatever the rounding in between.
+        if epoch == 0 and self.n_epochs > 1:
+            return self.start
+        if epoch >= self.n_epochs - 1:
+            return self.end
+        way = self._way(epoch / (self.n_epochs - 1))
+        ratio = self.start + (self.end - self.start) * way
+        return min(max(ratio, min(self.start, self.end)), max(self.start, self.end))
+
+    def _way(self, time: float) -> float:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class LinearSchedule(_Ramp):
+    """A filter ratio that changes by the same amount from one epoch to the next.
+
+    Parameters
+    ----------
+    start, end : float
+        Filter ratios of the first epoch and of epoch ``n_epochs - 1``, in [0, 1).
+    n_epochs : int
+        Number of epochs from `start` to `end`, both counted. Later epochs stay
+        at `end`, and so does a schedule of a single epoch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a ratio is outside [0, 1) or `n_epochs` is no positive integer.
+
+    Examples
+    --------
+    >>> from spectral_select import LinearSchedule
+    >>> schedule = LinearSchedule(0.75, 0.25, n_epochs=5)
+    >>> [schedule(epoch) for epoch in range(7)]
+    [0.75, 0.625, 0.5, 0.375, 0.25, 0.25, 0.25]
+    """
+
+    def _way(self, time: float) -> float:
+        return time
+
+
+@dataclass(frozen=True)
+class CosineSchedule(_Ramp):
+    """A filter ratio that follows half a period of a cosine, flat at both ends.
+
+    Parameters
+    ----------
+    start, end : float
+        Filter ratios of the first epoch and of epoch ``n_epochs - 1``, in [0, 1).
+    n_epochs : int
+        Number of epochs from `start` to `end`, both counted. Later epochs stay
+        at `end`, and so does a schedule of a single epoch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a ratio is outside [0, 1) or `n_epochs` is no positive integer.
+
+    Examples
+    --------
+    >>> from spectral_select import CosineSchedule
+    >>> schedule = CosineSchedule(0.8, 0.4, n_epochs=5)
+    >>> [round(schedule(epoch), 3) for epoch in range(6)]
+    [0.8, 0.741, 0.6, 0.459, 0.4, 0.4]
+    """
+
+    def _way(self, time: float) -> float:
+        return (1.0 - cos(pi * time)) / 2.0
+
+
+@dataclass(frozen=True)
+class StepSchedule(Schedule):
+    """A filter ratio that is constant between milestones.
+
+    Parameters
+    ----------
+    filter_ratios : sequence of float
+        The ratio before the first milestone, and from each milestone on: one
+        more than there are milestones. Each in [0, 1).
+    milestones : sequence of int
+        Epochs, ascending, at which the next ratio starts.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a ratio is outside [0, 1), the milestones are not ascending positive
+        integers, or the two lengths do not fit.
+
+    Examples
+    --------
+    >>> from spectral_select import StepSchedule
+    >>> schedule = StepSchedule([0.9, 0.8, 0.5], milestones=[2, 4])
+    >>> [schedule(epoch) for epoch in range(6)]
+    [0.9, 0.9, 0.8, 0.8, 0.5, 0.5]
+    """
+
+    filter_ratios: Sequence[float]
+    milestones: Sequence[int]
+
+    def __post_init__(self) -> None:
+        ratios = tuple(
+            check_filter_ratio(ratio, f"filter_ratios[{i}]")
+            for i, ratio in enumerate(_items(self.filter_ratios, "filter_ratios", "floats"))
+        )
+        milestones = tuple(
+            check_batch_size(epoch, f"milestones[{i}]")
+            for i, epoch in enumerate(_items(self.milestones, "milestones", "integers"))
+        )
+        if len(ratios) != len(milestones) + 1:
+            raise ValueError(
+                "filter_ratios must hold one ratio more than there are milestones; "
+                f"got {len(ratios)} ratios and {len(milestones)} milestones"
+            )
+        if any(a >= b for a, b in pairwise(milestones)):
+            raise ValueError(f"milestones must be strictly ascending; got {milestones}")
+        object.__setattr__(self, "filter_ratios", ratios)
+        object.__setattr__(self, "milestones", milestones)
+
+    def _ratio(self, epoch: int) -> float:
+        return self.filter_ratios[sum(epoch >= milestone for milestone in self.milestones)]
+
+
+@dataclass(frozen=True)
+class CallableSchedule(Schedule):
+    """A schedule given as any callable of the epoch; what it returns is checked.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(epoch) -> filter_ratio``. To pickle the schedule (workers
+        that are spawned, checkpoints) use a function of a module, no lambda.
+
+    Raises
+    ------
+    TypeError
+        If `function` cannot be called.
+
+    Examples
+    --------
+    >>> from spectral_select import make_schedule
+    >>> schedule = make_schedule(lambda epoch: 1.0 - 0.5**epoch)
+    >>> schedule(0), schedule(1), schedule(2)
+    (0.0, 0.5, 0.75)
+    """
+
+    function: Callable[[int], float]
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"function must be a callable of the epoch; got {self.function!r}")
+
+    def __repr__(self) -> str:
+        # Names, no address: the text identifies the schedule across processes.
+        named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
+        return f"CallableSchedule({named.__module__}.{named.__qualname__})"
+
+    def _ratio(self, epoch: int) -> float:
+        return self.function(epoch)
+
+
+ScheduleLike: TypeAlias = float | Schedule | Callable[[int], float]
+
+
+def make_schedule(filter_ratio: ScheduleLike) -> Schedule:
+    """Return a schedule from a filter ratio, a schedule or a callable of the epoch.
+
+    Parameters
+    ----------
+    filter_ratio : float, Schedule or callable
+        A ratio becomes a `ConstantSchedule`; a schedule is returned as it is; any
+        other callable is called with the epoch and its result checked each time.
+
+    Returns
+    -------
+    Schedule
+        Callable: epoch (int, from 0) to filter ratio (float in [0, 1)).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `filter_ratio` is none of these, or a ratio outside [0, 1).
+
+    Examples
+    --------
+    >>> from spectral_select import make_schedule
+    >>> make_schedule(0.8)
+    ConstantSchedule(filter_ratio=0.8)
+    >>> make_schedule(1.2)
+    Traceback (most recent call last):
+        ...
+    ValueError: filter_ratio must be in [0, 1), the share of rows discarded; got 1.2
+    """
+    if isinstance(filter_ratio, Schedule):
+        return filter_ratio
+    if not callable(filter_ratio) and isinstance(filter_ratio, Real):
+        return ConstantSchedule(filter_ratio)
+    if isinstance(filter_ratio, type) or not callable(filter_ratio):
+        raise TypeError(
+            "schedule must be a filter ratio in [0, 1), a Schedule or a callable of the epoch; "
+            f"got {filter_ratio!r} of type {type(filter_ratio).__name__}"
+        )
+    return CallableSchedule(filter_ratio)
+
+
+def _items(values: Sequence[Any], name: str, what: str) -> tuple[Any, ...]:
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        raise TypeError(f"{name} must be a sequence of {what}; got {values!r}")
+    return tuple(values)

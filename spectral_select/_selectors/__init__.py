@@ -1,0 +1,1 @@
+"""Scikit-learn estimators that choose rows, and the rules behind them."""

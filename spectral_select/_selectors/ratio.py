@@ -1,0 +1,109 @@
+"""How many rows a filter ratio keeps, and how many candidates a batch size needs."""
+
+from math import ceil, floor
+from numbers import Real
+
+from spectral_select._utils.validation import check_int
+
+__all__ = ["check_batch_size", "check_filter_ratio", "n_candidates", "n_kept"]
+
+# Slack for the rounding of `1 - filter_ratio`: 100 * (1 - 0.8) is 19.999… in
+# binary and means 20. Far above rounding error, far below one row in 10⁹.
+_SLACK = 2.0**-40
+
+
+def check_filter_ratio(filter_ratio: float, name: str = "filter_ratio") -> float:
+    """Return `filter_ratio` as a float, or say why it is none."""
+    if isinstance(filter_ratio, bool) or not isinstance(filter_ratio, Real):
+        raise TypeError(
+            f"{name} must be a real number in [0, 1), the share of rows discarded; "
+            f"got {filter_ratio!r} of type {type(filter_ratio).__name__}"
+        )
+    # A float32 0.8 means 0.8: its shortest decimal, not its value in float64.
+    filter_ratio = float(str(filter_ratio)) if hasattr(filter_ratio, "dtype") else filter_ratio
+    if not 0.0 <= filter_ratio < 1.0:
+        raise ValueError(
+            f"{name} must be in [0, 1), the share of rows discarded; got {filter_ratio!r}"
+        )
+    return float(filter_ratio)
+
+
+def check_batch_size(n: int, name: str) -> int:
+    """Return `n` as an int, or say why it is no positive integer."""
+    return check_int(n, name, 1)
+
+
+def n_kept(n: int, filter_ratio: float) -> int:
+    """Return the number of rows kept of `n` when a share `filter_ratio` is discarded.
+
+    The floor of ``n * (1 - filter_ratio)``, free of floating-point error, and at
+    least 1.
+
+    Parameters
+    ----------
+    n : int
+        Number of candidate rows, at least 1.
+    filter_ratio : float
+        Share discarded, in [0, 1).
+
+    Returns
+    -------
+    int
+        Number of rows kept, between 1 and `n`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is no positive integer or `filter_ratio` is outside [0, 1).
+
+    Examples
+    --------
+    >>> from spectral_select import n_kept
+    >>> n_kept(100, 0.8), int(100 * (1 - 0.8))
+    (20, 19)
+    >>> n_kept(10, 0.9), n_kept(3, 0.9)
+    (1, 1)
+    """
+    n = check_batch_size(n, "n")
+    return max(1, _floor_of_share(n, 1.0 - check_filter_ratio(filter_ratio)))
+
+
+def n_candidates(batch_size: int, filter_ratio: float) -> int:
+    """Return how many candidates it takes to keep `batch_size` rows.
+
+    That is ``batch_size / (1 - filter_ratio)`` rounded up, free of floating-point
+    error.
+
+    Parameters
+    ----------
+    batch_size : int
+        Number of rows wanted, at least 1.
+    filter_ratio : float
+        Share discarded, in [0, 1).
+
+    Returns
+    -------
+    int
+        Number of candidates ``c``; ``n_kept(c, filter_ratio) == batch_size``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `batch_size` is no positive integer or `filter_ratio` is outside [0, 1).
+
+    Examples
+    --------
+    >>> from spectral_select import n_candidates
+    >>> n_candidates(128, 0.8)
+    640
+    """
+    batch_size = check_batch_size(batch_size, "batch_size")
+    share = 1.0 - check_filter_ratio(filter_ratio)
+    count = max(1, ceil(batch_size / share) - 1)
+    while _floor_of_share(count, share) < batch_size:
+        count += 1
+    return count
+
+
+def _floor_of_share(n: int, share: float) -> int:
+    return min(n, floor(n * share + n * _SLACK))

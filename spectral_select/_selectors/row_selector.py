@@ -1,0 +1,139 @@
+"""What estimators that choose rows share: the mask, the rows themselves, other arrays."""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _num_samples,
+    check_is_fitted,
+    validate_data,
+)
+
+from spectral_select._utils.array_namespace import is_torch, namespace
+from spectral_select._utils.validation import check_not_masked
+
+__all__ = ["RowSelectorMixin", "check_length", "checked_rows", "keep_rows", "take_rows"]
+
+
+class RowSelectorMixin(OneToOneFeatureMixin, TransformerMixin):
+    """Methods of an estimator whose `fit` chooses rows; see `keep_rows`."""
+
+    support_: np.ndarray[Any, Any]
+    sample_indices_: np.ndarray[Any, Any]
+    n_samples_in_: int
+    n_features_in_: int
+
+    def get_support(self, indices: bool = False) -> np.ndarray[Any, Any]:
+        """Return which rows are kept.
+
+        Parameters
+        ----------
+        indices : bool, default=False
+            Return integer indices instead of a mask.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_kept,)
+        """
+        check_is_fitted(self)
+        return self.sample_indices_ if indices else self.support_
+
+    def transform(self, X: Any) -> Any:
+        """Return the chosen rows of `X`.
+
+        Parameters
+        ----------
+        X : array-like, sparse array, dataframe or torch.Tensor of shape (n_samples, any)
+            A table whose rows are those of the X given to `fit`, in the same order. One as
+            wide as that X is taken for features, with names and values checked; one of
+            another width for any other data about the same samples.
+
+        Returns
+        -------
+        rows of shape (n_kept, any)
+            Of the same kind as X.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of rows than in `fit`, or is as wide and has other
+            feature names or values that are not finite.
+        """
+        check_is_fitted(self)
+        if not is_torch(X):
+            X = self._checked_table(X)
+        check_length(X, self.n_samples_in_, "X")
+        return take_rows(X, self.sample_indices_)
+
+    def _checked_table(self, X: Any) -> Any:
+        """Return a table as it came if it has two dimensions, checked for its names."""
+        kept = X if hasattr(X, "iloc") or hasattr(X, "columns") else None
+        options: dict[str, Any] = {"accept_sparse": True, "dtype": None}
+        shape: tuple[int, ...] = getattr(X, "shape", ())
+        if len(shape) == 2 and shape[1] != self.n_features_in_:
+            # A table of other columns, aligned by row: it may hold anything.
+            array = check_array(X, ensure_all_finite=False, **options)
+        else:
+            array = validate_data(self, X, reset=False, **options)
+        return array if kept is None else kept
+
+    def _select(self, fitted_to: tuple[Any, ...], arrays: tuple[Any, ...]) -> list[Any]:
+        """Fit, and return the chosen rows of what was fitted to and of other arrays."""
+        n = _num_samples(fitted_to[0])
+        for number, array in enumerate(arrays):
+            if array is not None:
+                check_length(array, n, f"arrays[{number}]")
+        self.fit(*fitted_to)
+        every = (*fitted_to, *arrays)
+        return [None if a is None else take_rows(a, self.sample_indices_) for a in every]
+
+
+def checked_rows(estimator: Any, X: Any) -> Any:
+    """Return `X` as an array, or as it is if it is a tensor; set what was seen in fit.
+
+    That is ``n_features_in_`` and ``feature_names_in_``. Whether X is finite is not looked at.
+    """
+    if is_torch(X):
+        if X.ndim != 2:
+            raise ValueError(f"X must have shape (n_samples, n_features); got {tuple(X.shape)}")
+        _check_feature_names(estimator, X, reset=True)
+        estimator.n_features_in_ = int(X.shape[1])
+        return X
+    check_not_masked(X)
+    return validate_data(
+        estimator,
+        X,
+        accept_sparse="csr",
+        dtype=[np.float64, np.float32],
+        ensure_all_finite=False,  # the solver tells, check_finite names the row
+    )
+
+
+def keep_rows(estimator: Any, indices: np.ndarray[Any, Any], n: int) -> None:
+    """Set what an estimator tells of the rows it chose of `n`, at ascending `indices`."""
+    estimator.n_samples_in_ = n
+    estimator.sample_indices_ = indices
+    estimator.support_ = np.zeros(n, bool)
+    estimator.support_[indices] = True
+
+
+def check_length(array: Any, expected: int, name: str) -> None:
+    """Raise unless `array` has as many rows as were selected from."""
+    if _num_samples(array) != expected:
+        raise ValueError(
+            f"{name} must have {expected} rows, one for each sample that was selected from; "
+            f"got {_num_samples(array)}"
+        )
+
+
+def take_rows(array: Any, indices: np.ndarray[Any, Any]) -> Any:
+    """Return some rows of an array, tensor, table or sequence, of the same kind."""
+    if is_torch(array):
+        return array[namespace(array).asarray(indices, device=array.device)]
+    if sparse.issparse(array):
+        return array.tocsr()[indices]
+    return _safe_indexing(array, indices)

@@ -1,0 +1,1 @@
+"""Shared helpers: validation, labels, array namespaces, threads, files, optional packages."""

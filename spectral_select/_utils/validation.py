@@ -1,0 +1,183 @@
+"""Checks of what a user hands over: what came, what was expected, before any work."""
+
+from collections.abc import Sequence
+from math import inf
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+from scipy import sparse
+
+from spectral_select._utils.array_namespace import Array, is_torch, namespace
+
+__all__ = [
+    "NotFiniteError",
+    "check_affinity",
+    "check_features",
+    "check_finite",
+    "check_in",
+    "check_int",
+    "check_not_masked",
+    "check_number",
+    "check_tol",
+]
+
+
+class NotFiniteError(ValueError):
+    """Features hold NaN or infinity."""
+
+
+def check_in(value: object, name: str, allowed: Sequence[str]) -> None:
+    """Raise unless `value` is one of the strings allowed."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
+
+
+def check_int(value: object, name: str, low: int) -> int:
+    """Return `value` as an int of at least `low`; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(
+            f"{name} must be an integer of at least {low}; "
+            f"got {value!r} of type {type(value).__name__}"
+        )
+    if value < low:
+        raise ValueError(f"{name} must be an integer of at least {low}; got {value!r}")
+    return int(value)
+
+
+def check_number(
+    value: object,
+    name: str,
+    low: float = -inf,
+    high: float = inf,
+    *,
+    closed: Literal["left", "right", "both", "neither"] = "both",
+) -> None:
+    """Raise unless `value` is a finite number between `low` and `high`."""
+    from_low = closed in ("left", "both") and low > -inf
+    to_high = closed in ("right", "both") and high < inf
+    interval = f"{'[' if from_low else '('}{low:g}, {high:g}{']' if to_high else ')'}"
+    expected = f"{name} must be a number in {interval}; got {value!r}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{expected} of type {type(value).__name__}")
+    number = float(value)  # NaN fails the comparisons
+    above = number >= low if from_low else number > low
+    below = number <= high if to_high else number < high
+    if not (above and below):
+        raise ValueError(expected)
+
+
+def check_tol(tol: object) -> None:
+    """Raise unless `tol` is None or a positive number."""
+    if tol is None:
+        return
+    if isinstance(tol, bool) or not isinstance(tol, Real) or not 0 < float(tol) < 1:
+        raise ValueError(f"tol must be None or a number in (0, 1); got {tol!r}")
+
+
+def check_not_masked(X: Any, name: str = "X") -> None:
+    """Raise on a masked array, whose mask NumPy would drop without a word."""
+    if np.ma.isMaskedArray(X):
+        raise ValueError(f"{name} must not be a masked array: fill or drop what is masked")
+
+
+def check_features(X: Any, name: str = "X") -> Array:
+    """Return features of shape (n, d) or (b, n, d) in float32 or float64.
+
+    float32 stays float32, on its device; any other number type becomes float64, and half
+    precision becomes float32. Dense features are not read: see `check_finite`.
+    """
+    X = _as_floating(X, name)
+    if sparse.issparse(X):
+        if X.ndim != 2:
+            raise ValueError(f"{name} must be 2-dimensional if sparse; got shape {X.shape}")
+        X = sparse.csr_array(X)
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+    elif X.ndim not in (2, 3):
+        raise ValueError(
+            f"{name} must have shape (n_samples, n_features), or (n_batches, n_samples, "
+            f"n_features); got shape {tuple(X.shape)}"
+        )
+    if 0 in X.shape:
+        raise ValueError(
+            f"{name} must have at least one sample and one feature; got shape {tuple(X.shape)}"
+        )
+    if sparse.issparse(X):
+        check_finite(X, name)
+    return X
+
+
+def check_affinity(X: Any, name: str = "X") -> Array:
+    """Return affinities of shape (n, n) or (b, n, n): finite and symmetric."""
+    X = check_features(X, name)
+    if X.shape[-1] != X.shape[-2]:
+        raise ValueError(
+            f"{name} must be square with affinity='precomputed', one row and one column a "
+            f"sample; got shape {tuple(X.shape)}"
+        )
+    check_finite(X, name)
+    if sparse.issparse(X):
+        difference = abs(X - X.T).max()
+        largest = abs(X).max()
+    else:
+        difference = abs(X - X.swapaxes(-1, -2)).max()
+        largest = abs(X).max()
+    if float(difference) > 1e-5 * float(largest):
+        raise ValueError(
+            f"{name} must be symmetric with affinity='precomputed'; entries differ from "
+            f"their mirror images by up to {float(difference):.3g}"
+        )
+    return X
+
+
+def _as_floating(X: Any, name: str) -> Array:
+    if is_torch(X):
+        torch = namespace(X)
+        if X.layout != torch.strided or X.is_nested or X.device.type == "meta":
+            raise TypeError(
+                f"{name} must be a dense tensor that holds data; got layout {X.layout} on "
+                f"device {X.device}. SciPy sparse arrays are accepted"
+            )
+        X = X.detach()
+        if X.is_complex() or X.dtype == torch.bool:
+            raise TypeError(f"{name} must hold real numbers; got dtype {X.dtype}")
+        if X.dtype in (torch.float32, torch.float64):
+            return X
+        half = X.dtype in (torch.float16, torch.bfloat16)
+        return X.to(torch.float32 if half else torch.float64)
+    check_not_masked(X, name)
+    if not sparse.issparse(X):
+        X = np.asarray(X)  # a view of a memory map stays one
+    if X.dtype.kind not in "fiub" and X.dtype.kind == "O":
+        try:
+            X = X.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} must hold numbers; {error}") from None
+    if X.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers; got dtype {X.dtype}")
+    if X.dtype in (np.float32, np.float64):
+        return X
+    return X.astype(np.float32 if X.dtype == np.float16 else np.float64)
+
+
+def check_finite(X: Array, name: str = "X") -> None:
+    """Raise on NaN or infinity, and name the first bad row.
+
+    Dense features need no pass of their own for it: the squared norms of the rows tell
+    (`NotFiniteError`), and only then this looks for the row.
+    """
+    values = X.data if sparse.issparse(X) else X
+    xp = namespace(values)
+    # A sum is finite if all terms are, unless it overflows: then look at each.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if bool(xp.isfinite(values.sum())) or bool(xp.isfinite(values).all()):
+            return
+    if sparse.issparse(X):
+        bad = np.flatnonzero(~np.isfinite(X.data))[0]
+        row = int(np.searchsorted(X.indptr, bad, side="right") - 1)
+    else:
+        finite = xp.isfinite(values).all(-1).reshape(-1)
+        row = int(xp.argmax(xp.where(finite, 0, 1)))
+    raise ValueError(f"{name} must be finite; row {row} holds NaN or infinity (the first such row)")

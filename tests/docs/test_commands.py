@@ -1,0 +1,303 @@
+"""Every command line of README, documentation and ``--help`` is run, page by page."""
+
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from docs_helpers import PAGES as PAGE_FILES
+from docs_helpers import ROOT, blocks, every_command_line
+from PIL import Image
+from safetensors.torch import save_file
+from torchvision.models import get_model
+
+from spectral_select._cli.main import _COMMANDS, main
+from spectral_select.integrations.commands.sweep_plan import read_plan
+
+LINES = every_command_line()
+
+# Options put behind those of the documentation, of which the last ones count. They change
+# sizes only, take random weights in the place of downloaded ones, and keep the terminal quiet.
+# The network for features is the smallest; a network or a file that the text names stays.
+EXTRACT = {
+    "--backbone": "squeezenet1_1",
+    "--weights": "random",
+    "--image-size": "32",
+    "--workers": "0",
+}
+TRAIN = {
+    "--model": "squeezenet1_1",
+    "--weights": "random",
+    "--image-size": "24",
+    "--epochs": "1",
+    "--candidate-size": "20",
+    "--backbone": "squeezenet1_1",
+    "--backbone-weights": "random",
+    "--backbone-size": "24",
+}
+FEW = ["--train-size=60", "--val-fraction=0.02", "--test-fraction=0.02"]
+
+# What makes each script of benchmarks/ small: constants of the script, and options.
+BENCHMARKS = {
+    "solver_speed": (
+        {
+            "SINGLE": {(64, 32): (5, 2)},
+            "EPOCH": (3, 64, 32),
+            "MEMORY": (500, 16),
+            "STREAM": (500, 16),
+        },
+        [],
+    ),
+    "sampler_overhead": (
+        {"CANDIDATES": 40, "KEPT": 8, "WIDTH": 16},
+        ["--batches=2", "--repeats=1"],
+    ),
+    "parity": ({}, ["--sizes", "64", "--batches", "5"]),
+    "accuracy_vs_budget": (
+        {},
+        [
+            *("--methods", "random", "fiedler", "--conditions", "as-is", "--shares", "0.5"),
+            *("--budgets", "steps", "--seeds", "2", "--tuning-seeds", "1", "--rates", "0.001"),
+            *("--epochs", "1", "--candidate-size", "20"),
+        ],
+    ),
+}
+
+# What the reader of a page has done before, where no line of the page says so.
+BEFORE = {
+    "budgets.rst": [
+        "spectral-select extract photos --out train.store",
+        "spectral-select extract photos --split test --out test.store",
+    ],
+    "select --help": ["spectral-select extract photos --out store"],
+    "train --help": ["spectral-select extract photos --out photos.store"],
+    "report --help": [
+        f"spectral-select train digits --methods random --seeds {seed} --out runs/{run}"
+        for run, seed in (("demo", 0), ("seed0", 0), ("seed1", 1))
+    ],
+}
+
+# How the lines begin that are not run, and why.
+NOT_RUN = {
+    "make": "CI runs these",
+    "pip": "CI installs so, and tests/package/test_install.py",
+    "python -m venv": "as the Makefile does",
+    "spectral-select extract cifar10": "a download, whose checksums torchvision insists on",
+    "torchrun --nproc-per-node=4 -m spectral_select train photos --out runs/b": "run on a page",
+}
+
+
+def arguments_of(line):
+    return shlex.split(line, comments=True)
+
+
+def is_run(line):
+    """Tell whether a line is a whole command, and one that can be run here."""
+    names_a_command = line.removeprefix("spectral-select ") in _COMMANDS
+    words = arguments_of(line)
+    return not names_a_command and not any(
+        words[: len(left.split())] == left.split() for left in NOT_RUN
+    )
+
+
+PAGES = {page: kept for page, lines in LINES.items() if (kept := list(filter(is_run, lines)))}
+
+
+def write_photos(_):
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("beach", "forest", "street")):
+        folder = Path("photos", name)
+        folder.mkdir(parents=True)
+        for i in range(20):
+            pixels = rng.integers(0, 150, (30, 40, 3))
+            pixels[..., label] += 100
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i:02}.jpg")
+
+
+def write_oxford_pet(_):
+    """Write torchvision's layout of Oxford-IIIT Pet."""
+    images, notes = (Path("data/oxford-iiit-pet", name) for name in ("images", "annotations"))
+    images.mkdir(parents=True)
+    notes.mkdir()
+    for part, numbers in (("trainval", range(60)), ("test", range(60, 70))):
+        listed = []
+        for i in numbers:
+            breed = ("Bombay", "Pug")[i % 2]
+            Image.new("RGB", (30, 30), (i, 90, 0)).save(images / f"{breed}_{i}.jpg")
+            listed.append(f"{breed}_{i} {i % 2 + 1} 1 1\n")
+        (notes / f"{part}.txt").write_text("".join(listed))
+
+
+def table():
+    return np.random.default_rng(0).random((700, 16), dtype=np.float32)
+
+
+def write_parquet(path):
+    pq.write_table(pa.table({"embedding": list(table())}), path)
+
+
+def write_weights(path):
+    network = path.split(".")[0].replace("squeezenet", "squeezenet1_0")
+    save_file(get_model(network).state_dict(), path)
+
+
+def write_sweep(path):
+    """Write the plan that the pages show, with fewer and smaller runs."""
+    (shown,) = (code for page in PAGE_FILES for code in blocks(page, {"toml"}))
+    plan = tomllib.loads(shown)
+    assert read_plan_text(shown).runs
+    options = "\n".join(
+        f'{option.removeprefix("--")} = "{value}"'
+        for option, value in TRAIN.items()
+        if not option.startswith("--backbone")
+    )
+    Path(path).write_text(
+        f"""
+        [sweep]
+        dataset = "{plan["sweep"]["dataset"]}"
+        methods = {plan["sweep"]["methods"][1:3]}
+        seeds = [0]
+        filter_ratios = [0.5]
+        [train]
+        features = "{plan["train"]["features"]}"
+        {options}
+        """
+    )
+
+
+def read_plan_text(text):
+    with NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(text)
+        file.flush()
+        return read_plan(Path(file.name))
+
+
+# What a page talks about without making it, by the word in its lines.
+GIVEN = {
+    r"\bphotos(?= |$)": ("photos", write_photos),
+    r"\boxford-pet\b": ("data", write_oxford_pet),
+    r"\w+\.npy\b": (None, lambda path: np.save(path, table())),
+    r"\w+\.npz\b": (None, lambda path: np.savez(path, emb=table())),
+    r"\w+\.parquet\b": (None, write_parquet),
+    r"\w+\.safetensors\b": (None, write_weights),
+    r"\w+\.toml\b": (None, write_sweep),
+}
+
+
+def write_what_is_given(lines):
+    without_outputs = [re.sub(r"--out \S+", "", line) for line in lines]
+    for pattern, (path, write) in GIVEN.items():
+        for word in {w for line in without_outputs for w in re.findall(pattern, line)}:
+            write(path or word)
+
+
+def smaller(command, arguments):
+    """Return the options that make a command of the program small."""
+    if command == "extract":
+        keep = {"--backbone"} & {*arguments}
+        keep |= {"--weights"} if "--weights" in arguments else set()
+        more = ["--train-size=20"] if "digits" in arguments else []
+        changed = EXTRACT
+    elif command == "train":
+        keep = set()
+        if "--features" in arguments:  # a network for extracting them is then none of its options
+            keep = {"--backbone", "--backbone-weights", "--backbone-size"}
+        more = FEW if "digits" in arguments else []
+        more = [*more, "--no-download"]
+        changed = TRAIN
+    else:
+        return []
+    more.append("--no-progress")
+    return [
+        *more,
+        *(f"{option}={value}" for option, value in changed.items() if option not in keep),
+    ]
+
+
+def run_program(arguments):
+    assert main([*arguments, *smaller(arguments[0], arguments)]) == 0, arguments
+
+
+def run_torchrun(arguments):
+    """Run two ranks where the text has four, on any free port."""
+    ranks, *rest = arguments
+    assert ranks.startswith("--nproc-per-node=")
+    assert rest[:3] == ["-m", "spectral_select", "train"]
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+        *(*rest, *smaller("train", rest)),
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
+
+
+def run_benchmark(arguments, monkeypatch):
+    """Run a script of benchmarks/ in this process, on arrays of a few rows."""
+    path, *rest = arguments
+    module = importlib.import_module(path.removeprefix("benchmarks/").removesuffix(".py"))
+    assert module.__file__ == str(ROOT / path)
+    constants, options = BENCHMARKS[module.__name__]
+    for constant, value in constants.items():
+        assert hasattr(module, constant)
+        monkeypatch.setattr(module, constant, value)
+    monkeypatch.setattr(sys, "argv", [path, *rest, *options])
+    assert not module.main()
+
+
+def run(line, monkeypatch):
+    program, *arguments = arguments_of(line)
+    if program == "spectral-select":
+        run_program(arguments)
+    elif program == "torchrun":
+        run_torchrun(arguments)
+    else:
+        assert program == "python"
+        run_benchmark(arguments, monkeypatch)
+    if "--out" in arguments:
+        assert Path(arguments[arguments.index("--out") + 1]).exists(), line
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_command_lines_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("webbrowser.open", lambda url: True)
+    lines = [*BEFORE.get(page, []), *PAGES[page]]
+    write_what_is_given(lines)
+    for line in lines:
+        try:
+            run(line, monkeypatch)
+        except AssertionError as error:
+            out, err = capsys.readouterr()
+            raise AssertionError(f"{line}\n{out[-500:]}{err[-1000:]}") from error
+
+
+def test_every_kind_of_command_line_is_among_them():
+    run_here = [line for lines in PAGES.values() for line in lines]
+    started = {tuple(arguments_of(line)[:2]) for line in run_here}
+    assert started >= {("spectral-select", command) for command in _COMMANDS}
+    scripts = ("parity", "sampler_overhead", "solver_speed")
+    assert started >= {("python", f"benchmarks/{name}.py") for name in scripts}
+    assert any(line.startswith("torchrun ") for line in run_here)
+
+
+def test_what_is_not_run_is_known():
+    lines = [line for lines in LINES.values() for line in lines]
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for left in NOT_RUN:
+        assert any(line.startswith(left) for line in lines), left
+    for program, *rest in map(arguments_of, lines):
+        if program == "make":
+            assert re.search(rf"^{rest[0]}:", makefile, re.M), rest
+        if program == "pip":
+            assert rest[0] == "install"
+            named = re.findall(r"[\w-]+", rest[1].partition("[")[2])
+            assert {*named} <= {*extras["optional-dependencies"]}

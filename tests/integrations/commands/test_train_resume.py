@@ -1,0 +1,151 @@
+"""The command train, killed at random moments and resumed, in processes of its own."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from spectral_select._cli.main import main
+
+# A server that has imported everything forks a process for each command, within
+# milliseconds, and trains nothing itself.
+PRELOADED = [
+    "spectral_select._cli.main",
+    "spectral_select.integrations.commands.train_session",
+    "torchvision",
+]
+
+OPTIONS = [
+    "--model=squeezenet1_1",  # small, and has dropout
+    "--image-size=24",
+    "--train-size=120",
+    "--candidate-size=20",
+    "--filter-ratio=0.5",
+    "--epochs=2",
+    "--val-fraction=0.02",
+    "--test-fraction=0.02",
+    "--momentum=0.9",
+    "--save-models",
+    "--no-progress",
+]
+METHODS = ["--methods", "random", "fiedler", "infobatch", "top-loss"]
+WAIT = 120.0
+
+
+def logged(log, arguments):
+    """Run the command, whatever it says going to a file, and exit with its status."""
+    with Path(log).open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    raise SystemExit(main(arguments))
+
+
+@pytest.fixture(scope="module")
+def server():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def start(server, out, *more):
+    arguments = ["train", "digits", "--out", str(out), *OPTIONS, *more]
+    process = server.Process(target=logged, args=(f"{out}.log", arguments))
+    process.start()
+    return process
+
+
+def finish(process, out):
+    process.join(WAIT)
+    assert process.exitcode == 0, Path(f"{out}.log").read_text()
+
+
+def timeless(results):
+    """Return results without what only says when, how long, and by which command."""
+    if isinstance(results, dict):
+        dropped = {"seconds", "precompute_seconds", "started", "finished", "resumed", "command"}
+        return {k: timeless(v) for k, v in results.items() if k not in dropped}
+    return [timeless(value) for value in results] if isinstance(results, list) else results
+
+
+def outcome(out):
+    """Return what a run came to: results without times, and final weights to the bit."""
+    assert not list(out.rglob("*.tmp")), "what was half written is removed"
+    results = json.loads((out / "results.json").read_text())
+    weights = {
+        path.name: {name: value.numpy().tobytes() for name, value in load_file(path).items()}
+        for path in (out / "models").iterdir()
+    }
+    return timeless(results), weights
+
+
+class Victim:
+    """Starts a command, kills it at a random moment, and resumes it, as often as asked."""
+
+    def __init__(self, server, folder, seed, *more):
+        self.server, self.folder, self.more = server, folder, more
+        self.rng = np.random.default_rng(seed)
+        self.span = 1.0  # seconds that training takes, about
+
+    def whole(self):
+        """Run without being disturbed and return the outcome."""
+        out = self.folder / "whole"
+        process = start(self.server, out, *self.more)
+        self.wait_for_training(out, process)
+        begin = time.monotonic()
+        finish(process, out)
+        self.span = time.monotonic() - begin
+        return outcome(out)
+
+    def wait_for_training(self, out, process):
+        deadline = time.monotonic() + WAIT
+        while not (out / "checkpoints" / "run.json").exists() and process.is_alive():
+            assert time.monotonic() < deadline, "hung"
+            time.sleep(0.01)
+
+    def killed(self, out):
+        """Go on with a run, kill it at a random moment, and tell whether it was too late."""
+        process = start(self.server, out, "--resume", *self.more)
+        self.wait_for_training(out, process)
+        process.join(self.rng.random() * self.span)
+        if process.exitcode is None:
+            os.kill(process.pid, signal.SIGKILL)
+            process.join(WAIT)
+        return process.exitcode == -signal.SIGKILL
+
+    def survivors(self, kills):
+        """Yield the outcomes of runs that were killed, `kills` times in all."""
+        number = 0
+        while kills:
+            number += 1
+            out = self.folder / f"killed-{number}"
+            while kills and self.killed(out):
+                kills -= 1
+            finish(start(self.server, out, "--resume", *self.more), out)
+            yield outcome(out)
+
+
+def check(victim, kills):
+    expected = victim.whole()
+    found = list(victim.survivors(kills))
+    assert found
+    for results, weights in found:
+        assert weights == expected[1]
+        assert results == expected[0]
+        assert {run["status"] for run in results["runs"]} == {"complete"}
+
+
+def test_killed_at_random_moments_and_resumed_to_the_same_weights(server, tmp_path):
+    more = ["--checkpoint-every=2", "--prefetch=2", *METHODS]
+    check(Victim(server, tmp_path, 0, *more), kills=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [["--checkpoint-every=1"], ["--prefetch=2"]], ids=" ".join)
+def test_killed_twenty_times_and_resumed_to_the_same_weights(server, tmp_path, more):
+    check(Victim(server, tmp_path, 1, "--seeds", "0", "1", *more, *METHODS), kills=20)

@@ -1,0 +1,232 @@
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+from report_helpers import results, write_run
+
+from spectral_select._cli.main import main
+from spectral_select.integrations.report import write_report
+
+
+class Page(HTMLParser):
+    """Collects tags with attributes, and the text; checks that tags are closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text, self.open = [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img", "wbr", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def page_of(path):
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return write_run(tmp_path / "run", results(methods=("random",)))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The page on four methods and two seeds."""
+    found = results(methods=("full", "random", "fiedler", "jest:n_chunks=8"), seeds=(0, 1))
+    folder = tmp_path_factory.mktemp("report")
+    return write_report([write_run(folder / "run", found)], folder / "out")
+
+
+def test_the_page_needs_nothing_from_outside(written):
+    page = page_of(written)
+    assert all(attrs["src"].startswith("data:image/") for attrs in page.all("img"))
+    assert all(attrs["href"].startswith("#") for attrs in page.all("a"))
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    policy = [a["content"] for a in page.all("meta") if "http-equiv" in a]
+    assert policy[0].startswith("default-src 'none'")
+    assert "url(" not in written.read_text()
+
+
+def test_the_page_can_be_read_without_seeing_it(written):
+    page = page_of(written)
+    assert all(len(attrs["alt"]) > 20 for attrs in page.all("img"))
+    assert len(page.all("table")) == len(page.all("caption")) > 5
+    assert all("scope" in attrs for attrs in page.all("th"))
+    assert page.all("html")[0]["lang"] == "en"
+    names = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(set(names)) == len(names)
+    assert {attrs["href"][1:] for attrs in page.all("a")} <= set(names)
+    levels = [int(tag[1]) for tag, _ in page.tags if tag in ("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+
+
+def test_the_pictures_are_beside_it(written):
+    page = page_of(written)
+    assert sorted(p.name for p in written.parent.iterdir()) == ["figures", "report.html"]
+    pictures = sorted((written.parent / "figures").iterdir())
+    assert len(pictures) == len(page.all("img")) == 5 + 2 * 4
+    for path in pictures:
+        with Image.open(path) as image:
+            assert image.format == "PNG"
+            assert len(image.convert("RGB").getcolors(1 << 24)) > 5
+
+
+def test_the_page_says_what_it_compares(written):
+    text = " ".join(page_of(written).text)
+    assert "The paper's tables 1 to 8" in text
+    assert "A stand-in: ours was run on coloured" in text
+    assert "(as the paper's figure 2)" in text
+    assert "not recorded by these runs" in text.lower()
+    assert "T4" in text
+
+
+def test_on_the_papers_data_nothing_is_called_a_stand_in(tmp_path):
+    found = results(methods=("full",))
+    found["data"] = {"name": "cifar10", "n_classes": 10, "fingerprint": {"train": "a"}}
+    text = " ".join(page_of(write_report([write_run(tmp_path / "r", found)], tmp_path)).text)
+    assert "stand-in" not in text
+    assert "The paper's tables 9 to 16" in text
+
+
+def test_data_sets_have_sections_of_their_own(run, tmp_path):
+    found = results(methods=("full",), seeds=(5,))
+    found["data"] = {"name": "photos", "n_classes": 3}
+    other = write_run(tmp_path / "other", found)
+    page = page_of(write_report([run, other], tmp_path / "out"))
+    assert {"s1", "s2"} <= {attrs.get("id") for attrs in page.all("h2")}
+    assert (tmp_path / "out" / "figures" / "2-costs.png").is_file()
+
+
+def test_names_from_files_are_text_not_html(tmp_path):
+    evil = "<script>alert(1)</script>&\"'"
+    found = results(methods=("full",))
+    found["command"] = found["data"]["name"] = evil
+    found["runs"][0]["method"] = evil
+    found["features"]["source"] = evil
+    page = page_of(write_report([write_run(tmp_path / "run", found)], tmp_path / "out"))
+    assert not page.all("script")
+    assert evil in " ".join(page.text)
+
+
+def test_what_is_missing_or_outside_is_said_and_not_fatal(tmp_path):
+    found = results(methods=("random",), seeds=(0, 1, 2))
+    for run, name in zip(found["runs"], ("../x.npz", "gallery/none.npz", "bad.npz"), strict=False):
+        run["gallery"] = name
+    folder = write_run(tmp_path / "run", found)
+    (folder / "bad.npz").write_bytes(b"bad")
+    np.savez(tmp_path / "x.npz", a=np.ones(1))
+    text = " ".join(page_of(write_report([folder], tmp_path / "out")).text)
+    assert "../x.npz lies outside the folder of the run" in text
+    assert "gallery/none.npz is missing" in text
+    assert "bad.npz is damaged" in text
+
+
+def test_the_first_readable_gallery_is_shown(tmp_path):
+    found = results(methods=("random",), seeds=(0, 1))
+    folder = tmp_path / "run"
+    found["runs"][0]["gallery"], found["runs"][1]["gallery"] = "none.npz", "one.npz"
+    write_run(folder, found)
+    np.savez(
+        folder / "one.npz",
+        images_0=np.zeros((4, 8, 8, 3), np.uint8),
+        kept_0=np.arange(4) < 1,
+        labels_0=np.zeros(4, int),
+        indices_0=np.arange(4),
+    )
+    text = " ".join(page_of(write_report([folder], tmp_path / "out")).text)
+    assert "random, seed 1, batch 0 of the first epoch: 1 of 4 kept" in text
+
+
+def test_holes_in_the_numbers_do_not_stop_it(tmp_path):
+    found = results(methods=("fiedler", "jest"), epochs=3, seeds=(0, 1))
+    for run in found["runs"]:
+        run["final"]["test"] = {"accuracy": None, "loss": None}
+        for epoch in run["history"]:
+            epoch["loss"] = None
+            epoch["val"] = {"count": 0, "accuracy": None, "loss": None}
+        run["history"][1]["test"] = {"count": 0, "accuracy": None, "loss": None}
+    found["runs"][1]["history"].pop()
+    found["features"]["seconds"] = found["reference"] = None
+    page_of(write_report([write_run(tmp_path / "run", found)], tmp_path / "out"))
+
+
+def test_a_run_cut_short_is_said_so(tmp_path):
+    found = results(methods=("full",), epochs=1, status="interrupted")
+    text = " ".join(page_of(write_report([write_run(tmp_path / "r", found)], tmp_path)).text)
+    assert "is not complete: it says “interrupted”" in text
+    assert "cut short after 1 epochs" in text
+
+
+def test_writing_it_again_gives_the_same(run, tmp_path):
+    first = write_report([run], tmp_path / "out").read_bytes()
+    assert write_report([run], tmp_path / "out").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda found: found.pop("runs"), "lacks runs"),
+        (lambda found: found.update(runs={}), "has {} for runs; expected a list"),
+        (lambda found: found["runs"][0]["history"][1].pop("seconds"), r"lacks runs\[0\].history"),
+        (lambda found: found["runs"][0]["final"].update(val=3), r"has 3 for runs\[0\].final.val"),
+        (lambda found: found["runs"][0].update(seed=True), "expected an integer"),
+        (
+            lambda found: found["features"].update(seconds="long"),
+            "expected a finite number or null",
+        ),
+        (lambda found: found["runs"][0]["history"][0].update(loss=1e300), "has 1e[+]300 for"),
+        (lambda found: found["runs"][0]["history"][0].update(steps=float("nan")), "has nan for"),
+    ],
+)
+def test_damaged_results_are_refused_before_anything_is_written(tmp_path, change, message):
+    found = results()
+    change(found)
+    with pytest.raises(ValueError, match=message):
+        write_report([write_run(tmp_path / "run", found)], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_writes_into_the_run(run, capsys):
+    assert main(["report", str(run)]) == 0
+    assert (run / "report" / "report.html").is_file()
+    assert "report.html" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{run}", "{run}"], "is given twice"),
+        (["nowhere"], "there is no run nowhere; expected the folder of a run"),
+        (["."], ". holds no results.json; expected the folder of a run"),
+        (["{run.parent}"], "did you mean {run}?"),
+        (["{run}", "--out", "{run}/results.json"], "is a file; expected a folder"),
+        ([], "required: RUN"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(run, capsys, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", *(a.format(run=run) for a in arguments)]) == 2
+    err = capsys.readouterr().err
+    assert message.format(run=run) in err
+    assert err.count("\n") == 1
+
+
+def test_runs_without_an_epoch_are_nothing_to_report(tmp_path, capsys):
+    folder = write_run(tmp_path / "run", results(epochs=0, status="failed"))
+    assert main(["report", str(folder)]) == 2
+    assert "no epoch was finished" in capsys.readouterr().err

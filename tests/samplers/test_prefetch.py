@@ -1,0 +1,187 @@
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sampler_helpers import Calls, TopSum, table
+
+from spectral_select import SpectralBatchSampler
+from spectral_select._samplers.prefetch import Ahead
+
+
+def selection_threads():
+    return [t for t in threading.enumerate() if t.name == "spectral-select"]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left_behind():
+    yield
+    gc.collect()
+    assert selection_threads() == []
+
+
+@given(st.integers(0, 30), st.integers(0, 5))
+def test_items_come_in_order_whatever_the_depth(n, depth):
+    ahead = Ahead(lambda skip: range(skip, n), depth)
+    assert list(ahead) == list(range(n))
+    assert list(ahead) == []
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_no_more_items_than_the_depth_wait(depth):
+    made = []
+    filled = threading.Event()
+
+    def count(skip):
+        for i in range(20):
+            made.append(i)
+            if len(made) > depth + 1:
+                filled.set()
+            yield i
+
+    ahead = Ahead(count, depth)
+    assert next(ahead) == 0
+    assert filled.wait(10)
+    # One was taken, `depth` wait, and one more is in the producer's hand.
+    assert len(made) <= depth + 2
+    ahead.close()
+
+
+def test_the_consumers_waiting_is_counted():
+    def slow(skip):
+        time.sleep(0.05)
+        yield 1
+
+    ahead = Ahead(slow, 1)
+    next(ahead)
+    assert ahead.waited >= 0.04
+
+
+def test_an_error_surfaces_after_what_came_before_it_with_its_traceback():
+    def failing_producer(skip):
+        yield 1
+        raise KeyError("gone")
+
+    ahead = Ahead(failing_producer, 2)
+    assert next(ahead) == 1
+    with pytest.raises(KeyError, match="gone") as caught:
+        next(ahead)
+    assert "failing_producer" in "".join(traceback.format_tb(caught.tb))
+    assert list(ahead) == []
+
+
+@pytest.mark.parametrize("end", ["closed", "deleted", "exhausted"])
+def test_the_thread_ends_with_the_iterator(end):
+    ahead = Ahead(lambda skip: iter(range(5 if end == "exhausted" else 10**9)), 2)
+    next(ahead)
+    assert end == "exhausted" or len(selection_threads()) == 1
+    if end == "closed":
+        ahead.close()
+    elif end == "exhausted":
+        list(ahead)
+    del ahead
+    gc.collect()
+    assert selection_threads() == []
+
+
+def test_a_forked_child_goes_on_without_the_thread():
+    ahead = Ahead(lambda skip: range(skip, 10), 2)
+    assert [next(ahead) for _ in range(4)] == [0, 1, 2, 3]
+    child = os.fork()
+    if child == 0:  # pragma: no cover
+        os._exit(0 if list(ahead) == [4, 5, 6, 7, 8, 9] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert list(ahead) == [4, 5, 6, 7, 8, 9]
+
+
+def build(**options):
+    features = table(400)
+    return SpectralBatchSampler(None, 8, features=features, **options)
+
+
+def test_an_abandoned_pass_leaves_no_thread():
+    sampler = build(selector=TopSum(0.5), block_size=1, prefetch=1)
+    for batch in sampler:
+        assert batch
+        break
+    gc.collect()
+    assert selection_threads() == []
+    assert len(list(sampler)) == len(sampler)
+
+
+def test_what_goes_wrong_in_the_selector_is_raised_in_the_loop():
+    class Failing(TopSum):
+        def __sklearn_clone__(self):
+            return Failing(self.filter_ratio, calls=self.calls)
+
+        def fit(self, X, y=None):
+            if len(self.calls) == 2:
+                raise ZeroDivisionError("in the third solve")
+            return super().fit(X)
+
+    sampler = build(selector=Failing(0.5, calls=Calls()))
+    seen = []
+    with pytest.raises(ZeroDivisionError, match="in the third solve") as caught:
+        seen += list(sampler)
+    assert any("fit" in line for line in traceback.format_tb(caught.tb))
+
+
+def test_two_passes_at_once_do_not_disturb_each_other():
+    sampler = build(selector=TopSum(0.5))
+    a, b = iter(sampler), iter(sampler)
+    mixed = list(zip(a, b, strict=True))
+    again = build(selector=TopSum(0.5))
+    assert [x for x, _ in mixed] == list(again)
+    assert [y for _, y in mixed] == list(again)
+
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from sampler_helpers import Calls, TopSum, table
+from spectral_select import SpectralBatchSampler
+
+class Slow(TopSum):
+    def __sklearn_clone__(self):
+        return Slow(self.filter_ratio)
+    def fit(self, X, y=None):
+        time.sleep({sleep})
+        return super().fit(X)
+
+sampler = SpectralBatchSampler(None, 8, features=table(4000), selector=Slow(0.5), block_size=1)
+iterator = iter(sampler)
+next(iterator)
+print("started", flush=True)
+{body}
+"""
+
+
+def run_script(body, sleep):
+    script = SCRIPT.format(tests=str(Path(__file__).parents[1]), body=body, sleep=sleep)
+    return subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_ctrl_c_ends_a_training_loop_that_waits_for_a_batch():
+    process = run_script("for _ in iterator: pass", sleep=0.2)
+    assert process.stdout.readline() == "started\n"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode not in (0, None)
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_a_process_ends_although_a_pass_is_unfinished():
+    process = run_script("print('done')", sleep=0.0)
+    out, errors = process.communicate(timeout=300)
+    assert (process.returncode, out, errors) == (0, "started\ndone\n", "")
