@@ -17,9 +17,10 @@ demo: $(VENV)/.demo  ## train on digits: everything, a random fifth, the Fiedler
 
 test: lint types pytest  ## everything that CI checks
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev  ## style, and that imports flow one way
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(VENV)/.dev
 	$(BIN)/mypy

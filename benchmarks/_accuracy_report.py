@@ -40,7 +40,7 @@ def sections(results: Mapping[str, Any]) -> Iterator[tuple[str, float, str, dict
 
 
 def difference(ours: Cell, theirs: Cell, what: str = "accuracy") -> Interval | None:
-    """Return the mean difference over shared seeds, in points, with its 95 % interval."""
+    """Return the mean difference over shared seeds, in points, with its 95% interval."""
     a, b = (
         {seed: 100 * value for seed, value in zip(cell["seeds"], cell[what], strict=True)}
         for cell in (ours, theirs)
@@ -99,7 +99,7 @@ def tables(results: Mapping[str, Any], baselines: Sequence[str] = BASELINES) -> 
         for cell in results["left_out"]
     ]
     texts.append(
-        "Means over seeds, ± half the 95 % t-interval; differences are paired by seed, in\n"
+        "Means over seeds, ± half the 95% t-interval; differences are paired by seed, in\n"
         "points. Cost and what was spent once are by the cost model; times of selection in each\n"
         "step, without forward passes, and before the first are measured. A star: the best\n"
         "learning rate is at the edge of the grid."

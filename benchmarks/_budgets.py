@@ -9,8 +9,8 @@ samples kept of each, there are four budgets. The learning rate falls to 0 insid
 - ``steps``: T steps of k samples. What a method that decides itself how many it keeps has
   kept of one candidate batch after the other is lined up and taken k at a time.
 - ``wall-clock``: T·k units for all that recurs in each training: steps, of k samples too,
-  and fresh forward passes of candidate batches. What is done once for a data set and serves
-  all trainings on it (embeddings, a reference model) is left out: amortised.
+  and fresh forward passes of candidate batches. What is done once for a dataset and serves
+  all trainings on it (embeddings, a reference model) is left out: amortized.
 - ``first-run``: the same with that charged too: a forward pass of the pool for embeddings;
   for a reference model, its training and a forward pass. As a reference model trained as
   long as `full` would cost more than there is, it is trained with a quarter of the budget.

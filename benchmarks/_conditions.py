@@ -2,8 +2,8 @@
 
 - ``as-is``: nothing is changed.
 - ``long-tailed``: class sizes fall by 100, exponentially from class to class.
-- ``redundant``: 70 % of the pool are near-copies of 2 % of it.
-- ``wrong-labels``: 20 % of the labels are another class's, any with the same chance.
+- ``redundant``: 70% of the pool are near-copies of 2% of it.
+- ``wrong-labels``: 20% of the labels are another class's, any with the same chance.
 - ``long-tailed-wrong-labels``: wrong labels in a long tail.
 
 Only training data are put into a condition; what is measured on stays as it is.

@@ -1,6 +1,6 @@
 """The cheap track: network heads trained on stored embeddings by any selection method.
 
-A head is one hidden layer of ReLUs and a linear layer, on embeddings standardised over the
+A head is one hidden layer of ReLUs and a linear layer, on embeddings standardized over the
 pool, trained by Adam with a learning rate that falls to 0 as a cosine. Methods see what
 they see in ``spectral-select train``: the same candidates, filled in the same way.
 """
@@ -44,7 +44,7 @@ _BATCH = 1024
 
 
 class Head:
-    """A classifier with one hidden layer, and its optimiser.
+    """A classifier with one hidden layer, and its optimizer.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Head:
         return Outputs(losses.numpy(), logits.numpy(), cosines.numpy(), embeddings.numpy())
 
     def step(self, inputs: Tensor, labels: Tensor, lr: float, weights: Any = None) -> Tensor:
-        """Take an optimiser step; return each sample's loss before it."""
+        """Take an optimizer step; return each sample's loss before it."""
         self._optimizer.param_groups[0]["lr"] = lr
         losses = functional.cross_entropy(self.logits(inputs), labels, reduction="none")
         loss = losses.mean() if weights is None else (losses * torch.as_tensor(weights)).mean()
@@ -134,12 +134,12 @@ class Problem:
         scale = self.pool.features.std(0, dtype=np.float64)
         scale += 1e-3 * (scale.mean() or 1.0)  # a constant column must not blow up
 
-        def standardise(rows: NDArray[np.float32]) -> Tensor:
+        def standardize(rows: NDArray[np.float32]) -> Tensor:
             return torch.from_numpy(((rows - mean) / scale).astype(np.float32))
 
-        self._inputs = standardise(self.pool.features)
+        self._inputs = standardize(self.pool.features)
         self._targets = torch.from_numpy(self.pool.labels)
-        self._test_inputs = standardise(self.features)
+        self._test_inputs = standardize(self.features)
 
     def head(self, *more: int) -> Head:
         """Return an untrained head, the same for all methods."""
@@ -242,7 +242,7 @@ class Problem:
         return self.once(("pass", method.spec, config, number), make)
 
     def rows(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Return standardised features and labels of some samples of the pool."""
+        """Return standardized features and labels of some samples of the pool."""
         places = torch.from_numpy(indices)
         return self._inputs[places], self._targets[places]
 
@@ -279,7 +279,7 @@ class _Chooser:
         self.problem, self.method, self.config = problem, method, config
         self.order = _Order(len(problem.pool), config.candidate_size, stream(problem.seed, "order"))
         self.precomputed, self.precompute_seconds = problem.precomputed(method)
-        if method.takes_turns:
+        if method.schedules_epoch:
             self.precompute_seconds += problem.sampler(method, config)[1]
         self.reference = None
         if REFERENCE in method.needs:
@@ -304,12 +304,12 @@ class _Chooser:
         """
         number, indices = self._number, self.order.batch(self._number)
         self._number += 1
-        if self.method.takes_turns:
+        if self.method.schedules_epoch:
             return self._next_of_pass(*divmod(number, self.order.n_batches))
         # Schedules run through their epochs within the budget.
         epoch = int(done * self.config.epochs)
         n_keep = n_kept(len(indices), self._schedule(epoch))
-        if self.method.runs_ahead:
+        if self.method.selects_ahead:
             choice, seconds = self.problem.once(
                 ("choice", self.method.spec, n_keep, number),
                 lambda: self._choose(head, indices, number, n_keep, done)[0],

@@ -49,10 +49,10 @@ class Images(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 def features(n: int) -> np.ndarray:
     """Non-negative float32 features in 10 clusters."""
     rng = np.random.default_rng(0)
-    centres = np.abs(rng.standard_normal((CLASSES, WIDTH), dtype=np.float32))
+    centers = np.abs(rng.standard_normal((CLASSES, WIDTH), dtype=np.float32))
     X = rng.standard_normal((n, WIDTH), dtype=np.float32)
     X *= 0.5
-    X += centres[rng.integers(CLASSES, size=n)]
+    X += centers[rng.integers(CLASSES, size=n)]
     return np.abs(X, out=X)
 
 
@@ -135,7 +135,7 @@ def report(measured: dict[str, dict[str, list[float]]], n_batches: int) -> list[
                 f"{rate:.4g}",
                 spread(seconds["waited"]),
                 spread(seconds["solving"]),
-                f"{100 * median(shares):.2f} %",
+                f"{100 * median(shares):.2f}%",
             ]
         )
         results.append(
@@ -177,8 +177,8 @@ def main() -> None:
     share = training[0]["waiting_share"]
     extra = median(training[0]["seconds"]["epoch"]) / median(training[2]["seconds"]["epoch"])
     print(
-        f"\nTraining waits for selection {100 * share:.2f} % of an epoch "
-        f"(at most {100 * MOST_WAITING:g} %); the epoch takes {extra:.3f} of a random one's time."
+        f"\nTraining waits for selection {100 * share:.2f}% of an epoch "
+        f"(at most {100 * MOST_WAITING:g}%); the epoch takes {extra:.3f} of a random one's time."
     )
     configuration = {
         "candidates": CANDIDATES,

@@ -42,10 +42,10 @@ STREAM = (1_000_000, 256)
 def clusters(n: int, d: int, seed: int = 0) -> np.ndarray:
     """Non-negative float32 features in 10 clusters."""
     rng = np.random.default_rng(seed)
-    centres = np.abs(rng.standard_normal((10, d), dtype=np.float32))
+    centers = np.abs(rng.standard_normal((10, d), dtype=np.float32))
     X = rng.standard_normal((n, d), dtype=np.float32)
     X *= 0.5
-    X += centres[rng.integers(10, size=n)]
+    X += centers[rng.integers(10, size=n)]
     return np.abs(X, out=X)
 
 

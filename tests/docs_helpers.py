@@ -36,7 +36,7 @@ def blocks(path, kinds):
 
 def command_lines(path):
     """Return the command lines of a page: those in blocks, in order, then those in sentences."""
-    # README's blocks of commands have no language: GitHub would colour them as a script.
+    # README's blocks of commands have no language: GitHub would color them as a script.
     lines = _joined("\n".join(blocks(path, {"console", "text", ""})))
     text = path.read_text(encoding="utf-8")
     quoted = r"`(python benchmarks/[^`]+)`|``((?:spectral-select|python|pip|make) [^`]+)``"

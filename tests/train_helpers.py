@@ -1,4 +1,4 @@
-"""A small data set that records what is loaded from it, and settings that train in a blink."""
+"""A small dataset that records what is loaded from it, and settings that train in a blink."""
 
 from types import SimpleNamespace
 
@@ -9,7 +9,7 @@ from spectral_select.integrations.training.config import TrainConfig
 
 
 class Recorded:
-    """Images of one colour a class with noise; `loaded` lists the indices asked for."""
+    """Images of one color a class with noise; `loaded` lists the indices asked for."""
 
     def __init__(self, n, n_classes=3, seed=0, side=20):
         rng = np.random.default_rng(seed)
@@ -29,12 +29,12 @@ class Recorded:
 
 def data_set(n=64, n_val=8, n_test=12):
     return SimpleNamespace(
-        name="coloured",
+        name="colored",
         classes=("red", "green", "blue"),
         train=Recorded(n),
         val=Recorded(n_val, seed=1),
         test=Recorded(n_test, seed=2),
-        describe=lambda: {"name": "coloured", "n_classes": 3},
+        describe=lambda: {"name": "colored", "n_classes": 3},
     )
 
 

@@ -17,7 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from spectral_select.integrations.report import FORMAT, draw_curves, read_results, summarise
+from spectral_select.integrations.report import FORMAT, draw_curves, read_results, summarize
 from spectral_select.integrations.report.paper import differences, paper_data
 from spectral_select.integrations.report.sections import Section, Source, pool
 from spectral_select.integrations.report.tables import Table, paper_tables, summary_table
@@ -74,14 +74,14 @@ def training_table(results: Mapping[str, Any]) -> str:
             spread(row["test"][0], 100),
             spread(row["test"][1], digits=3),
         ]
-        for row in summarise(results)
+        for row in summarize(results)
     ]
     head = ["method", "samples trained on", "steps", "wall-clock", "epoch / full", "selection"]
     return table([*head, "test accuracy, %", "test loss"], rows)
 
 
 def sections() -> list[Section]:
-    """Return the committed runs, those of one configuration and data set together."""
+    """Return the committed runs, those of one configuration and dataset together."""
     found = pool([Source(path, results) for path, results in training_results()])
     return [section for section in found if section.runs]
 

@@ -1,4 +1,4 @@
-"""On a dense graph without normalisation the Fiedler vector sits on rows of low degree."""
+"""On a dense graph without normalization the Fiedler vector sits on rows of low degree."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,9 +11,9 @@ unit = X / np.linalg.norm(X, axis=1, keepdims=True)
 degree = (unit @ unit.T).sum(1)
 
 cases = {
-    "all similarities,\nunnormalised": {},
+    "all similarities,\nunnormalized": {},
     "all similarities,\nsymmetric": {"laplacian": "symmetric"},
-    "nearest neighbours,\nsymmetric": {
+    "nearest neighbors,\nsymmetric": {
         "affinity": "nearest_neighbors",
         "laplacian": "symmetric",
     },

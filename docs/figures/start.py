@@ -23,7 +23,7 @@ for i, j in zip(*np.nonzero(np.triu(similarity > 0.86, 1)), strict=True):
     axes[0].plot(*flat[[i, j]].T, color="0.75", linewidth=0.5, zorder=0)
 axes[0].scatter(*flat.T, color="0.25", s=12)
 limit = np.quantile(np.abs(v), 0.98)
-colours = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "ec": "0.6", "lw": 0.3}
-axes[1].scatter(*flat.T, c=v, s=26, **colours)
+colors = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "ec": "0.6", "lw": 0.3}
+axes[1].scatter(*flat.T, c=v, s=26, **colors)
 axes[2].scatter(*flat[~kept].T, color="0.85", s=12)
-axes[2].scatter(*flat[kept].T, c=v[kept], s=60, **colours | {"ec": "black", "lw": 1})
+axes[2].scatter(*flat[kept].T, c=v[kept], s=60, **colors | {"ec": "black", "lw": 1})

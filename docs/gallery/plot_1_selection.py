@@ -9,7 +9,7 @@ principal components); the selection itself works in all 64 dimensions.
 
 # %%
 # Two selectors see the same batch. ``rule="extreme"`` is SALN's Algorithm 1: the rows of
-# largest :math:`|v|`, where :math:`v` is the Fiedler vector of the unnormalised Laplacian.
+# largest :math:`|v|`, where :math:`v` is the Fiedler vector of the unnormalized Laplacian.
 # ``rule="stratified"`` takes one row from each of 40 equal stretches of the order along the
 # Fiedler vector of the symmetric Laplacian.
 
@@ -25,7 +25,7 @@ rows = np.random.default_rng(0).choice(len(images), 200, replace=False)
 batch, digits = images[rows], labels[rows]
 
 selectors = {
-    "extreme, unnormalised Laplacian": FiedlerBatchSelector(filter_ratio=0.8),
+    "extreme, unnormalized Laplacian": FiedlerBatchSelector(filter_ratio=0.8),
     "stratified, symmetric Laplacian": FiedlerBatchSelector(
         filter_ratio=0.8, rule="stratified", laplacian="symmetric"
     ),
@@ -34,8 +34,8 @@ for selector in selectors.values():
     selector.fit(batch)
 
 # %%
-# The colour is the entry of the Fiedler vector, the black circles are what is kept. The
-# unnormalised vector is nearly constant over the batch and large at a few samples that are
+# The color is the entry of the Fiedler vector, the black circles are what is kept. The
+# unnormalized vector is nearly constant over the batch and large at a few samples that are
 # like nothing else; those are kept first. The symmetric one changes from one end of the
 # batch to the other, and a choice along it covers the whole.
 

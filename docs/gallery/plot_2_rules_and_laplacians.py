@@ -3,7 +3,7 @@ Effect of the rule and of the Laplacian
 =======================================
 
 The same batch under both rules and three graphs: all cosine similarities with the
-unnormalised and the symmetric Laplacian, and nearest neighbours only. The batch has three
+unnormalized and the symmetric Laplacian, and nearest neighbors only. The batch has three
 groups of unequal size and five samples that belong to none.
 """
 
@@ -17,9 +17,9 @@ import numpy as np
 from spectral_select import FiedlerBatchSelector
 
 rng = np.random.default_rng(3)
-centres = np.array([[1.0, 0.2, 0.2], [0.2, 1.0, 0.2], [0.2, 0.2, 1.0]])
+centers = np.array([[1.0, 0.2, 0.2], [0.2, 1.0, 0.2], [0.2, 0.2, 1.0]])
 sizes = [120, 50, 25]
-groups = [c + 0.13 * rng.standard_normal((n, 3)) for c, n in zip(centres, sizes, strict=True)]
+groups = [c + 0.13 * rng.standard_normal((n, 3)) for c, n in zip(centers, sizes, strict=True)]
 strangers = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1], [1.3, -0.3, 0.1], [-0.3, 0.2, 1.2]])
 X = np.vstack([*groups, strangers])
 X /= np.linalg.norm(X, axis=1, keepdims=True)
@@ -27,9 +27,9 @@ east, north = np.array([1, -1, 0]) / np.sqrt(2), np.array([-1, -1, 2]) / np.sqrt
 flat = np.column_stack([X @ east, X @ north])
 
 graphs = {
-    "all similarities, unnormalised": {"laplacian": "unnormalized"},
+    "all similarities, unnormalized": {"laplacian": "unnormalized"},
     "all similarities, symmetric": {"laplacian": "symmetric"},
-    "10 nearest neighbours, symmetric": {
+    "10 nearest neighbors, symmetric": {
         "affinity": "nearest_neighbors",
         "laplacian": "symmetric",
         "n_neighbors": 10,
@@ -38,10 +38,10 @@ graphs = {
 
 # %%
 # A fifth is kept each time. With ``extreme`` the choice goes where :math:`|v|` is largest:
-# to the rim of two groups on the dense unnormalised graph, and to one group alone on the
+# to the rim of two groups on the dense unnormalized graph, and to one group alone on the
 # others, because the vector sets that group against the rest. With ``stratified`` every
 # graph gives a spread. The numbers say what share of the choice comes from each group, large
-# to small, and from the strangers; in the batch it is 60, 25, 12.5 and 2.5 %.
+# to small, and from the strangers; in the batch it is 60, 25, 12.5 and 2.5%.
 
 figure, axes = plt.subplots(2, 3, figsize=(11, 7), layout="constrained")
 group_of = np.repeat([0, 1, 2, 3], [*sizes, len(strangers)])

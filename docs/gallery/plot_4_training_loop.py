@@ -84,7 +84,7 @@ for name, selector in selectors.items():
     samples, accuracy = runs[0, :, 0], 100 * runs[:, :, 1]
     line = axis.plot(samples, accuracy.mean(0), marker=".", label=name)[0]
     axis.fill_between(samples, accuracy.min(0), accuracy.max(0), alpha=0.2, color=line.get_color())
-    print(f"{name:>22}: {accuracy[:, -1].mean():.1f} % (mean of 3 seeds)")
+    print(f"{name:>22}: {accuracy[:, -1].mean():.1f}% (mean of 3 seeds)")
 axis.set(xlabel="samples trained on", ylabel="test accuracy (%)", ylim=(40, 100))
 axis.legend(loc="lower right", frameon=False)
 plt.show()

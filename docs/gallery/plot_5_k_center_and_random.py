@@ -84,7 +84,7 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %%
-# k-center greedy covers the data by construction, and on this clean data set the classifier
+# k-center greedy covers the data by construction, and on this clean dataset the classifier
 # learns most from what it chooses. A random subset and a stratified one are about as good
 # as each other. The rows of largest :math:`|v|` are from one side of the data: they neither
 # cover it nor teach the classifier as much as a random subset does.

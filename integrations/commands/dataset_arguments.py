@@ -1,4 +1,4 @@
-"""Command-line arguments that say which data set; importing this imports no torch."""
+"""Command-line arguments that say which dataset; importing this imports no torch."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -10,28 +10,28 @@ __all__ = ["add_dataset_arguments", "load_from_arguments"]
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the data set and how it is split, alike for all commands."""
+    """Declare the dataset and how it is split, alike for all commands."""
     parser.add_argument(
         "dataset",
         metavar="DATASET",
         help="digits, cifar10, oxford-pet, flowers102, or a folder of images: "
         "FOLDER/train/CLASS/*.jpg and FOLDER/test/CLASS/*.jpg, or FOLDER/CLASS/*.jpg",
     )
-    group = parser.add_argument_group("the data set and its splits")
+    group = parser.add_argument_group("the dataset and its splits")
     group.add_argument(
         "--root",
         metavar="FOLDER",
-        help="where the data sets known by name lie or are downloaded to (default: data)",
+        help="where the datasets known by name lie or are downloaded to (default: data)",
     )
     group.add_argument(
-        "--no-download", action="store_true", help="fail rather than download a data set"
+        "--no-download", action="store_true", help="fail rather than download a dataset"
     )
     group.add_argument(
         "--val-fraction",
         metavar="F",
         type=float,
         default=0.1,
-        help="share of the training images held out for validation, where the data set "
+        help="share of the training images held out for validation, where the dataset "
         "brings no such part (default: %(default)s)",
     )
     group.add_argument(
@@ -54,7 +54,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_from_arguments(args: argparse.Namespace) -> "ImageDataset":
-    """Load the data set that the arguments name."""
+    """Load the dataset that the arguments name."""
     from spectral_select.integrations.data.datasets import load_dataset
 
     return load_dataset(

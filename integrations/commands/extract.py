@@ -1,4 +1,4 @@
-"""The command extract: the embeddings of an image data set, into a store."""
+"""The command extract: the embeddings of an image dataset, into a store."""
 
 import argparse
 import time
@@ -12,7 +12,7 @@ from spectral_select.integrations.commands.dataset_arguments import (
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Run every image of a data set through a pretrained network once and keep the embeddings
+Run every image of a dataset through a pretrained network once and keep the embeddings
 in a folder (a store), for `select`, `train`, or your own code. It can be stopped at any
 time: the same command goes on where it stopped, and does nothing once it is done.
 """
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--split",
         choices=("train", "val", "test"),
         default="train",
-        help="which part of the data set (default: %(default)s)",
+        help="which part of the dataset (default: %(default)s)",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a store that is in FOLDER already"

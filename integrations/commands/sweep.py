@@ -136,7 +136,7 @@ def _told(folder: Path) -> str:
     final = read_results(folder)["runs"][0]["final"]
     part = "test" if final["test"]["accuracy"] is not None else "val"
     accuracy = final[part]["accuracy"]
-    return "complete" if accuracy is None else f"{part} accuracy {100 * accuracy:.1f} %"
+    return "complete" if accuracy is None else f"{part} accuracy {100 * accuracy:.1f}%"
 
 
 def _failure(folder: Path, status: int) -> str:

@@ -137,7 +137,7 @@ def _depends(spec: str) -> bool:
     """Tell whether a method's training depends on the filter ratio that is asked for."""
     method = get_method(spec)
     # Any two ratios tell, and any number of epochs.
-    first, second = ((method.schedule(f, 4), method.budget(1 - f)) for f in (0.25, 0.75))
+    first, second = ((method.schedule(f, 4), method.step_fraction(1 - f)) for f in (0.25, 0.75))
     return first != second
 
 

@@ -1,4 +1,4 @@
-"""The command train: methods compared on one data set, with table, JSON and picture."""
+"""The command train: methods compared on one dataset, with table, JSON and picture."""
 
 import argparse
 import os
@@ -93,7 +93,7 @@ def run_comparison(dataset: str, **options: Any) -> dict[str, Any]:
     Parameters
     ----------
     dataset : str
-        A data set's name, or the path of a folder of images.
+        A dataset's name, or the path of a folder of images.
     **options
         Options of the command with underscores for hyphens: ``out``, ``methods``,
         ``seeds``, ``filter_ratio``, ``epochs``, … The others have the command's defaults.
@@ -142,11 +142,11 @@ def _check_seeds(seeds: list[int]) -> list[int]:
 
 
 def _keeping(args: argparse.Namespace) -> "Keeping":
-    from spectral_select._selectors.ratio import check_batch_size
+    from spectral_select._utils.validation import check_positive_int
     from spectral_select.integrations.commands.train_session import Keeping
 
     if args.checkpoint_every is not None:
-        check_batch_size(args.checkpoint_every, "--checkpoint-every")
+        check_positive_int(args.checkpoint_every, "--checkpoint-every")
     if args.tensorboard:
         import torch.utils.tensorboard  # noqa: F401  (a missing package is told of at once)
     return Keeping(
@@ -189,7 +189,7 @@ def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "
         value = getattr(args, name)
         return default[name] if value is None else value
 
-    # A mirrored digit is another sign, and a grey image has no colour to change.
+    # A mirrored digit is another sign, and a grey image has no color to change.
     plain = {"flip": 0.0, "saturation": 0.0, "hue": 0.0} if args.dataset == "digits" else {}
     return TrainConfig(
         model=args.model,
@@ -277,13 +277,13 @@ def _features(
 
 def _given_reference(args: argparse.Namespace, data: "ImageDataset") -> "Reference | None":
     """Return the reference model that the user has, and check what is asked of another."""
-    from spectral_select._selectors.ratio import check_batch_size
+    from spectral_select._utils.validation import check_positive_int
     from spectral_select.integrations.training.reference_model import Reference
 
     if args.reference is not None:
         return Reference.open(args.reference, data.train)
     if args.reference_epochs is not None:
-        check_batch_size(args.reference_epochs, "--reference-epochs")
+        check_positive_int(args.reference_epochs, "--reference-epochs")
     return None
 
 

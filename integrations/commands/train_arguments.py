@@ -111,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     features.add_argument(
         "--features",
         metavar="STORE",
-        help="folder written by extract from the same data set, split train (default: for "
+        help="folder written by extract from the same dataset, split train (default: for "
         "digits the pixels; else extracted into FOLDER/features first)",
     )
     features.add_argument(

@@ -79,7 +79,7 @@ class Comparison:
     config : TrainConfig
         What the methods share.
     data : ImageDataset
-        The data set.
+        The dataset.
     methods : list of Method
         The methods.
     seeds : list of int
@@ -265,7 +265,7 @@ class Comparison:
             return ""
         known = self.reference.describe()
         return (
-            f"reference model: {known['source']}, {100 * known['accuracy']:.1f} % right on the "
+            f"reference model: {known['source']}, {100 * known['accuracy']:.1f}% right on the "
             f"half that each has not seen ({known['seconds']:.1f} s)\n"
         )
 
@@ -315,7 +315,7 @@ class Comparison:
             record = run["history"][-1]
             part = record["val"] if record["val"]["accuracy"] is not None else record["test"]
             accuracy = part["accuracy"]
-            shown = "-" if accuracy is None else f"{100 * accuracy:5.1f} %"
+            shown = "-" if accuracy is None else f"{100 * accuracy:5.1f}%"
             cells.append(f"{run['method']} {shown} ({record['seconds']['total']:.1f} s)")
         seed = f"seed {now[0]['seed']}, " if len(self.seeds) > 1 else ""
         _say(f"{seed}epoch {epoch:>2}/{self.config.epochs}   " + "   ".join(cells))

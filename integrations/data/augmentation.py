@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "N_DRAWS", "Augmentation", "normalise"]
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "N_DRAWS", "Augmentation", "normalize"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -25,7 +25,7 @@ N_DRAWS = 6
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random flip, rotation and colour jitter; by default those of the SALN paper.
+    """Random flip, rotation and color jitter; by default those of the SALN paper.
 
     The parameters are those of torchvision's RandomHorizontalFlip, RandomRotation
     (here with bilinear interpolation) and ColorJitter (here always in the order
@@ -40,7 +40,7 @@ class Augmentation:
     brightness, contrast, saturation : float, default=0.2
         A factor is drawn from 1 ± this.
     hue : float, default=0.1
-        Largest shift of the hue, as a share of the colour circle.
+        Largest shift of the hue, as a share of the color circle.
 
     Examples
     --------
@@ -94,8 +94,8 @@ class Augmentation:
         return asdict(self)
 
 
-def normalise(images: Tensor) -> Tensor:
-    """Return images in [0, 1], normalised in place with ImageNet's statistics.
+def normalize(images: Tensor) -> Tensor:
+    """Return images in [0, 1], normalized in place with ImageNet's statistics.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def normalise(images: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> [round(x, 2) for x in normalise(torch.zeros(1, 3, 1, 1)).flatten().tolist()]
+    >>> [round(x, 2) for x in normalize(torch.zeros(1, 3, 1, 1)).flatten().tolist()]
     [-2.12, -2.04, -1.8]
     """
     mean, std = (_channels(values, images.device) for values in (IMAGENET_MEAN, IMAGENET_STD))
@@ -128,7 +128,7 @@ def _column(factors: Tensor) -> Tensor:
 
 
 def _turn(images: Tensor, flipped: Tensor, angles: Tensor) -> Tensor:
-    """Flip, then rotate counter-clockwise about the centre, in one resampling."""
+    """Flip, then rotate counter-clockwise about the center, in one resampling."""
     height, width = images.shape[-2:]
     cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
     # Where each output place looks: the inverse of the rotation, in coordinates that

@@ -1,4 +1,4 @@
-"""Image data sets with recorded splits and a fingerprint that ties features to them."""
+"""Image datasets with recorded splits and a fingerprint that ties features to them."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from spectral_select.integrations.data.splits import check_fraction, stratified_
 
 __all__ = ["NAMES", "ImageDataset", "load_dataset"]
 
-#: Data sets known by name; anything else is taken for the path of an image folder.
+#: Datasets known by name; anything else is taken for the path of an image folder.
 NAMES = ("digits", "cifar10", "oxford-pet", "flowers102")
 
 _EXPECTED = {
@@ -29,7 +29,7 @@ _EXPECTED = {
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """A data set in three parts.
+    """A dataset in three parts.
 
     Attributes
     ----------
@@ -93,9 +93,9 @@ def load_dataset(
     train_size: int | None = None,
     seed: int = 0,
 ) -> ImageDataset:
-    """Load a data set by name or folder, in three parts.
+    """Load a dataset by name or folder, in three parts.
 
-    A part that the data set brings along is used as it is (CIFAR-10 and Oxford-IIIT
+    A part that the dataset brings along is used as it is (CIFAR-10 and Oxford-IIIT
     Pet: train and test; Flowers-102: all three; a folder: those of ``train/``,
     ``val/`` and ``test/`` that are there). A missing test part is split off the
     training data, then a missing validation part; both draws are stratified by class.
@@ -108,10 +108,10 @@ def load_dataset(
         ``PATH/train/CLASS/*.jpg`` and ``PATH/test/CLASS/*.jpg`` (``val`` optional; a
         ``val`` without ``test`` serves as the test part) or ``PATH/CLASS/*.jpg``.
     root : path, default "data"
-        Folder that holds the named data sets, or that they are downloaded to. A folder
+        Folder that holds the named datasets, or that they are downloaded to. A folder
         given by a relative path is looked for here too.
     download : bool, default True
-        Whether a named data set that is not under `root` may be downloaded.
+        Whether a named dataset that is not under `root` may be downloaded.
     val_fraction : float, default 0.1
         Share of the training data held out for validation, in [0, 1).
     test_fraction : float, default 0.2
@@ -129,7 +129,7 @@ def load_dataset(
     Raises
     ------
     FileNotFoundError
-        If there is no such data set, saying which files are expected where.
+        If there is no such dataset, saying which files are expected where.
     ValueError, TypeError
         If a folder holds no images, the parts disagree on their classes, or an
         argument is out of range.
@@ -225,7 +225,7 @@ def _named(name: str, root: Path, download: bool) -> tuple[_Parts, Sequence[str]
                 except (RuntimeError, OSError) as error:
                     reason = f"downloading failed: {getattr(error, 'reason', error)}"
             raise FileNotFoundError(
-                f"data set {name!r} is not in {root}: expected {root}/{_EXPECTED[name]}; {reason}"
+                f"dataset {name!r} is not in {root}: expected {root}/{_EXPECTED[name]}; {reason}"
             ) from missing
 
     if name == "cifar10":  # torchvision reads its files only if their checksums are right
@@ -262,7 +262,7 @@ def _image_folder(
         folder = Path(root).expanduser() / name
     if not folder.exists():
         raise FileNotFoundError(
-            f"no data set {name!r}: expected one of {', '.join(NAMES)}, or a folder of images"
+            f"no dataset {name!r}: expected one of {', '.join(NAMES)}, or a folder of images"
         )
     if not folder.is_dir():
         raise NotADirectoryError(

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from spectral_select._selectors.ratio import check_batch_size
+from spectral_select._utils.validation import check_positive_int
 
 __all__ = ["DecodedImages", "resize_and_crop", "to_device"]
 
@@ -35,7 +35,7 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
-    """Return an image with its shorter side resized to `size`, cropped at the centre.
+    """Return an image with its shorter side resized to `size`, cropped at the center.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ _SHARE = 0.25  # of a GPU's free memory, as each method and each part of the dat
 
 
 class DecodedImages:
-    """Images of a data set at one size, each decoded when first asked for, then kept.
+    """Images of a dataset at one size, each decoded when first asked for, then kept.
 
     They are kept on the device that they are asked for on, where they fit there: then a
     batch is a lookup in its memory, and nothing but indices comes from the host.
@@ -88,7 +88,7 @@ class DecodedImages:
     image_size : int
         Side of the square images, in pixels.
     cache_bytes : int
-        Most memory to keep images in; where the whole data set needs more, none are
+        Most memory to keep images in; where the whole dataset needs more, none are
         kept and each is decoded every time.
     n_threads : int, default=1
         Threads that decode.
@@ -123,9 +123,9 @@ class DecodedImages:
     ) -> None:
         self.dataset = dataset
         self.device = torch.device("cpu") if device is None else device
-        self.image_size = check_batch_size(image_size, "image_size")
+        self.image_size = check_positive_int(image_size, "image_size")
         self.n_decoded = 0
-        self._n_threads = check_batch_size(n_threads, "n_threads")
+        self._n_threads = check_positive_int(n_threads, "n_threads")
         self._pool: ThreadPoolExecutor | None = None
         shape = (len(dataset), 3, image_size, image_size)
         n_bytes = int(np.prod(shape))
@@ -146,7 +146,7 @@ class DecodedImages:
         Parameters
         ----------
         indices : array of int, shape (n,)
-            Places in the data set.
+            Places in the dataset.
 
         Returns
         -------

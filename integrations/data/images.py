@@ -119,7 +119,7 @@ class ImageArray:
 
 
 class ImageSplit(Dataset[tuple[Any, int]]):
-    """One part of a data set: a map-style dataset of (image, label).
+    """One part of a dataset: a map-style dataset of (image, label).
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class ImageSplit(Dataset[tuple[Any, int]]):
     transform : callable, optional
         Applied to the PIL image (RGB) before it is returned.
     dataset : str
-        Name of the data set that this is a part of.
+        Name of the dataset that this is a part of.
 
     Attributes
     ----------

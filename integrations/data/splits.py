@@ -1,4 +1,4 @@
-"""Seeded, stratified division of labelled data into parts."""
+"""Seeded, stratified division of labeled data into parts."""
 
 from typing import Any
 

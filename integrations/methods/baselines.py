@@ -38,7 +38,7 @@ class FullShort(Full):
     name = "full-short"
     summary = "every sample, fewer steps: the selecting methods' number of samples in all"
 
-    def budget(self, kept_share: float) -> float:
+    def step_fraction(self, kept_share: float) -> float:
         """Return the share of the steps whose samples are as many as a selecting method's."""
         return kept_share
 

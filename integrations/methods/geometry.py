@@ -101,7 +101,7 @@ class KCenter(Method):
     Parameters
     ----------
     distance : {"cosine", "euclidean"}
-        "cosine" is 1 − cos. It orders as the Euclidean distance between normalised rows
+        "cosine" is 1 − cos. It orders as the Euclidean distance between normalized rows
         does, so the factor 2 holds for that. "euclidean" takes the features as they are.
     first : {"random", "medoid"}
         The first one: any, by the batch's generator, or the one whose distances to all
@@ -183,11 +183,11 @@ class FacilityLocation(Method):
         """
         U = _unit_rows(_rows(candidates))
         similarity = np.clip(U @ U.T, -1, 1).astype(np.float64)
-        return Choice(_maximise_coverage(similarity, candidates.n_keep))
+        return Choice(_maximize_coverage(similarity, candidates.n_keep))
 
 
-def _maximise_coverage(similarity: NDArray[np.float64], k: int) -> Indices:
-    """Return the greedy maximisers of Σᵢ max over S of similarity[i, j], in their order.
+def _maximize_coverage(similarity: NDArray[np.float64], k: int) -> Indices:
+    """Return the greedy maximizers of Σᵢ max over S of similarity[i, j], in their order.
 
     A step lifts `covered`, and with it changes the gains, at those rows only that the new
     one is nearest to: few, once some are chosen. So all gains are kept up to date at the

@@ -43,32 +43,32 @@ class Guided(Method):
 
     Parameters
     ----------
-    confidence : float, default=1
+    trust_power : float, default=1
         Power of the probability that the label is right, by the similarity graph; with 0
         every label is taken for right.
-    hardness : float, default=0.5
+    hardness_power : float, default=0.5
         Power of how hard the sample is, by the graph, from when as many samples came as there
         are; before, it grows from 0. With 0 hardness is left out.
     """
 
-    confidence: float = 1.0
-    hardness: float = 0.5
+    trust_power: float = 1.0
+    hardness_power: float = 0.5
 
     name = "guided"
     summary = "turns by hardness and trust in the label, by the graph; chosen ahead of training"
     needs = frozenset({FEATURES})
 
     def __post_init__(self) -> None:
-        check_number(self.confidence, "confidence", 0, 1e6)
-        check_number(self.hardness, "hardness", 0, 1e6)
+        check_number(self.trust_power, "trust_power", 0, 1e6)
+        check_number(self.hardness_power, "hardness_power", 0, 1e6)
 
     @property
-    def reads_table(self) -> bool:
+    def fits_on_features(self) -> bool:
         """True: the graph is of the features."""
         return True
 
     @property
-    def takes_turns(self) -> bool:
+    def schedules_epoch(self) -> bool:
         """True."""
         return True
 
@@ -83,7 +83,10 @@ class Guided(Method):
     ) -> BaseEstimator:
         """Return the `GuidedBatchSelector` that this method stands for."""
         return GuidedBatchSelector(
-            filter_ratio, hardness=self.hardness, confidence=self.confidence, random_state=seed
+            filter_ratio,
+            hardness_power=self.hardness_power,
+            trust_power=self.trust_power,
+            random_state=seed,
         )
 
     def choose(self, candidates: Candidates) -> Choice:
@@ -114,14 +117,14 @@ class _ByLoss(Method):
     the share r of wrong labels in its class: see `guided_parts`.
     """
 
-    power: float = 0.5
-    confidence: float = 1.0
-    hardness: float = 0.5
+    loss_power: float = 0.5
+    trust_power: float = 1.0
+    hardness_power: float = 0.5
 
     def __post_init__(self) -> None:
-        check_number(self.power, "power", 0, 1e6)
-        check_number(self.confidence, "confidence", 0, 1e6)
-        check_number(self.hardness, "hardness", 0, 1e6)
+        check_number(self.loss_power, "loss_power", 0, 1e6)
+        check_number(self.trust_power, "trust_power", 0, 1e6)
+        check_number(self.hardness_power, "hardness_power", 0, 1e6)
 
     def precompute(self, labels: Indices, features: NDArray[np.floating]) -> Floats:
         """Return what the graph says of each sample; see `spectral_select.label_trust`.
@@ -140,9 +143,9 @@ class _ByLoss(Method):
         return guided_parts(
             label_trust(features, labels),
             labels,
-            hardness=self.hardness,
-            confidence=self.confidence,
-            power=self.power,
+            hardness_power=self.hardness_power,
+            trust_power=self.trust_power,
+            loss_power=self.loss_power,
         )
 
     def _draw(self, loss: Floats, candidates: Candidates) -> Choice:
@@ -162,12 +165,12 @@ class GuidedLoss(_ByLoss):
 
     Parameters
     ----------
-    power : float, default=0.5
+    loss_power : float, default=0.5
         Of the loss, where labels are right; 0 leaves it out.
-    confidence : float, default=1
+    trust_power : float, default=1
         Power of the probability that the label is right, by the similarity graph; with 0
         every label is taken for right.
-    hardness : float, default=0.5
+    hardness_power : float, default=0.5
         Power of how hard the sample is, by the graph; 0 leaves it out.
     """
 
@@ -196,12 +199,12 @@ class GuidedFresh(_ByLoss):
 
     Parameters
     ----------
-    power : float, default=0.5
+    loss_power : float, default=0.5
         Of the loss, where labels are right; 0 leaves it out.
-    confidence : float, default=1
+    trust_power : float, default=1
         Power of the probability that the label is right, by the similarity graph; with 0
         every label is taken for right.
-    hardness : float, default=0.5
+    hardness_power : float, default=0.5
         Power of how hard the sample is, by the graph; 0 leaves it out.
     """
 

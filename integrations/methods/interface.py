@@ -202,17 +202,17 @@ class Method(ABC):
         return self.name + (":" + ",".join(options) if options else "")
 
     @property
-    def runs_ahead(self) -> bool:
+    def selects_ahead(self) -> bool:
         """Whether the choice can be made before any sample is loaded."""
         return not self.weighted and self.needs <= {FEATURES}
 
     @property
-    def reads_table(self) -> bool:
+    def fits_on_features(self) -> bool:
         """Whether `selector` is to be fitted on features rather than on sample indices."""
         return False
 
     @property
-    def takes_turns(self) -> bool:
+    def schedules_epoch(self) -> bool:
         """Whether samples take turns, in the sampler: `selector` gives a `GuidedBatchSelector`.
 
         An epoch is then chosen from as a whole, and `choose` is not asked.
@@ -236,7 +236,7 @@ class Method(ABC):
         """
         return make_schedule(filter_ratio)
 
-    def budget(self, kept_share: float) -> float:
+    def step_fraction(self, kept_share: float) -> float:
         """Return the share of the usual number of steps that is taken.
 
         Parameters
@@ -311,7 +311,7 @@ class Method(ABC):
         -------
         estimator
             Fitted on the candidates' indices, as a column, or on their features if
-            `reads_table`.
+            `fits_on_features`.
         """
         from spectral_select.integrations.methods.rule_selector import RuleSelector
 

@@ -66,7 +66,7 @@ class RuleSelector(BaseEstimator):
         self.random_state = random_state
 
     def __sklearn_clone__(self) -> "RuleSelector":
-        # Copies share the tables, which may be as large as the data set.
+        # Copies share the tables, which may be as large as the dataset.
         return RuleSelector(**self.get_params(deep=False))
 
     def fit(self, X: Any, y: Any = None) -> "RuleSelector":

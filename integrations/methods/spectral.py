@@ -51,7 +51,7 @@ class Spectral(Method):
         check_int(self.n_neighbors, "n_neighbors", 1)
 
     @property
-    def reads_table(self) -> bool:
+    def fits_on_features(self) -> bool:
         """True: the Fiedler vector is of the features."""
         return True
 

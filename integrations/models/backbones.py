@@ -38,7 +38,7 @@ class Backbone(nn.Module):
     Parameters
     ----------
     network : Module
-        Gives (n, dim) or (n, dim, h, w) for a batch of normalised images.
+        Gives (n, dim) or (n, dim, h, w) for a batch of normalized images.
     name : str
         The architecture.
     dim : int
@@ -50,7 +50,7 @@ class Backbone(nn.Module):
     weights_hash : str
         `hash_weights` of the network's weights.
     mean, std : tuple of three floats
-        Channel statistics that images given as uint8 are normalised with.
+        Channel statistics that images given as uint8 are normalized with.
 
     Examples
     --------
@@ -92,8 +92,8 @@ class Backbone(nn.Module):
         Parameters
         ----------
         images : Tensor, shape (n, 3, height, width)
-            Either uint8 RGB (normalised here, so that loaders move a quarter of the
-            bytes), or floating point and normalised already.
+            Either uint8 RGB (normalized here, so that loaders move a quarter of the
+            bytes), or floating point and normalized already.
 
         Returns
         -------
@@ -126,7 +126,7 @@ def build_backbone(
         network. A file's last layer may be missing or of any size: it is not used.
     image_size : int, optional
         Side in pixels: images are resized to it by their shorter side and cropped at the
-        centre. By default they are resized and cropped as the pretrained weights expect;
+        center. By default they are resized and cropped as the pretrained weights expect;
         32 for "pixels".
     seed : int, default 0
         Seed of random weights. The global random state is left as it was.
@@ -136,7 +136,7 @@ def build_backbone(
     backbone : Backbone
         In evaluation mode, its parameters frozen.
     transform : callable
-        From a PIL image to a uint8 tensor (3, s, s), which the backbone normalises.
+        From a PIL image to a uint8 tensor (3, s, s), which the backbone normalizes.
     dim : int
         Length of an embedding.
 
@@ -349,7 +349,7 @@ def _construct(name: str, found: Weights) -> nn.Module:
 
 
 def _fresh_like(layer: nn.Module, n_classes: int) -> nn.Module:
-    if isinstance(layer, nn.Conv2d):  # SqueezeNet, initialised as torchvision does
+    if isinstance(layer, nn.Conv2d):  # SqueezeNet, initialized as torchvision does
         fresh = nn.Conv2d(layer.in_channels, n_classes, layer.kernel_size)  # type: ignore[arg-type]
         nn.init.normal_(fresh.weight, mean=0.0, std=0.01)
         nn.init.zeros_(fresh.bias)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Embeddings of an image data set, computed once and kept on disk."""
+"""Embeddings of an image dataset, computed once and kept on disk."""
 
 import os
 import time
@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from spectral_select._features.store import EmbeddingStore
 from spectral_select._features.store_writer import StoreWriter
-from spectral_select._selectors.ratio import check_batch_size
 from spectral_select._utils.folders import StoreError
 from spectral_select._utils.progress_bar import progress_bar
+from spectral_select._utils.validation import check_positive_int
 from spectral_select.integrations.data.images import UnreadableImageError
 from spectral_select.integrations.models.backbones import hash_weights
 from spectral_select.integrations.runtime.interrupts import interrupt_held
@@ -45,7 +45,7 @@ def extract_embeddings(
     overwrite: bool = False,
     progress: bool | None = None,
 ) -> EmbeddingStore:
-    """Compute the embedding of every image of a data set, in order, into a store.
+    """Compute the embedding of every image of a dataset, in order, into a store.
 
     A killed extraction goes on at the last block that reached the disk when it is called
     again with the same arguments; called on a finished store it only opens it.
@@ -60,12 +60,12 @@ def extract_embeddings(
         Folder of the store.
     transform : callable, optional
         From an image of `split` to a tensor: what `build_backbone` returned. None if the
-        data set gives tensors already.
+        dataset gives tensors already.
     batch_size : int, default 64
         Images in one forward pass.
     num_workers : int, optional
         Processes that load images; by default as many as suit the machine, none for a
-        small data set.
+        small dataset.
     device : str or torch.device, default "auto"
         "auto" takes CUDA where there is one.
     precision : str, default "auto"
@@ -105,12 +105,12 @@ def extract_embeddings(
     ...     store.features.shape
     (144, 512)
     """
-    batch_size = check_batch_size(batch_size, "batch_size")
-    block_size = check_batch_size(block_size, "block_size")
+    batch_size = check_positive_int(batch_size, "batch_size")
+    block_size = check_positive_int(block_size, "block_size")
     where = check_device(device)
     dtype = _check_precision(precision, where)
     if len(split) == 0:
-        raise ValueError("the data set is empty: there is nothing to extract")
+        raise ValueError("the dataset is empty: there is nothing to extract")
     if num_workers is None:
         num_workers = default_workers(where) if len(split) > 2000 else 0
     if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:

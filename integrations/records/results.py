@@ -11,7 +11,7 @@ __all__ = ["FORMAT", "PARTS", "check_results", "read_results"]
 
 FORMAT = "spectral_select training results 1"
 
-#: The parts of a data set that a network is measured on.
+#: The parts of a dataset that a network is measured on.
 PARTS = ("train", "val", "test")
 
 _EXPECTED = "expected the folder of a run, as spectral-select train writes it"

@@ -8,7 +8,7 @@ from typing import Any
 
 from spectral_select.integrations.report.sections import Run, Section
 
-__all__ = ["Cost", "amortised", "cost_of", "precompute_seconds", "preparation_seconds"]
+__all__ = ["Cost", "amortized", "cost_of", "precompute_seconds", "preparation_seconds"]
 
 _KINDS = ("features", "reference")
 
@@ -98,7 +98,7 @@ def cost_of(run: Run) -> Cost:
     return Cost(run.total("total"), features, reference, precompute_seconds(run.record))
 
 
-def amortised(section: Section) -> dict[tuple[str, int], Cost]:
+def amortized(section: Section) -> dict[tuple[str, int], Cost]:
     """Return what each run cost if those that share features or a reference split the bill.
 
     Parameters

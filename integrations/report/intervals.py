@@ -10,7 +10,7 @@ __all__ = ["Interval", "mean_interval", "paired_difference"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95 % interval.
+    """A mean with its 95% interval.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Interval:
 
 
 def mean_interval(values: Iterable[float | None]) -> Interval | None:
-    """Return the mean of the values that are finite with its 95 % t-interval.
+    """Return the mean of the values that are finite with its 95% t-interval.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def mean_interval(values: Iterable[float | None]) -> Interval | None:
 def paired_difference(
     ours: Mapping[int, float | None], theirs: Mapping[int, float | None]
 ) -> Interval | None:
-    """Return the mean difference over the seeds that both have, with its 95 % interval.
+    """Return the mean difference over the seeds that both have, with its 95% interval.
 
     Parameters
     ----------

@@ -132,7 +132,7 @@ def _part(part: Part, level: int) -> str:
     inner = "\n".join([*part.blocks, *(_part(p, level + 1) for p in part.parts)])
     anchor = escape(part.anchor)
     return (
-        f'<section aria-labelledby="{anchor}">\n<h{level} id="{anchor}">{escape(part.title)}'
+        f'<section aria-labeledby="{anchor}">\n<h{level} id="{anchor}">{escape(part.title)}'
         f"</h{level}>\n{inner}\n</section>"
     )
 

@@ -60,12 +60,12 @@ BLOCKS = (
 
 @dataclass(frozen=True)
 class PaperData:
-    """What the paper prints of one data set.
+    """What the paper prints of one dataset.
 
     Attributes
     ----------
     name : str
-        Name of the data set.
+        Name of the dataset.
     key : str
         Its name here.
     tables : dict
@@ -134,17 +134,17 @@ PAPERS = (
 
 
 def paper_data(name: str) -> tuple[PaperData, bool]:
-    """Return the paper's data set to set beside the one called `name`, and if it is the same.
+    """Return the paper's dataset to set beside the one called `name`, and if it is the same.
 
     Parameters
     ----------
     name : str
-        Name or path of a data set.
+        Name or path of a dataset.
 
     Returns
     -------
     PaperData
-        CIFAR-10 for copies of it, else Oxford-IIIT Pet, the paper's primary data set.
+        CIFAR-10 for copies of it, else Oxford-IIIT Pet, the paper's primary dataset.
     bool
         False if ours is a stand-in.
 
@@ -185,9 +185,9 @@ def differences(results: Mapping[str, Any], same_data: bool, paper: PaperData) -
     results : mapping
         The content of ``results.json``.
     same_data : bool
-        Whether the data set is the paper's.
+        Whether the dataset is the paper's.
     paper : PaperData
-        The paper's data set.
+        The paper's dataset.
     """
     config = results["config"]
     found = []

@@ -94,7 +94,7 @@ def _setting(section: Section) -> str:
         if key in config:
             said.append(words.format(config[key]))
     if isinstance(config.get("filter_ratio"), int | float):
-        said.append(f"{config['filter_ratio']:.0%} of them discarded".replace("%", " %"))
+        said.append(f"{config['filter_ratio']:.0%} of them discarded")
     return f"{', '.join(said)}. Seeds: {', '.join(map(str, section.seeds))}."
 
 
@@ -108,7 +108,7 @@ def _summary(
     part.tabulate(summary_table(section))
     if len(section.seeds) > 1:
         part.say(
-            "± is half of the 95 % interval of Student's t over the seeds. Differences are "
+            "± is half of the 95% interval of Student's t over the seeds. Differences are "
             "taken seed by seed, over runs trained to the end; ▲ and ▼ mark those whose whole "
             "interval lies above or below 0. No correction is made for looking at several."
         )
@@ -161,7 +161,7 @@ def _costs(section: Section, anchor: str, prefix: str, paper: PaperData, same_da
     part.say(
         "Epoch / full: median time of an epoch over that of the same epoch of full. "
         "Selection, share: part of the training loop spent waiting for it; its work may be "
-        "done beside the loop. Amortised: the cost of features and of a reference model "
+        "done beside the loop. Amortized: the cost of features and of a reference model "
         "split evenly among the runs above that share them. A question mark: not recorded."
     )
     picture = draw_costs(section, prefix)
@@ -235,7 +235,7 @@ def _weights(
     if found:
         seeds = {run.seed for run, _ in found.values()}
         part.say(
-            f"After the last epoch of seed {', '.join(map(str, sorted(seeds)))}; colours and "
+            f"After the last epoch of seed {', '.join(map(str, sorted(seeds)))}; colors and "
             "axes are the same for all methods. The paper's figures 9 and 10 show SALN's on "
             "Oxford-IIIT Pet."
         )

@@ -82,7 +82,7 @@ class Run:
 
 @dataclass
 class Section:
-    """Runs of one configuration on one data set.
+    """Runs of one configuration on one dataset.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class Section:
 
     @property
     def data_name(self) -> str:
-        """Name of the data set, without the folders around it."""
+        """Name of the dataset, without the folders around it."""
         return PurePath(self.results["data"]["name"]).name
 
     @property
@@ -116,7 +116,7 @@ class Section:
 
     @property
     def title(self) -> str:
-        """Network and data set."""
+        """Network and dataset."""
         return f"{self.results['config'].get('model', 'a network')} on {self.data_name}"
 
     def mean(self, method: str, value: Callable[[Run], float | None]) -> Interval | None:

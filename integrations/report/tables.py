@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import mean, median
 from typing import Any
 
-from spectral_select.integrations.report.costs import amortised, cost_of
+from spectral_select.integrations.report.costs import amortized, cost_of
 from spectral_select.integrations.report.intervals import Interval, mean_interval
 from spectral_select.integrations.report.paper import BLOCKS, Block, PaperData, printed_method
 from spectral_select.integrations.report.sections import Run, Section
@@ -57,7 +57,7 @@ def summary_table(section: Section) -> Table:
     """Return what the methods came to, in one table."""
     baselines = [name for name in ("random", "full") if name in section.runs]
     several = len(section.seeds) > 1
-    pairs = " (mean and 95 % interval over shared seeds)" if several else ""
+    pairs = " (mean and 95% interval over shared seeds)" if several else ""
     table = Table(
         "Test accuracy after the last epoch, what it was trained on and what it cost"
         + (f"; differences in points{pairs}" if baselines else ""),
@@ -134,14 +134,14 @@ _VALUES: Mapping[str, list[_Value]] = {
 
 
 def cost_table(section: Section) -> Table:
-    """Return what the methods cost, by kind of work, whole and amortised."""
-    shares = amortised(section)
+    """Return what the methods cost, by kind of work, whole and amortized."""
+    shares = amortized(section)
     table = Table(
         "Seconds by kind of work: means over the seeds",
         [
             *("method", "training", "epoch / full", "selection, share", "selection, work"),
             *("loading", "computed beforehand", "features", "reference model"),
-            *("all charged", "all charged, amortised"),
+            *("all charged", "all charged, amortized"),
         ],
         wide=True,
     )
@@ -152,7 +152,7 @@ def cost_table(section: Section) -> Table:
         cells = [
             _plain(training),
             Cell(f"{median(ratios):.2f}" if ratios else _NONE),
-            Cell(f"{waiting / training:.1%}".replace("%", " %") if training else _NONE),
+            Cell(f"{waiting / training:.1%}" if training else _NONE),
             _plain(mean(run.total("selection") for run in runs)),
             _plain(mean(run.total("loading") for run in runs)),
             _costs(runs, lambda run: cost_of(run).precompute, spread=False),

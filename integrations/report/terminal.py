@@ -7,10 +7,10 @@ from typing import Any
 from spectral_select.integrations.records.results import PARTS
 from spectral_select.integrations.report.costs import precompute_seconds, preparation_seconds
 
-__all__ = ["format_table", "summarise"]
+__all__ = ["format_table", "summarize"]
 
 
-def summarise(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+def summarize(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one row for each method, its numbers as lists over the seeds.
 
     Parameters
@@ -47,7 +47,7 @@ def summarise(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     ...     },
     ...     "data": {"name": "digits"}, "features": {"seconds": None},
     ... }
-    >>> [row] = summarise(results)
+    >>> [row] = summarize(results)
     >>> row["method"], row["samples"], row["test"]
     ('random', [128], ([0.25], [2.0]))
     """
@@ -105,7 +105,7 @@ def format_table(results: Mapping[str, Any]) -> str:
     >>> format_table({"runs": []})
     'no epoch was finished: nothing to report'
     """
-    rows = summarise(results)
+    rows = summarize(results)
     if not rows:
         return "no epoch was finished: nothing to report"
     kinds = ["extraction"]

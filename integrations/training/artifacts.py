@@ -75,7 +75,7 @@ def save_gallery(
 ) -> None:
     """Write thumbnails of candidate batches, and which of the candidates were kept.
 
-    The images are as the data set has them, not randomly changed as in training.
+    The images are as the dataset has them, not randomly changed as in training.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def save_gallery(
     dataset : map-style dataset
         Gives (image, label), with ``labels`` as an array.
     choices : mapping of int to tuple of array
-        For each batch its candidates and those kept, as places in the data set.
+        For each batch its candidates and those kept, as places in the dataset.
     image_size : int
         Side that the network sees, in pixels. A thumbnail's is no larger, at most 96, and
         such that a batch takes at most 2 MiB.

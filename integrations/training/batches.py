@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spectral_select import SpectralBatchSampler, make_schedule, n_kept
-from spectral_select._samplers.prefetch import Ahead
+from spectral_select._samplers.prefetch import Prefetcher
 from spectral_select.integrations.data.augmentation import N_DRAWS
 from spectral_select.integrations.data.decoding import DecodedImages, to_device
 from spectral_select.integrations.methods import (
@@ -50,7 +50,7 @@ class Batch:
     places : Tensor of shape (k,), int64
         The same on the device.
     images : Tensor of shape (k, 3, height, width)
-        On the device, normalised.
+        On the device, normalized.
     weights : Tensor of shape (k,), optional
         Factor of each sample's loss.
     loaded : ndarray of shape (m,), int64
@@ -136,7 +136,7 @@ class Batches:
 
     def _own_sampler(self, ranks: Ranks) -> SpectralBatchSampler:
         """Return the sampler of what the method chooses, as far as it chooses ahead."""
-        method, ahead = self.method, self.method.runs_ahead
+        method, ahead = self.method, self.method.selects_ahead
         selector: Any = method.selector(
             self.budget.schedule(0),
             labels=self._classes,
@@ -145,11 +145,11 @@ class Batches:
             seed=stream(self.seed, "choice"),
         )
         return self._sampler(
-            self.features if ahead and method.reads_table else self._numbers(),
+            self.features if ahead and method.fits_on_features else self._numbers(),
             selector,
             ranks,
             schedule=self.budget.schedule if ahead else make_schedule(0.0),
-            labels=self._classes if ahead and method.takes_turns else None,
+            labels=self._classes if ahead and method.schedules_epoch else None,
         )
 
     def _sampler(
@@ -188,7 +188,7 @@ class Batches:
         clock: Clock,
         outputs: Callable[[Tensor, Tensor], Outputs],
         last_loss: Tensor,
-    ) -> Ahead[Batch]:
+    ) -> Prefetcher[Batch]:
         """Return an epoch's batches from step `start` on, to be closed after use.
 
         Parameters
@@ -214,14 +214,14 @@ class Batches:
         def make() -> Iterator[Batch]:
             for number, listed in enumerate(self.sampler, start):
                 indices = np.asarray(listed, dtype=np.int64)
-                if self.method.runs_ahead:
+                if self.method.selects_ahead:
                     yield self._load_chosen(indices, clock)
                 else:
                     yield self._choose_now(indices, epoch, number, clock, outputs, last_loss)
 
         # In-step choices look at the present model, so nothing may be loaded ahead of it.
-        depth = self.config.prefetch if self.method.runs_ahead else 0
-        return Ahead(lambda skip: islice(make(), skip, left), depth)
+        depth = self.config.prefetch if self.method.selects_ahead else 0
+        return Prefetcher(lambda skip: islice(make(), skip, left), depth)
 
     def _load_chosen(self, indices: Indices, clock: Clock) -> Batch:
         places = to_device(torch.from_numpy(indices), self.config.device)

@@ -47,7 +47,7 @@ class Budget:
         size = config.candidate_size
         per_epoch = n_samples // size
         schedule = method.schedule(config.filter_ratio, config.epochs)
-        share = method.budget(config.n_kept(config.filter_ratio) / size)
+        share = method.step_fraction(config.n_kept(config.filter_ratio) / size)
         n_steps = max(1, round(config.epochs * per_epoch * share))
         n_epochs = ceil(n_steps / per_epoch)
         kept = tuple(config.n_kept(schedule(epoch)) for epoch in range(n_epochs))

@@ -1,7 +1,7 @@
 """Training one network by several selection methods under equal conditions.
 
 For every seed all methods start from the same weights, see the same candidate batches
-in the same order, take the same number of optimiser steps at the same learning rates,
+in the same order, take the same number of optimizer steps at the same learning rates,
 and change a given image in a given epoch alike. They take turns epoch by epoch, so a
 machine that others use slows all of them alike.
 """

@@ -1,4 +1,4 @@
-"""What the methods of a comparison have in common: model, data, optimiser, schedule."""
+"""What the methods of a comparison have in common: model, data, optimizer, schedule."""
 
 from dataclasses import dataclass, field
 from math import cos, pi
@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from spectral_select import n_kept
-from spectral_select._selectors.ratio import check_batch_size, check_filter_ratio
-from spectral_select._utils.validation import check_in, check_int, check_number
+from spectral_select._selectors.ratio import check_filter_ratio
+from spectral_select._utils.validation import check_in, check_int, check_number, check_positive_int
 from spectral_select.integrations.data.augmentation import Augmentation
 
 __all__ = ["LR_SCHEDULES", "TrainConfig", "learning_rate"]
@@ -99,9 +99,9 @@ class TrainConfig:
     n_threads: int = 1
 
     def __post_init__(self) -> None:
-        check_batch_size(self.image_size, "image_size")
-        check_batch_size(self.epochs, "epochs")
-        check_batch_size(self.candidate_size, "candidate_size")
+        check_positive_int(self.image_size, "image_size")
+        check_positive_int(self.epochs, "epochs")
+        check_positive_int(self.candidate_size, "candidate_size")
         check_filter_ratio(self.filter_ratio)
         check_number(self.lr, "lr", 0, closed="neither")
         check_number(self.momentum, "momentum", 0, 1, closed="left")
@@ -109,8 +109,8 @@ class TrainConfig:
         check_in(self.lr_schedule, "lr_schedule", LR_SCHEDULES)
         check_int(self.prefetch, "prefetch", 0)
         check_int(self.cache_bytes, "cache_bytes", 0)
-        check_batch_size(self.n_threads, "n_threads")
-        check_batch_size(self.n_ranks, "n_ranks")
+        check_positive_int(self.n_threads, "n_threads")
+        check_positive_int(self.n_ranks, "n_ranks")
         if self.candidate_size % self.n_ranks:
             raise ValueError(
                 f"candidate_size must be a multiple of {self.n_ranks}, the number of processes "
@@ -121,7 +121,7 @@ class TrainConfig:
             shared = f" shared by {self.n_ranks} processes" * (self.n_ranks > 1)
             raise ValueError(
                 f"candidate_size {self.candidate_size}{shared} at filter_ratio "
-                f"{self.filter_ratio} keeps one sample a batch, and batch normalisation needs "
+                f"{self.filter_ratio} keeps one sample a batch, and batch normalization needs "
                 "two; raise candidate_size or lower filter_ratio"
             )
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from spectral_select.integrations.runtime.distributed import Ranks
 from spectral_select.integrations.training.evaluation import plain
 
-__all__ = ["Clock", "Progress", "Seen", "Stopwatch", "synchronise"]
+__all__ = ["Clock", "Progress", "Seen", "Stopwatch", "synchronize"]
 
 _KEYS = ("total", "loading", "choosing", "solving", "waiting", "felt")
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Wait until a GPU has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -133,7 +133,7 @@ class Stopwatch:
         self._clock, self._sampler, self._batches = clock, sampler, batches
         self._before = dict(progress.seconds)
         self._stopped = 0.0
-        synchronise(device)
+        synchronize(device)
         self._begin = perf_counter()
 
     def read(self) -> None:
@@ -154,7 +154,7 @@ class Stopwatch:
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Leave what happens inside out of the total."""
-        synchronise(self._device)
+        synchronize(self._device)
         begin = perf_counter()
         try:
             yield

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spectral_select.integrations.data.augmentation import normalise
+from spectral_select.integrations.data.augmentation import normalize
 from spectral_select.integrations.data.decoding import DecodedImages, to_device
 from spectral_select.integrations.runtime.distributed import ONE, Ranks
 from spectral_select.integrations.training.config import TrainConfig
@@ -71,7 +71,7 @@ def evaluate(
 
 
 def as_images(pixels: Tensor, config: TrainConfig, draws: Tensor | None) -> Tensor:
-    """Return pixels as a network takes them: changed by the draws if any, and normalised.
+    """Return pixels as a network takes them: changed by the draws if any, and normalized.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def as_images(pixels: Tensor, config: TrainConfig, draws: Tensor | None) -> Tens
     with torch.no_grad():
         if draws is not None and config.augmentation is not None:
             images = config.augmentation(images, draws)
-        images = normalise(images)
+        images = normalize(images)
     if config.channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
     return images

@@ -199,7 +199,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
 
 
 def _check_matches(path: Path, meta: Mapping[str, Any], dataset: Any, labels: NDArray[Any]) -> None:
-    """Raise StoreError unless a reference is one on this data set."""
+    """Raise StoreError unless a reference is one on this dataset."""
     if len(labels) != meta["count"]:
         raise StoreError(
             f"{path} holds a reference on {meta['count']} samples, but the training data has "

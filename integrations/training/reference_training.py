@@ -17,11 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from spectral_select._selectors.ratio import check_batch_size
 from spectral_select._utils.atomic_files import write_atomically, write_json_atomically
 from spectral_select._utils.folders import StoreError, inside
 from spectral_select._utils.locks import FolderLock
 from spectral_select._utils.progress_bar import ProgressBar, progress_bar
+from spectral_select._utils.validation import check_positive_int
 from spectral_select.integrations.data.decoding import DecodedImages
 from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import get_method
@@ -45,7 +45,7 @@ from spectral_select.integrations.training.trainer import Trainer
 __all__ = ["train_reference"]
 
 _BATCH = 256
-_MIN_SAMPLES = 4  # two for each batch normalisation
+_MIN_SAMPLES = 4  # two for each batch normalization
 # What changes how fast a reference is trained, or how its learners are, but not what it is.
 _NOT_ITS_OWN = {
     "amp",
@@ -105,7 +105,7 @@ def train_reference(
         If there are fewer than four samples, or a network diverges.
     """
     folder, dataset, n_classes = Path(folder), data.train, len(data.classes)
-    epochs = check_batch_size(config.epochs if epochs is None else epochs, "epochs")
+    epochs = check_positive_int(config.epochs if epochs is None else epochs, "epochs")
     if len(dataset) < _MIN_SAMPLES:
         raise ValueError(
             f"a reference model needs at least {_MIN_SAMPLES} training samples; got {len(dataset)}"

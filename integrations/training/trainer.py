@@ -34,7 +34,7 @@ from spectral_select.integrations.training.epoch_progress import (
     Progress,
     Seen,
     Stopwatch,
-    synchronise,
+    synchronize,
 )
 from spectral_select.integrations.training.evaluation import amp_dtype, as_images
 from spectral_select.integrations.training.model_outputs import model_outputs
@@ -179,7 +179,7 @@ class Trainer:
             Indices into the training data; empty before the first epoch was trained.
         """
         candidates, kept = self._batches.candidates(len(self.first_kept)), self.first_kept
-        if candidates and self.method.takes_turns:
+        if candidates and self.method.schedules_epoch:
             whole = self._batches.first_pass()
             kept = [np.intersect1d(batch, whole) for batch in candidates]
         return list(zip(candidates, kept, strict=True))
@@ -219,14 +219,14 @@ class Trainer:
                     self._take(batch, running, on_step)
             finally:
                 batches.close()
-        synchronise(device)
+        synchronize(device)
         self._watch.read()
         self._watch = None
         if LAST_LOSS in self.method.needs:
             self.ranks.merge(self.last_loss, self._mine)
             self._mine.zero_()
         self.ranks.share_buffers(self.model)
-        ahead = self.config.prefetch > 0 and self.method.runs_ahead
+        ahead = self.config.prefetch > 0 and self.method.selects_ahead
         return running.record(self.ranks, ahead=ahead) | {
             "lr": self._rate(self.place - 1),
             "filter_ratio": self.budget.schedule(epoch),
@@ -288,7 +288,7 @@ class Trainer:
             self.model.train()
 
     def _step(self, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
-        """Take one optimiser step; return each sample's loss and how many were right."""
+        """Take one optimizer step; return each sample's loss and how many were right."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         labels = self._batches.labels[batch.places]
@@ -326,7 +326,7 @@ class Trainer:
         self.optimizer, self._scaler, self.last_loss, self._mine = kept
         self.optimizer.zero_grad(set_to_none=True)
         self.model.load_state_dict(before)
-        synchronise(self.config.device)
+        synchronize(self.config.device)
 
     def _blank(self, count: int) -> Batch:
         """Return a batch of black images."""
@@ -383,7 +383,7 @@ class Trainer:
         Raises
         ------
         ValueError
-            If it is the state of another number of ranks, data set or configuration.
+            If it is the state of another number of ranks, dataset or configuration.
         """
         if len(state["ranks"]) != self.ranks.size:
             raise ValueError(

@@ -19,7 +19,7 @@ _PROG = "spectral-select"
 _COMMANDS = {
     "extract": (
         "spectral_select.integrations.commands.extract",
-        "compute the embeddings of an image data set, once, into a folder",
+        "compute the embeddings of an image dataset, once, into a folder",
     ),
     "select": (
         "spectral_select._cli.select",

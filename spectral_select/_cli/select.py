@@ -93,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--affinity",
         choices=("cosine", "nearest_neighbors", "precomputed"),
         default="cosine",
-        help="cosine: similarities of all rows; nearest_neighbors: of nearest neighbours only; "
+        help="cosine: similarities of all rows; nearest_neighbors: of nearest neighbors only; "
         "precomputed: FEATURES are the n x n similarities themselves (default: %(default)s)",
     )
     how.add_argument(
@@ -101,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         type=int,
         default=10,
-        help="neighbours of each row for nearest_neighbors (default: %(default)s)",
+        help="neighbors of each row for nearest_neighbors (default: %(default)s)",
     )
     how.add_argument(
         "--seed",

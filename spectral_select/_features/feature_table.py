@@ -79,7 +79,7 @@ class ArrayRows(FeatureRows):
     def take(self, indices: Indices) -> Array:
         if not self.on_disk:
             return self._array[indices]
-        # In the order of the file, so that neighbours share a page and a read-ahead.
+        # In the order of the file, so that neighbors share a page and a read-ahead.
         order = np.argsort(indices, kind="stable")
         rows = np.empty((len(indices), self.n_columns), self._array.dtype)
         rows[order] = self._array[indices[order]]
@@ -133,7 +133,7 @@ class TensorRows(FeatureRows):
 
 
 class ColumnRows(FeatureRows):
-    """Rows of a column of a Hugging Face data set, read when wanted."""
+    """Rows of a column of a Hugging Face dataset, read when wanted."""
 
     def __init__(self, column: Any) -> None:
         source, name = _source_of_column(column)
@@ -161,7 +161,7 @@ def as_rows(features: Any) -> FeatureRows:
     ----------
     features : array, tensor, store, column, table or path
         A NumPy array or memory map, a SciPy sparse matrix, a dataframe, a torch
-        tensor on any device, an embedding store, a column of a Hugging Face data set,
+        tensor on any device, an embedding store, a column of a Hugging Face dataset,
         an Arrow array or table, or the path of a ``.npy``, ``.npz`` or Parquet file or of
         the folder of a store.
 
@@ -222,13 +222,13 @@ def check_count(rows: FeatureRows, dataset: Any) -> None:
     """Raise unless there is one row for each sample, if the number of samples is known."""
     if isinstance(dataset, Sized) and len(dataset) != rows.n_rows:
         raise ValueError(
-            f"features must have one row for each sample of the data set; got {rows.n_rows} rows "
+            f"features must have one row for each sample of the dataset; got {rows.n_rows} rows "
             f"for {len(dataset)} samples"
         )
 
 
 def check_belongs(features: Any, rows: FeatureRows, dataset: Any) -> None:
-    """Raise if features and data set do not belong together.
+    """Raise if features and dataset do not belong together.
 
     The counts must agree; a feature store with a fingerprint is asked for more.
     """
@@ -262,7 +262,7 @@ def _as_rows(features: Any) -> FeatureRows:
     if isinstance(features, list | tuple) or hasattr(features, "__array__"):
         return ArrayRows(np.asarray(features))
     raise TypeError(
-        "features must be an array, a tensor, an embedding store, a column of a data set or the "
+        "features must be an array, a tensor, an embedding store, a column of a dataset or the "
         f"path of a .npy, .npz or Parquet file; got {type(features).__name__}"
     )
 
@@ -289,7 +289,7 @@ def _source_of_column(column: Any) -> tuple[Any, str]:
     if isinstance(names, list) and len(names) == 1:
         return column, names[0]
     raise TypeError(
-        "features from a Hugging Face data set must be one of its columns, as in "
+        "features from a Hugging Face dataset must be one of its columns, as in "
         f"dataset['embedding']; got {type(column).__name__}"
         + (f" with columns {names}" if names else "")
     )

@@ -170,7 +170,7 @@ class EmbeddingStore:
         """
         if len(dataset) != len(self):
             raise StoreError(
-                f"{self.path} holds {len(self)} embeddings, but the data set has {len(dataset)} "
+                f"{self.path} holds {len(self)} embeddings, but the dataset has {len(dataset)} "
                 "images; extract them again, or take the split they were extracted from"
             )
         theirs = getattr(dataset, "fingerprint", None)
@@ -179,7 +179,7 @@ class EmbeddingStore:
             if theirs != own:
                 raise StoreError(
                     f"{self.path} belongs to other data: its fingerprint is {own[:12]}…, that of "
-                    f"the data set {str(theirs)[:12]}… (files, their order, sizes or labels differ)"
+                    f"the dataset {str(theirs)[:12]}… (files, their order, sizes or labels differ)"
                 )
             return
         labels = getattr(dataset, "labels", getattr(dataset, "targets", None))

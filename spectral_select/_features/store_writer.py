@@ -24,7 +24,6 @@ from spectral_select._features.store import (
     EmbeddingStore,
     differences,
 )
-from spectral_select._selectors.ratio import check_batch_size
 from spectral_select._utils.atomic_files import (
     read_json_object,
     write_atomically,
@@ -32,6 +31,7 @@ from spectral_select._utils.atomic_files import (
 )
 from spectral_select._utils.folders import StoreError, inside
 from spectral_select._utils.locks import FolderLock
+from spectral_select._utils.validation import check_positive_int
 
 __all__ = ["StoreWriter"]
 
@@ -98,9 +98,9 @@ class StoreWriter:
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
-        self.count = check_batch_size(count, "count")
-        self.dim = check_batch_size(dim, "dim")
-        self.block_size = check_batch_size(block_size, "block_size")
+        self.count = check_positive_int(count, "count")
+        self.dim = check_positive_int(dim, "dim")
+        self.block_size = check_positive_int(block_size, "block_size")
         self._labels = _check_labels(labels, self.count)
         own = {"format": FORMAT, "count": self.count, "dim": self.dim}
         self._meta = dict(meta or {}) | own | {"has_labels": labels is not None}

@@ -3,7 +3,7 @@
 A = diag(a) − B with B the scaled affinity. Since (aᵢ − λ)vᵢ = (B·v)ᵢ, the diagonal is
 nearly the whole story on a dense graph, and dividing a residual by (a − θ), Davidson's
 preconditioner, converges in 8 to 16 products where Lanczos takes about 40. Everything
-is vectorised over the batch axis, and a round of expansions needs no decision on the
+is vectorized over the batch axis, and a round of expansions needs no decision on the
 host.
 
 Two vectors are sought at a time: one alone converges in as many products, but is blind

@@ -35,7 +35,7 @@ def fiedler_vector(
 ) -> FiedlerResult:
     """Return the Fiedler vector of the similarity graph of the rows of `X`.
 
-    It is the minimiser of vᵀ·L·v over unit v ⟂ 1 [1]_, L = D − S, with S the cosine
+    It is the minimizer of vᵀ·L·v over unit v ⟂ 1 [1]_, L = D − S, with S the cosine
     similarity of the rows and D its row sums. Where S has no negative entry that is the
     eigenvector of the second smallest eigenvalue, as in Algorithm 1 of [2]_; with signed
     features it is the Fiedler vector of the graph with weights (1 + S)/2.
@@ -50,11 +50,11 @@ def fiedler_vector(
         D − S; I − D^(-1/2)·S·D^(-1/2), orthogonal to D^(1/2)·1; or I − D⁻¹·S, whose
         vector is D^(-1/2) times the symmetric one, scaled to unit norm.
     affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"
-        Cosine similarities of all rows; of nearest neighbours only, a sparse graph; or
+        Cosine similarities of all rows; of nearest neighbors only, a sparse graph; or
         `X` itself, whose sparsity is kept. A sparse graph that is not connected gets the
         vector that tells its largest component from the rest, and a status that says so.
     n_neighbors : int, default=10
-        Neighbours of each row for ``affinity="nearest_neighbors"``; two rows are linked
+        Neighbors of each row for ``affinity="nearest_neighbors"``; two rows are linked
         if either is among the other's.
     tol : float, optional
         Target for ``residual / gap``. By default the square root of the machine epsilon
@@ -79,7 +79,7 @@ def fiedler_vector(
 
     See Also
     --------
-    sklearn.manifold.spectral_embedding : Several eigenvectors of a normalised Laplacian.
+    sklearn.manifold.spectral_embedding : Several eigenvectors of a normalized Laplacian.
 
     References
     ----------

@@ -1,9 +1,9 @@
 """The similarity graph of each candidate batch, as an operator.
 
 A graph is known by its degrees and by its product with a vector. For cosine
-similarity the affinity S is the Gram matrix of the normalised rows, so two forms
+similarity the affinity S is the Gram matrix of the normalized rows, so two forms
 serve: the Gram matrix itself, or its factors, which never make an n × n array. Rows
-are not copied to be normalised: their norms are applied to the vectors instead.
+are not copied to be normalized: their norms are applied to the vectors instead.
 
 Every graph carries a leading batch axis: features are (b, n, d), and s vectors for each
 batch (b, s, n), a vector a row.
@@ -90,7 +90,7 @@ class FactoredGraph:
     Parameters
     ----------
     X : array of shape (b, n, d)
-        Features, not normalised.
+        Features, not normalized.
     scale : array of shape (b, n)
         One over the norm of each row; 0 for a row of zeros.
     """
@@ -299,7 +299,7 @@ def laplacian_operator(graph: Graph, laplacian: str) -> LaplacianOperator:
     Raises
     ------
     ValueError
-        If a normalised Laplacian meets a negative degree, or a zero one with edges.
+        If a normalized Laplacian meets a negative degree, or a zero one with edges.
     """
     degrees = graph.degrees
     xp = namespace(degrees)

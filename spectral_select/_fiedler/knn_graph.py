@@ -1,4 +1,4 @@
-"""A sparse graph of nearest neighbours, and graphs that fall apart."""
+"""A sparse graph of nearest neighbors, and graphs that fall apart."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ def neighbor_affinity(X: Any, n_neighbors: int) -> sparse.csr_array:
     ----------
     X : ndarray or sparse array of shape (n, d)
     n_neighbors : int
-        Neighbours of each row, itself left out; at most n − 1 are taken.
+        Neighbors of each row, itself left out; at most n − 1 are taken.
 
     Returns
     -------
     csr_array of shape (n, n)
-        Symmetric: an edge where either row counts the other among its neighbours.
+        Symmetric: an edge where either row counts the other among its neighbors.
         Similarities that are not positive make no edge.
     """
     n = X.shape[0]
@@ -64,7 +64,7 @@ def bisection_vector(labels: np.ndarray[Any, Any], null: Array) -> Array:
     """
     inside = labels == np.bincount(labels).argmax()
     weight = null * null
-    if not weight[~inside].any():  # isolated vertices, under a normalised Laplacian
+    if not weight[~inside].any():  # isolated vertices, under a normalized Laplacian
         v = np.where(inside, 0.0, 1.0)
     else:
         v = null * np.where(inside, -1 / weight[inside].sum(), 1 / weight[~inside].sum())

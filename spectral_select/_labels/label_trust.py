@@ -1,11 +1,11 @@
-"""How far each label can be trusted, by the similarity graph of the whole data set.
+"""How far each label can be trusted, by the similarity graph of the whole dataset.
 
 Labels are passed through a low-pass filter on the graph's spectrum: what a label's own
-sample says is left out, so the filtered value is what the neighbourhood says of it. How
+sample says is left out, so the filtered value is what the neighborhood says of it. How
 that compares with what the graph says of labels given at random tells the share of wrong
 labels, and the probability that a single one is right.
 
-With rows x̂ᵢ of norm 1, the graph has weights (1 + x̂ᵢ·x̂ⱼ)/2 ≥ 0, and its normalised
+With rows x̂ᵢ of norm 1, the graph has weights (1 + x̂ᵢ·x̂ⱼ)/2 ≥ 0, and its normalized
 affinity I − L = D^(-1/2)·S·D^(-1/2) = Z·Zᵀ has factors with d + 1 columns. The filter
 μ ↦ μ/(μ + λ) of its eigenvalues μ is then a ridge regression on Z, which needs Zᵀ·Z only:
 no n × n array, and a few passes over the rows.
@@ -57,7 +57,7 @@ class LabelTrust:
         Estimated share of wrong labels among those of each class.
     scores : ndarray of shape (n,), float64
         What is left of a sample's label after the filter, its own part left out: about 1
-        where its neighbourhood has its label, about 0 where not.
+        where its neighborhood has its label, about 0 where not.
     strength : float
         The λ of the filter, in units of the mean eigenvalue.
     separation : float
@@ -110,7 +110,7 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
     Notes
     -----
     The scores are those of ridge regression of the class indicators on the factors of the
-    normalised graph, each sample's own indicator left out exactly; λ is the one of a few
+    normalized graph, each sample's own indicator left out exactly; λ is the one of a few
     whose left-out error is least. A sample's rival is the class that it scores highest for
     beside its own. If its label is wrong, it most likely belongs to its rival: so its score
     for its label is ranked among the scores, for the same label, of samples of the rival
@@ -119,13 +119,13 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
     and, shrunk towards that, by class; the probability that a label is right is one less
     the local false discovery rate [2]_, with a density of u that rises with u (Grenander's
     estimator). Where labels are right, little is taken from rare classes and hard samples:
-    what counts is not to agree with the neighbours, but to agree with them more than a
+    what counts is not to agree with the neighbors, but to agree with them more than a
     sample of the rival class would.
 
     Features that know little of the classes rank right labels low as well, which Storey's
     estimate takes for wrong. But where the graph is surest of a class (those predicted to be
     in it that score highest above the next class, the anchor points of [3]_) labels that
-    differ are wrong ones. Of the surest 2, 5 and 10 % of each predicted class, the share
+    differ are wrong ones. Of the surest 2, 5 and 10% of each predicted class, the share
     that differs, two standard errors added, bounds the share of wrong labels; where it is
     below Storey's estimate, the shares of all classes fall by the same factor. That takes
     labels to be wrong as often there as elsewhere: of errors that are made only where
@@ -176,7 +176,7 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
 
 
 class _Factors:
-    """The rows of Z, with Z·Zᵀ the normalised affinity, in blocks, less their mean."""
+    """The rows of Z, with Z·Zᵀ the normalized affinity, in blocks, less their mean."""
 
     def __init__(self, X: Array) -> None:
         self._X = X
@@ -324,7 +324,7 @@ def _ranks(found: _Filtered, labels: NDArray[np.int64]) -> Floats:
 def _most_wrong(found: _Filtered, labels: NDArray[np.int64]) -> float:
     """Return an upper bound of the share of wrong labels, by those whose class is surest.
 
-    It is the least of the bounds by the surest 2, 5 and 10 % of each predicted class.
+    It is the least of the bounds by the surest 2, 5 and 10% of each predicted class.
     """
     predicted = found.table.argmax(1)
     top = np.partition(found.table, -2, axis=1)

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset, Sampler
 
-from spectral_select._selectors.ratio import check_batch_size
-from spectral_select._utils.validation import check_int
+from spectral_select._utils.validation import check_int, check_positive_int
 
 __all__ = ["ClassBalancedSampler", "WeightedDataset"]
 
@@ -26,7 +25,7 @@ class ClassBalancedSampler(Sampler[int]):
     Parameters
     ----------
     labels : array-like of shape (n_samples,)
-        Class of each sample of the data set.
+        Class of each sample of the dataset.
     n_indices : int, optional
         Number of indices of an epoch; by default the number of samples.
     seed : int, default=0
@@ -59,7 +58,7 @@ class ClassBalancedSampler(Sampler[int]):
             )
         self.data_source = range(len(labels))
         self.epoch = 0
-        self._n = len(labels) if n_indices is None else check_batch_size(n_indices, "n_indices")
+        self._n = len(labels) if n_indices is None else check_positive_int(n_indices, "n_indices")
         self._seed = check_int(seed, "seed", 0)
         _, classes = np.unique(labels, return_inverse=True)
         order = np.argsort(classes, kind="stable")
@@ -91,7 +90,7 @@ def _repeated(
 
 
 class WeightedDataset(Dataset[Any]):
-    """A map-style data set whose samples come with a weight each.
+    """A map-style dataset whose samples come with a weight each.
 
     A tuple or list gets the weight as one more entry, a dictionary under the key
     ``"weight"``, any other sample becomes a pair.

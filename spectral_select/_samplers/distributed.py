@@ -10,8 +10,7 @@ import torch
 from torch.utils.data import DistributedSampler
 
 from spectral_select._samplers.epoch_order import spread_over_ranks
-from spectral_select._selectors.ratio import check_batch_size
-from spectral_select._utils.validation import check_int
+from spectral_select._utils.validation import check_int, check_positive_int
 
 __all__ = ["OtherRanksBatch", "check_bool", "check_ranks", "ranks", "sharded_by_accelerate"]
 
@@ -32,7 +31,7 @@ def check_ranks(num_replicas: int | None, rank: int | None) -> tuple[int, int] |
             "num_replicas and rank must be given together; "
             f"got num_replicas={num_replicas!r}, rank={rank!r}"
         )
-    check_batch_size(num_replicas, "num_replicas")
+    check_positive_int(num_replicas, "num_replicas")
     if check_int(rank, "rank", 0) >= num_replicas:
         raise ValueError(f"rank must be less than num_replicas={num_replicas}; got {rank}")
     return int(num_replicas), int(rank)

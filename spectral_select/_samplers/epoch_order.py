@@ -128,7 +128,7 @@ def spread_over_ranks(sampler: Any) -> bool:
 
 
 def dataset_of(sampler: Any) -> Any:
-    """Return what a sampler draws from, if it tells: a data set, or one's stand-in."""
+    """Return what a sampler draws from, if it tells: a dataset, or one's stand-in."""
     found = getattr(sampler, "dataset", None)
     return getattr(sampler, "data_source", None) if found is None else found
 

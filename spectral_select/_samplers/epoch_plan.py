@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from spectral_select._samplers.schedules import ConstantSchedule, Schedule
-from spectral_select._selectors.ratio import check_batch_size, n_candidates, n_kept
+from spectral_select._selectors.ratio import n_candidates, n_kept
+from spectral_select._utils.validation import check_positive_int
 
 __all__ = ["BatchSizes", "Plan", "Sizes", "make_plan"]
 
@@ -43,11 +44,11 @@ class BatchSizes:
         self.schedule = schedule
         self._batch_size = self._candidate_size = None
         if candidate_size is None:
-            self._batch_size = check_batch_size(batch_size, "batch_size")  # type: ignore[arg-type]
+            self._batch_size = check_positive_int(batch_size, "batch_size")  # type: ignore[arg-type]
             return
-        self._candidate_size = check_batch_size(candidate_size, "candidate_size")
+        self._candidate_size = check_positive_int(candidate_size, "candidate_size")
         kept = self.of_epoch(0).batch_size
-        if batch_size is not None and check_batch_size(batch_size, "batch_size") != kept:
+        if batch_size is not None and check_positive_int(batch_size, "batch_size") != kept:
             raise ValueError(
                 "batch_size must be None with candidate_size, or what is kept of it in epoch 0: "
                 f"{kept} of {candidate_size}; got {batch_size}"
@@ -149,6 +150,6 @@ def make_plan(sizes: Sizes, n: int, num_replicas: int, rank: int, drop_last: boo
     rest = n % (candidate_size * num_replicas) // num_replicas
     if rest < 2 or drop_last:
         rest = last = 0
-    else:  # one sample alone breaks batch normalisation
+    else:  # one sample alone breaks batch normalization
         last = min(batch_size, max(2, n_kept(rest, ratio)))
     return Plan(n, batch_size, candidate_size, rest, last, num_replicas, rank)

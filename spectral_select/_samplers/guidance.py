@@ -41,7 +41,7 @@ def make_guidance(
     selector : estimator
         A `GuidedBatchSelector`, which needs labels, or another, which has no use for them.
     rows : FeatureRows
-        Features of the whole data set.
+        Features of the whole dataset.
     labels, losses : array-like of shape (n_samples,), or None
         What the user handed over.
     block_size : int or None
@@ -74,7 +74,7 @@ def make_guidance(
 class Guidance:
     """What does not change from pass to pass: labels, the array of losses, what the graph says.
 
-    The graph is that of the whole data set. It is looked at once, when the first pass
+    The graph is that of the whole dataset. It is looked at once, when the first pass
     begins, and what it says is kept, in copies too.
     """
 

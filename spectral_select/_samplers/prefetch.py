@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import Generic, TypeVar
 
-__all__ = ["Ahead"]
+__all__ = ["Prefetcher"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class _Shared(Generic[T]):
         self.error: BaseException | None = None
 
 
-class Ahead(Iterator[T]):
+class Prefetcher(Iterator[T]):
     """Iterate over ``restart(0)``, computed up to `depth` items ahead on a thread.
 
     The thread starts with the first item asked for and ends with the last item, with
@@ -41,7 +41,7 @@ class Ahead(Iterator[T]):
     ----------
     restart : callable
         ``restart(n)`` returns an iterable that starts at item `n`. It must not refer
-        to the `Ahead` object, which could then never become garbage. In a forked
+        to the `Prefetcher` object, which could then never become garbage. In a forked
         child, where the thread does not exist, it is called again, for what the child
         has not been given yet.
     depth : int
@@ -55,8 +55,8 @@ class Ahead(Iterator[T]):
 
     Examples
     --------
-    >>> from spectral_select._samplers.prefetch import Ahead
-    >>> list(Ahead(lambda n: range(n, 4), depth=2))
+    >>> from spectral_select._samplers.prefetch import Prefetcher
+    >>> list(Prefetcher(lambda n: range(n, 4), depth=2))
     [0, 1, 2, 3]
     """
 
@@ -67,7 +67,7 @@ class Ahead(Iterator[T]):
         self._taken = 0
         self._inline: Iterator[T] | None = None
         self._shared: _Shared[T] | None = None
-        self._finalizer: weakref.finalize[..., Ahead[T]] | None = None
+        self._finalizer: weakref.finalize[..., Prefetcher[T]] | None = None
         self._process = os.getpid()
         self._closed = False
 

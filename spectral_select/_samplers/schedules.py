@@ -10,8 +10,8 @@ from math import cos, pi
 from numbers import Real
 from typing import Any, TypeAlias
 
-from spectral_select._selectors.ratio import check_batch_size, check_filter_ratio
-from spectral_select._utils.validation import check_int
+from spectral_select._selectors.ratio import check_filter_ratio
+from spectral_select._utils.validation import check_int, check_positive_int
 
 __all__ = [
     "CallableSchedule",
@@ -98,7 +98,7 @@ class _Ramp(Schedule):
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", check_filter_ratio(self.start, "start"))
         object.__setattr__(self, "end", check_filter_ratio(self.end, "end"))
-        object.__setattr__(self, "n_epochs", check_batch_size(self.n_epochs, "n_epochs"))
+        object.__setattr__(self, "n_epochs", check_positive_int(self.n_epochs, "n_epochs"))
 
     def _ratio(self, epoch: int) -> float:
         # Both ends exactly, whatever the rounding in between.
@@ -207,7 +207,7 @@ class StepSchedule(Schedule):
             for i, ratio in enumerate(_items(self.filter_ratios, "filter_ratios", "floats"))
         )
         milestones = tuple(
-            check_batch_size(epoch, f"milestones[{i}]")
+            check_positive_int(epoch, f"milestones[{i}]")
             for i, epoch in enumerate(_items(self.milestones, "milestones", "integers"))
         )
         if len(ratios) != len(milestones) + 1:

@@ -34,7 +34,7 @@ from spectral_select._samplers.epoch_order import (
 )
 from spectral_select._samplers.epoch_plan import BatchSizes, Plan, make_plan
 from spectral_select._samplers.guidance import make_guidance
-from spectral_select._samplers.prefetch import Ahead
+from spectral_select._samplers.prefetch import Prefetcher
 from spectral_select._samplers.schedules import Schedule, ScheduleLike, make_schedule
 from spectral_select._samplers.selection_pass import (
     Costs,
@@ -45,8 +45,7 @@ from spectral_select._samplers.selection_pass import (
 )
 from spectral_select._samplers.state import STATE_VERSION, check_state, describe, describe_estimator
 from spectral_select._selectors.fiedler_selector import FiedlerBatchSelector
-from spectral_select._selectors.ratio import check_batch_size
-from spectral_select._utils.validation import check_int
+from spectral_select._utils.validation import check_int, check_positive_int
 
 __all__ = ["SpectralBatchSampler"]
 
@@ -91,9 +90,9 @@ class SpectralBatchSampler(BatchSampler):
     drop_last : bool, default=False
         Drop the candidates that are too few for a full batch.
     features : array, tensor, store, column, table or path
-        One row for each sample of the data set: a NumPy array or memory map of shape
+        One row for each sample of the dataset: a NumPy array or memory map of shape
         (n_samples, n_features), SciPy sparse, a torch tensor on any device, an embedding
-        store, a column of a Hugging Face data set, an Arrow array or table, or the path
+        store, a column of a Hugging Face dataset, an Arrow array or table, or the path
         of a ``.npy``, ``.npz`` or Parquet file or a store. Required.
     selector : estimator, optional
         Selects rows: `fit`, `get_support`, and parameters `filter_ratio` and
@@ -142,7 +141,7 @@ class SpectralBatchSampler(BatchSampler):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described, features and data set do not belong
+        If an argument is not as described, features and dataset do not belong
         together, or there are too few indices for a single batch.
 
     See Also
@@ -158,7 +157,7 @@ class SpectralBatchSampler(BatchSampler):
     All ranks yield the same number of batches. Together these are the batches of one
     process, but for the last of an epoch where the candidates do not divide evenly.
 
-    With a `GuidedBatchSelector`, the graph of the whole data set is looked at once, when
+    With a `GuidedBatchSelector`, the graph of the whole dataset is looked at once, when
     the first pass begins or by `prepare`. Without `losses` samples then take turns: each
     has a rate in proportion to its weight, at most once an epoch, and in every epoch those
     come whose turns are due first; in the long run each comes as often as its rate says.
@@ -236,7 +235,7 @@ class SpectralBatchSampler(BatchSampler):
         )
         self._prefetch = check_int(prefetch, "prefetch", 0)
         if block_size is not None:
-            check_batch_size(block_size, "block_size")
+            check_positive_int(block_size, "block_size")
         self._block_size = block_size
         if sampler is not None:
             check_sampler(sampler)
@@ -329,7 +328,7 @@ class SpectralBatchSampler(BatchSampler):
         if self._deals_for_all():
             before, after = job.plan.rank, job.plan.num_replicas - job.plan.rank - 1
         elsewhere: list[Any] = [OtherRanksBatch(job.plan.batch_size)]
-        ahead = Ahead(job.blocks, self._prefetch if job.ahead else 0)
+        ahead = Prefetcher(job.blocks, self._prefetch if job.ahead else 0)
         listing = perf_counter() - begin
         try:
             for block in ahead:
@@ -344,7 +343,7 @@ class SpectralBatchSampler(BatchSampler):
             ahead.close()
 
     def prepare(self) -> None:
-        """Look at the graph of the whole data set now, not when the first pass begins.
+        """Look at the graph of the whole dataset now, not when the first pass begins.
 
         Only a `GuidedBatchSelector` has something to look at; otherwise nothing happens.
         """
@@ -412,7 +411,7 @@ class SpectralBatchSampler(BatchSampler):
         Raises
         ------
         TypeError, ValueError
-            If it is no such state, or belongs to another configuration or data set.
+            If it is no such state, or belongs to another configuration or dataset.
         """
         state = check_state(state_dict, self._configuration)
         epoch = state["epoch"]

@@ -51,7 +51,7 @@ def check_state(
     Raises
     ------
     TypeError, ValueError
-        If it is no state, or one of another configuration or data set.
+        If it is no state, or one of another configuration or dataset.
     """
     if not isinstance(state, Mapping):
         raise TypeError(f"state_dict must be a mapping; got {type(state).__name__}")
@@ -87,7 +87,7 @@ def _check_same(saved: Any, mine: dict[str, Any]) -> None:
         )
     for key, value in mine.items():
         if key not in saved or saved[key] != value:
-            what = "data set" if key in ("features", "labels") else "configuration"
+            what = "dataset" if key in ("features", "labels") else "configuration"
             raise ValueError(
                 f"state_dict belongs to another {what}: it was saved with "
                 f"{key}={saved.get(key)!r}, this sampler has {key}={value!r}"

@@ -120,7 +120,7 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
     """Keep the rows of a batch that its Fiedler vector singles out.
 
     The rows are the vertices of a graph with cosine similarities S as weights. Its
-    Laplacian L = D − S has the Fiedler vector v, the minimiser of vᵀ·L·v over unit v ⟂ 1.
+    Laplacian L = D − S has the Fiedler vector v, the minimizer of vᵀ·L·v over unit v ⟂ 1.
     A share ``1 - filter_ratio`` of the rows is kept: by default those with the largest
     |v|, which is SALN [1]_.
 
@@ -140,10 +140,10 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
     laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
         See `fiedler_vector`. "symmetric" goes well with "stratified".
     affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"
-        Cosine similarities of all rows of a batch, or of nearest neighbours only; or X
+        Cosine similarities of all rows of a batch, or of nearest neighbors only; or X
         holds the symmetric affinities S themselves, dense or sparse, of shape (n, n).
     n_neighbors : int, default=10
-        Neighbours of each row for ``affinity="nearest_neighbors"``.
+        Neighbors of each row for ``affinity="nearest_neighbors"``.
     tol : float, optional
         Accuracy of the solver; see `fiedler_vector`.
     max_iter : int, default=500

@@ -32,12 +32,12 @@ Floats = NDArray[np.float64]
 
 
 def guided_parts(
-    found: LabelTrust, y: ArrayLike, *, hardness: float, confidence: float, power: float
+    found: LabelTrust, y: ArrayLike, *, hardness_power: float, trust_power: float, loss_power: float
 ) -> Floats:
     """Return the parts of the weights that do not change during training.
 
     Trust counts as far as the graph can tell right labels from wrong ones: to the power
-    c·s², c being the confidence and s the separation of a sample's class. Where labels are
+    c·s², c being `trust_power` and s the separation of a sample's class. Where labels are
     wrong, a large loss says less: the power of the loss falls with the share r of wrong
     labels in a sample's class, as p·(1 − 2·c·s²·r), and not below 0.
 
@@ -47,7 +47,7 @@ def guided_parts(
         What the graph says of the labels.
     y : array-like of shape (n,)
         The labels themselves.
-    hardness, confidence, power : float
+    hardness_power, trust_power, loss_power : float
         As in `GuidedBatchSelector`.
 
     Returns
@@ -58,9 +58,9 @@ def guided_parts(
     trust = np.maximum(found.trust, _LEAST_TRUST)
     hard = np.maximum(1 - found.scores, _LEAST_HARDNESS)
     codes = np.searchsorted(found.classes, np.asarray(y))
-    believed = confidence * found.class_separation[codes] ** 2
-    powers = power * np.maximum(1 - 2 * believed * found.class_noise_rate[codes], 0)
-    return np.stack([believed * np.log(trust), hardness * np.log(hard), powers], axis=1)
+    believed = trust_power * found.class_separation[codes] ** 2
+    powers = loss_power * np.maximum(1 - 2 * believed * found.class_noise_rate[codes], 0)
+    return np.stack([believed * np.log(trust), hardness_power * np.log(hard), powers], axis=1)
 
 
 def log_weights(parts: Floats, losses: ArrayLike | None) -> Floats:
@@ -115,7 +115,7 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
 
     A row is drawn in proportion to ``hardness**a * trust**(c * s**2) * loss**p``. Its trust
     is the probability that its label is right, and its hardness one less what the
-    neighbourhood says of that label, both by the similarity graph of all of X
+    neighborhood says of that label, both by the similarity graph of all of X
     (`label_trust`); s is how well that graph tells right labels from wrong ones in its
     class, from 0 to 1; its loss is the one that a network had on it when last trained on
     it, if there is one. In a class of which a share r of the labels is wrong, a large loss
@@ -131,13 +131,13 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
         Number of rows in a candidate batch. X is cut into consecutive batches of that
         size, the last one maybe shorter, and each is drawn from on its own. By default X
         is one candidate batch. The graph is always that of all of X.
-    hardness : float, default=0.5
+    hardness_power : float, default=0.5
         Power a of the hardness; 0 leaves it out. Where a `SpectralBatchSampler` has samples
         take turns it grows to this: see there.
-    confidence : float, default=1.0
+    trust_power : float, default=1.0
         Power c of the trust, where the graph separates right labels from wrong ones; with 0
         every label is taken for right.
-    power : float, default=0.5
+    loss_power : float, default=0.5
         Power p of the loss, where labels are right; 0 leaves it out. Without losses it
         does not count.
     random_state : int, RandomState or None, default=None
@@ -201,9 +201,9 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "filter_ratio": [Interval(Real, 0, 1, closed="left")],
         "candidate_size": [Interval(Integral, 1, None, closed="left"), None],
-        "hardness": [Interval(Real, 0, None, closed="left")],
-        "confidence": [Interval(Real, 0, None, closed="left")],
-        "power": [Interval(Real, 0, None, closed="left")],
+        "hardness_power": [Interval(Real, 0, None, closed="left")],
+        "trust_power": [Interval(Real, 0, None, closed="left")],
+        "loss_power": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
     }
 
@@ -212,16 +212,16 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
         filter_ratio: float = 0.8,
         *,
         candidate_size: int | None = None,
-        hardness: float = 0.5,
-        confidence: float = 1.0,
-        power: float = 0.5,
+        hardness_power: float = 0.5,
+        trust_power: float = 1.0,
+        loss_power: float = 0.5,
         random_state: Any = None,
     ) -> None:
         self.filter_ratio = filter_ratio
         self.candidate_size = candidate_size
-        self.hardness = hardness
-        self.confidence = confidence
-        self.power = power
+        self.hardness_power = hardness_power
+        self.trust_power = trust_power
+        self.loss_power = loss_power
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -271,7 +271,11 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
 
     def _parts(self, found: LabelTrust, y: Any) -> Floats:
         return guided_parts(
-            found, y, hardness=self.hardness, confidence=self.confidence, power=self.power
+            found,
+            y,
+            hardness_power=self.hardness_power,
+            trust_power=self.trust_power,
+            loss_power=self.loss_power,
         )
 
     def fit_transform(self, X: Any, y: Any, losses: Any = None) -> Any:

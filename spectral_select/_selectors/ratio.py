@@ -3,9 +3,9 @@
 from math import ceil, floor
 from numbers import Real
 
-from spectral_select._utils.validation import check_int
+from spectral_select._utils.validation import check_positive_int
 
-__all__ = ["check_batch_size", "check_filter_ratio", "n_candidates", "n_kept"]
+__all__ = ["check_filter_ratio", "n_candidates", "n_kept"]
 
 # Slack for the rounding of `1 - filter_ratio`: 100 * (1 - 0.8) is 19.999… in
 # binary and means 20. Far above rounding error, far below one row in 10⁹.
@@ -26,11 +26,6 @@ def check_filter_ratio(filter_ratio: float, name: str = "filter_ratio") -> float
             f"{name} must be in [0, 1), the share of rows discarded; got {filter_ratio!r}"
         )
     return float(filter_ratio)
-
-
-def check_batch_size(n: int, name: str) -> int:
-    """Return `n` as an int, or say why it is no positive integer."""
-    return check_int(n, name, 1)
 
 
 def n_kept(n: int, filter_ratio: float) -> int:
@@ -64,7 +59,7 @@ def n_kept(n: int, filter_ratio: float) -> int:
     >>> n_kept(10, 0.9), n_kept(3, 0.9)
     (1, 1)
     """
-    n = check_batch_size(n, "n")
+    n = check_positive_int(n, "n")
     return max(1, _floor_of_share(n, 1.0 - check_filter_ratio(filter_ratio)))
 
 
@@ -97,7 +92,7 @@ def n_candidates(batch_size: int, filter_ratio: float) -> int:
     >>> n_candidates(128, 0.8)
     640
     """
-    batch_size = check_batch_size(batch_size, "batch_size")
+    batch_size = check_positive_int(batch_size, "batch_size")
     share = 1.0 - check_filter_ratio(filter_ratio)
     count = max(1, ceil(batch_size / share) - 1)
     while _floor_of_share(count, share) < batch_size:

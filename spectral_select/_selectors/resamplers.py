@@ -33,7 +33,7 @@ class FiedlerResampler(FiedlerEstimator):
     affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"
         What weights the edges of the graph.
     n_neighbors : int, default=10
-        Neighbours of each row for ``affinity="nearest_neighbors"``.
+        Neighbors of each row for ``affinity="nearest_neighbors"``.
     tol : float, optional
         Accuracy of the solver.
     max_iter : int, default=500

@@ -19,6 +19,7 @@ __all__ = [
     "check_int",
     "check_not_masked",
     "check_number",
+    "check_positive_int",
     "check_tol",
 ]
 
@@ -43,6 +44,11 @@ def check_int(value: object, name: str, low: int) -> int:
     if value < low:
         raise ValueError(f"{name} must be an integer of at least {low}; got {value!r}")
     return int(value)
+
+
+def check_positive_int(n: int, name: str) -> int:
+    """Return `n` as an int if it is a positive integer."""
+    return check_int(n, name, 1)
 
 
 def check_number(

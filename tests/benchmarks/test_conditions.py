@@ -5,11 +5,11 @@ from scipy.stats import chisquare
 
 
 def data(sizes, d=6, seed=0):
-    """Features around one centre a class, and labels."""
+    """Features around one center a class, and labels."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
-    centres = rng.standard_normal((len(sizes), d))
-    features = centres[labels] + rng.standard_normal((len(labels), d))
+    centers = rng.standard_normal((len(sizes), d))
+    features = centers[labels] + rng.standard_normal((len(labels), d))
     return features.astype(np.float32), labels
 
 

@@ -342,7 +342,7 @@ class TestMistakes:
             (["select", "X", "--columns", "a"], r"columns is for \.parquet files"),
             (["select", "X", "--filter", "0.5"], r"unrecognized arguments: --filter"),
             (["extract", "digits"], r"required: --out"),
-            (["extract", "nope", "--out", "s"], r"no data set 'nope'"),
+            (["extract", "nope", "--out", "s"], r"no dataset 'nope'"),
             (["extract", "X", "--out", "s"], r"is a file; expected a folder with one sub-folder"),
             (["extract", "digits", "--out", "X"], r"--out .* is a file; expected a folder"),
             (["extract", "digits", "--out", "s", "--backbone", "resnet51"], r"called 'resnet51'"),

@@ -72,12 +72,12 @@ KINDS = {
     "pandas": lambda tmp: pd.DataFrame(X),
     "polars": lambda tmp: pl.DataFrame(X),
     "store": lambda tmp: EmbeddingStore.save(tmp / "store", X),
-    "data set column": lambda tmp: datasets.Dataset.from_dict({"e": X, "y": range(60)})["e"],
-    "data set": lambda tmp: datasets.Dataset.from_dict({"e": X}),
-    "data set of arrays": lambda tmp: datasets.Dataset.from_dict(
+    "dataset column": lambda tmp: datasets.Dataset.from_dict({"e": X, "y": range(60)})["e"],
+    "dataset": lambda tmp: datasets.Dataset.from_dict({"e": X}),
+    "dataset of arrays": lambda tmp: datasets.Dataset.from_dict(
         {"e": X}, features=datasets.Features({"e": datasets.List(datasets.Value("float32"), 4)})
     )["e"],
-    "shuffled data set": lambda tmp: (
+    "shuffled dataset": lambda tmp: (
         datasets.Dataset.from_dict({"e": X[::-1]})
         .select(range(59, -1, -1))
         .with_format("torch")["e"]

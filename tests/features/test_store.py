@@ -230,7 +230,7 @@ class TestOtherData:
         found.check_matches(Data())
         found.check_matches(Data(fingerprint="f" * 64))
         found.check_matches(Data(targets=LABELS.tolist()))
-        with pytest.raises(StoreError, match="holds 50 embeddings, but the data set has 49"):
+        with pytest.raises(StoreError, match="holds 50 embeddings, but the dataset has 49"):
             found.check_matches(Data(49))
         with pytest.raises(StoreError, match="belongs to other data: its fingerprint is ffff"):
             found.check_matches(Data(fingerprint="0" * 64))

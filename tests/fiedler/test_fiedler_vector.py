@@ -150,8 +150,8 @@ def test_torch_agrees_with_numpy(X, single):
 @pytest.mark.parametrize("wrap", [np.asarray, torch.from_numpy])
 def test_iterative_solves_agree_with_a_full_decomposition(kind, shape, dtype, wrap):
     rng = np.random.default_rng(1)
-    centres = np.abs(rng.standard_normal((5, shape[1])))
-    X = np.abs(centres[rng.integers(5, size=shape[0])] + rng.standard_normal(shape)).astype(dtype)
+    centers = np.abs(rng.standard_normal((5, shape[1])))
+    X = np.abs(centers[rng.integers(5, size=shape[0])] + rng.standard_normal(shape)).astype(dtype)
     values, vectors = spectrum(X, "symmetric" if kind == "random_walk" else kind)
     v = vectors[:, 1]
     if kind == "random_walk":
@@ -245,7 +245,7 @@ def test_features_with_many_rows_alike_in_their_relations_are_reported():
 
 
 @pytest.mark.parametrize("precision", ["highest", "high"])
-def test_neighbour_graph_of_a_tensor_gives_tensors(precision):
+def test_neighbor_graph_of_a_tensor_gives_tensors(precision):
     X = torch.rand(60, 4, generator=torch.Generator().manual_seed(0))
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
@@ -377,7 +377,7 @@ def test_finite_features_whose_sum_overflows_are_accepted():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"laplacian": "normalised"}, ValueError, "laplacian must be one of 'unnormalized'"),
+        ({"laplacian": "normalized"}, ValueError, "laplacian must be one of 'unnormalized'"),
         ({"affinity": 3}, ValueError, r"affinity must be one of 'cosine', .*got 3"),
         ({"tol": 0}, ValueError, r"tol must be None or a number in \(0, 1\); got 0"),
         ({"max_iter": 0}, ValueError, "max_iter must be an integer of at least 1; got 0"),

@@ -104,7 +104,7 @@ def test_precomputed_sparse_affinity():
 
 
 @pytest.mark.parametrize("kind", ["symmetric", "random_walk"])
-def test_normalised_laplacian_of_negative_degrees(kind):
+def test_normalized_laplacian_of_negative_degrees(kind):
     X = np.array([[1.0, 0.0], [-1.0, 0.1], [-1.0, -0.1]])
     with pytest.raises(ValueError, match=f"laplacian='{kind}' needs a graph without negative"):
         laplacian_operator(cosine_graph(X[None]), kind)

@@ -20,7 +20,7 @@ def test_affinity_is_symmetric_sparse_and_nonnegative(X):
     assert W.nnz <= 6 * len(X)
 
 
-def test_edges_join_nearest_neighbours_by_their_similarity():
+def test_edges_join_nearest_neighbors_by_their_similarity():
     X = np.random.default_rng(0).random((30, 4))
     S = cosine_similarity(X)
     np.fill_diagonal(S, -1)
@@ -96,7 +96,7 @@ def test_isolated_vertices(kind):
         assert np.linalg.norm(result.vector) == pytest.approx(1)
 
 
-def test_selector_on_a_neighbour_graph():
+def test_selector_on_a_neighbor_graph():
     X = np.random.default_rng(0).random((120, 4))
     selector = FiedlerBatchSelector(affinity="nearest_neighbors", n_neighbors=15, candidate_size=60)
     kept = selector.fit(X).sample_indices_
@@ -107,13 +107,13 @@ def test_selector_on_a_neighbour_graph():
         FiedlerBatchSelector(affinity="nearest_neighbors", n_neighbors=2).fit(blocks((20, 20)))
 
 
-def test_more_neighbours_than_rows():
+def test_more_neighbors_than_rows():
     X = np.random.default_rng(0).random((4, 3))
     assert fiedler_vector(X, affinity="nearest_neighbors").status == Status.CONVERGED
     assert fiedler_vector(X[:1], affinity="nearest_neighbors").vector.tolist() == [0]
 
 
-def test_stack_of_neighbour_graphs_is_refused():
+def test_stack_of_neighbor_graphs_is_refused():
     with pytest.raises(ValueError, match=r"one batch of shape \(n, d\).*got shape \(2, 5, 3\)"):
         fiedler_vector(np.ones((2, 5, 3)), affinity="nearest_neighbors")
 

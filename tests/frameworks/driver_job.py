@@ -28,7 +28,7 @@ def main():
     size = int(os.environ["WORLD_SIZE"])
     if size > 1:
         distributed.init_process_group("gloo")
-    # A network with batch normalisation, whose statistics are each rank's own.
+    # A network with batch normalization, whose statistics are each rank's own.
     config = settings(
         model="shufflenet_v2_x0_5", image_size=32, filter_ratio=0.5, n_ranks=size, prefetch=1
     )

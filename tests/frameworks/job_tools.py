@@ -54,7 +54,7 @@ class Numbered(Dataset):
 
 
 class Net(torch.nn.Module):
-    """A classifier with batch normalisation, which a batch of one sample breaks."""
+    """A classifier with batch normalization, which a batch of one sample breaks."""
 
     def __init__(self):
         super().__init__()

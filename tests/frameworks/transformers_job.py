@@ -58,7 +58,7 @@ def main():
 
     record = {}
     for form in FORMS:
-        # The optimiser's state stays out: transformers before 5.20 cannot load it on several
+        # The optimizer's state stays out: transformers before 5.20 cannot load it on several
         # CPU ranks, and what is tested is where the sampler goes on.
         made = trainer(form, save_strategy="steps", save_steps=9, save_only_model=True)
         made.train()

@@ -12,11 +12,11 @@ N_CLASSES = 6
 
 
 def clusters(n=600, d=12, spread=0.15, seed=0):
-    """Return non-negative features around a centre a class, and their labels."""
+    """Return non-negative features around a center a class, and their labels."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, N_CLASSES, n)
-    centres = rng.random((N_CLASSES, d))
-    return np.abs(centres[labels] + spread * rng.standard_normal((n, d))), labels
+    centers = rng.random((N_CLASSES, d))
+    return np.abs(centers[labels] + spread * rng.standard_normal((n, d))), labels
 
 
 def with_wrong(labels, share, seed=0):
@@ -116,10 +116,10 @@ def test_scores_are_those_of_a_fit_without_the_sample():
         # Ridge regression of the indicator of its class with an intercept, on the others.
         rest = np.delete(np.arange(len(X)), i)
         target = (y == y[i]).astype(float)
-        centre, mean = Z[rest].mean(0), target[rest].mean()
-        A = Z[rest] - centre
+        center, mean = Z[rest].mean(0), target[rest].mean()
+        A = Z[rest] - center
         w = np.linalg.solve(A.T @ A + damping * np.eye(len(X)), A.T @ (target[rest] - mean))
-        assert found.scores[i] == pytest.approx(mean + (Z[i] - centre) @ w, abs=2e-3)
+        assert found.scores[i] == pytest.approx(mean + (Z[i] - center) @ w, abs=2e-3)
 
 
 @settings(max_examples=10)
@@ -181,7 +181,7 @@ def test_all_rows_alike_say_nothing():
     assert len(np.unique(found.trust.round(6))) <= 3  # at most a value a class
 
 
-def test_digits_are_labelled_well():
+def test_digits_are_labeled_well():
     X, y = load_digits(return_X_y=True)
     assert label_trust(X, y).noise_rate < 0.03
 
@@ -206,7 +206,7 @@ def test_what_makes_no_sense_is_refused(X, y, error, message):
 
 @pytest.mark.parametrize("n", range(4, 12))
 def test_labels_that_all_look_wrong_are_no_error(n):
-    """Few samples, whose neighbours all have the other label: nothing overflows."""
+    """Few samples, whose neighbors all have the other label: nothing overflows."""
     X = np.random.default_rng(0).random((n, 5), dtype=np.float32)
     found = label_trust(X, np.arange(n) % 2)
     assert ((found.trust >= 0) & (found.trust <= 1)).all()

@@ -27,7 +27,7 @@ N = 240
 
 
 def clusters(n=N, d=5, n_classes=3, seed=0):
-    """Return features around a centre a class, labels of which a fifth is wrong, and which."""
+    """Return features around a center a class, labels of which a fifth is wrong, and which."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, n_classes, n)
     X = rng.random((n_classes, d))[y] + 0.1 * rng.standard_normal((n, d))
@@ -80,7 +80,7 @@ def test_batches_are_as_many_and_as_large_as_with_any_selector(losses):
 
 def test_wrong_labels_are_drawn_less_often_than_they_are_there():
     features, labels, bad = clusters(2000, d=12, n_classes=6)
-    selector = GuidedBatchSelector(0.8, hardness=0)
+    selector = GuidedBatchSelector(0.8, hardness_power=0)
     drawn = np.concatenate(list(build(features=features, labels=labels, selector=selector)))
     assert bad[drawn].mean() < bad.mean() / 2
 
@@ -93,7 +93,7 @@ def passes(sampler, n_epochs=12):
 
 def test_a_sample_comes_as_often_as_the_weights_of_the_whole_data_set_say():
     features, labels, _ = clusters(1000, d=12, n_classes=6)
-    selector = GuidedBatchSelector(0.75, hardness=1, confidence=1)
+    selector = GuidedBatchSelector(0.75, hardness_power=1, trust_power=1)
     sampler = build(10, features=features, labels=labels, selector=selector)
     counts = sum(np.bincount(came, minlength=1000) for came in passes(sampler, 40))
     found = label_trust(features, labels)
@@ -112,7 +112,7 @@ def test_hardness_counts_the_more_the_more_of_the_data_has_come(twice):
     order = list(range(N)) * (1 + twice)
 
     def mean_scores(hardness):
-        selector = GuidedBatchSelector(0.75, hardness=hardness, confidence=0)
+        selector = GuidedBatchSelector(0.75, hardness_power=hardness, trust_power=0)
         sampler = SpectralBatchSampler(order, 4, features=X, labels=Y, selector=selector)
         return [found.scores[came].mean() for came in passes(sampler, 30)]
 
@@ -128,7 +128,7 @@ def test_where_weights_are_equal_all_come_before_any_comes_again(n):
         4,
         features=X[:n],
         labels=Y[:n],
-        selector=GuidedBatchSelector(0.75, hardness=0, confidence=0),
+        selector=GuidedBatchSelector(0.75, hardness_power=0, trust_power=0),
     )
     counts = np.zeros(n, int)
     for came in passes(sampler, 30):
@@ -197,7 +197,7 @@ def test_every_epoch_and_seed_has_turns_of_its_own():
 def test_rates_are_of_the_samples_that_the_epoch_has():
     """A subset of what is trusted least is gone through as evenly as everything."""
     part = np.argsort(label_trust(X, Y).trust)[:80].tolist()
-    selector = GuidedBatchSelector(0.75, hardness=0, confidence=0)
+    selector = GuidedBatchSelector(0.75, hardness_power=0, trust_power=0)
     sampler = SpectralBatchSampler(
         SubsetRandomSampler(part), 4, features=X, labels=Y, selector=selector
     )
@@ -212,7 +212,7 @@ def test_where_indices_are_given_twice_every_epoch_is_a_draw():
         8,
         features=X,
         labels=Y,
-        selector=GuidedBatchSelector(0.75, hardness=0, confidence=0),
+        selector=GuidedBatchSelector(0.75, hardness_power=0, trust_power=0),
     )
     counts = np.zeros((30, N))
     for epoch, came in enumerate(passes(sampler, 30)):
@@ -270,7 +270,7 @@ def test_the_full_batches_of_all_ranks_are_those_of_one_process(
             drop_last,
             features=X,
             labels=Y,
-            selector=GuidedBatchSelector(ratio, hardness=1),
+            selector=GuidedBatchSelector(ratio, hardness_power=1),
             num_replicas=n_ranks,
             rank=rank,
         )
@@ -325,7 +325,7 @@ def test_with_losses_every_batch_of_every_epoch_and_seed_has_a_draw_of_its_own()
 def test_what_training_writes_changes_what_is_chosen_from_the_next_batch_on(kind):
     array = torch.full((N,), torch.nan, dtype=kind) if isinstance(kind, torch.dtype) else None
     losses = unknown().astype(kind) if array is None else array
-    selector = GuidedBatchSelector(0.5, hardness=0, confidence=0, power=1e6)
+    selector = GuidedBatchSelector(0.5, hardness_power=0, trust_power=0, loss_power=1e6)
     sampler = build(losses=losses, selector=selector, prefetch=2, drop_last=True)
     order, large = list(sampler.sampler), []
     for i, batch in enumerate(sampler):
@@ -354,7 +354,7 @@ def test_a_loss_not_known_counts_as_the_largest_of_its_candidates():
     losses = np.full(N, 1e-3)
     losses[::3] = np.nan
     losses[1::3] = 1.0
-    power = GuidedBatchSelector(0.5, hardness=0, confidence=0, power=1e6)
+    power = GuidedBatchSelector(0.5, hardness_power=0, trust_power=0, loss_power=1e6)
     for batch in build(losses=losses, selector=power, drop_last=True):
         assert sum(i % 3 == 2 for i in batch) <= 2
     known = np.nan_to_num(losses, nan=1.0)
@@ -411,10 +411,13 @@ def test_a_resumed_pass_goes_on_to_the_bit_with_the_losses_of_the_checkpoint(sto
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"labels": np.roll(Y, 1)}, "another data set: .*labels='240-"),
-        ({"labels": [f"class {y}" for y in Y]}, "another data set: .*labels='240-"),
+        ({"labels": np.roll(Y, 1)}, "another dataset: .*labels='240-"),
+        ({"labels": [f"class {y}" for y in Y]}, "another dataset: .*labels='240-"),
         ({"losses": None}, "another configuration: .*losses=True, .* losses=False"),
-        ({"selector": GuidedBatchSelector(0.5, power=1)}, "configuration: .*power=0.5.*power=1"),
+        (
+            {"selector": GuidedBatchSelector(0.5, loss_power=1)},
+            "configuration: .*loss_power=0.5.*loss_power=1",
+        ),
         ({"labels": None, "losses": None, "selector": TopSum(0.5)}, "configuration: .*selector="),
     ],
 )
@@ -516,7 +519,11 @@ READ_ONLY.flags.writeable = False
             ValueError,
             "losses must be None unless the selector is a GuidedBatchSelector",
         ),
-        ({"selector": GuidedBatchSelector(power=-1)}, ValueError, "'power' parameter.*Got -1"),
+        (
+            {"selector": GuidedBatchSelector(loss_power=-1)},
+            ValueError,
+            "'loss_power' parameter.*Got -1",
+        ),
         (
             {"selector": GuidedBatchSelector(candidate_size=5)},
             ValueError,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sampler_helpers import Calls, TopSum, table
 
 from spectral_select import SpectralBatchSampler
-from spectral_select._samplers.prefetch import Ahead
+from spectral_select._samplers.prefetch import Prefetcher
 
 
 def selection_threads():
@@ -30,7 +30,7 @@ def _no_thread_is_left_behind():
 
 @given(st.integers(0, 30), st.integers(0, 5))
 def test_items_come_in_order_whatever_the_depth(n, depth):
-    ahead = Ahead(lambda skip: range(skip, n), depth)
+    ahead = Prefetcher(lambda skip: range(skip, n), depth)
     assert list(ahead) == list(range(n))
     assert list(ahead) == []
 
@@ -47,7 +47,7 @@ def test_no_more_items_than_the_depth_wait(depth):
                 filled.set()
             yield i
 
-    ahead = Ahead(count, depth)
+    ahead = Prefetcher(count, depth)
     assert next(ahead) == 0
     assert filled.wait(10)
     # One was taken, `depth` wait, and one more is in the producer's hand.
@@ -60,7 +60,7 @@ def test_the_consumers_waiting_is_counted():
         time.sleep(0.05)
         yield 1
 
-    ahead = Ahead(slow, 1)
+    ahead = Prefetcher(slow, 1)
     next(ahead)
     assert ahead.waited >= 0.04
 
@@ -70,7 +70,7 @@ def test_an_error_surfaces_after_what_came_before_it_with_its_traceback():
         yield 1
         raise KeyError("gone")
 
-    ahead = Ahead(failing_producer, 2)
+    ahead = Prefetcher(failing_producer, 2)
     assert next(ahead) == 1
     with pytest.raises(KeyError, match="gone") as caught:
         next(ahead)
@@ -80,7 +80,7 @@ def test_an_error_surfaces_after_what_came_before_it_with_its_traceback():
 
 @pytest.mark.parametrize("end", ["closed", "deleted", "exhausted"])
 def test_the_thread_ends_with_the_iterator(end):
-    ahead = Ahead(lambda skip: iter(range(5 if end == "exhausted" else 10**9)), 2)
+    ahead = Prefetcher(lambda skip: iter(range(5 if end == "exhausted" else 10**9)), 2)
     next(ahead)
     assert end == "exhausted" or len(selection_threads()) == 1
     if end == "closed":
@@ -93,7 +93,7 @@ def test_the_thread_ends_with_the_iterator(end):
 
 
 def test_a_forked_child_goes_on_without_the_thread():
-    ahead = Ahead(lambda skip: range(skip, 10), 2)
+    ahead = Prefetcher(lambda skip: range(skip, 10), 2)
     assert [next(ahead) for _ in range(4)] == [0, 1, 2, 3]
     child = os.fork()
     if child == 0:  # pragma: no cover

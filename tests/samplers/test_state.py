@@ -201,8 +201,8 @@ def test_the_state_of_one_rank_serves_all():
         ({"num_replicas": 2, "rank": 0}, "another configuration: .*num_replicas=1"),
         ({"seed": 9}, "another configuration: .*seed=None"),
         ({"selector": TopSum(0.5, random_state=1)}, "another configuration: .*selector='TopSum"),
-        ({"features": table(200, seed=1)}, "another data set: .*features='200x3-"),
-        ({"n": 201}, "another data set: .*features='200x3-"),
+        ({"features": table(200, seed=1)}, "another dataset: .*features='200x3-"),
+        ({"n": 201}, "another dataset: .*features='200x3-"),
     ],
 )
 def test_a_state_of_another_sampler_is_refused(other, message):

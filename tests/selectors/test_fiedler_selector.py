@@ -86,8 +86,8 @@ def test_extreme_rule_is_algorithm_1(X, ratio):
 
 def test_float32_batches_keep_what_float64_would():
     rng = np.random.default_rng(0)
-    centres = np.abs(rng.standard_normal((10, 64)))
-    X = np.abs(centres[rng.integers(10, size=60 * 128)] + rng.standard_normal((60 * 128, 64)))
+    centers = np.abs(rng.standard_normal((10, 64)))
+    X = np.abs(centers[rng.integers(10, size=60 * 128)] + rng.standard_normal((60 * 128, 64)))
     X = X.astype(np.float32)
     selector = FiedlerBatchSelector(candidate_size=128).fit(X)
     for batch, support in zip(

@@ -42,7 +42,7 @@ def test_scikit_learn_conventions(estimator, check):
 
 
 def clusters(n=200, d=6, n_classes=4, wrong=0.2, seed=0):
-    """Return features around a centre a class, labels of which some are wrong, and which."""
+    """Return features around a center a class, labels of which some are wrong, and which."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, n_classes, n)
     y[:n_classes] = np.arange(n_classes)
@@ -71,9 +71,9 @@ def test_keeps_as_many_as_contracted_of_every_batch(n, ratio, size, seed, known,
     selector = GuidedBatchSelector(
         ratio,
         candidate_size=size,
-        hardness=hardness,
-        confidence=confidence,
-        power=power,
+        hardness_power=hardness,
+        trust_power=confidence,
+        loss_power=power,
         random_state=seed,
     ).fit(X, y, losses)
     size = n if size is None else size
@@ -93,7 +93,9 @@ def test_weights_are_powers_of_hardness_trust_and_loss():
     X, y, _ = clusters()
     losses = np.random.default_rng(0).exponential(size=len(y))
     losses[:3] = 0.0
-    selector = GuidedBatchSelector(hardness=0.3, confidence=1.5, power=0.7).fit(X, y, losses)
+    selector = GuidedBatchSelector(hardness_power=0.3, trust_power=1.5, loss_power=0.7).fit(
+        X, y, losses
+    )
     found = label_trust(X, y)
     assert np.array_equal(found.trust, selector.trust_.trust)
     believed = 1.5 * found.class_separation[y] ** 2
@@ -103,9 +105,9 @@ def test_weights_are_powers_of_hardness_trust_and_loss():
     assert (wrong > 0.05).all()
     loss = np.clip(losses, 1e-3, None) ** (0.7 * np.clip(1 - 2 * believed * wrong, 0, None))
     np.testing.assert_allclose(selector.weights_, graph * loss)
-    without = GuidedBatchSelector(hardness=0.3, confidence=1.5, power=0.7).fit(X, y)
+    without = GuidedBatchSelector(hardness_power=0.3, trust_power=1.5, loss_power=0.7).fit(X, y)
     np.testing.assert_allclose(without.weights_, graph)
-    blind = GuidedBatchSelector(hardness=0, confidence=0, power=2).fit(X, y, losses)
+    blind = GuidedBatchSelector(hardness_power=0, trust_power=0, loss_power=2).fit(X, y, losses)
     np.testing.assert_allclose(blind.weights_, np.clip(losses, 1e-3, None) ** 2)
 
 
@@ -133,7 +135,7 @@ def test_rows_without_trust_come_last():
     k = len(y) - distrusted.sum()
     for kept in (k // 2, k, k + 5):
         ratio = 1 - kept / len(y)
-        selector = GuidedBatchSelector(ratio, hardness=0, confidence=1000).fit(X, y)
+        selector = GuidedBatchSelector(ratio, hardness_power=0, trust_power=1000).fit(X, y)
         assert (selector.support_ & distrusted).sum() == max(0, kept - k)
 
 
@@ -141,7 +143,7 @@ def test_rows_without_trust_come_last():
 def test_features_that_know_nothing_of_many_labels_take_trust_from_nobody(seed):
     _, y, _ = clusters(2000, wrong=0.0)
     blind = np.random.default_rng(seed).random((2000, 8))
-    logs = np.log(GuidedBatchSelector(hardness=0).fit(blind, y).weights_)
+    logs = np.log(GuidedBatchSelector(hardness_power=0).fit(blind, y).weights_)
     assert np.ptp(logs) < 0.2
 
 
@@ -154,8 +156,8 @@ def test_hard_rows_and_those_not_learnt_come_more_often():
         drawn = [GuidedBatchSelector(0.8, **powers, random_state=s) for s in range(5)]
         return np.concatenate([d.fit(X, y, losses).sample_indices_ for d in drawn])
 
-    assert losses[kept(power=1)].mean() > losses[kept(power=0)].mean() + 0.3
-    assert scores[kept(hardness=3)].mean() < scores[kept(hardness=0)].mean()
+    assert losses[kept(loss_power=1)].mean() > losses[kept(loss_power=0)].mean() + 0.3
+    assert scores[kept(hardness_power=3)].mean() < scores[kept(hardness_power=0)].mean()
 
 
 def test_unknown_losses_count_as_the_largest_of_their_batch():
@@ -247,9 +249,9 @@ def test_pickled_and_in_a_data_frame():
     [
         ({"filter_ratio": 1.0}, r"'filter_ratio' parameter.*Got 1.0"),
         ({"candidate_size": 0}, "'candidate_size' parameter.*Got 0"),
-        ({"hardness": -0.1}, "'hardness' parameter.*Got -0.1"),
-        ({"confidence": "1"}, "'confidence' parameter.*Got '1'"),
-        ({"power": None}, "'power' parameter.*Got None"),
+        ({"hardness_power": -0.1}, "'hardness_power' parameter.*Got -0.1"),
+        ({"trust_power": "1"}, "'trust_power' parameter.*Got '1'"),
+        ({"loss_power": None}, "'loss_power' parameter.*Got None"),
         ({"random_state": "seed"}, "'random_state' parameter.*Got 'seed'"),
     ],
 )

@@ -48,9 +48,9 @@ def draw_costs(section: Section, prefix: str) -> Picture:
     figure = new_figure(5.4, 1.6 + 0.3 * len(methods))
     axis = figure.subplots()
     left = [0.0] * len(methods)
-    for kind, (colour, label) in _KINDS.items():
+    for kind, (color, label) in _KINDS.items():
         if any(parts[kind]):
-            axis.barh(methods, parts[kind], left=left, color=colour, label=label, height=0.7)
+            axis.barh(methods, parts[kind], left=left, color=color, label=label, height=0.7)
             left = [a + b for a, b in zip(left, parts[kind], strict=True)]
     axis.invert_yaxis()
     axis.set(xlabel="seconds, mean over the seeds")
@@ -62,5 +62,5 @@ def draw_costs(section: Section, prefix: str) -> Picture:
         f"{prefix}-costs.png",
         to_png(figure),
         f"Stacked bars of charged seconds by method: {totals}.{missing}",
-        f"Charged seconds, nothing amortised.{missing}",
+        f"Charged seconds, nothing amortized.{missing}",
     )

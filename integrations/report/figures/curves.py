@@ -181,7 +181,7 @@ def draw_against_time(section: Section, prefix: str) -> Picture:
         to_png(figure),
         f"Line chart of test accuracy against charged wall-clock. {ends_said}",
         "Test accuracy against wall-clock: the large mark is the end of training, "
-        "with its 95 % interval over the seeds.",
+        "with its 95% interval over the seeds.",
     )
 
 
@@ -214,10 +214,10 @@ def draw_method(
     if not any(_known(run, "val") for run in runs):
         parts[1] = ("test", "test", _VAL, "s")
     ends = []
-    for part, label, colour, mark in parts:
+    for part, label, color, mark in parts:
         curves = [_curve(run, part, what) for run in runs]
         xs = range(1, 1 + min(map(len, curves)))
-        style = {"color": colour, "marker": mark, "markersize": 4, "linewidth": 1.6}
+        style = {"color": color, "marker": mark, "markersize": 4, "linewidth": 1.6}
         _line(axis, xs, curves, style, label)
         last = [curve[-1] for curve in curves if isfinite(curve[-1])]
         ends += [f"{label} {mean(last):.3g}"] if last else []
@@ -250,7 +250,7 @@ def _ends(section: Section, what: str, *, times: bool = False) -> str:
         found = section.mean(method, lambda run: run.measured("test", what))
         if found is None:
             continue
-        text = f"{found.format(1, scale=100)} %" if what == "accuracy" else found.format(3)
+        text = f"{found.format(1, scale=100)}%" if what == "accuracy" else found.format(3)
         after = f" after {mean(map(_charged, runs)):.3g} s" if times else ""
         ends.append(f"{method} {text}{after}")
     return f"At the end: {'; '.join(ends)}." if ends else ""

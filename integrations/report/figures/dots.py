@@ -13,7 +13,7 @@ __all__ = ["draw_ends"]
 
 
 def draw_ends(section: Section, prefix: str) -> Picture:
-    """Draw each method's test accuracy after training with its 95 % interval.
+    """Draw each method's test accuracy after training with its 95% interval.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def draw_ends(section: Section, prefix: str) -> Picture:
             markersize=7,
             capsize=4,
         )
-        said.append(f"{method} {found.format(1, scale=100)} %")
+        said.append(f"{method} {found.format(1, scale=100)}%")
     axis.set_yticks(range(len(section.runs)), list(section.runs))
     axis.invert_yaxis()
     axis.set(xlabel="test accuracy (%)")
@@ -63,6 +63,6 @@ def draw_ends(section: Section, prefix: str) -> Picture:
         f"{prefix}-ends.png",
         to_png(figure),
         f"Dot plot of test accuracy after training by method: {'; '.join(said)}.",
-        "Test accuracy after training: mean with its 95 % interval, a small ring for every seed. "
+        "Test accuracy after training: mean with its 95% interval, a small ring for every seed. "
         "Intervals that leave the picture are in the table.",
     )

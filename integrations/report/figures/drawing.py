@@ -1,4 +1,4 @@
-"""How pictures look: colours, marks, axes; and what a picture is."""
+"""How pictures look: colors, marks, axes; and what a picture is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["Picture", "new_figure", "style_of", "tidy", "to_png"]
 
-# Okabe and Ito's colours, which readers with any colour vision tell apart.
+# Okabe and Ito's colors, which readers with any color vision tell apart.
 _COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = ("-", "--", ":")
@@ -39,7 +39,7 @@ class Picture:
 
 
 def style_of(place: int) -> dict[str, Any]:
-    """Return colour, mark and line of the method at `place`; 7 colours, then other lines."""
+    """Return color, mark and line of the method at `place`; 7 colors, then other lines."""
     turn = place // len(_COLOURS)
     return {
         "color": _COLOURS[place % len(_COLOURS)],

@@ -69,7 +69,7 @@ def draw_weights(layers: Mapping[str, LastLayer], prefixes: Mapping[str, str]) -
     """
     sizes = np.concatenate([np.abs(layer.weight).ravel() for layer in layers.values()])
     widest = float(sizes.max()) or 1.0
-    # A few large weights would leave the rest of the map without colour.
+    # A few large weights would leave the rest of the map without color.
     limit = float(np.quantile(sizes, 0.995)) or widest
     pictures = []
     for method, layer in layers.items():

@@ -322,7 +322,7 @@ def test_features_of_other_data_are_refused(tmp_path, capsys):
 
 def test_no_such_data_and_an_out_that_is_a_file(tmp_path, capsys):
     assert train(tmp_path / "run", data=tmp_path / "nowhere") == 2
-    assert "no data set" in capsys.readouterr().err
+    assert "no dataset" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert train(tmp_path / "file") == 2
     assert "expected a folder for the results" in capsys.readouterr().err

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from spectral_select.integrations.data.augmentation import N_DRAWS, Augmentation, normalise
+from spectral_select.integrations.data.augmentation import N_DRAWS, Augmentation, normalize
 
 OFF = {"flip": 0, "degrees": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
 COLUMN = {"flip": 0, "degrees": 1, "brightness": 2, "contrast": 3, "saturation": 4, "hue": 5}
@@ -25,7 +25,7 @@ def draws(n=6, seed=1):
         ("hue", 0.4, lambda x, s: reference.adjust_hue(x, 0.4 * s)),
     ],
 )
-def test_colour_jitter_is_torchvisions_image_by_image(name, amount, oracle):
+def test_color_jitter_is_torchvisions_image_by_image(name, amount, oracle):
     images, table = batch(), draws()
     changed = Augmentation(**{**OFF, name: amount})(images, table)
     signed = 2 * table[:, COLUMN[name]] - 1
@@ -68,7 +68,7 @@ def test_an_image_is_changed_alike_in_any_batch():
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
 
 
-def test_stays_within_the_colour_range_and_leaves_its_input_alone():
+def test_stays_within_the_color_range_and_leaves_its_input_alone():
     images, table = batch(n=40), draws(n=40)
     before = images.clone()
     changed = Augmentation()(images, table)
@@ -77,7 +77,7 @@ def test_stays_within_the_colour_range_and_leaves_its_input_alone():
     assert torch.equal(images, before)
 
 
-def test_normalise_is_torchvisions():
+def test_normalize_is_torchvisions():
     images = batch()
     expected = reference.normalize(images, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    torch.testing.assert_close(normalise(images.clone()), expected)
+    torch.testing.assert_close(normalize(images.clone()), expected)

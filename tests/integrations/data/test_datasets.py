@@ -1,4 +1,4 @@
-"""Data sets: what the splits hold, what the fingerprint sees, what a mistake is told."""
+"""Datasets: what the splits hold, what the fingerprint sees, what a mistake is told."""
 
 import os
 import pickle

@@ -94,7 +94,7 @@ def coverage(S, subset):
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("k", [1, 8, 24])
 def test_facility_location_is_the_greedy_maximum(signed, k):
-    # Mutual neighbours gain the same, so the steps are checked, not compared with others.
+    # Mutual neighbors gain the same, so the steps are checked, not compared with others.
     X = table(signed=signed)
     S, positions = cosines(X), choose("facility-location", X, k).tolist()
     for step, chosen in enumerate(positions):

@@ -7,7 +7,7 @@ from spectral_select import GuidedBatchSelector, label_trust
 from spectral_select.integrations.methods import Candidates, Outputs, get_method
 
 
-def candidates(loss, graph, n_keep, seed=0, fresh=False, power=0.5):
+def candidates(loss, graph, n_keep, seed=0, fresh=False, loss_power=0.5):
     """Return candidates of which the graph says this, as factors of the weight."""
     loss = np.asarray(loss, float)
     graph = np.log(np.asarray(graph, float))
@@ -17,28 +17,28 @@ def candidates(loss, graph, n_keep, seed=0, fresh=False, power=0.5):
         np.zeros(len(loss), np.int64),
         n_keep,
         np.random.default_rng(seed),
-        precomputed=np.stack([0.3 * graph, 0.7 * graph, graph * 0 + power], axis=1),
+        precomputed=np.stack([0.3 * graph, 0.7 * graph, graph * 0 + loss_power], axis=1),
         last_loss=None if fresh else loss,
         fresh=(lambda: outputs) if fresh else None,
     )
 
 
-def counts(name, loss, graph, power=0.5, draws=4000):
+def counts(name, loss, graph, loss_power=0.5, draws=4000):
     """Return how often each candidate is the one drawn."""
     method, fresh = get_method(name), name == "guided-fresh"
     chosen = [
-        method.choose(candidates(loss, graph, 1, seed, fresh, power)).positions[0]
+        method.choose(candidates(loss, graph, 1, seed, fresh, loss_power)).positions[0]
         for seed in range(draws)
     ]
     return np.bincount(chosen, minlength=len(loss)) / draws
 
 
 @pytest.mark.parametrize("name", ["guided-loss", "guided-fresh"])
-@pytest.mark.parametrize("power", [0.5, 1.0, 0.0, np.array([0.5, 0.5, 0.0, 1.0])])
-def test_the_law_is_loss_to_a_power_times_what_the_graph_says(name, power):
+@pytest.mark.parametrize("loss_power", [0.5, 1.0, 0.0, np.array([0.5, 0.5, 0.0, 1.0])])
+def test_the_law_is_loss_to_a_power_times_what_the_graph_says(name, loss_power):
     loss, graph = np.array([4.0, 1.0, 0.25, 4.0]), np.array([1.0, 1.0, 0.5, 0.1])
-    weights = loss**power * graph
-    found = counts(name, loss, graph, power)
+    weights = loss**loss_power * graph
+    found = counts(name, loss, graph, loss_power)
     np.testing.assert_allclose(found, weights / weights.sum(), atol=0.04)
 
 
@@ -59,7 +59,7 @@ def test_exactly_so_many_are_kept_whatever_the_losses(losses, fresh, share):
 
 
 def test_a_sample_not_trained_on_yet_counts_as_the_hardest():
-    found = counts("guided-loss", [np.nan, 3.0, 1.0], [1, 1, 1], power=1)
+    found = counts("guided-loss", [np.nan, 3.0, 1.0], [1, 1, 1], loss_power=1)
     np.testing.assert_allclose(found, [3 / 7, 3 / 7, 1 / 7], atol=0.04)
     blind = counts("guided-loss", [np.nan] * 4, [1, 1, 1, 1])
     np.testing.assert_allclose(blind, 0.25, atol=0.04)
@@ -88,8 +88,8 @@ def test_trust_and_hardness_come_from_the_graph_of_the_features():
     trust = np.maximum(found.trust, 0.01) ** found.class_separation[y] ** 2
     hardness = np.maximum(1 - found.scores, 0.05)
     for spec, expected in {
-        "guided-loss:hardness=0": (trust, 1),
-        "guided-loss:confidence=0,hardness=2": (1, hardness**2),
+        "guided-loss:hardness_power=0": (trust, 1),
+        "guided-loss:trust_power=0,hardness_power=2": (1, hardness**2),
         "guided-loss": (trust, hardness**0.5),
     }.items():
         factors = np.exp(get_method(spec).precompute(y, X)[:, :2]).T
@@ -104,36 +104,38 @@ def test_the_loss_counts_less_where_labels_are_wrong():
     noisy = np.where((y == 0) & (rng.random(len(y)) < 0.4), 1, y)
     power = get_method("guided-loss").precompute(noisy, X)[:, 2]
     assert power[noisy == 1].max() < 0.3 < 0.45 < power[noisy == 2].min()
-    blind = get_method("guided-loss:confidence=0").precompute(noisy, X)[:, 2]
+    blind = get_method("guided-loss:trust_power=0").precompute(noisy, X)[:, 2]
     assert (blind == 0.5).all()
 
 
 def test_what_it_costs_is_what_it_needs():
     assert get_method("guided").needs == {"features"}
-    assert get_method("guided").runs_ahead
+    assert get_method("guided").selects_ahead
     assert get_method("guided-loss").needs == {"features", "last_loss"}
     assert get_method("guided-fresh").needs == {"features", "fresh"}
 
 
-@pytest.mark.parametrize("option", ["power=-1", "confidence=nan", "power=inf", "hardness=-0.5"])
+@pytest.mark.parametrize(
+    "option", ["loss_power=-1", "trust_power=nan", "loss_power=inf", "hardness_power=-0.5"]
+)
 def test_options_out_of_range(option):
     with pytest.raises(ValueError, match=r"must be a number in \[0, 1e\+06\]"):
         get_method(f"guided-loss:{option}")
-    if "power" not in option:
+    if "loss_power" not in option:
         with pytest.raises(ValueError, match=r"must be a number in \[0, 1e\+06\]"):
             get_method(f"guided:{option}")
 
 
 def test_samples_take_turns_inside_the_driver_and_one_batch_is_a_draw():
     X, y = clusters()
-    method = get_method("guided:confidence=2,hardness=0")
+    method = get_method("guided:trust_power=2,hardness_power=0")
     selector = method.selector(0.75, labels=y, features=X, seed=5)
     assert isinstance(selector, GuidedBatchSelector)
-    assert selector.get_params() | {"confidence": 2, "hardness": 0, "random_state": 5} == (
+    assert selector.get_params() | {"trust_power": 2, "hardness_power": 0, "random_state": 5} == (
         selector.get_params()
     )
-    assert method.takes_turns
-    assert method.reads_table
+    assert method.schedules_epoch
+    assert method.fits_on_features
     alone = Candidates(
         np.arange(len(y)), y, 200, np.random.default_rng(0), features=X, precomputed=None
     )

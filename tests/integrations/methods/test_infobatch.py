@@ -109,7 +109,7 @@ def test_when_it_ends_is_an_option():
 def test_it_runs_at_the_step_with_weights_and_no_schedule():
     method = get_method("infobatch")
     assert method.weighted
-    assert not method.runs_ahead
+    assert not method.selects_ahead
     assert [method.schedule(0.8, 4)(epoch) for epoch in range(4)] == [0.0] * 4
     with pytest.raises(ValueError, match="filter_ratio must be in"):
         method.schedule(1.5, 4)

@@ -36,8 +36,8 @@ def fitted(method, n=60, filter_ratio=0.8, candidate_size=20, seed=0):
     labels = np.arange(n) % 2
     selector = method.selector(filter_ratio, labels=labels, features=table, seed=seed)
     selector = clone(selector).set_params(candidate_size=candidate_size)
-    rows = table if method.reads_table else np.arange(n)[:, None]
-    return selector.fit(rows, labels) if method.takes_turns else selector.fit(rows)
+    rows = table if method.fits_on_features else np.arange(n)[:, None]
+    return selector.fit(rows, labels) if method.schedules_epoch else selector.fit(rows)
 
 
 def test_the_papers_methods_are_there():
@@ -45,7 +45,9 @@ def test_the_papers_methods_are_there():
     assert {"fiedler", "gstds", "stratified"} <= set(method_names())
 
 
-@pytest.mark.parametrize("name", [name for name in method_names() if get_method(name).runs_ahead])
+@pytest.mark.parametrize(
+    "name", [name for name in method_names() if get_method(name).selects_ahead]
+)
 @settings(max_examples=20)
 @given(n=st.integers(2, 40), ratio=st.floats(0, 0.95))
 def test_methods_keep_exactly_what_the_ratio_says(name, n, ratio):

@@ -49,4 +49,4 @@ def test_within_a_class_every_subset_is_as_likely_as_any_other():
 
 
 def test_it_is_chosen_ahead_of_training():
-    assert METHOD.runs_ahead
+    assert METHOD.selects_ahead

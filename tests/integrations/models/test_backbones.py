@@ -87,7 +87,7 @@ def test_resnet_embedding_is_the_pooled_feature():
         torch.testing.assert_close(backbone(x), reference.eval()(x))
 
 
-def test_bytes_are_normalised_as_imagenet_is():
+def test_bytes_are_normalized_as_imagenet_is():
     backbone, transform, _ = build_backbone("resnet18", "random", image_size=40)
     pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
     tensor = transform(Image.fromarray(pixels))

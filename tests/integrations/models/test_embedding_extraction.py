@@ -74,7 +74,7 @@ def test_rows_are_the_backbones_output_in_order(network, digits, tmp_path):
     np.testing.assert_allclose(store.features, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(store.labels, digits.labels)
     store.check_matches(digits)
-    with pytest.raises(StoreError, match="144 embeddings, but the data set has 1294"):
+    with pytest.raises(StoreError, match="144 embeddings, but the dataset has 1294"):
         store.check_matches(load_dataset("digits").train)
     assert store.meta["backbone"] == "squeezenet1_1"
     assert store.meta["weights"] == "random (seed 0)"
@@ -168,7 +168,7 @@ class TestBadInput:
 
     def test_an_empty_split(self, tmp_path):
         empty = load_dataset("digits", val_fraction=0).val
-        with pytest.raises(ValueError, match="the data set is empty"):
+        with pytest.raises(ValueError, match="the dataset is empty"):
             extract_embeddings(empty, Tiny(), tmp_path / "s", transform=to_tensor)
         assert not (tmp_path / "s").exists()
 

@@ -89,7 +89,7 @@ def test_the_pictures_are_beside_it(written):
 def test_the_page_says_what_it_compares(written):
     text = " ".join(page_of(written).text)
     assert "The paper's tables 1 to 8" in text
-    assert "A stand-in: ours was run on coloured" in text
+    assert "A stand-in: ours was run on colored" in text
     assert "(as the paper's figure 2)" in text
     assert "not recorded by these runs" in text.lower()
     assert "T4" in text

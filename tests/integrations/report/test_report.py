@@ -9,7 +9,7 @@ from spectral_select.integrations.report import (
     draw_curves,
     format_table,
     read_results,
-    summarise,
+    summarize,
 )
 
 
@@ -41,14 +41,14 @@ def test_several_seeds_give_mean_and_deviation():
     text = format_table(found)
     assert "61.0 ± 1.4" in text
     assert "Means over 2 seeds" in text
-    row = summarise(found)[1]
+    row = summarize(found)[1]
     assert row["seeds"] == [0, 2]
     assert row["samples"] == [280, 280]
     assert row["relative"] == pytest.approx([0.2] * 4)
 
 
 def test_without_full_there_is_nothing_to_be_relative_to():
-    assert summarise(results(methods=("random",)))[0]["relative"] == []
+    assert summarize(results(methods=("random",)))[0]["relative"] == []
     assert cells(format_table(results(methods=("random",))), "random")[5] == "-"
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from report_helpers import results
 
-from spectral_select.integrations.report.costs import amortised, cost_of
+from spectral_select.integrations.report.costs import amortized, cost_of
 from spectral_select.integrations.report.sections import Source, pool
 
 
@@ -106,14 +106,14 @@ def test_what_a_method_computes_beforehand_is_its_own_to_pay():
         run["precompute_seconds"] = 2.0
     (section,) = sections(found)
     assert cost_of(section.runs["fiedler"][0]).total == 33 + 2 + 7.5
-    assert amortised(section)["fiedler", 1].total == 16.5 + 2 + 7.5
+    assert amortized(section)["fiedler", 1].total == 16.5 + 2 + 7.5
 
 
-def test_amortising_splits_every_bill_exactly():
+def test_amortizing_splits_every_bill_exactly():
     other = results(methods=("fiedler", "jest"), seeds=(3,))
     other["features"]["seconds"] = 7.0
     (section,) = sections(results(methods=("full", "fiedler", "jest"), seeds=(0, 1, 2)), other)
-    shares = amortised(section)
+    shares = amortized(section)
     assert shares["fiedler", 0].features == 11
     assert shares["fiedler", 3].features == 7
     assert sum(cost.features for cost in shares.values()) == pytest.approx(33 + 7)
@@ -126,11 +126,11 @@ def test_an_unknown_cost_is_not_taken_for_nothing():
     found["features"]["seconds"] = None
     (section,) = sections(found)
     assert cost_of(section.runs["fiedler"][0]).total is None
-    assert amortised(section)["fiedler", 0].total is None
+    assert amortized(section)["fiedler", 0].total is None
 
 
 def test_nothing_read_is_changed():
     found = results(seeds=(0, 1))
     before = copy.deepcopy(found)
-    amortised(sections(found)[0])
+    amortized(sections(found)[0])
     assert found == before

@@ -96,7 +96,7 @@ def test_what_differs_from_the_papers_setting():
     found["hardware"] = {"gpu": "NVIDIA H200"}
     unlike = differences(found, False, PAPERS[0])
     assert unlike == [
-        "coloured in place of Oxford-IIIT Pet",
+        "colored in place of Oxford-IIIT Pet",
         "epochs 12 (paper: 25)",
         "NVIDIA H200 (paper: T4)",
     ]
@@ -129,16 +129,16 @@ def test_costs_are_shown_by_kind():
     assert texts == {
         "training": "7.50",
         "epoch / full": "0.25",
-        "selection, share": "2.7 %",
+        "selection, share": "2.7%",
         "selection, work": "0.50",
         "loading": "1.00",
         "computed beforehand": "–",
         "features": "33.0",
         "reference model": "–",
         "all charged": "40.5",
-        "all charged, amortised": "24.0",
+        "all charged, amortized": "24.0",
     }
-    assert row(table, "jest")["all charged, amortised"].text == "55.0"
+    assert row(table, "jest")["all charged, amortized"].text == "55.0"
 
 
 def test_unknown_costs_are_question_marks():

@@ -8,7 +8,7 @@ from spectral_select.integrations.training.evaluation import as_images, evaluate
 
 
 class Brightness(torch.nn.Module):
-    """Tells images apart by their mean colour."""
+    """Tells images apart by their mean color."""
 
     def forward(self, images):
         return images.mean((2, 3))

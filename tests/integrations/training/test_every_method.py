@@ -76,7 +76,7 @@ def test_every_method_trains_for_an_epoch_on_as_many_as_it_should_and_repeatably
         assert np.array_equal(first, second)
 
 
-@pytest.mark.parametrize("name", [n for n in method_names() if not get_method(n).runs_ahead])
+@pytest.mark.parametrize("name", [n for n in method_names() if not get_method(n).selects_ahead])
 def test_every_method_that_asks_the_network_bears_a_network_that_has_diverged(name):
     model = network()
     with torch.no_grad():

@@ -14,7 +14,7 @@ from train_helpers import Recorded, data_set, settings
 from spectral_select._cli.main import main
 from spectral_select._utils.folders import StoreError
 from spectral_select._utils.locks import FolderLock
-from spectral_select.integrations.data.augmentation import normalise
+from spectral_select.integrations.data.augmentation import normalize
 from spectral_select.integrations.data.decoding import DecodedImages
 from spectral_select.integrations.models.backbones import build_classifier
 from spectral_select.integrations.training import reference_training
@@ -73,7 +73,7 @@ def outputs_of_network(folder, number, found, indices):
     network = build_classifier("squeezenet1_1", 3)
     network.load_state_dict(load_file(folder / f"model-{number}.safetensors"))
     images = DecodedImages(found.train, 24, cache_bytes=0)
-    pixels = normalise(images.take(indices).to(torch.float32).div_(255))
+    pixels = normalize(images.take(indices).to(torch.float32).div_(255))
     return model_outputs(network.eval(), pixels, torch.as_tensor(found.train.labels[indices]))
 
 
@@ -165,7 +165,7 @@ def test_weights_that_changed_in_their_file_are_another_reference(tmp_path):
 
 def test_one_by_another_configuration_may_be_opened_as_it_is(whole):
     assert Reference.open(whole, data().train).outputs.loss.shape == (N,)
-    unknown = Recorded(N)  # a data set without a fingerprint, of the same size
+    unknown = Recorded(N)  # a dataset without a fingerprint, of the same size
     assert Reference.open(whole, unknown).outputs.loss.shape == (N,)
 
 

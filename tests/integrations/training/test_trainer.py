@@ -146,7 +146,7 @@ def test_loading_ahead_changes_nothing_but_the_time():
     assert hash_weights(inline.model) == hash_weights(ahead.model)
 
 
-def test_an_epoch_can_be_had_again_from_model_and_optimiser_alone():
+def test_an_epoch_can_be_had_again_from_model_and_optimizer_alone():
     made = trainer("random")
     made.train_epoch(0)
     model = copy.deepcopy(made.model.state_dict())
