@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from spectral_select import SpectralBatchSampler, n_kept
+from spectral_select import n_kept
+from spectral_select._samplers.guided_visits import GuidedVisits
 from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import (
     FEATURES,
@@ -205,41 +206,35 @@ class Problem:
             "worst": float(per_class.min()),
         }
 
-    def sampler(self, method: Method, config: TrainConfig) -> tuple[SpectralBatchSampler, float]:
-        """Return the sampler in which a method's samples take turns, and what it took to make."""
+    def visits(self, method: Method, config: TrainConfig) -> tuple[GuidedVisits, float]:
+        """Return the schedule of a method that selects whole epochs, and the seconds it took."""
+        n_batches, kept = (
+            len(self.pool) // config.candidate_size,
+            config.n_kept(config.filter_ratio),
+        )
 
-        def make() -> SpectralBatchSampler:
-            sampler = SpectralBatchSampler(
-                _Order(len(self.pool), config.candidate_size, stream(self.seed, "order")),
-                None,
-                True,
-                features=self.choose_by,
-                selector=method.selector(
-                    config.filter_ratio,
-                    labels=self.pool.labels,
-                    features=self.choose_by,
-                    seed=stream(self.seed, "choice"),
-                ),
-                candidate_size=config.candidate_size,
-                labels=self.pool.labels,
-                prefetch=0,
+        def make() -> GuidedVisits:
+            seed = stream(self.seed, "choice")
+            visits = method.visits(
+                self.pool.labels, self.choose_by, lambda epoch: n_batches * kept, seed=seed
             )
-            sampler.prepare()
-            return sampler
+            visits.prepare()
+            return visits
 
-        return self.once(("sampler", method.spec, config), make)
+        return self.once(("visits", method.spec, config), make)
 
-    def pass_of(
-        self, method: Method, config: TrainConfig, number: int
-    ) -> tuple[list[list[int]], float]:
-        """Return the batches of the pass of a number, and the seconds that choosing took."""
+    def batches_of_epoch(
+        self, method: Method, config: TrainConfig, epoch: int
+    ) -> tuple[list[NDArray[np.int64]], float]:
+        """Return the batches of an epoch, and the seconds that the selection took."""
+        order = _Order(len(self.pool), config.candidate_size, stream(self.seed, "order"))
 
-        def make() -> list[list[int]]:
-            sampler, _ = self.sampler(method, config)
-            sampler.set_epoch(number)
-            return list(sampler)
+        def make() -> list[NDArray[np.int64]]:
+            visits, _ = self.visits(method, config)
+            order.set_epoch(epoch)
+            return np.split(visits.select(epoch, np.array(list(order))), order.n_batches)
 
-        return self.once(("pass", method.spec, config, number), make)
+        return self.once(("epoch", method.spec, config, epoch), make)
 
     def rows(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Return standardized features and labels of some samples of the pool."""
@@ -280,7 +275,7 @@ class _Chooser:
         self.order = _Order(len(problem.pool), config.candidate_size, stream(problem.seed, "order"))
         self.precomputed, self.precompute_seconds = problem.precomputed(method)
         if method.schedules_epoch:
-            self.precompute_seconds += problem.sampler(method, config)[1]
+            self.precompute_seconds += problem.visits(method, config)[1]
         self.reference = None
         if REFERENCE in method.needs:
             epochs = epochs_of_reference(method, budget, config)
@@ -305,7 +300,7 @@ class _Chooser:
         number, indices = self._number, self.order.batch(self._number)
         self._number += 1
         if self.method.schedules_epoch:
-            return self._next_of_pass(*divmod(number, self.order.n_batches))
+            return self._next_of_epoch(*divmod(number, self.order.n_batches))
         # Schedules run through their epochs within the budget.
         epoch = int(done * self.config.epochs)
         n_keep = n_kept(len(indices), self._schedule(epoch))
@@ -320,13 +315,13 @@ class _Chooser:
         weights = np.ones(len(choice.positions)) if choice.weights is None else choice.weights
         return indices[choice.positions], np.asarray(weights, np.float32)
 
-    def _next_of_pass(
-        self, number: int, place: int
+    def _next_of_epoch(
+        self, epoch: int, number: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return a batch that the sampler itself chooses, of a pass of this number."""
-        batches, seconds = self.problem.pass_of(self.method, self.config, number)
+        """Return batch `number` of an epoch that the method selects as a whole."""
+        batches, seconds = self.problem.batches_of_epoch(self.method, self.config, epoch)
         self.seconds += seconds / len(batches)
-        batch = np.asarray(batches[place])
+        batch = batches[number]
         return batch, np.ones(len(batch), np.float32)
 
     def _choose(

@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from spectral_select._fiedler.result import FiedlerResult, Status
     from spectral_select._labels.label_trust import LabelTrust, label_trust
     from spectral_select._samplers.class_balanced import ClassBalancedSampler, WeightedDataset
+    from spectral_select._samplers.guided_sampler import GuidedSampler
     from spectral_select._samplers.schedules import (
         ConstantSchedule,
         CosineSchedule,
         LinearSchedule,
+        Schedule,
         StepSchedule,
         make_schedule,
     )
+    from spectral_select._samplers.selection_pass import SelectionTimings
     from spectral_select._samplers.spectral_batch_sampler import SpectralBatchSampler
     from spectral_select._selectors.fiedler_selector import FiedlerBatchSelector
     from spectral_select._selectors.guided_selector import GuidedBatchSelector
@@ -36,8 +39,11 @@ _HOME = {
     "FiedlerResampler": "_selectors.resamplers",
     "FiedlerResult": "_fiedler.result",
     "GuidedBatchSelector": "_selectors.guided_selector",
+    "GuidedSampler": "_samplers.guided_sampler",
     "LabelTrust": "_labels.label_trust",
     "LinearSchedule": "_samplers.schedules",
+    "Schedule": "_samplers.schedules",
+    "SelectionTimings": "_samplers.selection_pass",
     "SpectralBatchSampler": "_samplers.spectral_batch_sampler",
     "Status": "_fiedler.result",
     "StepSchedule": "_samplers.schedules",
@@ -60,8 +66,11 @@ __all__ = [
     "FiedlerResampler",
     "FiedlerResult",
     "GuidedBatchSelector",
+    "GuidedSampler",
     "LabelTrust",
     "LinearSchedule",
+    "Schedule",
+    "SelectionTimings",
     "SpectralBatchSampler",
     "Status",
     "StepSchedule",

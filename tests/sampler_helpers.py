@@ -1,11 +1,18 @@
 """Stand-ins for the tests of the batch sampler: a cheap selector, and its record."""
 
 import threading
+from unittest import mock
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from spectral_select import n_kept
+from spectral_select._samplers import selection_pass
+
+
+def blocks_of(n):
+    """Return a context in which a pass that starts selects at most `n` batches at a time."""
+    return mock.patch.object(selection_pass, "MAX_BLOCK", n)
 
 
 class Calls(list):

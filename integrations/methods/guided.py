@@ -7,13 +7,15 @@ two things of each sample: how far its label can be trusted, and how hard it is,
 how little of its label the other samples' labels give away.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 
-from spectral_select import GuidedBatchSelector, label_trust
+from spectral_select import label_trust
+from spectral_select._features.feature_table import as_rows
+from spectral_select._samplers.guided_visits import GuidedVisits
 from spectral_select._selectors.guided_selector import fill_unknown, guided_parts, log_weights
 from spectral_select._selectors.weighted_sampling import gumbel_top_k
 from spectral_select._utils.validation import check_number
@@ -63,34 +65,30 @@ class Guided(Method):
         check_number(self.hardness_power, "hardness_power", 0, 1e6)
 
     @property
-    def fits_on_features(self) -> bool:
-        """True: the graph is of the features."""
-        return True
-
-    @property
     def schedules_epoch(self) -> bool:
-        """True."""
+        """True: stride scheduling selects a whole epoch at once."""
         return True
 
-    def selector(
+    def visits(
         self,
-        filter_ratio: float,
-        *,
         labels: Indices,
         features: NDArray[np.floating],
-        precomputed: Floats | None = None,
+        n_selected: Callable[[int], int],
+        *,
         seed: int,
-    ) -> BaseEstimator:
-        """Return the `GuidedBatchSelector` that this method stands for."""
-        return GuidedBatchSelector(
-            filter_ratio,
+    ) -> GuidedVisits:
+        """Return the schedule of all visits, as in `GuidedSampler`."""
+        return GuidedVisits(
+            as_rows(features),
+            labels,
+            n_selected,
             hardness_power=self.hardness_power,
             trust_power=self.trust_power,
-            random_state=seed,
+            seed=seed,
         )
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw from these candidates by their own graph; turns need the sampler.
+        """Draw from a single candidate batch, by the graph of that batch alone.
 
         Parameters
         ----------
@@ -100,13 +98,15 @@ class Guided(Method):
         -------
         Choice
         """
-        ratio = 1.0 - candidates.n_keep / len(candidates)
-        seed = int(candidates.rng.integers(2**31))
-        selector = self.selector(
-            ratio, labels=candidates.labels, features=candidates.features, seed=seed
+        parts = guided_parts(
+            label_trust(candidates.features, candidates.labels),
+            candidates.labels,
+            hardness_power=self.hardness_power,
+            trust_power=self.trust_power,
+            loss_power=0.0,
         )
-        selector.fit(candidates.features, candidates.labels)
-        return Choice(selector.get_support(indices=True))
+        log_weights = parts[:, 0] + parts[:, 1]
+        return Choice(gumbel_top_k(log_weights, candidates.n_keep, candidates.rng))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from spectral_select import make_schedule
-from spectral_select._samplers.schedules import Schedule
+from spectral_select import Schedule, make_schedule
+from spectral_select._samplers.guided_visits import GuidedVisits
 
 __all__ = [
     "FEATURES",
@@ -213,11 +213,30 @@ class Method(ABC):
 
     @property
     def schedules_epoch(self) -> bool:
-        """Whether samples take turns, in the sampler: `selector` gives a `GuidedBatchSelector`.
-
-        An epoch is then chosen from as a whole, and `choose` is not asked.
-        """
+        """Whether `visits` selects a whole epoch at once, instead of `choose` by batch."""
         return False
+
+    def visits(
+        self, labels: Indices, features: Any, n_selected: Callable[[int], int], *, seed: int
+    ) -> GuidedVisits:
+        """Return the schedule of all visits, for methods with `schedules_epoch`.
+
+        Parameters
+        ----------
+        labels : ndarray of shape (n_samples,)
+            Classes of the training data.
+        features : array of shape (n_samples, d)
+            Features of the training data.
+        n_selected : callable
+            ``n_selected(epoch)`` is the number of samples of an epoch.
+        seed : int
+            Seed of the schedule.
+
+        Returns
+        -------
+        GuidedVisits
+        """
+        raise NotImplementedError(f"method {self.name!r} does not schedule epochs")
 
     def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
         """Return the share discarded by epoch where `filter_ratio` is asked for.

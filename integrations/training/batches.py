@@ -10,8 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Sampler
 
-from spectral_select import SpectralBatchSampler, make_schedule, n_kept
+from spectral_select import SpectralBatchSampler, n_kept
+from spectral_select._samplers.epoch_order import seeded_permutation
+from spectral_select._samplers.guided_visits import GuidedVisits
 from spectral_select._samplers.prefetch import Prefetcher
 from spectral_select.integrations.data.augmentation import N_DRAWS
 from spectral_select.integrations.data.decoding import DecodedImages, to_device
@@ -25,9 +28,8 @@ from spectral_select.integrations.methods import (
     Method,
     Outputs,
     check_choice,
-    get_method,
 )
-from spectral_select.integrations.runtime.distributed import ONE, Ranks
+from spectral_select.integrations.runtime.distributed import Ranks
 from spectral_select.integrations.runtime.seeding import stream
 from spectral_select.integrations.training.budget import Budget
 from spectral_select.integrations.training.config import TrainConfig
@@ -62,6 +64,28 @@ class Batch:
     images: Tensor
     weights: Tensor | None
     loaded: Indices
+
+
+class _VisitedSamples(Sampler[int]):
+    """The samples that each epoch visits, as a sampler."""
+
+    def __init__(
+        self,
+        visits: GuidedVisits,
+        n_visits: Callable[[int], int],
+        order: Callable[[int], Indices],
+    ) -> None:
+        self.epoch = 0
+        self._visits, self._n_visits, self._order = visits, n_visits, order
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self._n_visits(self.epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._visits.select(self.epoch, self._order(self.epoch)).tolist())
 
 
 class Batches:
@@ -126,60 +150,81 @@ class Batches:
         self.precomputed = method.precompute(self._classes, features)
         self.precompute_seconds = perf_counter() - begin
         self._draws = torch.empty(0)
-        self.sampler = self._own_sampler(ranks)
-        begin = perf_counter()
-        self.sampler.prepare()
-        self.precompute_seconds += perf_counter() - begin
+        self._visits: GuidedVisits | None = None
+        if method.schedules_epoch:
+            begin = perf_counter()
+            self._visits = method.visits(
+                self._classes, features, self._n_visits, seed=stream(seed, "choice")
+            )
+            self._visits.prepare()
+            self.precompute_seconds += perf_counter() - begin
+        self.sampler = self._make_sampler()
 
-    def _numbers(self) -> NDArray[np.int64]:
-        return np.arange(len(self._classes))[:, None]
-
-    def _own_sampler(self, ranks: Ranks) -> SpectralBatchSampler:
-        """Return the sampler of what the method chooses, as far as it chooses ahead."""
-        method, ahead = self.method, self.method.selects_ahead
-        selector: Any = method.selector(
+    def _make_sampler(self) -> SpectralBatchSampler:
+        """Return the sampler of the selected batches, or of candidates if a loss selects."""
+        if self._visits is not None:
+            kept = self._n_visits(0) // (self.budget.n_steps_per_epoch * self.ranks.size)
+            visited = _VisitedSamples(self._visits, self._n_visits, self._visit_order)
+            return self._unfiltered(visited, kept)
+        if not self.method.selects_ahead:
+            return self._candidate_batches()
+        reads_features = self.method.fits_on_features
+        selector: Any = self.method.selector(
             self.budget.schedule(0),
             labels=self._classes,
             features=self.features,
             precomputed=self.precomputed,
             seed=stream(self.seed, "choice"),
         )
-        return self._sampler(
-            self.features if ahead and method.fits_on_features else self._numbers(),
-            selector,
-            ranks,
-            schedule=self.budget.schedule if ahead else make_schedule(0.0),
-            labels=self._classes if ahead and method.schedules_epoch else None,
-        )
-
-    def _sampler(
-        self, table: Any, selector: Any, ranks: Ranks, **options: Any
-    ) -> SpectralBatchSampler:
         return SpectralBatchSampler(
             None,
             None,
             True,
-            features=table,
+            features=self.features if reads_features else self._indices(),
             selector=selector,
             candidate_size=self.config.rank_candidates,
+            schedule=self.budget.schedule,
             seed=stream(self.seed, "order"),
-            num_replicas=ranks.size,
-            rank=ranks.rank,
-            sharded_by_loader=False,
-            **options,
+            num_replicas=self.ranks.size,
+            rank=self.ranks.rank,
         )
 
-    def candidates(self, count: int) -> list[Indices]:
-        """Return what the first batches of the first epoch are chosen from, on this rank."""
-        everything = get_method("full").selector(0.0, labels=self._classes, features=None, seed=0)
-        whole = self._sampler(self._numbers(), everything, self.ranks)
-        return [np.asarray(batch, np.int64) for batch in islice(whole, count)]
+    def _candidate_batches(self) -> SpectralBatchSampler:
+        return self._unfiltered(None, self.config.rank_candidates)
 
-    def first_pass(self) -> Indices:
-        """Return all that comes in the first epoch, on any rank, where samples take turns."""
-        whole = self._own_sampler(ONE)
-        whole._guidance = self.sampler._guidance  # the graph need not be looked at again
-        return np.concatenate(list(whole))
+    def _unfiltered(self, sampler: Any, batch_size: int) -> SpectralBatchSampler:
+        """Return a sampler that keeps every index of `sampler`."""
+        return SpectralBatchSampler(
+            sampler,
+            batch_size,
+            True,
+            features=self._indices(),
+            schedule=0.0,
+            seed=stream(self.seed, "order"),
+            num_replicas=self.ranks.size,
+            rank=self.ranks.rank,
+        )
+
+    def _indices(self) -> NDArray[np.int64]:
+        return np.arange(len(self._classes))[:, None]
+
+    def _n_visits(self, epoch: int) -> int:
+        """Return the number of samples of an epoch, over all ranks."""
+        return self.budget.n_steps_per_epoch * self.config.n_kept(self.budget.schedule(epoch))
+
+    def _visit_order(self, epoch: int) -> Indices:
+        return seeded_permutation(len(self._classes), stream(self.seed, "order") + epoch)
+
+    def candidates(self, count: int) -> list[Indices]:
+        """Return the first candidate batches of the first epoch, on this rank."""
+        batches = islice(self._candidate_batches(), count)
+        return [np.asarray(batch, np.int64) for batch in batches]
+
+    def first_visits(self) -> Indices | None:
+        """Return the samples of the first epoch, over all ranks, if epochs are scheduled."""
+        if self._visits is None:
+            return None
+        return self._visits.select(0, self._visit_order(0))
 
     def epoch(
         self,

@@ -179,9 +179,9 @@ class Trainer:
             Indices into the training data; empty before the first epoch was trained.
         """
         candidates, kept = self._batches.candidates(len(self.first_kept)), self.first_kept
-        if candidates and self.method.schedules_epoch:
-            whole = self._batches.first_pass()
-            kept = [np.intersect1d(batch, whole) for batch in candidates]
+        visited = self._batches.first_visits() if candidates else None
+        if visited is not None:
+            kept = [np.intersect1d(batch, visited) for batch in candidates]
         return list(zip(candidates, kept, strict=True))
 
     def train_epoch(

@@ -21,7 +21,7 @@ from scipy import linalg, sparse
 from sklearn.isotonic import isotonic_regression
 
 from spectral_select._utils.array_namespace import Array, to_numpy
-from spectral_select._utils.labels import checked_labels, class_codes
+from spectral_select._utils.labels import check_labels, class_codes
 from spectral_select._utils.validation import check_features, check_finite, check_int
 
 __all__ = ["LabelTrust", "label_trust"]
@@ -164,7 +164,7 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
     X = check_features(X)
     if X.ndim != 2:
         raise ValueError(f"X must have shape (n_samples, n_features); got shape {tuple(X.shape)}")
-    classes, labels = class_codes(checked_labels(y, X.shape[0]))
+    classes, labels = class_codes(check_labels(y, X.shape[0]))
     check_int(random_state, "random_state", 0)
     check_finite(X)
     factors = _Factors(X)

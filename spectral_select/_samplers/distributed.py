@@ -1,4 +1,4 @@
-"""Which rank this process is, and what the training framework does to a batch sampler."""
+"""The rank of this process, and who shards the data: the sampler or the loader."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from torch.utils.data import DistributedSampler
 from spectral_select._samplers.epoch_order import spread_over_ranks
 from spectral_select._utils.validation import check_int, check_positive_int
 
-__all__ = ["OtherRanksBatch", "check_bool", "check_ranks", "ranks", "sharded_by_accelerate"]
-
-
-def check_bool(value: object, name: str) -> bool:
-    """Return `value` if it is True or False, or say what came."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False; got {value!r}")
-    return value
+__all__ = [
+    "OtherRanksBatch",
+    "check_ranks",
+    "loader_shards_batches",
+    "process_group_ranks",
+    "ranks",
+]
 
 
 def check_ranks(num_replicas: int | None, rank: int | None) -> tuple[int, int] | None:
-    """Return both if both were given, None if neither was."""
+    """Return both numbers, or None if neither was given."""
     if num_replicas is None and rank is None:
         return None
     if num_replicas is None or rank is None:
@@ -37,27 +36,31 @@ def check_ranks(num_replicas: int | None, rank: int | None) -> tuple[int, int] |
     return int(num_replicas), int(rank)
 
 
-def ranks(sampler: Any, given: tuple[int, int] | None) -> tuple[int, int]:
-    """Return the number of ranks and this one's.
+def ranks(sampler: Any, explicit: tuple[int, int] | None) -> tuple[int, int]:
+    """Return the number of ranks and the rank of this process.
 
-    In this order: what was given; what a `DistributedSampler` inside says; the process
-    group; one process alone.
+    The first of these that is known: the explicit arguments, the ranks of a
+    `DistributedSampler` inside, the process group, a single process.
     """
-    if given is not None:
-        return given
+    if explicit is not None:
+        return explicit
     if isinstance(sampler, DistributedSampler):
-        # A share that cannot be traced back to the whole order is cut up as it is.
+        # A share that cannot be traced back to the whole order is divided as if it were whole.
         return (sampler.num_replicas, sampler.rank) if spread_over_ranks(sampler) else (1, 0)
+    return process_group_ranks()
+
+
+def process_group_ranks() -> tuple[int, int]:
+    """Return the size of the process group and this rank; (1, 0) without one."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_world_size(), torch.distributed.get_rank()
     return 1, 0
 
 
-def sharded_by_accelerate() -> bool:
-    """Tell whether loaders are dealt out to the ranks by Accelerate in this process.
+def loader_shards_batches() -> bool:
+    """Return whether Accelerate runs several processes, and so shards the loaders.
 
-    Its prepared loaders read every batch of a batch sampler on every rank and keep
-    each rank's own. They exist only where its process state does.
+    Its prepared loaders read every batch on every rank, and each rank keeps its share.
     """
     state = sys.modules.get("accelerate.state")
     if state is None or not state.PartialState._shared_state:
@@ -66,7 +69,7 @@ def sharded_by_accelerate() -> bool:
 
 
 class OtherRanksBatch(Sequence[int]):
-    """Stands for a batch that another rank selects; only its length is known here."""
+    """Placeholder for a batch that another rank selects; only its length is known here."""
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -78,6 +81,6 @@ class OtherRanksBatch(Sequence[int]):
         raise RuntimeError(
             "this batch belongs to another rank. Accelerate is running with several processes, so "
             "SpectralBatchSampler expects its loader to go through accelerator.prepare(), which "
-            "keeps each rank's own batches; this loader did not. Prepare it, or pass "
-            "sharded_by_loader=False to the sampler"
+            "keeps the batches of each rank; this loader did not. Prepare it, or pass num_replicas "
+            "and rank to the sampler"
         )

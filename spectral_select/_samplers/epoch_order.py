@@ -28,6 +28,7 @@ __all__ = [
     "generator_state",
     "list_order",
     "restore_generator",
+    "seeded_permutation",
     "spread_over_ranks",
 ]
 
@@ -35,49 +36,49 @@ Order = npt.NDArray[np.int64]
 
 
 class EpochClock:
-    """The epoch of the next pass: the one told, or one more than the last pass's.
+    """Tracks the epoch of the next pass: set explicitly, otherwise incremented after each pass.
 
-    Where epochs are told at all, a pass begun without a new one is the same epoch once
-    more: a loader made anew, or a second look at the data.
+    Once an epoch has been set explicitly, a pass without a new one repeats the epoch: the
+    loader was rebuilt, or the data are read again.
 
     Attributes
     ----------
     epoch : int
-        Epoch of the latest pass, or of the next if that was set.
-    begun : bool
-        Whether a pass of that epoch was begun.
-    told : int or None
-        Epoch that was told since the latest pass.
-    counts : bool
-        Whether epochs are counted here, as none was ever told.
+        Epoch of the latest pass, or of the next one after it was set.
+    started : bool
+        Whether a pass of that epoch has started.
+    explicit_epoch : int or None
+        Epoch set explicitly since the latest pass.
+    auto_increment : bool
+        Whether each pass is a new epoch, because no epoch was ever set explicitly.
     """
 
     def __init__(self) -> None:
         self.epoch = 0
-        self.begun = False
-        self.told: int | None = None
-        self.counts = True
+        self.started = False
+        self.explicit_epoch: int | None = None
+        self.auto_increment = True
 
-    def tell(self, epoch: int) -> None:
-        """Set the epoch of the next pass."""
-        self.set(epoch)
-        self.told = self.epoch
-        self.counts = False
+    def set_explicitly(self, epoch: int) -> None:
+        """Set the epoch of the next pass, as the user asked."""
+        self.restore(epoch)
+        self.explicit_epoch = self.epoch
+        self.auto_increment = False
 
-    def set(self, epoch: int) -> None:
-        """Set the epoch of the next pass, though nobody told it."""
+    def restore(self, epoch: int) -> None:
+        """Set the epoch of the next pass from a loaded state."""
         self.epoch = check_int(epoch, "epoch", 0)
-        self.begun = False
+        self.started = False
 
-    def begin(self) -> int:
+    def start(self) -> int:
         """Start a pass and return its epoch."""
         self.epoch = self.upcoming()
-        self.begun, self.told = True, None
+        self.started, self.explicit_epoch = True, None
         return self.epoch
 
     def upcoming(self) -> int:
-        """Return the epoch that a pass begun now would have."""
-        return self.epoch + (self.begun and self.counts)
+        """Return the epoch of a pass that starts now."""
+        return self.epoch + (self.started and self.auto_increment)
 
 
 class SeededSampler(RandomSampler):
@@ -95,10 +96,10 @@ class SeededSampler(RandomSampler):
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next pass."""
-        self.clock.tell(epoch)
+        self.clock.set_explicitly(epoch)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(_permutation(len(self), self.seed + self.clock.epoch).tolist())
+        return iter(seeded_permutation(len(self), self.seed + self.clock.epoch).tolist())
 
 
 def check_sampler(sampler: Any) -> None:
@@ -173,7 +174,7 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
         if not sampler.shuffle:  # type: ignore[attr-defined]
             return np.arange(n)
         seed = sampler.seed if seed is None else seed  # type: ignore[attr-defined]
-        return _permutation(n, seed + epoch)
+        return seeded_permutation(n, seed + epoch)
     if seed is not None and hasattr(sampler, "initial_seed"):
         # What Accelerate puts in the place of a random sampler; it counts epochs by itself.
         mine = copy.copy(sampler)
@@ -182,7 +183,7 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
         return _as_indices(list(mine))
     seed = 0 if seed is None else seed
     if isinstance(sampler, SeededSampler):
-        return _permutation(len(sampler), seed + epoch)
+        return seeded_permutation(len(sampler), seed + epoch)
     if type(sampler) is SequentialSampler:
         return np.arange(len(sampler))
     if getattr(sampler, "generator", 0) is None and epoch_of(sampler) is None:
@@ -226,7 +227,8 @@ def restore_generator(generator: torch.Generator, state: str) -> None:
     generator.set_state(torch.from_numpy(raw))
 
 
-def _permutation(n: int, seed: int) -> Order:
+def seeded_permutation(n: int, seed: int) -> Order:
+    """Return the permutation that `DistributedSampler` draws for the same seed and epoch."""
     generator = torch.Generator().manual_seed(seed)
     order: Order = torch.randperm(n, generator=generator, device="cpu").numpy()
     return order

@@ -1,4 +1,4 @@
-"""How an epoch's order is cut into candidate batches and dealt to the ranks."""
+"""How the order of an epoch is divided into candidate batches and among the ranks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spectral_select._samplers.schedules import ConstantSchedule, Schedule
 from spectral_select._selectors.ratio import n_candidates, n_kept
 from spectral_select._utils.validation import check_positive_int
 
-__all__ = ["BatchSizes", "Plan", "Sizes", "make_plan"]
+__all__ = ["BatchSizes", "EpochPlan", "Sizes", "make_plan"]
 
 
 class Sizes(NamedTuple):
@@ -21,21 +21,21 @@ class Sizes(NamedTuple):
 
 
 class BatchSizes:
-    """What is fixed, the size yielded or that chosen from, and what follows in each epoch.
+    """The batch and candidate sizes of each epoch: one is fixed, the other follows.
 
     Parameters
     ----------
     batch_size : int or None
-        Size yielded; may be None with `candidate_size`.
+        Fixed size of a batch; may be None with `candidate_size`.
     candidate_size : int or None
-        Size chosen from, if that is what is fixed.
+        Fixed size of a candidate batch.
     schedule : Schedule
         Filter ratio of each epoch.
 
     Raises
     ------
     TypeError, ValueError
-        If a size is no positive integer, or both are given and do not agree.
+        If a size is not a positive integer, or both are given and disagree.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class BatchSizes:
         kept = self.of_epoch(0).batch_size
         if batch_size is not None and check_positive_int(batch_size, "batch_size") != kept:
             raise ValueError(
-                "batch_size must be None with candidate_size, or what is kept of it in epoch 0: "
+                "batch_size must be None with candidate_size, or the number kept in epoch 0: "
                 f"{kept} of {candidate_size}; got {batch_size}"
             )
 
     @property
     def yielded(self) -> int | None:
-        """Size yielded in every epoch; None if it changes."""
+        """Size of the batches in every epoch; None if it changes."""
         if self._candidate_size is None or isinstance(self.schedule, ConstantSchedule):
             return self.of_epoch(0).batch_size
         return None
@@ -69,35 +69,24 @@ class BatchSizes:
         size = self._candidate_size or 1
         return Sizes(n_kept(size, ratio), size, ratio)
 
-    def n_taken(self, epoch: int, n: int, drop_last: bool) -> int:
-        """Return how many of `n` indices one process yields in an epoch.
-
-        None in an epoch that the schedule does not know.
-        """
-        try:
-            sizes = self.of_epoch(epoch)
-        except (LookupError, ValueError):
-            return 0
-        return make_plan(sizes, n, 1, 0, drop_last).n_yielded
-
 
 @dataclass(frozen=True)
-class Plan:
-    """How an epoch's order is cut into candidate batches and dealt to the ranks.
+class EpochPlan:
+    """How the order of an epoch is divided into candidate batches and among the ranks.
 
-    Batch by batch in turn, as one process would have used them: rank r gets the
-    candidate batches r, r + num_replicas, …, of as many full rounds as there are. What
-    remains, fewer candidates than a round needs, is shared out evenly for one short
-    last batch each, or dropped. Whether there is one does not depend on the filter ratio.
+    Ranks take candidate batches in turn, in the order of a single process: rank r gets the
+    candidate batches r, r + num_replicas, … of all full rounds. The remaining candidates,
+    fewer than a round needs, are shared evenly for one short last batch on each rank, or
+    dropped. Whether there is one does not depend on the filter ratio.
 
     Attributes
     ----------
     n : int
         Number of indices of the epoch, over all ranks.
     batch_size, candidate_size : int
-        Indices yielded, and chosen from, in a full batch.
+        Size of a full batch, and of its candidate batch.
     last_candidates, last_batch_size : int
-        The same of the short last batch of each rank; 0 if there is none.
+        The same for the short last batch of each rank; 0 if there is none.
     """
 
     n: int
@@ -117,39 +106,27 @@ class Plan:
         return self.n_full + (self.last_batch_size > 0)
 
     def candidates(self, i: int) -> slice:
-        """Return where in the epoch's order this rank's batch `i` is chosen from."""
-        return self._slice(i, self.candidate_size, self.last_candidates)
-
-    def taken(self, i: int) -> slice:
-        """Return where this rank's batch `i` lies in what is taken of the whole order."""
-        return self._slice(i, self.batch_size, self.last_batch_size)
-
-    def _slice(self, i: int, full: int, last: int) -> slice:
-        size = full if i < self.n_full else last
-        first = i * self.num_replicas * full + self.rank * size
+        """Return the slice of the order of the epoch that holds the candidates of batch `i`."""
+        size = self.candidate_size if i < self.n_full else self.last_candidates
+        first = i * self.num_replicas * self.candidate_size + self.rank * size
         return slice(first, first + size)
 
-    @property
-    def n_yielded(self) -> int:
-        """Number of indices that all ranks together yield."""
-        return self.num_replicas * (self.n_full * self.batch_size + self.last_batch_size)
-
     def check_enough(self) -> None:
-        """Raise if there is not a single batch."""
+        """Raise if the epoch has no batch."""
         if len(self) == 0:
             raise ValueError(
-                f"sampler must give at least {self.candidate_size * self.num_replicas} indices: "
-                f"a batch of {self.batch_size} is chosen from {self.candidate_size} candidates "
+                f"sampler must yield at least {self.candidate_size * self.num_replicas} indices: "
+                f"a batch of {self.batch_size} needs {self.candidate_size} candidates "
                 f"on each of {self.num_replicas} ranks; got {self.n}"
             )
 
 
-def make_plan(sizes: Sizes, n: int, num_replicas: int, rank: int, drop_last: bool) -> Plan:
+def make_plan(sizes: Sizes, n: int, num_replicas: int, rank: int, drop_last: bool) -> EpochPlan:
     """Return the plan of an epoch of `n` indices."""
     batch_size, candidate_size, ratio = sizes
     rest = n % (candidate_size * num_replicas) // num_replicas
     if rest < 2 or drop_last:
         rest = last = 0
-    else:  # one sample alone breaks batch normalization
+    else:  # batch normalization needs two samples
         last = min(batch_size, max(2, n_kept(rest, ratio)))
-    return Plan(n, batch_size, candidate_size, rest, last, num_replicas, rank)
+    return EpochPlan(n, batch_size, candidate_size, rest, last, num_replicas, rank)

@@ -30,7 +30,7 @@ class _Shared(Generic[T]):
 
 
 class Prefetcher(Iterator[T]):
-    """Iterate over ``restart(0)``, computed up to `depth` items ahead on a thread.
+    """Iterate over ``make_iterator(0)``, computed up to `depth` items ahead on a thread.
 
     The thread starts with the first item asked for and ends with the last item, with
     an error, on `close`, when the iterator is garbage, and when the interpreter exits.
@@ -39,8 +39,8 @@ class Prefetcher(Iterator[T]):
 
     Parameters
     ----------
-    restart : callable
-        ``restart(n)`` returns an iterable that starts at item `n`. It must not refer
+    make_iterator : callable
+        ``make_iterator(n)`` returns an iterable that starts at item `n`. It must not refer
         to the `Prefetcher` object, which could then never become garbage. In a forked
         child, where the thread does not exist, it is called again, for what the child
         has not been given yet.
@@ -60,9 +60,9 @@ class Prefetcher(Iterator[T]):
     [0, 1, 2, 3]
     """
 
-    def __init__(self, restart: Callable[[int], Iterable[T]], depth: int) -> None:
+    def __init__(self, make_iterator: Callable[[int], Iterable[T]], depth: int) -> None:
         self.waited = 0.0
-        self._restart = restart
+        self._make_iterator = make_iterator
         self._depth = depth
         self._taken = 0
         self._inline: Iterator[T] | None = None
@@ -95,7 +95,7 @@ class Prefetcher(Iterator[T]):
     def _take(self) -> T:
         if self._depth == 0 or self._process != os.getpid():
             if self._inline is None:
-                self._inline = iter(self._restart(self._taken))
+                self._inline = iter(self._make_iterator(self._taken))
             return next(self._inline)
         if self._shared is None:
             self._shared = self._start()
@@ -115,7 +115,7 @@ class Prefetcher(Iterator[T]):
         shared: _Shared[T] = _Shared(self._depth)
         thread = threading.Thread(
             target=_produce,
-            args=(shared, self._restart, self._taken),
+            args=(shared, self._make_iterator, self._taken),
             name="spectral-select",
             daemon=True,  # never keeps a process alive; the finalizer stops it before exit
         )
@@ -124,9 +124,9 @@ class Prefetcher(Iterator[T]):
         return shared
 
 
-def _produce(shared: _Shared[T], restart: Callable[[int], Iterable[T]], start: int) -> None:
+def _produce(shared: _Shared[T], make_iterator: Callable[[int], Iterable[T]], start: int) -> None:
     try:
-        for item in restart(start):
+        for item in make_iterator(start):
             with shared.change:
                 while len(shared.ready) >= shared.depth and not shared.stopped:
                     shared.change.wait()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,54 +16,49 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from spectral_select._features.feature_table import FeatureRows, check_finite
-from spectral_select._samplers.epoch_plan import Plan
-from spectral_select._selectors.ratio import n_kept
+from spectral_select._samplers.epoch_plan import EpochPlan
+from spectral_select._selectors.guided_selector import GuidedBatchSelector
+from spectral_select._selectors.ratio import ratio_that_keeps
 from spectral_select._utils.array_namespace import is_torch, to_numpy
 from spectral_select._utils.threads import map_in_threads
 
 __all__ = [
-    "Costs",
-    "Job",
-    "Timings",
+    "SelectionPass",
+    "SelectionTimings",
     "check_selector",
-    "default_block_size",
-    "seed_of_selector",
 ]
 
-# Features of a block: bounded memory, and enough batches to keep all cores at work.
+# Memory of the features of a block, and its largest number of candidate batches: enough to
+# keep all cores busy.
 _BLOCK_BYTES = 64 * 2**20
-_MAX_BLOCK = 32
+MAX_BLOCK = 32
 
 
-class Timings(NamedTuple):
-    """What selection cost in one pass.
+@dataclass
+class SelectionTimings:
+    """Cost of the selection in one pass.
 
     Attributes
     ----------
     epoch : int
         Epoch of the pass.
     n_batches : int
-        Batches selected so far, some of them maybe not asked for yet.
+        Batches selected so far, including those that were not yielded yet.
     n_solves : int
-        Calls of the selector: one a batch, or on a GPU one a block of batches; none
-        where samples take turns.
+        Calls of the selector: one for each batch, or for a block of batches.
     solve_seconds : float
-        Seconds spent gathering features and selecting, beside training.
+        Seconds spent on gathering features and selecting, in parallel with training.
     wait_seconds : float
-        Seconds that whoever asked for batches had to wait for them.
+        Seconds that the training loop waited for batches.
+
+    Examples
+    --------
+    >>> from spectral_select import SelectionTimings
+    >>> SelectionTimings(epoch=0).n_batches
+    0
     """
 
     epoch: int
-    n_batches: int
-    n_solves: int
-    solve_seconds: float
-    wait_seconds: float
-
-
-@dataclass
-class Costs:
-    """Running totals behind `Timings`; the first three belong to the producing thread."""
-
     n_batches: int = 0
     n_solves: int = 0
     solve_seconds: float = 0.0
@@ -71,7 +66,7 @@ class Costs:
 
 
 def check_selector(selector: Any) -> Any:
-    """Return `selector` if a sampler can select with it, or say why not."""
+    """Return `selector` if a sampler can select with it."""
     estimator = hasattr(selector, "get_params") and not isinstance(selector, type)
     parameters = selector.get_params(deep=False) if estimator else {}
     missing = [name for name in ("fit", "get_support") if not hasattr(selector, name)]
@@ -81,6 +76,11 @@ def check_selector(selector: Any) -> Any:
             "selector must be an estimator with fit, get_support and the parameters filter_ratio "
             f"and candidate_size, such as FiedlerBatchSelector(); got {selector!r}"
         )
+    if isinstance(selector, GuidedBatchSelector):
+        raise ValueError(
+            "selector must select by features alone; GuidedBatchSelector needs labels: use "
+            "DataLoader(dataset, sampler=GuidedSampler(labels, features=features)) instead"
+        )
     if parameters["candidate_size"] is not None:
         raise ValueError(
             "candidate_size must be passed to SpectralBatchSampler, not to its selector; "
@@ -89,46 +89,38 @@ def check_selector(selector: Any) -> Any:
     return selector
 
 
-def default_block_size(candidate_size: int, rows: FeatureRows) -> int:
-    """Return how many candidate batches fit into the memory set aside for a block."""
-    batch_bytes = candidate_size * rows.n_columns * rows.itemsize
-    return max(1, min(_MAX_BLOCK, _BLOCK_BYTES // batch_bytes))
-
-
 @dataclass
-class Job:
-    """All that it takes to select the batches of one pass, on any thread.
+class SelectionPass:
+    """Everything needed to select the batches of one pass, on any thread.
 
-    `blocks` is a function of its argument: the same blocks come from it again, which
-    is what resuming rests on.
+    `blocks` is a pure function of its argument: it yields the same blocks again, which makes
+    resuming exact.
     """
 
     rows: FeatureRows
     order: npt.NDArray[np.int64]
-    plan: Plan
+    plan: EpochPlan
     epoch: int
     filter_ratio: float
     selector: Any
     first: int
-    block_size: int
-    costs: Costs = field(default_factory=Costs)
 
-    @property
-    def ahead(self) -> bool:
-        """Whether batches may be selected before they are asked for."""
-        return True
+    def __post_init__(self) -> None:
+        self.timings = SelectionTimings(self.epoch)
+        batch_bytes = self.plan.candidate_size * self.rows.n_columns * self.rows.itemsize
+        self._block_size = max(1, min(MAX_BLOCK, _BLOCK_BYTES // batch_bytes))
 
     def blocks(self, skip: int = 0) -> Iterator[list[list[int]]]:
-        """Yield the batches from the first on, in blocks, the first `skip` blocks left out."""
-        seed = seed_of_selector(self.selector)
+        """Yield blocks of batches from the first batch on, without the first `skip` blocks."""
+        seed = _seed_of_selector(self.selector)
         stream = _own_stream(self.rows.device)
         for start, stop in self._ranges()[skip:]:
             begin = perf_counter()
-            # Not around the yield: without a thread, training would be inside too.
+            # Not around the yield: without a thread, training would run inside the contexts.
             with torch.no_grad(), stream:
                 block = self._select(start, stop, seed)
-            self.costs.solve_seconds += perf_counter() - begin
-            self.costs.n_batches += len(block)
+            self.timings.solve_seconds += perf_counter() - begin
+            self.timings.n_batches += len(block)
             yield block
 
     def _ranges(self) -> list[tuple[int, int]]:
@@ -138,86 +130,71 @@ class Job:
         while start < self.plan.n_full:
             stop = min(start + size, self.plan.n_full)
             ranges.append((start, stop))
-            # Small blocks first: training need not wait for a whole one.
-            start, size = stop, min(2 * size, self.block_size)
+            # Small blocks first, so that training starts before a large block is selected.
+            start, size = stop, min(2 * size, self._block_size)
         if start < len(self.plan):
             ranges.append((start, start + 1))
         return ranges
 
-    def entropy(self, seed: int, i: int) -> list[int]:
-        """Return what seeds the draw of this rank's batch `i`, one of its own everywhere."""
-        return [seed, self.epoch, i * self.plan.num_replicas + self.plan.rank]
-
     def _select(self, start: int, stop: int, seed: int | None) -> list[list[int]]:
-        """Return the batches from `start` to `stop`, which are of one size."""
+        """Return the batches from `start` to `stop`, whose candidate batches have one size.
+
+        The block is one solve. `FiedlerBatchSelector` gives the same result for a batch
+        whatever other batches are in the block, on the CPU to the last bit, so the selection
+        depends neither on the position where training resumes nor on the number of ranks.
+        Only a selector with a seed solves each batch separately, with its own random numbers.
+        """
         plan = self.plan
         candidates = [self.order[plan.candidates(i)] for i in range(start, stop)]
-        kept = plan.batch_size if start < plan.n_full else plan.last_batch_size
-        if kept == len(candidates[0]):
-            return [batch.tolist() for batch in candidates]
-        return self._choose(candidates, kept, range(start, stop), seed)
-
-    def _choose(
-        self,
-        candidates: list[npt.NDArray[np.int64]],
-        kept: int,
-        numbers: Sequence[int],
-        seed: int | None,
-    ) -> list[list[int]]:
-        """Return what is kept of candidate batches of one size, those of these numbers.
-
-        The block is one solve. `FiedlerBatchSelector` solves a batch alike whatever is
-        beside it, on the CPU to the last bit, so what is chosen does not depend on where
-        training resumes or on what falls to other ranks. Only a selector with a seed
-        solves each batch on its own, as each has a draw of its own.
-        """
         size = len(candidates[0])
-        # Of a last batch at least two are kept, whatever the ratio says.
-        exact = n_kept(size, self.filter_ratio) == kept
-        ratio = self.filter_ratio if exact else 1 - kept / size
+        k = plan.batch_size if start < plan.n_full else plan.last_batch_size
+        if k == size:
+            return [batch.tolist() for batch in candidates]
+        # A short last batch may hold more than its ratio says: at least two samples.
+        ratio = ratio_that_keeps(k, size, self.filter_ratio)
         selector = clone(self.selector).set_params(filter_ratio=ratio)
 
-        def alone(i: int) -> list[int]:
-            mine = clone(selector)
-            if seed is not None:
-                draw = np.random.SeedSequence(self.entropy(seed, i)).generate_state(1)
-                mine.set_params(random_state=int(draw[0]))
-            return self._chosen(mine, candidates[i - numbers[0]], 1, kept)[0]
+        def select_alone(i: int) -> list[int]:
+            number = i * plan.num_replicas + plan.rank  # over all ranks
+            entropy = np.random.SeedSequence([seed or 0, self.epoch, number])
+            own = clone(selector).set_params(random_state=int(entropy.generate_state(1)[0]))
+            return self._fit(own, candidates[i - start], 1, k)[0]
 
         selector.set_params(candidate_size=size)
         if seed is not None:
-            self.costs.n_solves += len(numbers)
+            self.timings.n_solves += stop - start
+            numbers = range(start, stop)
             on_host = self.rows.device is None
-            return list(map_in_threads(alone, numbers) if on_host else map(alone, numbers))
-        self.costs.n_solves += 1
-        return self._chosen(selector, np.concatenate(candidates), len(numbers), kept)
+            return list((map_in_threads if on_host else map)(select_alone, numbers))
+        self.timings.n_solves += 1
+        return self._fit(selector, np.concatenate(candidates), stop - start, k)
 
-    def _chosen(
-        self, selector: Any, candidates: npt.NDArray[np.int64], n: int, kept: int
+    def _fit(
+        self, selector: Any, candidates: npt.NDArray[np.int64], n: int, k: int
     ) -> list[list[int]]:
-        """Return what a selector keeps of `n` candidate batches of one size."""
+        """Return the `k` indices that a selector keeps of each of `n` candidate batches."""
         features = self.rows.take(candidates)
         if is_torch(features) and features.device.type == "cpu":
-            # NumPy's products of a batch do not depend on the batches beside it.
+            # With NumPy, the products of a batch do not depend on the other batches.
             half = features.dtype not in (torch.float32, torch.float64)
             features = to_numpy(features.float() if half else features)
         try:
-            chosen = selector.fit(features).get_support(indices=True)
+            kept = selector.fit(features).get_support(indices=True)
         except ValueError:
             check_finite(features, candidates)  # names the row of the whole table
             raise
-        chosen = np.sort(np.asarray(chosen))
-        counts = np.bincount(chosen // (len(candidates) // n), minlength=n)
-        if (counts != kept).any():
+        kept = np.sort(np.asarray(kept))
+        counts = np.bincount(kept // (len(candidates) // n), minlength=n)
+        if (counts != k).any():
             raise RuntimeError(
-                f"{type(selector).__name__} must keep {kept} rows of each "
+                f"{type(selector).__name__} must keep {k} rows of each "
                 f"{len(candidates) // n} candidates; it kept {counts.tolist()}"
             )
-        return [batch.tolist() for batch in candidates[chosen].reshape(n, kept)]
+        return [batch.tolist() for batch in candidates[kept].reshape(n, k)]
 
 
-def seed_of_selector(selector: Any) -> int | None:
-    """Return the selector's seed, or None if what it does is not random."""
+def _seed_of_selector(selector: Any) -> int | None:
+    """Return the seed of the selector, or None if it uses no random numbers."""
     state = selector.get_params(deep=False).get("random_state")
     if state is None or isinstance(state, int | np.integer):
         return None if state is None else int(state)
@@ -225,7 +202,7 @@ def seed_of_selector(selector: Any) -> int | None:
 
 
 def _own_stream(device: Any) -> AbstractContextManager[Any]:
-    """Return a context in which a GPU's work does not queue behind the training's."""
+    """Return a context in which the work of a GPU does not queue behind that of training."""
     if device is None or device.type != "cuda":
         return nullcontext()
     stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -1,10 +1,9 @@
-"""A batch sampler that yields, of each candidate batch, the samples worth a step."""
+"""A batch sampler that yields the selected samples of each candidate batch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -13,10 +12,9 @@ from torch.utils.data import BatchSampler
 from spectral_select._features.feature_table import as_rows, check_belongs, check_count
 from spectral_select._samplers.distributed import (
     OtherRanksBatch,
-    check_bool,
     check_ranks,
+    loader_shards_batches,
     ranks,
-    sharded_by_accelerate,
 )
 from spectral_select._samplers.epoch_order import (
     EpochClock,
@@ -32,20 +30,22 @@ from spectral_select._samplers.epoch_order import (
     restore_generator,
     spread_over_ranks,
 )
-from spectral_select._samplers.epoch_plan import BatchSizes, Plan, make_plan
-from spectral_select._samplers.guidance import make_guidance
+from spectral_select._samplers.epoch_plan import BatchSizes, EpochPlan, make_plan
 from spectral_select._samplers.prefetch import Prefetcher
 from spectral_select._samplers.schedules import Schedule, ScheduleLike, make_schedule
 from spectral_select._samplers.selection_pass import (
-    Costs,
-    Job,
-    Timings,
+    SelectionPass,
+    SelectionTimings,
     check_selector,
-    default_block_size,
 )
-from spectral_select._samplers.state import STATE_VERSION, check_state, describe, describe_estimator
+from spectral_select._samplers.state import (
+    STATE_VERSION,
+    check_state,
+    describe,
+    describe_estimator,
+)
 from spectral_select._selectors.fiedler_selector import FiedlerBatchSelector
-from spectral_select._utils.validation import check_int, check_positive_int
+from spectral_select._utils.validation import check_bool, check_int
 
 __all__ = ["SpectralBatchSampler"]
 
@@ -53,8 +53,8 @@ _MISSING: Any = object()
 
 
 @dataclass
-class _Progress:
-    """How far a pass has come."""
+class _PassProgress:
+    """The number of batches that a pass has yielded, and what identifies its order."""
 
     epoch: int
     yielded: int
@@ -64,29 +64,27 @@ class _Progress:
 
 
 class SpectralBatchSampler(BatchSampler):
-    """Yield batches of dataset indices that a selector chose from candidate batches.
+    """Yield batches of dataset indices that a selector keeps from candidate batches.
 
-    The indices that `sampler` gives in an epoch are cut into candidate batches, and a
-    selector keeps a part of each by the features of its samples. A sample that is not
-    chosen is never loaded. Goes to a DataLoader as ``batch_sampler=``; nothing else in a
-    training loop changes.
+    The indices that `sampler` yields in an epoch are divided into candidate batches. A
+    selector keeps a part of each one, based on the features of its samples. Samples that are
+    not kept are never loaded. Pass it to a DataLoader as ``batch_sampler=``; the rest of the
+    training loop stays the same.
 
-    Every batch holds `batch_size` indices, except that without `drop_last` the
-    candidates left at the end of an epoch, too few for a full batch, give one last
-    short batch (on each rank). No batch is empty, and none holds a single index unless
-    that is the batch size: of a last batch at least two are kept, and a single
-    candidate that remains is left out.
+    Every batch holds `batch_size` indices. Without `drop_last`, the candidates left at the end
+    of an epoch give one short batch on each rank. Batches hold at least two samples (unless
+    `batch_size` is 1); a single leftover candidate is dropped.
 
     Parameters
     ----------
     sampler : Sampler, iterable of int, or None
-        Gives the dataset indices of an epoch: any torch sampler, or any iterable that
-        can be read again. None stands for all rows of `features`, shuffled by `seed`
-        and the epoch. A sampler with a `generator` left at None is seeded by `seed` and
-        the epoch too. Of a `DistributedSampler` the whole order is used, not one
-        rank's share: this class deals out the candidate batches itself.
+        Yields the dataset indices of an epoch: any torch sampler, or any iterable that can be
+        read repeatedly. None stands for all rows of `features`, shuffled by `seed` and the
+        epoch. A sampler whose `generator` is None is seeded by `seed` and the epoch too. Of a
+        `DistributedSampler` the whole order is used, not the share of one rank: this class
+        distributes the candidate batches itself.
     batch_size : int or None
-        Number of indices yielded at a time. None with `candidate_size`.
+        Number of indices in a batch. None with `candidate_size`.
     drop_last : bool, default=False
         Drop the candidates that are too few for a full batch.
     features : array, tensor, store, column, table or path
@@ -95,88 +93,54 @@ class SpectralBatchSampler(BatchSampler):
         store, a column of a Hugging Face dataset, an Arrow array or table, or the path
         of a ``.npy``, ``.npz`` or Parquet file or a store. Required.
     selector : estimator, optional
-        Selects rows: `fit`, `get_support`, and parameters `filter_ratio` and
-        `candidate_size`, as `FiedlerBatchSelector`, which is the default. A clone is
-        fitted to each candidate batch, several at a time on threads. With a `random_state`,
-        every candidate batch gets a draw of its own. A `GuidedBatchSelector` works otherwise:
-        see Notes.
+        Selects rows: `fit`, `get_support`, and the parameters `filter_ratio` and
+        `candidate_size`, such as `FiedlerBatchSelector`, the default. A clone is fitted to
+        each candidate batch, several at a time on threads. With a `random_state`, every
+        candidate batch has its own random numbers.
     candidate_size : int, optional
-        The papers' form: candidate batches of this fixed size, of which a scheduled
-        share is kept. By default batches are of a fixed size, and it takes
-        ``n_candidates(batch_size, filter_ratio)`` candidates to fill one.
+        Fixed size of a candidate batch, as in the papers; the schedule then changes the size
+        of the batches. By default `batch_size` is fixed, and
+        ``n_candidates(batch_size, filter_ratio)`` candidates fill a batch.
     schedule : float, Schedule or callable, optional
-        Filter ratio of each epoch. By default the selector's `filter_ratio`.
+        Filter ratio of each epoch. By default the `filter_ratio` of the selector.
     seed : int, optional
-        Seed of the shuffling; by default 0, or what a `DistributedSampler` or Accelerate
-        would shuffle by.
+        Seed of the shuffling. By default 0, or the seed of a `DistributedSampler` or of the
+        sampler that Accelerate installs.
     num_replicas, rank : int, optional
-        Number of processes that share the data, and which this one is. By default those
-        of a `DistributedSampler` inside, or else of the process group.
-    sharded_by_loader : bool, optional
-        Whether the loader reads the batches of all ranks and keeps its own, as
-        Accelerate's prepared loaders do. Then other ranks' batches are yielded as
-        placeholders that are never selected. By default true where Accelerate runs
-        several processes.
+        Number of processes that share the data, and the number of this process. Explicit
+        values mean that this sampler divides the data itself: do not pass its loader to
+        ``accelerator.prepare``. By default those of a `DistributedSampler` inside, or of the
+        process group; where Accelerate runs several processes, its prepared loader divides
+        the batches, and those of other ranks are placeholders that are never selected.
     dataset : Dataset, optional
-        Checked against `features`: number of samples, and fingerprint if they have one.
+        Checked against `features`: number of samples, and fingerprint if both have one.
     prefetch : int, default=2
-        Blocks of batches selected ahead of training, on a thread; 0: no thread. With
-        `losses` there is none, whatever this says.
-    block_size : int, optional
-        Candidate batches to a block: solved side by side, on a GPU in one solve. By
-        default what fits into 64 MiB, 32 at most; 1 with `losses`.
-    labels : array-like of shape (n_samples,), optional
-        Label of each sample, integers or strings: required with a `GuidedBatchSelector`,
-        refused with any other.
-    losses : ndarray or CPU torch.Tensor of floats, of shape (n_samples,), optional
-        The loss that each sample had when last trained on, NaN where there is none yet.
-        The training loop writes to it, the sampler reads it: see Notes. Only with a
-        `GuidedBatchSelector`.
+        Number of blocks of batches selected ahead of training, on a thread; 0 disables the
+        thread.
 
     Attributes
     ----------
     sampler : Sampler or iterable of int
-        Where the candidates come from.
+        Source of the candidates.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described, features and dataset do not belong
-        together, or there are too few indices for a single batch.
+        If an argument is not as described, features and dataset do not belong together, or
+        there are too few indices for a single batch.
 
     See Also
     --------
     FiedlerBatchSelector : The selection itself.
-    GuidedBatchSelector : Selection by labels, and by losses if there are any.
+    GuidedSampler : Visits by label trust and hardness, for datasets with labels.
 
     Notes
     -----
-    The number of batches may change from epoch to epoch with a schedule, unless
+    With a schedule, the number of batches may change from epoch to epoch, unless
     `candidate_size` fixes it: then the size of the batches changes.
 
-    All ranks yield the same number of batches. Together these are the batches of one
-    process, but for the last of an epoch where the candidates do not divide evenly.
-
-    With a `GuidedBatchSelector`, the graph of the whole dataset is looked at once, when
-    the first pass begins or by `prepare`. Without `losses` samples then take turns: each
-    has a rate in proportion to its weight, at most once an epoch, and in every epoch those
-    come whose turns are due first; in the long run each comes as often as its rate says.
-    Those of equal weight all come before any comes again. What is hard is for later: the
-    power of the hardness is 0 in the first epoch and grows with the share of the data that
-    has come, to all of it after as many samples as there are. The seed (the selector's
-    `random_state`, or else `seed`) says who begins. An epoch is chosen from as a whole and
-    cut into batches in the sampler's order. (On several ranks what is dropped at its end
-    loses its turn, and short last batches may take a few that come again in the next.) That
-    is meant for a sampler that gives the same indices in every epoch: where they change,
-    turns may be lost, and where an index is given twice, every epoch is a draw of its own.
-
-    With `losses` each batch is drawn on its own, by the weights that its candidates have
-    when the loader asks for it, so nothing is selected ahead of that: a loader without
-    workers asks when training does, one with workers earlier. Losses are no part of the
-    state: save the array with a checkpoint, and put its content back before the next pass.
-    Then a pass that is resumed yields, without workers, exactly what it would have yielded.
-    On several ranks, each reads its own array; what one rank wrote is unknown to the others
-    unless they share it.
+    All ranks yield the same number of batches. Together these are the batches of a single
+    process, except the last one of an epoch if the candidates do not divide evenly.
 
     Examples
     --------
@@ -207,16 +171,12 @@ class SpectralBatchSampler(BatchSampler):
         seed: int | None = None,
         num_replicas: int | None = None,
         rank: int | None = None,
-        sharded_by_loader: bool | None = None,
         dataset: Any = None,
         prefetch: int = 2,
-        block_size: int | None = None,
-        labels: Any = None,
-        losses: Any = None,
     ) -> None:
         if features is _MISSING:
             raise TypeError(
-                "features is required. Where Lightning put its own sampler into this one: build "
+                "features is required. If Lightning replaced the sampler inside this one: build "
                 "the loader inside a *_dataloader hook, or use "
                 "Trainer(use_distributed_sampler=False)"
             )
@@ -227,31 +187,22 @@ class SpectralBatchSampler(BatchSampler):
         )
         self._drop_last = check_bool(drop_last, "drop_last")
         self._seed = None if seed is None else check_int(seed, "seed", 0)
-        self._ranks = check_ranks(num_replicas, rank)
-        self._sharded = (
-            None
-            if sharded_by_loader is None
-            else check_bool(sharded_by_loader, "sharded_by_loader")
-        )
+        self._explicit_ranks = check_ranks(num_replicas, rank)
         self._prefetch = check_int(prefetch, "prefetch", 0)
-        if block_size is not None:
-            check_positive_int(block_size, "block_size")
-        self._block_size = block_size
         if sampler is not None:
             check_sampler(sampler)
         self._rows = as_rows(features)
         check_count(self._rows, dataset_of(sampler))
         if dataset is not None:
             check_belongs(features, self._rows, dataset)
-        self._guidance = make_guidance(self._selector, self._rows, labels, losses, block_size)
         self.sampler = (
             SeededSampler(self._rows.n_rows, self._seed or 0) if sampler is None else sampler
         )
         self._own_clock = EpochClock()
-        self._epoch_left: int | None = None  # by a sampler that carries one, when last read
-        self._active: _Progress | None = None
+        self._read_epoch: int | None = None  # of a sampler with an epoch, when last read
+        self._active: _PassProgress | None = None
         self._resume: dict[str, Any] | None = None
-        self._costs = (0, Costs())
+        self._timings = SelectionTimings(0)
         self._identity: dict[str, Any] | None = None
         if isinstance(self.sampler, Sized):
             self._plan(self._upcoming(), self._n_indices()).check_enough()
@@ -265,9 +216,9 @@ class SpectralBatchSampler(BatchSampler):
     def drop_last(self) -> bool:  # type: ignore[override]
         """Whether candidates too few for a full batch are dropped.
 
-        True where Accelerate deals out the batches: it knows no short ones.
+        Always True if Accelerate divides the batches, as its loader skips short ones.
         """
-        return self._drop_last or self._deals_for_all()
+        return self._drop_last or self._loader_shards_batches()
 
     @property
     def schedule(self) -> Schedule:
@@ -275,18 +226,15 @@ class SpectralBatchSampler(BatchSampler):
         return self._sizes.schedule
 
     @property
-    def timings(self) -> Timings:
-        """What selection cost in the latest pass: seconds solving, and seconds waited for."""
-        epoch, costs = self._costs
-        return Timings(
-            epoch, costs.n_batches, costs.n_solves, costs.solve_seconds, costs.wait_seconds
-        )
+    def timings(self) -> SelectionTimings:
+        """Cost of the selection in the latest pass."""
+        return replace(self._timings)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next pass: its shuffling and its filter ratio.
 
-        Where it is never called, every pass begun counts as one epoch more, unless the
-        sampler inside carries an epoch: then that one counts.
+        If it is never called, every pass is a new epoch, unless the sampler inside has an
+        epoch: then that one counts.
 
         Parameters
         ----------
@@ -294,74 +242,65 @@ class SpectralBatchSampler(BatchSampler):
             Epoch, counted from 0.
         """
         epoch = check_int(epoch, "epoch", 0)
-        self._clock.tell(epoch)
+        self._clock.set_explicitly(epoch)
         if callable(forward := getattr(self.sampler, "set_epoch", None)):
             forward(epoch)
         if self._active is not None and self._active.epoch != epoch:
             self._active = None
 
     def __len__(self) -> int:
-        """Return the number of batches of the epoch in progress, else of the next one."""
+        """Return the number of batches of the epoch in progress, or of the next one."""
         latest = self._latest()
         if latest is not None and latest.yielded < latest.n_batches:
             return self._length(latest.epoch)
         try:
             return self._length(self._upcoming())
         except (LookupError, ValueError):
-            # A schedule may know the epochs of the training alone: then none follows.
-            if latest is None:
+            if latest is None:  # otherwise the schedule ends with the latest epoch
                 raise
             return self._length(latest.epoch)
 
     def _length(self, epoch: int) -> int:
         plan = self._plan(epoch, self._n_indices())
-        return len(plan) * (plan.num_replicas if self._deals_for_all() else 1)
+        return len(plan) * (plan.num_replicas if self._loader_shards_batches() else 1)
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Yield the batches of the next epoch, or what a loaded state leaves of one."""
+        """Yield the batches of the next epoch, or the rest of one after a state was loaded."""
         begin = perf_counter()
         started = self._begin()
         if started is None:
             return
-        job, progress = started
+        selection, progress = started
         before = after = 0
-        if self._deals_for_all():
-            before, after = job.plan.rank, job.plan.num_replicas - job.plan.rank - 1
-        elsewhere: list[Any] = [OtherRanksBatch(job.plan.batch_size)]
-        ahead = Prefetcher(job.blocks, self._prefetch if job.ahead else 0)
-        listing = perf_counter() - begin
+        if self._loader_shards_batches():
+            before = selection.plan.rank
+            after = selection.plan.num_replicas - before - 1
+        placeholder: list[Any] = [OtherRanksBatch(selection.plan.batch_size)]
+        blocks = Prefetcher(selection.blocks, self._prefetch)
+        setup_seconds = perf_counter() - begin
         try:
-            for block in ahead:
-                job.costs.wait_seconds = listing + ahead.waited
+            for block in blocks:
+                selection.timings.wait_seconds = setup_seconds + blocks.waited
                 for batch in block:
-                    yield from elsewhere * before
+                    yield from placeholder * before
                     progress.yielded += 1
                     self._active = progress
                     yield batch
-                    yield from elsewhere * after
+                    yield from placeholder * after
         finally:
-            ahead.close()
-
-    def prepare(self) -> None:
-        """Look at the graph of the whole dataset now, not when the first pass begins.
-
-        Only a `GuidedBatchSelector` has something to look at; otherwise nothing happens.
-        """
-        if self._guidance is not None:
-            self._guidance.parts()
+            blocks.close()
 
     def state_dict(self, batches_yielded: int | None = None) -> dict[str, Any]:
-        """Return what it takes to go on from here in another process.
+        """Return what a sampler in another process needs to resume here.
 
-        The state is small and does not depend on the rank: plain numbers and text that
-        JSON and ``torch.load(weights_only=True)`` take.
+        The state is small, does not depend on the rank, and holds numbers and text only.
 
         Parameters
         ----------
         batches_yielded : int, optional
-            How many batches of the epoch training is done with. By default all that
-            were yielded, which is too many where a loader with workers reads ahead
-            (torchdata's StatefulDataLoader keeps count itself).
+            Number of batches of the epoch that training has used. By default all that were
+            yielded, which is too many if a loader with workers reads ahead (torchdata's
+            StatefulDataLoader keeps its own count).
 
         Returns
         -------
@@ -370,9 +309,9 @@ class SpectralBatchSampler(BatchSampler):
         Raises
         ------
         TypeError, ValueError
-            If `batches_yielded` is no integer between 0 and the number yielded.
+            If `batches_yielded` is not an integer between 0 and the number yielded.
         """
-        progress = self._latest() or self._still_to_come()
+        progress = self._latest() or self._pending()
         yielded = progress.yielded
         if batches_yielded is not None:
             yielded = check_int(batches_yielded, "batches_yielded", 0)
@@ -381,7 +320,7 @@ class SpectralBatchSampler(BatchSampler):
                     f"batches_yielded must be at most {progress.yielded}, the number of batches "
                     f"yielded in epoch {progress.epoch}; got {yielded}"
                 )
-        if yielded == progress.n_batches:  # what decides the order of the next epoch
+        if yielded == progress.n_batches:  # its state decides the order of the next epoch
             generator = generator_state(generator_of(self.sampler))
         else:
             generator = progress.generator
@@ -396,31 +335,37 @@ class SpectralBatchSampler(BatchSampler):
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where a state was taken: the next pass yields what its epoch has left.
+        """Resume from a state: the next pass yields the rest of its epoch.
 
-        Nothing that was yielded before is selected again. A state taken after the last
-        batch of an epoch leads to the next one, unless the epoch is set to that which
-        is over: then the next pass is empty. Setting another epoch starts that one
-        from its beginning.
+        Batches yielded before are not selected again. If the saved epoch is complete, the
+        next pass yields the following epoch, unless the saved epoch was set explicitly: then
+        the next pass is empty. Setting another epoch starts that one from its beginning.
 
         Parameters
         ----------
         state_dict : mapping
-            From `state_dict`, of any rank.
+            Result of `state_dict`, on any rank.
 
         Raises
         ------
         TypeError, ValueError
-            If it is no such state, or belongs to another configuration or dataset.
+            If it is not such a state, or belongs to another configuration or dataset.
         """
-        state = check_state(state_dict, self._configuration)
+        state = check_state(
+            state_dict,
+            self._configuration,
+            sampler="SpectralBatchSampler",
+            unit="batches",
+            extra=("order", "generator"),
+        )
         epoch = state["epoch"]
-        carried = epoch_of(self.sampler)
-        if (self._clock.told if carried is None else carried) != epoch:
-            # Whoever says nothing else wants the epoch after one that has nothing left.
+        sampler_epoch = epoch_of(self.sampler)
+        explicit = self._clock.explicit_epoch if sampler_epoch is None else sampler_epoch
+        if explicit != epoch:
+            # If the saved epoch is complete, resume at the next one.
             epoch += state["batches_yielded"] == state["n_batches"]
-        self._clock.set(epoch)
-        if carried is not None:
+        self._clock.restore(epoch)
+        if sampler_epoch is not None:
             self.set_epoch(epoch)
         generator = generator_of(self.sampler)
         if generator is not None and state["generator"] is not None:
@@ -429,19 +374,19 @@ class SpectralBatchSampler(BatchSampler):
         self._resume = state
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy in another process has passes of its own.
-        return {**self.__dict__, "_active": None, "_costs": (0, Costs())}
+        # A copy has no pass in progress.
+        return {**self.__dict__, "_active": None, "_timings": SelectionTimings(0)}
 
-    def _still_to_come(self) -> _Progress:
-        """Return the progress of a pass that was not begun."""
+    def _pending(self) -> _PassProgress:
+        """Return the progress of the next pass, which has not started."""
         epoch, resume = self._upcoming(), self._resume
         generator = generator_state(generator_of(self.sampler))
         if resume is not None:
             done, n_batches = resume["batches_yielded"], resume["n_batches"]
             if epoch in (resume["epoch"], resume["epoch"] + (done == n_batches)):
-                return _Progress(resume["epoch"], done, n_batches, resume["order"], generator)
+                return _PassProgress(resume["epoch"], done, n_batches, resume["order"], generator)
         n_batches = len(self._plan(epoch, self._n_indices()))
-        return _Progress(epoch, 0, n_batches, None, generator)
+        return _PassProgress(epoch, 0, n_batches, None, generator)
 
     @property
     def _clock(self) -> EpochClock:
@@ -449,82 +394,76 @@ class SpectralBatchSampler(BatchSampler):
 
     def _upcoming(self) -> int:
         """Return the epoch of the next pass."""
-        carried = epoch_of(self.sampler)
-        return self._clock.upcoming() if carried is None else carried
+        sampler_epoch = epoch_of(self.sampler)
+        return self._clock.upcoming() if sampler_epoch is None else sampler_epoch
 
-    def _latest(self) -> _Progress | None:
+    def _latest(self) -> _PassProgress | None:
         """Return the latest pass, unless another epoch was set since."""
-        carried = epoch_of(self.sampler)
-        return None if carried is not None and carried != self._epoch_left else self._active
+        sampler_epoch = epoch_of(self.sampler)
+        changed = sampler_epoch is not None and sampler_epoch != self._read_epoch
+        return None if changed else self._active
 
-    def _deals_for_all(self) -> bool:
-        """Tell whether the loader wants the batches of all ranks, in turn."""
-        if ranks(self.sampler, self._ranks)[0] == 1:
+    def _loader_shards_batches(self) -> bool:
+        """Return whether the loader reads the batches of all ranks and keeps its share."""
+        if self._explicit_ranks is not None or ranks(self.sampler, None)[0] == 1:
             return False
-        return sharded_by_accelerate() if self._sharded is None else self._sharded
+        return loader_shards_batches()
 
     def _n_indices(self) -> int:
         if spread_over_ranks(self.sampler):
             return len(dataset_of(self.sampler))
         if not isinstance(self.sampler, Sized):
             raise TypeError(
-                f"the number of batches is not known: {type(self.sampler).__name__} has no length"
+                f"the number of batches is unknown: {type(self.sampler).__name__} has no length"
             )
         return len(self.sampler)
 
-    def _plan(self, epoch: int, n: int) -> Plan:
+    def _plan(self, epoch: int, n: int) -> EpochPlan:
         """Return the plan of an epoch of `n` indices."""
-        n_ranks, rank = ranks(self.sampler, self._ranks)
+        n_ranks, rank = ranks(self.sampler, self._explicit_ranks)
         return make_plan(self._sizes.of_epoch(epoch), n, n_ranks, rank, self.drop_last)
 
-    def _begin(self) -> tuple[Job, _Progress] | None:
-        """Start the next pass; return None if it has nothing left to yield."""
+    def _begin(self) -> tuple[SelectionPass, _PassProgress] | None:
+        """Start the next pass; return None if it has no batches left."""
         epoch, resume, self._resume = self._upcoming(), self._resume, None
-        self._clock.begin()
+        self._clock.start()
         if resume is not None and resume["epoch"] != epoch:
             resume = None
         start = 0
         if resume is not None:
             start = resume["batches_yielded"]
             if start == resume["n_batches"]:
-                self._active = _Progress(epoch, start, start, resume["order"], None)
+                self._active = _PassProgress(epoch, start, start, resume["order"], None)
                 return None
         generator = generator_state(generator_of(self.sampler))
         order = list_order(self.sampler, self._seed, epoch)
-        self._epoch_left = epoch_of(self.sampler)
+        self._read_epoch = epoch_of(self.sampler)
         check_indices(order, self._rows.n_rows)
         if resume is not None and resume["order"] not in (None, checksum(order)):
             raise ValueError(
                 "state_dict belongs to another order of the data: in epoch "
-                f"{epoch} the sampler gives other indices than when the state was saved"
+                f"{epoch} the sampler yields other indices than when the state was saved"
             )
         plan = self._plan(epoch, len(order))
         plan.check_enough()
-        size = self._block_size or default_block_size(plan.candidate_size, self._rows)
-        ratio = self.schedule(epoch)
-        arguments = (self._rows, order, plan, epoch, ratio, self._selector, start, size)
-        guidance = self._guidance
-        if guidance is None:
-            job = Job(*arguments)
-        else:
-            n_taken = partial(self._sizes.n_taken, drop_last=self.drop_last)
-            job = guidance.job(*arguments, seed=self._seed or 0, n_taken=n_taken)
-        self._costs = (epoch, job.costs)
-        return job, _Progress(epoch, start, len(plan), checksum(order), generator)
+        selection = SelectionPass(
+            self._rows, order, plan, epoch, self.schedule(epoch), self._selector, start
+        )
+        self._timings = selection.timings
+        return selection, _PassProgress(epoch, start, len(plan), checksum(order), generator)
 
     def _configuration(self, epoch: int) -> dict[str, Any]:
-        """Return what must be the same where a pass of this epoch is to go on."""
+        """Return what must match for a pass of this epoch to be resumed."""
         if self._identity is None:
             self._identity = {
                 "schedule": describe(self.schedule),
                 "selector": describe_estimator(self._selector, ("filter_ratio", "candidate_size")),
                 "seed": self._seed,
                 "features": self._rows.fingerprint(),
-                **(self._guidance.configuration() if self._guidance else {}),
             }
         return {
             **self._sizes.of_epoch(epoch)._asdict(),
             "drop_last": self.drop_last,
-            "num_replicas": ranks(self.sampler, self._ranks)[0],
+            "num_replicas": ranks(self.sampler, self._explicit_ranks)[0],
             **self._identity,
         }

@@ -1,4 +1,4 @@
-"""The state of a sampler between two processes: what it holds, and when it is refused."""
+"""The saved state of a sampler: what identifies its configuration, and checks on loading."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from spectral_select._utils.validation import check_int
 __all__ = ["STATE_VERSION", "check_state", "describe", "describe_estimator"]
 
 STATE_VERSION = 1
-_LONGEST = 200  # a state is to stay small whatever a selector's parameters hold
-_KEYS = frozenset(
-    {"version", "epoch", "batches_yielded", "n_batches", "order", "generator", "configuration"}
-)
+_MAX_LENGTH = 200  # a state stays small whatever the parameters of a selector hold
 
 
 def describe(value: object) -> str:
@@ -24,54 +21,67 @@ def describe(value: object) -> str:
     if " at 0x" in text:
         named = value if hasattr(value, "__qualname__") else type(value)
         return f"{named.__module__}.{named.__qualname__}"
-    if len(text) > _LONGEST:
-        return f"{text[:_LONGEST]}… ({crc32(text.encode()):08x})"
+    if len(text) > _MAX_LENGTH:
+        return f"{text[:_MAX_LENGTH]}… ({crc32(text.encode()):08x})"
     return text
 
 
 def describe_estimator(estimator: Any, without: tuple[str, ...]) -> str:
-    """Return an estimator's class and parameters as text."""
+    """Return the class and the parameters of an estimator as text."""
     parameters = estimator.get_params(deep=False)
     listed = (f"{k}={describe(v)}" for k, v in sorted(parameters.items()) if k not in without)
     return f"{type(estimator).__qualname__}({', '.join(listed)})"
 
 
 def check_state(
-    state: Mapping[str, Any], configuration: Callable[[int], dict[str, Any]]
+    state: Mapping[str, Any],
+    configuration: Callable[[int], dict[str, Any]],
+    *,
+    sampler: str,
+    unit: str,
+    extra: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Return a copy of a state, or say why a sampler cannot go on from it.
+    """Return a copy of a state, or raise if the sampler cannot resume from it.
 
     Parameters
     ----------
     state : mapping
-        What a user hands over.
+        The argument of the user.
     configuration : callable
-        The configuration that the sampler has in a given epoch.
+        Returns the configuration of the sampler in a given epoch.
+    sampler : str
+        Name of the class, for messages.
+    unit : str
+        What the sampler yields, "batches" or "indices": the state counts them under
+        ``{unit}_yielded`` and ``n_{unit}``.
+    extra : tuple of str
+        Other keys that a state must have.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no state, or one of another configuration or dataset.
+        If it is not such a state, or belongs to another configuration or dataset.
     """
     if not isinstance(state, Mapping):
         raise TypeError(f"state_dict must be a mapping; got {type(state).__name__}")
-    if state.get("version") != STATE_VERSION or not state.keys() >= _KEYS:
+    yielded, total = f"{unit}_yielded", f"n_{unit}"
+    keys = {"version", "epoch", yielded, total, "configuration", *extra}
+    if state.get("version") != STATE_VERSION or not state.keys() >= keys:
         raise ValueError(
-            "state_dict must come from SpectralBatchSampler.state_dict() (version "
-            f"{STATE_VERSION}); got version {state.get('version')!r} with keys "
-            f"{sorted(map(str, state))}"
+            f"state_dict must be a result of {sampler}.state_dict() (version {STATE_VERSION}); "
+            f"got version {state.get('version')!r} with keys {sorted(map(str, state))}"
         )
-    checked = {key: state[key] for key in _KEYS}
-    for key in ("epoch", "batches_yielded", "n_batches"):
+    checked = {key: state[key] for key in keys}
+    for key in ("epoch", yielded, total):
         checked[key] = check_int(state[key], f"state_dict[{key!r}]", 0)
-    if checked["batches_yielded"] > checked["n_batches"]:
+    if checked[yielded] > checked[total]:
         raise ValueError(
-            "state_dict must not have yielded more batches than there are; got "
-            f"{checked['batches_yielded']} of {checked['n_batches']}"
+            f"state_dict[{yielded!r}] must be at most state_dict[{total!r}]; got "
+            f"{checked[yielded]} of {checked[total]}"
         )
-    if checked["order"] is not None:
+    if checked.get("order") is not None:
         check_int(checked["order"], "state_dict['order']", 0)
-    if checked["generator"] is not None:
+    if checked.get("generator") is not None:
         try:
             b64decode(checked["generator"], validate=True)
         except (TypeError, ValueError):
@@ -80,12 +90,12 @@ def check_state(
     return checked
 
 
-def _check_same(saved: Any, mine: dict[str, Any]) -> None:
+def _check_same(saved: Any, current: dict[str, Any]) -> None:
     if not isinstance(saved, Mapping):
         raise TypeError(
             f"state_dict['configuration'] must be a mapping; got {type(saved).__name__}"
         )
-    for key, value in mine.items():
+    for key, value in current.items():
         if key not in saved or saved[key] != value:
             what = "dataset" if key in ("features", "labels") else "configuration"
             raise ValueError(

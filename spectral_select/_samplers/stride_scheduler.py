@@ -1,14 +1,38 @@
-"""Taking turns: every sample as often as its weight says, and evenly over the passes.
+"""Stride scheduling: every sample is visited at its own rate, evenly over the epochs.
 
-Independent draws leave to chance how often a sample comes: of samples of equal weight, in
-as many draws as there are samples, a third never come and a quarter come twice or more.
-Here a sample of rate π starts at a place u of its own and moves on by π a pass; its j-th
-turn is due when it reaches j. A pass takes those whose turns are due first, each once, and
-what could not come in its time comes next: no turn is lost, as in scheduling by earliest
-deadline. Those of equal weight all come before any comes again. A part of the weights may
-grow from pass to pass, until as many came as there are samples. Whose turn it is in a pass
-is a function of the weights, the seed and how many came in each pass before: nothing has
-to be counted or saved.
+Independent draws leave to chance how often a sample is visited: among samples of equal
+weight, after as many draws as there are samples, a third were never visited and a quarter
+were visited twice or more. Stride scheduling [1]_ realizes the rates almost exactly.
+
+In epoch e, which visits k_e of n samples, sample i has the inclusion probability π_i(e):
+
+(1)  π_i = min(1, c·w_i), with c such that Σ π_i = k_e, for weights w_i.
+
+From a random start u_i in [0, 1), as in systematic sampling [2]_, it accumulates
+
+(2)  A_i(e) = u_i + π_i(0) + … + π_i(e − 1),
+
+and visit number j is due when A_i reaches j. After v_i visits, the next one is due in
+
+(3)  t_i(e) = (v_i + 1 − A_i(e)) / π_i(e)  epochs.
+
+(4)  Epoch e visits the k_e samples with the smallest t_i, each once.
+
+This is the rule "earliest deadline first": a visit that does not fit into its epoch moves to
+the next one and is never lost. Samples of equal weight are all visited before any is visited
+again. One part of the log weights is introduced gradually: it is multiplied by
+
+(5)  f_e = min(1, (k_0 + … + k_{e−1}) / n),
+
+the fraction of the data seen so far. All of this follows from the weights, the seed and the
+counts k_e, so a scheduler has no state to save.
+
+References
+----------
+.. [1] C. A. Waldspurger and W. E. Weihl, "Stride scheduling: deterministic proportional-share
+   resource management", MIT/LCS/TM-528 (1995).
+.. [2] W. G. Madow, "On the theory of systematic sampling, II", Annals of Mathematical
+   Statistics 20 (1949).
 """
 
 from collections.abc import Callable
@@ -16,168 +40,148 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spectral_select._selectors.weighted_sampling import ascending, top_k
+from spectral_select._selectors.weighted_sampling import top_k
 
-__all__ = ["Rates", "Turns", "share_come"]
+__all__ = ["StrideScheduler", "fraction_seen", "inclusion_probabilities"]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-# What differs between machines in the last bits should seldom lead to other turns.
+# Rounding hides differences between machines in the last bits, which could change visits.
 _DECIMALS = 6
-_LEAST = -600.0  # of a logarithm; its weight is above 0 still, so that nobody is ruled out
+# Smallest log weight: its weight is still above 0, so that every sample is visited some day.
+_MIN_LOG_WEIGHT = -600.0
 
 
-class Rates:
-    """Rates in proportion to weights, at most 1, of a given mean.
+def inclusion_probabilities(log_weights: ArrayLike, share: float) -> Floats:
+    """Return probabilities in proportion to weights, at most 1, of mean `share`: equation (1).
 
     Parameters
     ----------
     log_weights : array-like of shape (n,)
         Logarithms of the weights, up to a constant; finite.
-    """
-
-    def __init__(self, log_weights: ArrayLike) -> None:
-        logs = np.asarray(log_weights, np.float64)
-        self._weights: Floats = np.exp(np.maximum(np.round(logs - logs.max(), _DECIMALS), _LEAST))
-        self._sorted = np.sort(self._weights)[::-1]
-        self._tails = np.cumsum(self._sorted[::-1])[::-1]  # of what is not larger
-
-    def __call__(self, share: float) -> Floats:
-        """Return the rates of mean `share`.
-
-        Parameters
-        ----------
-        share : float
-            In [0, 1].
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            In [0, 1].
-        """
-        n = len(self._weights)
-        if share >= 1:
-            return np.ones(n)
-        above = np.arange(n)  # of the j-th factor, the j largest have rate 1
-        factors = np.maximum(share * n - above, 0) / self._tails
-        fits = factors * self._sorted <= 1
-        rates: Floats = np.minimum(factors[np.argmax(fits)] * self._weights, 1.0)
-        return rates
-
-
-def share_come(n_before: int, n: int) -> float:
-    """Return the share of the data that has come, 1 at most.
-
-    Parameters
-    ----------
-    n_before : int
-        Number of samples that came in all passes before, however often each.
-    n : int
-        Number of samples there are.
+    share : float
+        Mean of the probabilities, in [0, 1].
 
     Returns
     -------
-    float
+    ndarray of shape (n,)
         In [0, 1].
     """
-    return min(n_before / n, 1.0)
+    logs = np.asarray(log_weights, np.float64)
+    n = len(logs)
+    if share >= 1:
+        return np.ones(n)
+    weights = np.exp(np.maximum(np.round(logs - logs.max(), _DECIMALS), _MIN_LOG_WEIGHT))
+    descending = np.sort(weights)[::-1]
+    # If the j largest are capped at 1, the factor c solves j + c·(sum of the rest) = share·n.
+    # The right j is the first for which c leaves the largest of the rest at 1 or below.
+    rest = np.cumsum(descending[::-1])[::-1]
+    factors = np.maximum(share * n - np.arange(n), 0) / rest
+    factor = factors[np.argmax(factors * descending <= 1)]
+    rates: Floats = np.minimum(factor * weights, 1.0)
+    return rates
 
 
-class Turns:
-    """Whose turn it is in each pass.
+def fraction_seen(n_visits: int, n: int) -> float:
+    """Return the fraction of the data seen after `n_visits` of `n` samples, at most 1: (5)."""
+    return min(n_visits / n, 1.0)
+
+
+class StrideScheduler:
+    """Selects the samples of each epoch so that each sample is visited at its rate.
 
     Parameters
     ----------
     log_weights : array-like of shape (n,)
         Logarithms of the weights of all samples, up to a constant; finite.
-    n_taken : callable
-        Takes a pass's number, from 0, and returns how many samples come in it, in [0, n].
+    n_selected : callable
+        ``n_selected(epoch)`` is the number of samples of an epoch, in [0, n].
     seed : int
-        Of the places where samples start.
+        Seed of the random starts u.
     growing : array-like of shape (n,), default=0
-        What is added to `log_weights` as the data comes: the share of it that `share_come` returns.
+        Part of the log weights that is introduced gradually, by the factor (5).
     """
 
     def __init__(
         self,
         log_weights: ArrayLike,
-        n_taken: Callable[[int], int],
+        n_selected: Callable[[int], int],
         seed: int,
         *,
         growing: ArrayLike = 0.0,
     ) -> None:
-        self._logs, self._growing = np.asarray(log_weights, np.float64), np.asarray(growing)
-        self._n_taken = n_taken
-        self._starts = np.random.default_rng(seed).random(len(self._logs))
-        self._rates: tuple[float, Rates] = 0.0, Rates(self._logs)
+        self._log_weights = np.asarray(log_weights, np.float64)
+        self._growing = np.asarray(growing)
+        self._n_selected = n_selected
+        self._starts = np.random.default_rng(seed).random(len(self._log_weights))
+        self._rates: tuple[tuple[float, int], Floats] = (-1.0, 0), self._starts  # and their key
         self._restart()
 
     def _restart(self) -> None:
-        self._passed, self._came, self._at = 0, 0, self._starts.copy()
+        # The credit of a sample is A − v: its accumulated rate less its visits, from (2).
+        self._epoch, self._n_visits, self._credit = 0, 0, self._starts.copy()
 
-    def wait(self, number: int) -> Floats:
-        """Return how many passes there are until each sample's next turn is due.
+    def time_to_deadline(self, epoch: int) -> Floats:
+        """Return equation (3): the number of epochs until the next visit of each sample is due.
 
-        Passes are gone through one after the other: from the latest asked for, or from the
-        first if that is later.
+        Epochs are replayed one by one: from the latest one asked for, or from epoch 0 if
+        `epoch` is earlier.
 
         Parameters
         ----------
-        number : int
-            Of the pass, from 0.
+        epoch : int
+            Epoch, counted from 0.
 
         Returns
         -------
         ndarray of shape (n,)
-            Below 0 where it is overdue.
+            Negative for an overdue visit.
         """
-        if number < self._passed:
+        if epoch < self._epoch:
             self._restart()
-        while self._passed < number:
-            k = self._n_taken(self._passed)
-            self._go_through(k)
-            self._passed, self._came = self._passed + 1, self._came + k
-        return self._wait(self._rates_of(self._n_taken(number)))
+        while self._epoch < epoch:
+            self._advance()
+        return self._waits(self._current_rates(self._n_selected(epoch)))
 
-    def _rates_of(self, k: int) -> Floats:
-        """Return the rates in the pass that comes next, of `k`."""
-        n = len(self._starts)
-        share = share_come(self._came, n)
-        if self._rates[0] != share:
-            self._rates = share, Rates(self._logs + share * self._growing)
-        return self._rates[1](max(k, 1) / n)
-
-    def _wait(self, rates: Floats) -> Floats:
-        waits: Floats = (1 - self._at) / rates
-        return waits
-
-    def _go_through(self, k: int) -> None:
-        """Move all samples on by a pass of `k`."""
-        if not 0 < k < len(self._starts):
-            return  # nobody comes, or everybody
-        rates = self._rates_of(k)
-        # As in `take`: two waits are never alike, as no two places drawn are.
-        came = np.argpartition(self._wait(rates), k - 1)[:k]
-        self._at += rates
-        self._at[came] -= 1
-
-    def take(self, number: int, order: Indices, more: int = 0) -> Indices:
-        """Return those whose turn it is in a pass.
+    def select(self, epoch: int, order: Indices) -> Indices:
+        """Return the positions in `order` of the samples that an epoch visits, ascending.
 
         Parameters
         ----------
-        number : int
-            Of the pass, from 0.
+        epoch : int
+            Epoch, counted from 0.
         order : ndarray of shape (n,), int64
-            All samples, in the order of the pass.
-        more : int, default=0
-            How many others to take that come next.
+            Permutation of all samples.
 
         Returns
         -------
-        ndarray of shape (n_taken(number) + more,), int64
-            Places in `order`, ascending, and behind them those of the others.
+        ndarray of shape (n_selected(epoch),), int64
         """
-        k = self._n_taken(number)
-        return ascending(top_k(-self.wait(number)[order], k + more), k)
+        waits = self.time_to_deadline(epoch)[order]
+        return np.sort(top_k(-waits, self._n_selected(epoch)))
+
+    def _current_rates(self, k: int) -> Floats:
+        """Return the inclusion probabilities of the next epoch, of `k` samples."""
+        n = len(self._starts)
+        seen = fraction_seen(self._n_visits, n)
+        if self._rates[0] != (seen, k):
+            log_weights = self._log_weights + seen * self._growing
+            self._rates = (seen, k), inclusion_probabilities(log_weights, max(k, 1) / n)
+        return self._rates[1]
+
+    def _waits(self, rates: Floats) -> Floats:
+        waits: Floats = (1 - self._credit) / rates
+        return waits
+
+    def _advance(self) -> None:
+        """Replay one epoch: accumulate the rates and count the visits."""
+        k = self._n_selected(self._epoch)
+        if 0 < k < len(self._starts):  # otherwise the credits stay the same up to a constant
+            rates = self._current_rates(k)
+            # The set of (4). Two waits are never equal, as no two random starts are.
+            visited = np.argpartition(self._waits(rates), k - 1)[:k]
+            self._credit += rates
+            self._credit[visited] -= 1
+        self._epoch += 1
+        self._n_visits += k

@@ -1,7 +1,7 @@
-"""Selection inside many candidate batches at once: blocks, threads, exactness.
+"""Selection within many candidate batches at once.
 
-Rows are cut into consecutive candidate batches. Batches of equal size are stacked in
-blocks of bounded memory, each block is one solve, and blocks go to the cores.
+The rows are divided into consecutive candidate batches. Batches of equal size are stacked in
+blocks of bounded memory, each block is one solve, and the cores share the blocks.
 """
 
 from dataclasses import dataclass
@@ -12,27 +12,26 @@ from scipy import sparse
 
 from spectral_select._fiedler.result import FiedlerResult, Status
 from spectral_select._fiedler.solve import solve
-from spectral_select._selectors.ratio import n_kept
 from spectral_select._selectors.rules import RULES
 from spectral_select._utils.array_namespace import Array, astype, is_torch, namespace, to_numpy
 from spectral_select._utils.progress_bar import progress_bar
 from spectral_select._utils.threads import map_in_threads
 
-__all__ = ["Selection", "select_candidates"]
+__all__ = ["Selection", "select_rows"]
 
 # Entries of the features, and of the Gram matrices, in a block: 64 MiB of float32. Measured:
 # smaller blocks spend more on calls than on arithmetic.
 _BLOCK_ENTRIES = 2**24
-# Largest batch whose choice is settled in float64 when float32 cannot tell.
+# Largest batch whose selection is decided in float64 when float32 leaves it open.
 _REFINE_MAX = 4096
-# Measured on real batches: entries err by at most 0.52 of (residual + eps·‖L‖) / gap,
-# 99 of 100 batches by at most a quarter of it.
+# Measured on real batches: the error of an entry is at most 0.52 of (residual + eps·‖L‖) / gap,
+# and in 99 of 100 batches at most a quarter of it.
 _ENTRY_ERROR = 0.25
 
 
 @dataclass
 class Selection:
-    """Rows chosen, and the Fiedler vectors they were chosen by.
+    """The selected rows, and the Fiedler vectors that selected them.
 
     Attributes
     ----------
@@ -53,41 +52,46 @@ class Selection:
     n_iter: np.ndarray[Any, Any]
 
 
-def select_candidates(
+def select_rows(
     X: Array,
+    k: int,
+    candidate_size: int,
+    last_k: int = 0,
     *,
-    filter_ratio: float,
-    candidate_size: int | None,
     rule: str,
     seed: int | None,
     verbose: bool,
     **options: Any,
 ) -> Selection:
-    """Select from each run of `candidate_size` consecutive rows of checked features.
+    """Select `k` rows of each `candidate_size` consecutive rows of checked features.
 
     Parameters
     ----------
     X : array or sparse array of shape (n, d)
         Features; (n, n) affinities with ``affinity="precomputed"``.
-    filter_ratio, candidate_size, rule
+    k : int
+        Number of rows kept of each candidate batch.
+    candidate_size : int
+        Number of rows of a candidate batch, at most n.
+    last_k : int
+        Number of rows kept of a shorter last batch, if there is one.
+    rule : str
         As in `FiedlerBatchSelector`.
     seed : int or None
-        Of the rule's offsets; None takes the middle of each stretch.
+        Seed of the offsets of the rule; None takes the middle of each stretch.
     verbose : bool
-        Show a progress bar, of the batches or of the iterations if there is one batch.
+        Show the progress: of the batches, or of the iterations for a single batch.
     **options
-        Passed on to the solver: laplacian, affinity, n_neighbors, tol, max_iter,
-        start_seed.
+        Passed to the solver: laplacian, affinity, n_neighbors, tol, max_iter, start_seed and
+        single (solve a single batch in the fastest way).
 
     Returns
     -------
     Selection
     """
-    n = X.shape[0]
-    size = min(candidate_size or n, n)
-    options["single"] = candidate_size is None and not is_torch(X)
+    size = candidate_size
     blocks = _blocks(X, size, options["affinity"])
-    n_batches = -(-n // size)
+    n_batches = -(-X.shape[0] // size)
     offsets = (
         np.full(n_batches, 0.5) if seed is None else np.random.default_rng(seed).random(n_batches)
     )
@@ -96,14 +100,14 @@ def select_candidates(
         start, count, rows = block
         stack = _stack(X, start, count, rows, options["affinity"])
         result = solve(stack, verbose=verbose and n_batches == 1, **options)
-        k = n_kept(rows, filter_ratio)
         first = start // size
-        mine = offsets[first : first + count]
-        result, chosen = _choose(stack, result, rule, k, mine, options)
+        own_offsets = offsets[first : first + count]
+        n_kept = k if rows == size else last_k
+        result, chosen = _choose(stack, result, rule, n_kept, own_offsets, options)
         chosen = np.sort(chosen, axis=-1) + start + rows * np.arange(count)[:, None]
         return chosen.ravel(), result
 
-    # Also a single block of batches has one BLAS thread: bits depend on no block's size.
+    # A single block uses one BLAS thread too, so that bits do not depend on the block size.
     alone = is_torch(X) or options["single"]
     parts = []
     with progress_bar(
@@ -158,10 +162,10 @@ def _choose(
     offsets: np.ndarray[Any, Any],
     options: dict[str, Any],
 ) -> tuple[FiedlerResult, np.ndarray[Any, Any]]:
-    """Apply the rule; where float32 leaves the choice open, solve again in float64.
+    """Apply the rule; if float32 leaves the selection open, solve again in float64.
 
-    A kept set depends on the order of two entries at the cut. When they are closer than
-    the rounding error of their batch, the vector is refined from where it is.
+    The selection depends on the order of the two entries at the cut. If they are closer than
+    the rounding error of their batch, float32 cannot decide.
     """
     chosen, margin = RULES[rule](result.vector, k, offsets)
     chosen = to_numpy(chosen)
@@ -172,7 +176,7 @@ def _choose(
     batches = np.flatnonzero(open_ & (result.status == Status.CONVERGED))
     if len(batches) == 0:
         return result, chosen
-    again = stack if sparse.issparse(stack) else stack[batches]  # a sparse one is alone
+    again = stack if sparse.issparse(stack) else stack[batches]  # a sparse stack is a single batch
     refined = solve(astype(again, "float64"), verbose=False, **options)
     chosen[batches] = to_numpy(RULES[rule](refined.vector, k, offsets[batches])[0])
     result.vector[batches] = astype(refined.vector, "float32")
@@ -180,8 +184,8 @@ def _choose(
 
 
 def _entry_error(result: FiedlerResult) -> Array:
-    """Return an estimate of the error of each batch's entries, from its error bound."""
-    # The bound allows 8 eps ‖L‖ for rounding; about one is what is seen.
+    """Return an estimate of the error of the entries of each batch, from its error bound."""
+    # The bound allows 8 eps ‖L‖ for rounding; about one occurs in practice.
     xp = namespace(result.gap)
     infinite = ~xp.isfinite(result.gap)
     gap = xp.where(infinite | (result.gap <= 0), xp.ones_like(result.gap), result.gap)

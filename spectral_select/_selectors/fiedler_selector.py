@@ -10,10 +10,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from spectral_select._fiedler.fiedler_vector import AFFINITIES, LAPLACIANS, Status, seed_of
-from spectral_select._selectors.candidate_batches import select_candidates
+from spectral_select._selectors.candidate_batches import select_rows
+from spectral_select._selectors.ratio import batch_counts
 from spectral_select._selectors.row_selector import RowSelectorMixin, checked_rows, keep_rows
 from spectral_select._selectors.rules import RULES
-from spectral_select._utils.array_namespace import Array, namespace
+from spectral_select._utils.array_namespace import Array, is_torch, namespace
 from spectral_select._utils.validation import (
     NotFiniteError,
     check_affinity,
@@ -69,14 +70,16 @@ class FiedlerEstimator(BaseEstimator):
     def _fit(self, X: Any) -> None:
         for name in ("candidate_size", "n_neighbors", "max_iter"):
             if getattr(self, name) is not None:
-                check_int(getattr(self, name), name, 1)  # a bool is none
+                check_int(getattr(self, name), name, 1)  # refuses a bool
         X = self._checked(X)
         seed = seed_of(self.random_state)
         try:
-            selection = select_candidates(
+            size, k, last_k = batch_counts(X.shape[0], self.candidate_size, self.filter_ratio)
+            selection = select_rows(
                 X,
-                filter_ratio=self.filter_ratio,
-                candidate_size=self.candidate_size,
+                k,
+                size,
+                last_k,
                 rule=self.rule,
                 seed=None if self.random_state is None else seed,
                 laplacian=self.laplacian,
@@ -85,6 +88,7 @@ class FiedlerEstimator(BaseEstimator):
                 tol=self.tol,
                 max_iter=self.max_iter,
                 start_seed=seed,
+                single=self.candidate_size is None and not is_torch(X),
                 verbose=self.verbose,
             )
         except NotFiniteError:

@@ -13,11 +13,11 @@ from sklearn.utils._param_validation import Interval
 
 from spectral_select._fiedler.fiedler_vector import seed_of
 from spectral_select._labels.label_trust import LabelTrust, label_trust
-from spectral_select._selectors.ratio import n_kept
+from spectral_select._selectors.ratio import batch_counts
 from spectral_select._selectors.row_selector import RowSelectorMixin, checked_rows, keep_rows
 from spectral_select._selectors.weighted_sampling import gumbel_top_k
 from spectral_select._utils.array_namespace import to_numpy
-from spectral_select._utils.labels import checked_labels
+from spectral_select._utils.labels import check_labels
 from spectral_select._utils.validation import check_features, check_int
 
 __all__ = ["GuidedBatchSelector", "fill_unknown", "guided_parts", "log_weights"]
@@ -248,20 +248,20 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
             raise ValueError(f"{type(self).__name__} {_NO_LABELS}")
         X = check_features(checked_rows(self, X))
         n = int(X.shape[0])
-        y = checked_labels(y, n)
+        y = check_labels(y, n)
         if losses is not None:
             losses = _checked_losses(losses, n)
         self.trust_ = label_trust(X, y)
         parts = self._parts(self.trust_, y)
         seed = seed_of(self.random_state)
-        size = self.candidate_size or n
+        size, k, last_k = batch_counts(n, self.candidate_size, self.filter_ratio)
         kept, logs = [], np.empty(n)
         for number, start in enumerate(range(0, n, size)):
             batch = slice(start, min(start + size, n))
             logs[batch] = log_weights(
                 parts[batch], None if losses is None else fill_unknown(losses[batch])
             )
-            count = n_kept(batch.stop - start, self.filter_ratio)
+            count = k if batch.stop - start == size else last_k
             rng = np.random.default_rng([seed, number])
             kept.append(start + np.sort(gumbel_top_k(logs[batch], count, rng)))
         with np.errstate(over="ignore", under="ignore"):

@@ -5,7 +5,7 @@ from numbers import Real
 
 from spectral_select._utils.validation import check_positive_int
 
-__all__ = ["check_filter_ratio", "n_candidates", "n_kept"]
+__all__ = ["batch_counts", "check_filter_ratio", "n_candidates", "n_kept", "ratio_that_keeps"]
 
 # Slack for the rounding of `1 - filter_ratio`: 100 * (1 - 0.8) is 19.999… in
 # binary and means 20. Far above rounding error, far below one row in 10⁹.
@@ -98,6 +98,21 @@ def n_candidates(batch_size: int, filter_ratio: float) -> int:
     while _floor_of_share(count, share) < batch_size:
         count += 1
     return count
+
+
+def batch_counts(n: int, candidate_size: int | None, filter_ratio: float) -> tuple[int, int, int]:
+    """Return the size of a candidate batch of `n` rows, and the counts kept of it and of the last.
+
+    The last candidate batch may be shorter; if there is no shorter one, its count is 0.
+    """
+    size = min(candidate_size or n, n)
+    rest = n % size
+    return size, n_kept(size, filter_ratio), n_kept(rest, filter_ratio) if rest else 0
+
+
+def ratio_that_keeps(k: int, n: int, preferred: float) -> float:
+    """Return a filter ratio that keeps exactly `k` of `n` rows: `preferred` if it does."""
+    return preferred if n_kept(n, preferred) == k else 1 - k / n
 
 
 def _floor_of_share(n: int, share: float) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ascending", "gumbel_top_k", "top_k"]
+__all__ = ["gumbel_top_k", "top_k"]
 
 Indices = NDArray[np.int64]
 
@@ -81,11 +81,6 @@ def top_k(scores: ArrayLike, k: int) -> Indices:
     values = _check(scores, "scores", k)
     values = np.where(np.isfinite(values), values, -np.inf)
     return _first(np.argsort(-values, kind="stable"), k)
-
-
-def ascending(places: Indices, k: int) -> Indices:
-    """Return the first `k` places ascending, and behind them the others ascending."""
-    return np.concatenate([np.sort(places[:k]), np.sort(places[k:])])
 
 
 def _check(values: ArrayLike, name: str, k: int) -> NDArray[np.float64]:

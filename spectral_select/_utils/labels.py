@@ -8,12 +8,12 @@ from sklearn.utils import column_or_1d
 
 from spectral_select._utils.array_namespace import to_numpy
 
-__all__ = ["checked_labels", "class_codes"]
+__all__ = ["check_labels", "class_codes"]
 
 _LARGEST = 2.0**53  # whole numbers below it are told apart in floating point
 
 
-def checked_labels(y: Any, n: int, name: str = "y") -> NDArray[Any]:
+def check_labels(y: Any, n: int, name: str = "y") -> NDArray[Any]:
     """Return class labels as an array of shape (n,); whole numbers become integers."""
     labels: NDArray[Any] = column_or_1d(to_numpy(y), warn=True)
     if labels.shape != (n,):

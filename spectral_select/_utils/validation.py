@@ -13,6 +13,7 @@ from spectral_select._utils.array_namespace import Array, is_torch, namespace
 __all__ = [
     "NotFiniteError",
     "check_affinity",
+    "check_bool",
     "check_features",
     "check_finite",
     "check_in",
@@ -49,6 +50,13 @@ def check_int(value: object, name: str, low: int) -> int:
 def check_positive_int(n: int, name: str) -> int:
     """Return `n` as an int if it is a positive integer."""
     return check_int(n, name, 1)
+
+
+def check_bool(value: object, name: str) -> bool:
+    """Return `value` if it is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False; got {value!r}")
+    return value
 
 
 def check_number(

@@ -86,14 +86,16 @@ def main():
         "solved": rows,
         "left": len(rest),
     }
-    # A loader that does not go through prepare() would train on other ranks' batches.
+    # A loader that is not prepared would train on the batches of other ranks.
     sampler, _ = make_sampler("fixed")
     try:
         unprepared = [b["index"].tolist() for b in DataLoader(Numbered(), batch_sampler=sampler)]
         record["unprepared"] = {"batches": unprepared}
     except RuntimeError as error:
         record["unprepared"] = {"refused": str(error)}
-    sampler, _ = make_sampler("fixed", sharded_by_loader=False)
+    sampler, _ = make_sampler(
+        "fixed", num_replicas=accelerator.num_processes, rank=accelerator.process_index
+    )
     own = [b["index"].tolist() for b in DataLoader(Numbered(), batch_sampler=sampler)]
     record["own"] = {"batches": own}
     write_record(record)

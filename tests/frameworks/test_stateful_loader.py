@@ -4,6 +4,8 @@ import io
 
 import pytest
 import torch
+from frameworks.guided_job import BATCH_SIZE
+from frameworks.guided_job import make_sampler as make_guided_sampler
 from frameworks.job_tools import Numbered, make_sampler
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
@@ -103,4 +105,33 @@ def test_a_plain_loader_resumes_with_another_number_of_workers(form):
         for _, batch in zip(range(steps), loader, strict=False):
             got.append(batch["index"].tolist())
         state = sampler.state_dict(batches_yielded=len(got))
+    assert got == whole
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("stops", [(1, 1), (3, 2), (8, 8), (9, 1)])
+def test_guided_sampler_resumes_twice_in_a_row(workers, stops):
+    def session(steps, checkpoint=None):
+        sampler = make_guided_sampler()
+        loader = StatefulDataLoader(
+            Numbered(), batch_size=BATCH_SIZE, sampler=sampler, num_workers=workers
+        )
+        start = 0
+        if checkpoint is not None:
+            start = checkpoint["epoch"]
+            loader.load_state_dict(checkpoint["loader"])
+        got = []
+        for epoch in range(start, 3):
+            sampler.set_epoch(epoch)
+            for batch in loader:
+                got.append((epoch, batch["index"].tolist()))
+                if len(got) == steps:
+                    return got, saved_and_loaded({"epoch": epoch, "loader": loader.state_dict()})
+        return got, None
+
+    whole, _ = session(None)
+    got, checkpoint = [], None
+    for steps in (*stops, None):
+        batches, checkpoint = session(steps, checkpoint)
+        got += batches
     assert got == whole

@@ -1,536 +1,346 @@
-"""The batch sampler with a GuidedBatchSelector: labels, and losses that training writes."""
+"""GuidedSampler: visits at rates given by label trust and hardness."""
 
 import copy
 import json
 import pickle
-import threading
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sampler_helpers import TopSum
-from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from spectral_select import (
-    GuidedBatchSelector,
+    EmbeddingStore,
+    GuidedSampler,
     LinearSchedule,
-    SpectralBatchSampler,
+    StepSchedule,
     label_trust,
-    n_candidates,
+    n_kept,
 )
-from spectral_select._samplers.schedules import Schedule
-from spectral_select._samplers.stride_scheduler import Rates
+from spectral_select._samplers import guided_sampler
+from spectral_select._samplers.stride_scheduler import inclusion_probabilities
 
 N = 240
 
 
 def clusters(n=N, d=5, n_classes=3, seed=0):
-    """Return features around a center a class, labels of which a fifth is wrong, and which."""
+    """Return features around one center for each class, noisy labels, and which are wrong."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, n_classes, n)
     X = rng.random((n_classes, d))[y] + 0.1 * rng.standard_normal((n, d))
-    bad = rng.random(n) < 0.2
+    wrong = rng.random(n) < 0.2
     other = (y + rng.integers(1, n_classes, n)) % n_classes
-    return X.astype(np.float32), np.where(bad, other, y), bad
+    return X.astype(np.float32), np.where(wrong, other, y), wrong
 
 
-X, Y, BAD = clusters()
+X, Y, WRONG = clusters()
 
 
-def build(batch_size=6, *, ratio=0.5, labels=Y, losses=None, selector=None, **options):
-    selector = GuidedBatchSelector(ratio) if selector is None else selector
-    options.setdefault("features", X)
-    options.setdefault("seed", 3)
-    return SpectralBatchSampler(
-        None, batch_size, selector=selector, labels=labels, losses=losses, **options
-    )
+def build(ratio=0.75, *, labels=Y, features=X, seed=3, **options):
+    return GuidedSampler(labels, features=features, filter_ratio=ratio, seed=seed, **options)
 
 
-def unknown():
-    return np.full(N, np.nan)
+def epochs_of(sampler, n):
+    """Return the indices of the next `n` epochs."""
+    return [list(sampler) for _ in range(n)]
 
 
-def write(losses, batch, epoch):
-    """Write what training might have as losses, others in each epoch."""
-    for i in batch:
-        losses[i] = float(abs(np.sin(i + 1.0 + epoch)) ** 3)
+def visit_counts(sampler, n):
+    return np.bincount(np.concatenate(epochs_of(sampler, n)), minlength=N)
 
 
-def train(batches, losses, epoch):
-    """Yield batches, and write the losses after each."""
-    for batch in batches:
-        yield batch
-        write(losses, batch, epoch)
+def through_json(state):
+    return json.loads(json.dumps(state))
 
 
-@pytest.mark.parametrize("losses", [None, "unknown"])
-def test_batches_are_as_many_and_as_large_as_with_any_selector(losses):
-    plain = build(labels=None, selector=TopSum(0.5))
-    guided = build(losses=None if losses is None else unknown())
-    for epoch in range(2):
-        plain.set_epoch(epoch)
-        guided.set_epoch(epoch)
-        batches = list(guided)
-        assert [len(b) for b in batches] == [len(b) for b in plain]
-        assert len(batches) == len(guided)
-        assert len({i for batch in batches for i in batch}) == sum(map(len, batches))
+# --- what is visited -----------------------------------------------------------------------
 
 
-def test_wrong_labels_are_drawn_less_often_than_they_are_there():
-    features, labels, bad = clusters(2000, d=12, n_classes=6)
-    selector = GuidedBatchSelector(0.8, hardness_power=0)
-    drawn = np.concatenate(list(build(features=features, labels=labels, selector=selector)))
-    assert bad[drawn].mean() < bad.mean() / 2
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0, 0.95), st.integers(0, 5))
+def test_epoch_yields_its_share_without_repetition(ratio, seed):
+    sampler = build(ratio, seed=seed)
+    for _ in range(3):
+        indices = list(sampler)
+        assert len(indices) == len(set(indices)) == n_kept(N, ratio) == len(sampler)
 
 
-def passes(sampler, n_epochs=12):
-    for epoch in range(n_epochs):
-        sampler.set_epoch(epoch)
-        yield np.concatenate(list(sampler))
+def test_labels_that_are_probably_wrong_are_visited_less_often():
+    counts = visit_counts(build(0.8, hardness_power=0), 30)
+    assert counts[WRONG].mean() < 0.5 * counts[~WRONG].mean()
 
 
-def test_a_sample_comes_as_often_as_the_weights_of_the_whole_data_set_say():
-    features, labels, _ = clusters(1000, d=12, n_classes=6)
-    selector = GuidedBatchSelector(0.75, hardness_power=1, trust_power=1)
-    sampler = build(10, features=features, labels=labels, selector=selector)
-    counts = sum(np.bincount(came, minlength=1000) for came in passes(sampler, 40))
-    found = label_trust(features, labels)
-    trust = np.maximum(found.trust, 0.01) ** found.class_separation[labels] ** 2
-    hardness = np.maximum(1 - found.scores, 0.05)
-    # All of the hardness counts from when as many came as there are samples.
-    grown = [trust * hardness**power for power in (0, 0.25, 0.5, 0.75, *[1] * 36)]
-    off = counts - sum(Rates(np.log(weights))(0.25) for weights in grown)
-    assert counts.sum() == 40 * 250
-    assert np.abs(off).max() < 1.5
+def test_visits_follow_trust_and_hardness():
+    sampler, trust = build(hardness_power=1.0, seed=0), label_trust(X, Y)
+    counts = visit_counts(sampler, 204)
+    after = counts - visit_counts(build(hardness_power=1.0, seed=0), 4)
+    separation = trust.class_separation[np.searchsorted(trust.classes, Y)]
+    log_weights = separation**2 * np.log(np.maximum(trust.trust, 0.01))
+    log_weights += np.log(np.maximum(1 - trust.scores, 0.05))
+    # From the fifth epoch on, the data have been seen once and the hardness counts in full.
+    np.testing.assert_allclose(after, 200 * inclusion_probabilities(log_weights, 0.25), atol=2)
 
 
-@pytest.mark.parametrize("twice", [False, True])
-def test_hardness_counts_the_more_the_more_of_the_data_has_come(twice):
-    found = label_trust(X, Y)
-    order = list(range(N)) * (1 + twice)
-
-    def mean_scores(hardness):
-        selector = GuidedBatchSelector(0.75, hardness_power=hardness, trust_power=0)
-        sampler = SpectralBatchSampler(order, 4, features=X, labels=Y, selector=selector)
-        return [found.scores[came].mean() for came in passes(sampler, 30)]
-
-    by_hardness, without = mean_scores(3), mean_scores(0)
+def test_hard_samples_are_introduced_gradually():
+    hardness = 1 - label_trust(X, Y).scores
+    by_hardness = epochs_of(build(hardness_power=3, trust_power=0), 12)
+    without = epochs_of(build(hardness_power=0, trust_power=0), 12)
     assert by_hardness[0] == without[0]
-    assert all(a < b for a, b in zip(by_hardness[3:], without[3:], strict=True))
-    assert np.mean(by_hardness[4:]) < by_hardness[1] < by_hardness[0]
+    means = [[hardness[epoch].mean() for epoch in run] for run in (by_hardness, without)]
+    assert np.mean(means[0][4:]) > np.mean(means[0][1:4]) > np.mean(means[1])
 
 
-@pytest.mark.parametrize("n", [240, 239, 211])
-def test_where_weights_are_equal_all_come_before_any_comes_again(n):
-    sampler = build(
-        4,
-        features=X[:n],
-        labels=Y[:n],
-        selector=GuidedBatchSelector(0.75, hardness_power=0, trust_power=0),
-    )
-    counts = np.zeros(n, int)
-    for came in passes(sampler, 30):
-        counts += np.bincount(came, minlength=n)
+def test_equal_rates_visit_all_samples_before_any_again():
+    sampler = build(0.75, hardness_power=0, trust_power=0)
+    counts = np.zeros(N, int)
+    for indices in epochs_of(sampler, 9):
+        counts[indices] += 1
         assert np.ptp(counts) <= 1
 
 
-@pytest.mark.parametrize("drop_last", [False, True])
-def test_a_pass_is_resumed_without_what_came_before(drop_last):
-    """Where samples take turns, what comes is a function of the epoch; nothing is counted."""
-
-    def fresh():
-        schedule = LinearSchedule(0.3, 0.7, 3)
-        return build(None, candidate_size=14, schedule=schedule, drop_last=drop_last)
-
-    whole, sampler = [], fresh()
-    for epoch in range(3):
-        sampler.set_epoch(epoch)
-        whole.append(list(sampler))
-    sampler = fresh()
-    sampler.set_epoch(2)
-    assert list(sampler) == whole[2]
-    sampler.set_epoch(1)
-    begun = iter(sampler)
-    first = [next(begun) for _ in range(5)]
-    state = json.loads(json.dumps(sampler.state_dict()))
-    resumed = fresh()
-    resumed.load_state_dict(state)
-    assert first + list(resumed) == whole[1]
+def test_order_of_an_epoch_is_shuffled_and_seeded():
+    first, again, other = build(0), build(0), build(0, seed=4)
+    one, two = epochs_of(first, 2)
+    assert epochs_of(again, 2) == [one, two]
+    assert one != two
+    assert list(other) != one
+    assert sorted(one) == list(range(N)) != one
 
 
-@pytest.mark.parametrize("kind", ["tensor", "memmap", "list of names"])
-def test_features_and_labels_of_any_kind_give_the_same(kind, tmp_path):
+def test_schedule_replaces_the_filter_ratio():
+    sampler = build(0.9, schedule=StepSchedule([0.8, 0.5], [1]))
+    assert [len(indices) for indices in epochs_of(sampler, 3)] == [48, 120, 120]
+    assert sampler.schedule(1) == 0.5
+
+
+@pytest.mark.parametrize("kind", ["list", "tensor", "strings", "store", "path"])
+def test_labels_and_features_of_any_kind(kind, tmp_path):
     features, labels = X, Y
+    if kind == "list":
+        labels = Y.tolist()
     if kind == "tensor":
         features, labels = torch.from_numpy(X), torch.from_numpy(Y)
-    elif kind == "memmap":
-        np.save(tmp_path / "X.npy", X)
-        features = tmp_path / "X.npy"
-    else:
-        labels = [f"class {label}" for label in Y]
+    if kind == "strings":
+        labels = [f"class {y}" for y in Y]
+    if kind == "store":
+        features = EmbeddingStore.save(tmp_path / "store", X)
+    if kind == "path":
+        np.save(tmp_path / "features.npy", X)
+        features = tmp_path / "features.npy"
     assert list(build(features=features, labels=labels)) == list(build())
 
 
-def test_every_epoch_and_seed_has_turns_of_its_own():
-    def batches(sampler, epoch=0):
-        sampler.set_epoch(epoch)
-        return list(sampler)
+def test_dataloader_loads_only_what_is_visited():
+    loaded = []
 
-    assert batches(build()) == batches(build(prefetch=0, block_size=3))
-    assert batches(build(seed=1)) != batches(build(seed=2))
-    order = {"sampler": range(N), "batch_size": 6, "features": X, "labels": Y}
+    class Recorder(TensorDataset):
+        def __getitem__(self, i):
+            loaded.append(i)
+            return super().__getitem__(i)
 
-    def same_order(seed, random_state=None):
-        selector = GuidedBatchSelector(0.5, random_state=random_state)
-        return SpectralBatchSampler(**order, selector=selector, seed=seed)
-
-    assert batches(same_order(1)) != batches(same_order(2))
-    assert batches(same_order(1)) != batches(same_order(1), epoch=1)
-    assert batches(same_order(1, 5)) == batches(same_order(2, 5))
-    assert batches(same_order(1, 5)) != batches(same_order(1, 6))
-    state = np.random.RandomState(0)
-    assert batches(same_order(1, state)) == batches(same_order(1, state))
-
-
-def test_rates_are_of_the_samples_that_the_epoch_has():
-    """A subset of what is trusted least is gone through as evenly as everything."""
-    part = np.argsort(label_trust(X, Y).trust)[:80].tolist()
-    selector = GuidedBatchSelector(0.75, hardness_power=0, trust_power=0)
-    sampler = SpectralBatchSampler(
-        SubsetRandomSampler(part), 4, features=X, labels=Y, selector=selector
-    )
-    counts = sum(np.bincount(came, minlength=N) for came in passes(sampler))
-    assert (counts[part] == 3).all()
-    assert counts.sum() == 3 * len(part)
-
-
-def test_where_indices_are_given_twice_every_epoch_is_a_draw():
-    sampler = SpectralBatchSampler(
-        [*range(N), *range(0, N, 3)] * 2,
-        8,
-        features=X,
-        labels=Y,
-        selector=GuidedBatchSelector(0.75, hardness_power=0, trust_power=0),
-    )
-    counts = np.zeros((30, N))
-    for epoch, came in enumerate(passes(sampler, 30)):
-        counts[epoch] = np.bincount(came, minlength=N)
-        assert len(came) == 640 // 4
-    assert counts.std(axis=0).min() > 0.2
-    assert counts[:, ::3].mean() == pytest.approx(2 * counts[:, 1::3].mean(), rel=0.1)
-
-
-class Later(Schedule):
-    """Knows the epochs from 5 on."""
-
-    def _ratio(self, epoch):
-        return {5: 0.5, 6: 0.75}[epoch]
-
-
-class Unsized:
-    def __iter__(self):
-        return iter(range(N))
-
-
-def test_a_schedule_may_know_the_epochs_from_a_later_one_on():
-    sampler = SpectralBatchSampler(
-        Unsized(),
-        6,
-        features=X,
-        labels=Y,
-        selector=GuidedBatchSelector(),
-        schedule=Later(),
-    )
-    for epoch, expected in ((5, N // 2), (6, N // 4)):
-        sampler.set_epoch(epoch)
-        assert len(np.unique(np.concatenate(list(sampler)))) == expected
-
-
-@settings(max_examples=60)
-@given(
-    st.integers(30, N),
-    st.integers(1, 9),
-    st.floats(0, 0.9),
-    st.integers(2, 4),
-    st.booleans(),
-    st.integers(0, 5),
-)
-def test_the_full_batches_of_all_ranks_are_those_of_one_process(
-    n, size, ratio, n_ranks, drop_last, epoch
-):
-    if n_candidates(size, ratio) * n_ranks > n:
-        return
-
-    def batches(n_ranks, rank):
-        sampler = SpectralBatchSampler(
-            range(n),
-            size,
-            drop_last,
-            features=X,
-            labels=Y,
-            selector=GuidedBatchSelector(ratio, hardness_power=1),
-            num_replicas=n_ranks,
-            rank=rank,
-        )
-        sampler.set_epoch(epoch)
-        found = list(sampler)
-        assert len(found) == len(sampler)
-        return found
-
-    alone = batches(1, 0)
-    mine = [batches(n_ranks, rank) for rank in range(n_ranks)]
-    n_full = n // (n_candidates(size, ratio) * n_ranks)
-    assert len({len(found) for found in mine}) == 1
-    assert all(len(batch) == size for found in mine for batch in found[:n_full])
-    dealt = [mine[i % n_ranks][i // n_ranks] for i in range(n_full * n_ranks)]
-    assert dealt == alone[: n_full * n_ranks]
-    drawn = [i for found in mine for batch in found for i in batch]
-    assert len(drawn) == len(set(drawn))
-
-
-def test_prepare_looks_at_the_graph_before_the_first_pass(monkeypatch):
     sampler = build()
-    sampler.prepare()
-    monkeypatch.setattr("spectral_select._samplers.guidance.label_trust", None)
-    assert list(sampler)
-    build(labels=None, selector=TopSum(0.5)).prepare()  # has nothing to look at
+    loader = DataLoader(Recorder(torch.arange(N)), batch_size=16, sampler=sampler)
+    assert len(loader) == 4
+    batches = [batch for (batch,) in loader]
+    assert [len(batch) for batch in batches] == [16, 16, 16, 12]
+    assert torch.cat(batches).tolist() == loaded == list(build())
 
 
-# --- losses ----------------------------------------------------------------------------
+# --- epochs ----------------------------------------------------------------------------------
 
 
-def test_with_losses_every_batch_of_every_epoch_and_seed_has_a_draw_of_its_own():
-    def drawn(seed, epoch):
-        sampler = SpectralBatchSampler(
-            [*range(12)] * 20,
-            6,
-            features=X,
-            labels=Y,
-            losses=unknown(),
-            selector=GuidedBatchSelector(0.5),
-            seed=seed,
-        )
+def test_passes_are_epochs_unless_an_epoch_is_set():
+    sampler, other = build(), build()
+    first, second, third = epochs_of(sampler, 3)
+    other.set_epoch(2)
+    assert list(other) == list(other) == third  # a set epoch repeats
+    other.set_epoch(0)
+    assert (other.epoch, list(other)) == (0, first)
+    other.set_epoch(1)
+    assert list(other) == second
+
+
+def test_length_is_that_of_the_epoch_in_progress():
+    sampler = build(schedule=LinearSchedule(0.75, 0.25, n_epochs=3))
+    assert len(sampler) == 60
+    iterator = iter(sampler)
+    next(iterator)
+    assert len(sampler) == 60
+    list(iterator)
+    assert len(sampler) == 120
+
+
+def test_schedule_may_end_with_the_training():
+    sampler = build(schedule=[0.75, 0.5].__getitem__)
+    assert [len(indices) for indices in epochs_of(sampler, 2)] == [60, 120]
+    assert len(sampler) == 120
+    with pytest.raises(IndexError):
+        list(sampler)
+
+
+# --- several ranks -----------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 5), st.booleans(), st.sampled_from([0.3, 0.5, 0.8, 0.9]))
+def test_ranks_share_the_order_of_one_process_as_in_distributed_sampler(n_ranks, drop_last, ratio):
+    whole = build(ratio)
+    parts = [
+        build(ratio, num_replicas=n_ranks, rank=rank, drop_last=drop_last)
+        for rank in range(n_ranks)
+    ]
+    for _ in range(2):
+        expected, shares = list(whole), [list(part) for part in parts]
+        reference = [
+            DistributedSampler(expected, n_ranks, rank, shuffle=False, drop_last=drop_last)
+            for rank in range(n_ranks)
+        ]
+        assert shares == [[expected[i] for i in sampler] for sampler in reference]
+        assert [len(part) for part in parts] == [len(sampler) for sampler in reference]
+
+
+def test_more_ranks_than_samples_still_share_evenly():
+    parts = [list(build(0.99, num_replicas=7, rank=rank)) for rank in range(7)]
+    assert [len(part) for part in parts] == [1] * 7
+    assert len({i for part in parts for i in part}) == n_kept(N, 0.99) == 2
+
+
+def test_loader_that_shards_gets_the_whole_order(monkeypatch):
+    monkeypatch.setattr(guided_sampler, "process_group_ranks", lambda: (2, 1))
+    assert list(build()) == list(build(num_replicas=2, rank=1))
+    monkeypatch.setattr(guided_sampler, "loader_shards_batches", lambda: True)
+    assert list(build()) == list(build(num_replicas=1, rank=0))
+
+
+# --- resume ----------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    stops=st.lists(st.integers(1, 200), max_size=5),
+    n_ranks=st.integers(1, 3),
+    explicit=st.booleans(),
+    scheduled=st.booleans(),
+)
+def test_resume_anywhere_yields_the_rest_of_an_uninterrupted_run(
+    stops, n_ranks, explicit, scheduled
+):
+    schedule = LinearSchedule(0.8, 0.4, n_epochs=3) if scheduled else None
+
+    def fresh():
+        return build(schedule=schedule, num_replicas=n_ranks, rank=n_ranks - 1)
+
+    expected = epochs_of(fresh(), 4)
+    sampler, epoch, done = fresh(), 0, 0
+    for n_indices in stops:
+        if explicit:
+            sampler.set_epoch(epoch)
+        iterator = iter(sampler)
+        part = [i for _, i in zip(range(n_indices), iterator, strict=False)]
+        assert part == expected[epoch][done : done + n_indices]
+        done += len(part)
+        state = through_json(sampler.state_dict())
+        assert (state["epoch"], state["indices_yielded"]) == (epoch, done)
+        sampler = fresh()
+        sampler.load_state_dict(state)
+        if done == len(expected[epoch]):
+            epoch, done = epoch + 1, 0
+        assume(epoch < 4)
+    if explicit:
         sampler.set_epoch(epoch)
-        return list(sampler)
-
-    assert len({tuple(batch) for batch in drawn(0, 0)}) > 10  # of the same 12 candidates
-    assert drawn(0, 0) == drawn(0, 0)
-    assert drawn(0, 0) != drawn(0, 1)
-    assert drawn(0, 0) != drawn(1, 0)
+    assert list(sampler) == expected[epoch][done:]
 
 
-@pytest.mark.parametrize("kind", [np.float64, np.float32, torch.float32, torch.float64])
-def test_what_training_writes_changes_what_is_chosen_from_the_next_batch_on(kind):
-    array = torch.full((N,), torch.nan, dtype=kind) if isinstance(kind, torch.dtype) else None
-    losses = unknown().astype(kind) if array is None else array
-    selector = GuidedBatchSelector(0.5, hardness_power=0, trust_power=0, loss_power=1e6)
-    sampler = build(losses=losses, selector=selector, prefetch=2, drop_last=True)
-    order, large = list(sampler.sampler), []
-    for i, batch in enumerate(sampler):
-        if i:  # of the 12 candidates, those 6 that have the large loss
-            assert sorted(batch) == sorted(large)
-        following = order[12 * (i + 1) : 12 * (i + 2)]
-        large = following[i % 6 :][:6]
-        losses[following] = 0.1
-        losses[large] = 10.0
+def test_state_of_a_complete_epoch_leads_to_the_next_one_or_to_an_empty_pass():
+    sampler, expected = build(), epochs_of(build(), 2)
+    sampler.set_epoch(0)
+    list(sampler)
+    state = sampler.state_dict()
+    after, same = build(), build()
+    after.load_state_dict(state)
+    assert list(after) == expected[1]
+    same.set_epoch(0)
+    same.load_state_dict(state)
+    assert list(same) == []
 
 
-def test_losses_that_differ_lead_to_other_batches():
-    a, b, c = unknown(), unknown(), unknown()
-    first, other, same = build(losses=a), build(losses=b), build(losses=c)
-    written = list(train(first, a, 0))
-    assert written[0] == next(iter(other))
-    assert written == list(train(same, c, 0))
-    for sampler in (first, other, same):
-        sampler.set_epoch(1)
-    again = list(train(first, a, 1))
-    assert again != list(other)  # of which nothing is known
-    assert again == list(train(same, c, 1))
-
-
-def test_a_loss_not_known_counts_as_the_largest_of_its_candidates():
-    losses = np.full(N, 1e-3)
-    losses[::3] = np.nan
-    losses[1::3] = 1.0
-    power = GuidedBatchSelector(0.5, hardness_power=0, trust_power=0, loss_power=1e6)
-    for batch in build(losses=losses, selector=power, drop_last=True):
-        assert sum(i % 3 == 2 for i in batch) <= 2
-    known = np.nan_to_num(losses, nan=1.0)
-    assert list(build(losses=losses)) == list(build(losses=known))
-    assert list(build(losses=unknown())) == list(build(losses=np.ones(N)))
-
-
-def test_with_losses_there_is_no_thread_and_nothing_is_chosen_ahead():
-    sampler = build(losses=unknown(), prefetch=2)
-    before = threading.active_count()
-    for number, _ in enumerate(sampler, start=1):
-        assert threading.active_count() == before
-        assert sampler.timings.n_batches == number
-
-
-@pytest.mark.parametrize("stop", [0, 1, 7, 20])
-@pytest.mark.parametrize("tensor", [False, True])
-def test_a_resumed_pass_goes_on_to_the_bit_with_the_losses_of_the_checkpoint(stop, tensor):
-    def empty():
-        return torch.full((N,), torch.nan) if tensor else unknown()
-
-    def fresh(losses):
-        return build(losses=losses, schedule=LinearSchedule(0.2, 0.6, 3))
-
-    losses = empty()
-    sampler, whole = fresh(losses), []
-    for epoch in range(3):
-        sampler.set_epoch(epoch)
-        whole += list(train(sampler, losses, epoch))
-
-    losses = empty()
-    sampler, got = fresh(losses), []
-    got += list(train(sampler, losses, 0))
-    sampler.set_epoch(1)
-    run = train(sampler, losses, 1)
-    stop = min(stop, len(sampler) - 1)
-    got += [next(run) for _ in range(stop + 1)]
-    # The checkpoint is taken once the losses of the batch are written.
-    write(losses, got[-1], 1)
-    state, saved = json.dumps(sampler.state_dict()), copy.deepcopy(losses)
-    assert len(state) < 2000
-    del sampler, losses
-
-    losses = empty()
-    sampler = fresh(losses)
-    losses[:] = saved
-    sampler.load_state_dict(json.loads(state))
-    for epoch in (1, 2):
-        sampler.set_epoch(epoch)
-        got += list(train(sampler, losses, epoch))
-    assert got == whole
+def test_loader_that_reads_ahead_resumes_at_the_number_used():
+    sampler, expected = build(), list(build())
+    iterator = iter(sampler)
+    [next(iterator) for _ in range(20)]
+    state = sampler.state_dict(indices_yielded=12)
+    again = build()
+    again.load_state_dict(state)
+    assert again.state_dict() == state
+    assert list(again) == expected[12:]
+    with pytest.raises(ValueError, match=r"indices_yielded must be at most 20.*epoch 0; got 21"):
+        sampler.state_dict(21)
 
 
 @pytest.mark.parametrize(
-    ("other", "message"),
+    ("change", "message"),
     [
+        ({"ratio": 0.5}, "another configuration: .*filter_ratio=0.75, this sampler has .*0.5"),
+        ({"seed": 4}, "another configuration: .*seed=3"),
+        ({"trust_power": 0.5}, "another configuration: .*trust_power=1.0"),
+        ({"hardness_power": 1}, "another configuration: .*hardness_power=0.5"),
+        ({"num_replicas": 2, "rank": 0}, "another configuration: .*num_replicas=1"),
+        ({"drop_last": True}, "another configuration: .*drop_last=False"),
         ({"labels": np.roll(Y, 1)}, "another dataset: .*labels='240-"),
         ({"labels": [f"class {y}" for y in Y]}, "another dataset: .*labels='240-"),
-        ({"losses": None}, "another configuration: .*losses=True, .* losses=False"),
-        (
-            {"selector": GuidedBatchSelector(0.5, loss_power=1)},
-            "configuration: .*loss_power=0.5.*loss_power=1",
-        ),
-        ({"labels": None, "losses": None, "selector": TopSum(0.5)}, "configuration: .*selector="),
+        ({"features": X + 1}, "another dataset: .*features='240x5-"),
     ],
 )
-def test_a_state_of_other_labels_or_weights_is_refused(other, message):
-    sampler = build(losses=unknown())
-    next(iter(sampler))
+def test_rejects_state_of_another_configuration(change, message):
+    state = build().state_dict()
     with pytest.raises(ValueError, match=message):
-        build(**({"losses": unknown()} | other)).load_state_dict(sampler.state_dict())
+        build(**change).load_state_dict(state)
 
 
-# --- ranks, copies, loaders ------------------------------------------------------------
+def test_rejects_what_is_not_a_state_and_stays_unchanged():
+    sampler = build()
+    for state, error in [({}, ValueError), (None, TypeError), ({"version": 99}, ValueError)]:
+        with pytest.raises(error, match="state_dict must be"):
+            sampler.load_state_dict(state)
+    too_many = sampler.state_dict() | {"indices_yielded": 61}
+    with pytest.raises(ValueError, match="got 61 of 60"):
+        sampler.load_state_dict(too_many)
+    assert list(sampler) == list(build())
 
 
-@settings(max_examples=15)
-@given(st.integers(2, 3), st.booleans(), st.sampled_from([None, 7]))
-def test_ranks_yield_equally_many_batches_that_have_nothing_in_common(n_ranks, known, state):
-    def of_rank(rank):
-        losses = unknown() if known else None
-        sampler = build(
-            losses=losses,
-            num_replicas=n_ranks,
-            rank=rank,
-            selector=GuidedBatchSelector(0.5, random_state=state),
-        )
-        return list(sampler) if losses is None else list(train(sampler, losses, 0))
-
-    batches = [of_rank(rank) for rank in range(n_ranks)]
-    assert len({len(mine) for mine in batches}) == 1
-    drawn = [i for mine in batches for batch in mine for i in batch]
-    assert len(drawn) == len(set(drawn))
-    alone = build(selector=GuidedBatchSelector(0.5, random_state=state))
-    if not known:  # together, what one process draws
-        full = N // (12 * n_ranks) * n_ranks
-        together = [batches[i % n_ranks][i // n_ranks] for i in range(full)]
-        assert together == list(alone)[:full]
-
-
-def test_the_graph_is_looked_at_once_and_copies_remember(monkeypatch):
-    calls = []
-
-    def counted(*arguments):
-        calls.append(arguments)
-        return label_trust(*arguments)
-
-    monkeypatch.setattr("spectral_select._samplers.guidance.label_trust", counted)
-    losses = unknown()
-    sampler = build(losses=losses)
-    assert (len(sampler), calls) == (20, [])
+@pytest.mark.parametrize("copy_of", [copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+def test_copies_yield_the_same_epochs(copy_of):
+    sampler = build()
+    before = copy_of(sampler)
     first = list(sampler)
-    for copied in (copy.deepcopy(sampler), pickle.loads(pickle.dumps(sampler))):
-        losses[:] = 5.0  # a copy has an array of its own
-        copied.set_epoch(0)
-        assert list(copied) == first
-        losses[:] = np.nan
-    assert len(calls) == 1
+    after = copy_of(sampler)
+    assert list(before) == first
+    assert list(after) == list(sampler)
 
 
-def test_a_loop_over_a_loader_writes_what_the_next_batch_is_chosen_by():
-    losses = torch.full((N,), torch.nan)
-    dataset = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y), torch.arange(N))
-    batches = build(losses=losses, dataset=dataset)
-    loader = DataLoader(dataset, batch_sampler=batches)
-    model = torch.nn.Linear(X.shape[1], 3)
-    seen = []
-    for epoch in range(2):
-        batches.set_epoch(epoch)
-        for inputs, labels, indices in loader:
-            each = torch.nn.functional.cross_entropy(model(inputs), labels, reduction="none")
-            losses[indices] = each.detach()
-            seen.append(indices)
-    seen = torch.cat(seen).unique()
-    assert torch.isfinite(losses[seen]).all()
-    assert int(torch.isfinite(losses).sum()) == len(seen)
-
-
-# --- bad input -------------------------------------------------------------------------
-
-READ_ONLY = unknown()
-READ_ONLY.flags.writeable = False
+# --- arguments -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"labels": None}, ValueError, "labels must be given with a GuidedBatchSelector"),
+        ({"labels": None}, ValueError, "labels must be given, one for each row of features"),
         ({"labels": Y[:-1]}, ValueError, r"labels must have shape \(240,\).*got \(239,\)"),
+        ({"labels": np.zeros(N, int)}, ValueError, "labels must hold at least two classes"),
         ({"labels": Y + 0.5}, ValueError, "labels must hold class labels, integers or strings"),
-        ({"labels": Y * 0}, ValueError, "labels must hold at least two classes; got 1 class"),
-        ({"losses": unknown()[:-1]}, ValueError, r"losses must have shape \(240,\), .*\(239,\)"),
-        ({"losses": [0.0] * N}, TypeError, "losses must be a NumPy array or CPU tensor.*got list"),
-        ({"losses": np.zeros(N, int)}, TypeError, "got ndarray of dtype int64"),
-        ({"losses": torch.zeros(N).bfloat16()}, TypeError, "got Tensor of dtype torch.bfloat16"),
-        ({"losses": torch.zeros(N, device="meta")}, TypeError, "torch.float32 on meta"),
-        ({"losses": READ_ONLY}, ValueError, "losses must be writable"),
-        ({"losses": unknown(), "block_size": 2}, ValueError, "block_size must be None or 1 with"),
-        ({"selector": TopSum(0.5)}, ValueError, "labels must be None unless .* with TopSum"),
-        (
-            {"selector": TopSum(0.5), "labels": None, "losses": unknown()},
-            ValueError,
-            "losses must be None unless the selector is a GuidedBatchSelector",
-        ),
-        (
-            {"selector": GuidedBatchSelector(loss_power=-1)},
-            ValueError,
-            "'loss_power' parameter.*Got -1",
-        ),
-        (
-            {"selector": GuidedBatchSelector(candidate_size=5)},
-            ValueError,
-            "candidate_size must be passed to",
-        ),
+        ({"ratio": 1.0}, ValueError, r"filter_ratio must be in \[0, 1\)"),
+        ({"hardness_power": -1}, ValueError, r"hardness_power must be a number in \[0, 1e\+06\]"),
+        ({"trust_power": "1"}, TypeError, "trust_power must be a number"),
+        ({"seed": -1}, ValueError, "seed must be an integer of at least 0; got -1"),
+        ({"drop_last": 1}, TypeError, "drop_last must be True or False; got 1"),
+        ({"num_replicas": 2}, ValueError, "num_replicas and rank must be given together"),
+        ({"num_replicas": 2, "rank": 2}, ValueError, "rank must be less than num_replicas=2"),
+        ({"schedule": "linear"}, TypeError, "schedule must be a filter ratio"),
+        ({"features": X[0]}, ValueError, r"features must have shape \(n_samples, n_features\)"),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused_at_once(change, error, message):
+def test_rejects_invalid_arguments(change, error, message):
     with pytest.raises(error, match=message):
         build(**change)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sampler_helpers import Calls, TopSum, table
+from sampler_helpers import Calls, TopSum, blocks_of, table
 
 from spectral_select import SpectralBatchSampler
 from spectral_select._samplers.prefetch import Prefetcher
@@ -108,10 +108,11 @@ def build(**options):
 
 
 def test_an_abandoned_pass_leaves_no_thread():
-    sampler = build(selector=TopSum(0.5), block_size=1, prefetch=1)
-    for batch in sampler:
-        assert batch
-        break
+    sampler = build(selector=TopSum(0.5), prefetch=1)
+    with blocks_of(1):
+        for batch in sampler:
+            assert batch
+            break
     gc.collect()
     assert selection_threads() == []
     assert len(list(sampler)) == len(sampler)
@@ -148,6 +149,7 @@ import sys, time
 sys.path.insert(0, {tests!r})
 from sampler_helpers import Calls, TopSum, table
 from spectral_select import SpectralBatchSampler
+from spectral_select._samplers import selection_pass
 
 class Slow(TopSum):
     def __sklearn_clone__(self):
@@ -156,7 +158,8 @@ class Slow(TopSum):
         time.sleep({sleep})
         return super().fit(X)
 
-sampler = SpectralBatchSampler(None, 8, features=table(4000), selector=Slow(0.5), block_size=1)
+selection_pass.MAX_BLOCK = 1
+sampler = SpectralBatchSampler(None, 8, features=table(4000), selector=Slow(0.5))
 iterator = iter(sampler)
 next(iterator)
 print("started", flush=True)

@@ -1,13 +1,14 @@
 import copy
 import json
 import pickle
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sampler_helpers import Calls, TopSum, table
+from sampler_helpers import Calls, TopSum, blocks_of, table
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
@@ -22,11 +23,13 @@ from torch.utils.data import (
 
 from spectral_select import (
     FiedlerBatchSelector,
+    GuidedBatchSelector,
     LinearSchedule,
     SpectralBatchSampler,
     n_candidates,
     n_kept,
 )
+from spectral_select._samplers import spectral_batch_sampler
 
 ratios = st.one_of(st.sampled_from([0, 0.5, 0.8, 0.9]), st.floats(0, 0.95))
 
@@ -56,7 +59,7 @@ def test_batches_are_full_but_for_a_last_one_and_as_many_as_announced(
     n_full = n // (size * n_ranks)
     options = {"num_replicas": n_ranks, "rank": rank, "drop_last": drop_last}
     if n_full + (last > 0) == 0:
-        with pytest.raises(ValueError, match="sampler must give at least"):
+        with pytest.raises(ValueError, match="sampler must yield at least"):
             build(n, batch_size, ratio=ratio, **options)
         return
     sampler = build(n, batch_size, ratio=ratio, **options)
@@ -126,9 +129,11 @@ def test_what_is_chosen_does_not_depend_on_blocks_thread_or_ranks(
     given_ = features if kind == "array" else torch.from_numpy(features)
     options = {"n": len(features), "features": given_, "selector": SELECTORS[name]}
     options |= {"batch_size": size, "drop_last": True}
-    expected = list(build(prefetch=0, block_size=1, **options))
-    assert list(build(prefetch=prefetch, block_size=block, **options)) == expected
-    parts = everything(2, block_size=block, **options)
+    with blocks_of(1):
+        expected = list(build(prefetch=0, **options))
+    with blocks_of(block):
+        assert list(build(prefetch=prefetch, **options)) == expected
+        parts = everything(2, **options)
     dealt = [batch for round_ in zip(*parts, strict=True) for batch in round_]
     assert dealt == expected[: len(dealt)]
 
@@ -405,11 +410,12 @@ def test_more_ranks_than_batches_share_what_there_is_or_say_so():
         everything(4, n=40, batch_size=8, ratio=0.5, drop_last=True)
 
 
-def test_for_a_loader_that_deals_out_batches_other_ranks_are_placeholders():
-    options = {"n": 201, "num_replicas": 3, "sharded_by_loader": True}
+def test_batches_of_other_ranks_are_placeholders_if_the_loader_shards(monkeypatch):
+    monkeypatch.setattr(spectral_batch_sampler, "loader_shards_batches", lambda: True)
     one = list(build(n=201))
     for rank in range(3):
-        sampler = build(rank=rank, **options)
+        inner = DistributedSampler(range(201), 3, rank)
+        sampler = build(n=201, sampler=inner)
         batches = list(sampler)
         assert sampler.drop_last
         assert len(sampler) == len(batches) == 12
@@ -484,14 +490,15 @@ def test_copies_go_their_own_way(duplicate):
 
 
 def test_timings_tell_what_was_solved_and_what_was_waited_for():
-    sampler = build(400, prefetch=0, block_size=4)
+    sampler = build(400, prefetch=0)
     assert sampler.timings.n_batches == 0
-    list(sampler)
+    with blocks_of(4):
+        list(sampler)
     timings = sampler.timings
     assert timings.n_batches == 25
     assert timings.n_solves == 8  # blocks of 1, 2, 4, 4, 4, 4, 4 and 2 batches
     assert 0 < timings.solve_seconds <= timings.wait_seconds
-    json.dumps(timings._asdict())
+    json.dumps(asdict(timings))
 
 
 # --- bad input -------------------------------------------------------------------------
@@ -525,15 +532,14 @@ def test_timings_tell_what_was_solved_and_what_was_waited_for():
             "rank must be less than num_replicas=2; got 2",
         ),
         ({"num_replicas": 0, "rank": 0}, ValueError, "num_replicas must be an integer"),
-        ({"sharded_by_loader": 1}, TypeError, "sharded_by_loader must be True or False"),
+        ({"selector": GuidedBatchSelector()}, ValueError, r"needs labels: use .*GuidedSampler"),
         ({"prefetch": -1}, ValueError, "prefetch must be an integer of at least 0; got -1"),
-        ({"block_size": 0}, ValueError, "block_size must be an integer of at least 1; got 0"),
         ({"sampler": 200}, TypeError, "sampler must be None, a torch Sampler or an iterable"),
         ({"sampler": iter(range(200))}, TypeError, "got an iterator of type"),
         ({"sampler": RandomSampler(range(150))}, ValueError, "got 200 rows for 150 samples"),
         ({"dataset": range(199)}, ValueError, "got 200 rows for 199 samples"),
-        ({"sampler": []}, ValueError, "sampler must give at least 16 indices: .* got 0"),
-        ({"sampler": range(1)}, ValueError, "sampler must give at least 16 indices"),
+        ({"sampler": []}, ValueError, "sampler must yield at least 16 indices: .* got 0"),
+        ({"sampler": range(1)}, ValueError, "sampler must yield at least 16 indices"),
         ({"features": table(0)}, ValueError, "features must have at least one row"),
     ],
 )

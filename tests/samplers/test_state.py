@@ -3,6 +3,7 @@ import io
 import json
 import os
 import random
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from sampler_helpers import Calls, TopSum, table
+from sampler_helpers import Calls, TopSum, blocks_of, table
 from torch.utils.data import DistributedSampler, RandomSampler, WeightedRandomSampler
 
 from spectral_select import CosineSchedule, SpectralBatchSampler
@@ -225,11 +226,19 @@ def test_a_state_of_another_order_is_refused():
     ("change", "error", "message"),
     [
         (lambda s: None, TypeError, "state_dict must be a mapping; got NoneType"),
-        (lambda s: {}, ValueError, "must come from SpectralBatchSampler.state_dict.*version None"),
+        (
+            lambda s: {},
+            ValueError,
+            "a result of SpectralBatchSampler.state_dict.*version None",
+        ),
         (lambda s: s | {"version": 99}, ValueError, "got version 99"),
         (lambda s: s | {"epoch": -1}, ValueError, r"state_dict\['epoch'\] must be an integer"),
         (lambda s: s | {"epoch": "0"}, TypeError, r"state_dict\['epoch'\] must be an integer"),
-        (lambda s: s | {"batches_yielded": 99}, ValueError, "more batches than there are; got 99"),
+        (
+            lambda s: s | {"batches_yielded": 99},
+            ValueError,
+            r"at most state_dict\[.n_batches.\]; got 99",
+        ),
         (lambda s: s | {"order": "x"}, TypeError, r"state_dict\['order'\] must be an integer"),
         (lambda s: s | {"generator": "%"}, ValueError, "must be None or base64 text"),
         (lambda s: s | {"generator": 5}, ValueError, "must be None or base64 text"),
@@ -277,7 +286,7 @@ class StopAndResume(RuleBasedStateMachine):
         rank = data.draw(st.integers(0, n_ranks - 1))
         self.tell = tell
 
-        def fresh(block_size, prefetch):
+        def fresh(prefetch):
             return build(
                 n,
                 None if papers_form else size,
@@ -288,14 +297,14 @@ class StopAndResume(RuleBasedStateMachine):
                 drop_last=drop_last,
                 num_replicas=n_ranks,
                 rank=rank,
-                block_size=block_size,
                 prefetch=prefetch,
             )
 
         self.fresh = fresh
+        self.blocks = ExitStack()
         self.stops = 0
         try:
-            self.whole, self.sampler = fresh(1, 0), fresh(3, 0)
+            self.whole, self.sampler = fresh(0), fresh(0)
             for epoch in range(3):
                 self.whole._plan(epoch, n).check_enough()
         except ValueError:
@@ -334,7 +343,9 @@ class StopAndResume(RuleBasedStateMachine):
         read = sum(next(self.iterator, None) is not None for _ in range(ahead))
         state = through_json(self.sampler.state_dict(self.done if self.done or read else None))
         self.iterator.close()
-        self.sampler = self.fresh(block_size, prefetch)
+        self.blocks.close()
+        self.blocks.enter_context(blocks_of(block_size))
+        self.sampler = self.fresh(prefetch)
         self.sampler.load_state_dict(state)
         if self.tell:
             self.sampler.set_epoch(self.epoch)
@@ -352,6 +363,8 @@ class StopAndResume(RuleBasedStateMachine):
 
     def teardown(self):
         StopAndResume.total += getattr(self, "stops", 0)
+        if hasattr(self, "blocks"):
+            self.blocks.close()
         if getattr(self, "whole", None) is not None:
             self.iterator.close()
 
@@ -389,17 +402,18 @@ def test_random_stops_with_the_real_selector():
     features = table(300, 8)
 
     def fresh():
-        return SpectralBatchSampler(None, 6, features=features, block_size=stream.randint(1, 9))
+        return SpectralBatchSampler(None, 6, features=features)
 
     whole, sampler = fresh(), fresh()
     expected = [batch for _ in range(3) for batch in whole]
     got = []
     while len(got) < len(expected):
         iterator = iter(sampler)
-        for batch in iterator:
-            got.append(batch)
-            if stream.random() < 0.3:
-                break
+        with blocks_of(stream.randint(1, 9)):
+            for batch in iterator:
+                got.append(batch)
+                if stream.random() < 0.3:
+                    break
         state = sampler.state_dict()
         sampler = fresh()
         sampler.load_state_dict(state)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectral_select import GuidedBatchSelector, label_trust
+from spectral_select import GuidedSampler, label_trust, n_kept
 from spectral_select.integrations.methods import Candidates, Outputs, get_method
 
 
@@ -126,18 +126,22 @@ def test_options_out_of_range(option):
             get_method(f"guided:{option}")
 
 
-def test_samples_take_turns_inside_the_driver_and_one_batch_is_a_draw():
+def test_epochs_are_those_of_the_guided_sampler():
     X, y = clusters()
     method = get_method("guided:trust_power=2,hardness_power=0")
-    selector = method.selector(0.75, labels=y, features=X, seed=5)
-    assert isinstance(selector, GuidedBatchSelector)
-    assert selector.get_params() | {"trust_power": 2, "hardness_power": 0, "random_state": 5} == (
-        selector.get_params()
-    )
     assert method.schedules_epoch
-    assert method.fits_on_features
-    alone = Candidates(
-        np.arange(len(y)), y, 200, np.random.default_rng(0), features=X, precomputed=None
+    sampler = GuidedSampler(
+        y, features=X, filter_ratio=0.75, trust_power=2, hardness_power=0, seed=5
     )
-    chosen = method.choose(alone).positions
+    visits = method.visits(y, X, lambda epoch: n_kept(len(y), 0.75), seed=5)
+    for epoch in range(3):
+        order = np.random.default_rng(epoch).permutation(len(y))
+        sampler.set_epoch(epoch)
+        assert sorted(visits.select(epoch, order)) == sorted(sampler)
+
+
+def test_single_candidate_batch_is_a_draw_of_the_given_number():
+    X, y = clusters()
+    batch = Candidates(np.arange(len(y)), y, 200, np.random.default_rng(0), features=X)
+    chosen = get_method("guided").choose(batch).positions
     assert len(set(chosen.tolist())) == 200
