@@ -23,11 +23,8 @@ from spectral_select._samplers.guided_visits import GuidedVisits
 from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import (
     FEATURES,
-    FRESH,
-    LAST_LOSS,
-    PROGRESS,
     REFERENCE,
-    Candidates,
+    CandidateSource,
     Choice,
     Method,
     Outputs,
@@ -328,7 +325,7 @@ class _Chooser:
         self, head: Head, indices: NDArray[np.int64], number: int, n_keep: int, done: float
     ) -> tuple[Choice, float]:
         """Return a choice and the seconds that it took."""
-        problem, needs = self.problem, self.method.needs
+        problem = self.problem
         begin, forward = perf_counter(), list[Outputs]()
         in_forward = 0.0
 
@@ -341,19 +338,21 @@ class _Chooser:
                 in_forward += perf_counter() - start
             return forward[0]
 
-        candidates = Candidates(
+        source = CandidateSource(
+            self.method,
+            problem.pool.labels,
+            problem.choose_by,
+            self.precomputed,
+            self.reference.outputs if self.reference else None,
+        )
+        candidates = source.candidates(
             indices,
-            problem.pool.labels[indices],
             n_keep,
             np.random.default_rng([self._seed, *divmod(number, self.order.n_batches)]),
-            features=problem.choose_by[indices] if FEATURES in needs else None,
-            precomputed=None if self.precomputed is None else self.precomputed[indices],
-            last_loss=self.last_loss[indices] if LAST_LOSS in needs else None,
-            mean_last_loss=_mean(self.last_loss) if LAST_LOSS in needs else None,
-            fresh=fresh if FRESH in needs else None,
-            reference=self.reference.outputs.take(indices) if self.reference else None,
-            progress=done if PROGRESS in needs else None,
-            step=number if PROGRESS in needs else None,
+            last_loss=lambda: (self.last_loss[indices], _mean(self.last_loss)),
+            fresh=fresh,
+            progress=done,
+            step=number,
         )
         choice = check_choice(self.method.choose(candidates), self.method, len(indices))
         return choice, perf_counter() - begin - in_forward

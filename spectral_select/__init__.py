@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spectral_select._features.store import EmbeddingStore
-    from spectral_select._features.store_writer import StoreWriter
+    from spectral_select._features.store_writer import StoreWriter, save_embeddings
     from spectral_select._fiedler.fiedler_vector import fiedler_vector
     from spectral_select._fiedler.result import FiedlerResult, Status
     from spectral_select._labels.label_trust import LabelTrust, label_trust
@@ -55,6 +55,7 @@ _HOME = {
     "make_schedule": "_samplers.schedules",
     "n_candidates": "_selectors.ratio",
     "n_kept": "_selectors.ratio",
+    "save_embeddings": "_features.store_writer",
 }
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "make_schedule",
     "n_candidates",
     "n_kept",
+    "save_embeddings",
 ]
 
 

@@ -11,6 +11,7 @@ here whose name has no leading underscore is loaded with the package.
 from importlib import import_module
 from pkgutil import iter_modules
 
+from spectral_select.integrations.methods.candidate_source import CandidateSource
 from spectral_select.integrations.methods.interface import (
     FEATURES,
     FRESH,
@@ -29,7 +30,7 @@ from spectral_select.integrations.methods.registry import (
     method_names,
     register,
 )
-from spectral_select.integrations.methods.rule_selector import RuleSelector
+from spectral_select.integrations.methods.rule_selector import RuleSelector, as_selector
 
 __all__ = [
     "FEATURES",
@@ -37,11 +38,13 @@ __all__ = [
     "LAST_LOSS",
     "PROGRESS",
     "REFERENCE",
+    "CandidateSource",
     "Candidates",
     "Choice",
     "Method",
     "Outputs",
     "RuleSelector",
+    "as_selector",
     "check_choice",
     "check_methods",
     "get_method",

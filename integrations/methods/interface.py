@@ -182,8 +182,8 @@ class Method(ABC):
     ...     name, summary = "first", "the first ones"
     ...     def choose(self, candidates):
     ...         return Choice(np.arange(candidates.n_keep))
-    >>> selector = First().selector(0.8, labels=np.zeros(10, int), features=None, seed=0)
-    >>> selector.fit(np.arange(10)[:, None]).get_support(indices=True)
+    >>> batch = Candidates(np.arange(10), np.zeros(10, int), 2, np.random.default_rng(0))
+    >>> First().choose(batch).positions
     array([0, 1])
     """
 
@@ -208,7 +208,7 @@ class Method(ABC):
 
     @property
     def fits_on_features(self) -> bool:
-        """Whether `selector` is to be fitted on features rather than on sample indices."""
+        """Whether `estimator` selects by features, without `choose`."""
         return False
 
     @property
@@ -302,46 +302,19 @@ class Method(ABC):
             Methods that run ahead must keep exactly so many; the others should.
         """
 
-    def selector(
-        self,
-        filter_ratio: float,
-        *,
-        labels: Indices,
-        features: Any,
-        precomputed: Any = None,
-        seed: int,
-    ) -> BaseEstimator:
-        """Return the rule as an estimator that `SpectralBatchSampler` can run ahead.
+    def estimator(self, filter_ratio: float) -> BaseEstimator:
+        """Return the method as an estimator over features, if `fits_on_features`.
 
         Parameters
         ----------
         filter_ratio : float
             Share discarded, in [0, 1).
-        labels : ndarray of shape (n_samples,)
-            Classes of the training data.
-        features : array of shape (n_samples, d) or None
-            Features of the training data.
-        precomputed : array of shape (n_samples, ...), optional
-            What `precompute` returned.
-        seed : int
-            Seed of whatever is random about the rule.
 
         Returns
         -------
         estimator
-            Fitted on the candidates' indices, as a column, or on their features if
-            `fits_on_features`.
         """
-        from spectral_select.integrations.methods.rule_selector import RuleSelector
-
-        return RuleSelector(
-            self,
-            filter_ratio,
-            labels=labels,
-            features=features,
-            precomputed=precomputed,
-            random_state=seed,
-        )
+        raise NotImplementedError(f"method {self.name!r} has no estimator over features")
 
 
 def check_choice(choice: Choice, method: Method, n: int, n_keep: int | None = None) -> Choice:

@@ -6,15 +6,68 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from spectral_select import n_kept
+from spectral_select._selectors.ratio import batch_counts
+from spectral_select.integrations.methods.candidate_source import CandidateSource
 from spectral_select.integrations.methods.interface import (
-    Candidates,
     Indices,
     Method,
     check_choice,
 )
 
-__all__ = ["RuleSelector"]
+__all__ = ["RuleSelector", "as_selector"]
+
+
+def as_selector(
+    method: Method,
+    filter_ratio: float,
+    *,
+    labels: Indices,
+    features: Any,
+    precomputed: Any = None,
+    seed: int,
+) -> BaseEstimator:
+    """Return a method as an estimator that `SpectralBatchSampler` can run ahead of training.
+
+    Parameters
+    ----------
+    method : Method
+        A method that `selects_ahead`.
+    filter_ratio : float
+        Share discarded, in [0, 1).
+    labels : ndarray of shape (n_samples,)
+        Classes of the training data.
+    features : array of shape (n_samples, d) or None
+        Features of the training data.
+    precomputed : array of shape (n_samples, ...), optional
+        Result of `Method.precompute`.
+    seed : int
+        Seed of the random numbers of the method.
+
+    Returns
+    -------
+    estimator
+        Fitted on features if the method `fits_on_features`, otherwise on a column of indices.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectral_select.integrations.methods import get_method
+    >>> selector = as_selector(
+    ...     get_method("random"), 0.8, labels=np.zeros(10, int), features=None, seed=0
+    ... )
+    >>> selector.fit(np.arange(10)[:, None]).get_support(indices=True).shape
+    (2,)
+    """
+    if method.fits_on_features:
+        return method.estimator(filter_ratio)
+    return RuleSelector(
+        method,
+        filter_ratio,
+        labels=labels,
+        features=features,
+        precomputed=precomputed,
+        random_state=seed,
+    )
 
 
 class RuleSelector(BaseEstimator):
@@ -84,21 +137,14 @@ class RuleSelector(BaseEstimator):
         self
         """
         indices = np.asarray(X)[:, 0].astype(np.int64)
-        size = self.candidate_size or len(indices)
+        size, k, last_k = batch_counts(len(indices), self.candidate_size, self.filter_ratio)
+        source = CandidateSource(self.method, self.labels, self.features, self.precomputed)
         kept = []
         for number, start in enumerate(range(0, len(indices), size)):
             part = indices[start : start + size]
-            n_keep = n_kept(len(part), self.filter_ratio)
-            choice = self.method.choose(
-                Candidates(
-                    part,
-                    self.labels[part],
-                    n_keep,
-                    np.random.default_rng([self.random_state, number]),
-                    features=None if self.features is None else self.features[part],
-                    precomputed=None if self.precomputed is None else self.precomputed[part],
-                )
-            )
+            n_keep = k if len(part) == size else last_k
+            rng = np.random.default_rng([self.random_state, number])
+            choice = self.method.choose(source.candidates(part, n_keep, rng))
             choice = check_choice(choice, self.method, len(part), n_keep)
             if choice.weights is not None:
                 raise RuntimeError(

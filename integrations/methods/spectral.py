@@ -1,21 +1,17 @@
 """The methods of the SALN paper and its successor, and a spread along the Fiedler order."""
 
 from dataclasses import dataclass
-from typing import Any
-
-from sklearn.base import BaseEstimator
 
 from spectral_select import CosineSchedule, FiedlerBatchSelector, LinearSchedule, StepSchedule
 from spectral_select._fiedler.fiedler_vector import AFFINITIES, LAPLACIANS
 from spectral_select._samplers.schedules import Schedule
-from spectral_select._selectors.ratio import check_filter_ratio
+from spectral_select._selectors.ratio import check_filter_ratio, ratio_that_keeps
 from spectral_select._selectors.rules import RULES
 from spectral_select._utils.validation import check_in, check_int
 from spectral_select.integrations.methods.interface import (
     FEATURES,
     Candidates,
     Choice,
-    Indices,
     Method,
 )
 from spectral_select.integrations.methods.registry import register
@@ -55,16 +51,8 @@ class Spectral(Method):
         """True: the Fiedler vector is of the features."""
         return True
 
-    def selector(
-        self,
-        filter_ratio: float,
-        *,
-        labels: Indices,
-        features: Any,
-        precomputed: Any = None,
-        seed: int,
-    ) -> BaseEstimator:
-        """Return the `FiedlerBatchSelector` that this method stands for."""
+    def estimator(self, filter_ratio: float) -> FiedlerBatchSelector:
+        """Return the `FiedlerBatchSelector` with the options of this method."""
         return FiedlerBatchSelector(
             filter_ratio,
             rule=self.rule,
@@ -74,11 +62,10 @@ class Spectral(Method):
         )
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by the Fiedler vector of this one batch."""
-        # A share that keeps exactly n_keep whatever the rounding.
-        ratio = 1.0 - candidates.n_keep / len(candidates)
-        selector = self.selector(ratio, labels=candidates.labels, features=None, seed=0)
-        return Choice(selector.fit(candidates.features).get_support(indices=True))
+        """Select by the Fiedler vector of this batch alone."""
+        ratio = ratio_that_keeps(candidates.n_keep, len(candidates), 0.0)
+        fitted = self.estimator(ratio).fit(candidates.features)
+        return Choice(fitted.get_support(indices=True))
 
 
 @register

@@ -12,21 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from spectral_select import SpectralBatchSampler, n_kept
+from spectral_select import SpectralBatchSampler
 from spectral_select._samplers.epoch_order import seeded_permutation
 from spectral_select._samplers.guided_visits import GuidedVisits
 from spectral_select._samplers.prefetch import Prefetcher
 from spectral_select.integrations.data.augmentation import N_DRAWS
 from spectral_select.integrations.data.decoding import DecodedImages, to_device
 from spectral_select.integrations.methods import (
-    FEATURES,
-    FRESH,
-    LAST_LOSS,
-    PROGRESS,
-    REFERENCE,
-    Candidates,
+    CandidateSource,
     Method,
     Outputs,
+    as_selector,
     check_choice,
 )
 from spectral_select.integrations.runtime.distributed import Ranks
@@ -149,6 +145,7 @@ class Batches:
         begin = perf_counter()
         self.precomputed = method.precompute(self._classes, features)
         self.precompute_seconds = perf_counter() - begin
+        self._source = CandidateSource(method, self._classes, features, self.precomputed, reference)
         self._draws = torch.empty(0)
         self._visits: GuidedVisits | None = None
         if method.schedules_epoch:
@@ -163,13 +160,14 @@ class Batches:
     def _make_sampler(self) -> SpectralBatchSampler:
         """Return the sampler of the selected batches, or of candidates if a loss selects."""
         if self._visits is not None:
-            kept = self._n_visits(0) // (self.budget.n_steps_per_epoch * self.ranks.size)
+            kept = self.budget.kept_of_rank(0, self.ranks.size)
             visited = _VisitedSamples(self._visits, self._n_visits, self._visit_order)
             return self._unfiltered(visited, kept)
         if not self.method.selects_ahead:
             return self._candidate_batches()
         reads_features = self.method.fits_on_features
-        selector: Any = self.method.selector(
+        selector = as_selector(
+            self.method,
             self.budget.schedule(0),
             labels=self._classes,
             features=self.features,
@@ -300,23 +298,15 @@ class Batches:
             return outputs(loaded[0], self.labels[places])
 
         step = epoch * self.budget.n_steps_per_epoch + number
-        known = LAST_LOSS in method.needs
         choice = method.choose(
-            Candidates(
+            self._source.candidates(
                 indices,
-                self._classes[indices],
-                n_kept(len(indices), self.budget.schedule(epoch)),
+                self.budget.kept_of_rank(epoch, self.ranks.size),
                 np.random.default_rng([stream(self.seed, "choice"), epoch, self._place(number)]),
-                features=self.features[indices] if FEATURES in method.needs else None,
-                precomputed=None if self.precomputed is None else self.precomputed[indices],
-                last_loss=last_loss[places].cpu().numpy() if known else None,
-                mean_last_loss=_mean(last_loss) if known else None,
-                fresh=fresh if FRESH in method.needs else None,
-                reference=self.reference.take(indices)
-                if self.reference is not None and REFERENCE in method.needs
-                else None,
-                progress=step / self.budget.n_steps if PROGRESS in method.needs else None,
-                step=step if PROGRESS in method.needs else None,
+                last_loss=lambda: (last_loss[places].cpu().numpy(), _mean(last_loss)),
+                fresh=fresh,
+                progress=step / self.budget.n_steps,
+                step=step,
             )
         )
         choice = check_choice(choice, method, len(indices))

@@ -53,6 +53,10 @@ class Budget:
         kept = tuple(config.n_kept(schedule(epoch)) for epoch in range(n_epochs))
         return cls(schedule, per_epoch, n_steps, n_epochs, kept)
 
+    def kept_of_rank(self, epoch: int, n_ranks: int) -> int:
+        """Return the number of samples of a step on one of `n_ranks` processes."""
+        return self.kept[epoch] // n_ranks
+
     def steps_in(self, epoch: int) -> int:
         """Return the number of steps of an epoch."""
         return max(0, min(self.n_steps - epoch * self.n_steps_per_epoch, self.n_steps_per_epoch))

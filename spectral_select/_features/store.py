@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from spectral_select._utils.atomic_files import read_json_object
 from spectral_select._utils.folders import StoreError, inside
@@ -41,7 +41,7 @@ IDENTITY = {
 
 
 class EmbeddingStore:
-    """A whole store, open for reading; `EmbeddingStore.open` makes one.
+    """A complete store, open for reading; `EmbeddingStore.open` returns one.
 
     Attributes
     ----------
@@ -61,8 +61,10 @@ class EmbeddingStore:
     --------
     >>> import tempfile
     >>> import numpy as np
+    >>> from spectral_select import EmbeddingStore, save_embeddings
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     store = EmbeddingStore.save(folder + "/store", np.eye(3), [0, 1, 1])
+    ...     _ = save_embeddings(folder + "/store", np.eye(3), [0, 1, 1])
+    ...     store = EmbeddingStore.open(folder + "/store")
     ...     store.features.shape, store.labels.tolist()
     ((3, 3), [0, 1, 1])
     """
@@ -107,51 +109,6 @@ class EmbeddingStore:
         features = load_array(path, EMBEDDINGS, np.float32, (count, dim), mmap=True)
         labels = load_array(path, LABELS, np.int64, (count,)) if meta["has_labels"] else None
         return cls(path, features, labels, meta)
-
-    @classmethod
-    def save(
-        cls,
-        path: str | os.PathLike[str],
-        features: ArrayLike,
-        labels: ArrayLike | None = None,
-        *,
-        overwrite: bool = False,
-        **meta: Any,
-    ) -> "EmbeddingStore":
-        """Write an array that is at hand as a store and open it.
-
-        Parameters
-        ----------
-        path : path
-            The folder, made if need be.
-        features : array, shape (n, d)
-            Embeddings from anywhere.
-        labels : array of int, shape (n,), optional
-            Labels.
-        overwrite : bool, default False
-            Whether a store that is there already may be replaced.
-        **meta
-            What is known of their origin: ``fingerprint``, ``backbone``, ``dataset``, …
-
-        Returns
-        -------
-        EmbeddingStore
-            The store, open.
-        """
-        from spectral_select._features.store_writer import StoreWriter
-
-        X = np.asarray(features)
-        if X.ndim != 2 or not np.issubdtype(X.dtype, np.number) or np.iscomplexobj(X):
-            raise ValueError(
-                "features must be a 2-D array of real numbers; "
-                f"got shape {X.shape} of type {X.dtype}"
-            )
-        with StoreWriter(
-            path, count=X.shape[0], dim=X.shape[1], labels=labels, meta=meta, overwrite=overwrite
-        ) as writer:
-            for start in range(writer.n_done, len(X), writer.block_size):
-                writer.write_block(X[start : start + writer.block_size])
-            return writer.finish()
 
     def __len__(self) -> int:
         return int(self.meta["count"])

@@ -33,7 +33,7 @@ from spectral_select._utils.folders import StoreError, inside
 from spectral_select._utils.locks import FolderLock
 from spectral_select._utils.validation import check_positive_int
 
-__all__ = ["StoreWriter"]
+__all__ = ["StoreWriter", "save_embeddings"]
 
 _PARTIAL, _PROGRESS = EMBEDDINGS + ".partial", "progress.json"
 _TEMPORARY = tuple(f".{name}." for name in (LABELS, META, _PROGRESS))
@@ -323,3 +323,53 @@ def _check_labels(labels: ArrayLike | None, count: int) -> NDArray[np.int64] | N
             f"labels must be {count} integers; got shape {array.shape} of type {array.dtype}"
         )
     return array.astype(np.int64)
+
+
+def save_embeddings(
+    path: str | os.PathLike[str],
+    features: ArrayLike,
+    labels: ArrayLike | None = None,
+    *,
+    overwrite: bool = False,
+    **meta: Any,
+) -> EmbeddingStore:
+    """Write an array as an embedding store, and open the store.
+
+    Parameters
+    ----------
+    path : path
+        The folder; created if it does not exist.
+    features : array, shape (n, d)
+        Embeddings.
+    labels : array of int, shape (n,), optional
+        Labels.
+    overwrite : bool, default=False
+        Replace a store in the folder.
+    **meta
+        What identifies the embeddings: ``fingerprint``, ``backbone``, ``dataset``, …
+
+    Returns
+    -------
+    EmbeddingStore
+        The store, open for reading.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from spectral_select import save_embeddings
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     len(save_embeddings(folder + "/store", np.eye(3), [0, 1, 1]))
+    3
+    """
+    X = np.asarray(features)
+    if X.ndim != 2 or not np.issubdtype(X.dtype, np.number) or np.iscomplexobj(X):
+        raise ValueError(
+            f"features must be a 2-D array of real numbers; got shape {X.shape} of type {X.dtype}"
+        )
+    with StoreWriter(
+        path, count=X.shape[0], dim=X.shape[1], labels=labels, meta=meta, overwrite=overwrite
+    ) as writer:
+        for start in range(writer.n_done, len(X), writer.block_size):
+            writer.write_block(X[start : start + writer.block_size])
+        return writer.finish()

@@ -8,7 +8,7 @@ from _accuracy_report import difference, draw, sections, tables
 from _accuracy_runs import Run, RunLog, load_data
 from scipy.stats import ttest_1samp, ttest_rel
 
-from spectral_select import EmbeddingStore
+from spectral_select import save_embeddings
 
 # One process, so that what is compared is run once.
 pytestmark = pytest.mark.xdist_group("accuracy_vs_budget")
@@ -163,7 +163,7 @@ def test_the_runs_of_a_method_can_be_forgotten(tmp_path):
 
 def test_two_stores_are_trained_and_tested_on(tmp_path, digits):
     for name, rows in (("a", slice(0, 300)), ("b", slice(300, 500))):
-        EmbeddingStore.save(tmp_path / name, digits.features[rows], digits.labels[rows])
+        save_embeddings(tmp_path / name, digits.features[rows], digits.labels[rows])
     data = load_data([str(tmp_path / "a"), str(tmp_path / "b")])
     about = data.describe()
     assert (about["name"], about["n_train"], about["n_test"]) == ("a", 300, 200)
@@ -172,10 +172,10 @@ def test_two_stores_are_trained_and_tested_on(tmp_path, digits):
 
 def test_methods_may_look_at_other_features_than_networks(tmp_path, digits, capsys):
     rows = slice(0, 300)
-    EmbeddingStore.save(tmp_path / "a", digits.features[rows], digits.labels[rows])
-    EmbeddingStore.save(tmp_path / "b", digits.features[300:500], digits.labels[300:500])
-    EmbeddingStore.save(tmp_path / "few", digits.features[rows, :7], digits.labels[rows])
-    EmbeddingStore.save(tmp_path / "other", digits.features[rows], digits.labels[1:301])
+    save_embeddings(tmp_path / "a", digits.features[rows], digits.labels[rows])
+    save_embeddings(tmp_path / "b", digits.features[300:500], digits.labels[300:500])
+    save_embeddings(tmp_path / "few", digits.features[rows, :7], digits.labels[rows])
+    save_embeddings(tmp_path / "other", digits.features[rows], digits.labels[1:301])
     a, b, few, other = (str(tmp_path / name) for name in ("a", "b", "few", "other"))
     data = load_data([a, b, few])
     assert data.features.shape[1] == 64
@@ -205,9 +205,9 @@ def refused(capsys, *arguments):
 
 def test_wrong_input_is_refused_in_one_line(tmp_path, capsys, digits):
     out = ["--out", str(tmp_path / "x.json")]
-    EmbeddingStore.save(tmp_path / "bare", digits.features[:200])
-    EmbeddingStore.save(tmp_path / "short", digits.features[:200, :3], digits.labels[:200])
-    EmbeddingStore.save(tmp_path / "good", digits.features[:200], digits.labels[:200])
+    save_embeddings(tmp_path / "bare", digits.features[:200])
+    save_embeddings(tmp_path / "short", digits.features[:200, :3], digits.labels[:200])
+    save_embeddings(tmp_path / "good", digits.features[:200], digits.labels[:200])
     good, bare, short = (str(tmp_path / name) for name in ("good", "bare", "short"))
     assert "data must be given" in refused(capsys, *out)
     assert "data must be digits, or" in refused(capsys, "mnist", *out)

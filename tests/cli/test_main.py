@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from spectral_select import EmbeddingStore, FiedlerBatchSelector, __version__
+from spectral_select import FiedlerBatchSelector, __version__, save_embeddings
 from spectral_select._cli.main import main
 from spectral_select._features.readers import read_features
 from spectral_select._fiedler.fiedler_vector import AFFINITIES, LAPLACIANS
@@ -185,7 +185,7 @@ class TestSelect:
         done = python("-c", code, "select", features)
         assert [*map(int, done.stdout.split())] == CHOSEN.tolist(), done.stderr
         store = str(Path(features).parent / "store")
-        EmbeddingStore.save(store, X)
+        save_embeddings(store, X)
         done = python("-c", code, "select", store)
         assert [*map(int, done.stdout.split())] == CHOSEN.tolist(), done.stderr
         done = python("-c", code, "extract", "digits", "--out", "never")
@@ -240,7 +240,7 @@ class TestFeatureFiles:
         np.testing.assert_array_equal(read_features(tmp_path / "x.pq"), X[5:])
 
     def test_store(self, tmp_path):
-        EmbeddingStore.save(tmp_path / "store", X)
+        save_embeddings(tmp_path / "store", X)
         np.testing.assert_array_equal(read_features(tmp_path / "store"), X)
 
     def test_npz_rubbish(self, tmp_path, fails):
@@ -308,7 +308,7 @@ class TestFeatureFiles:
     def test_store_rubbish(self, tmp_path, fails):
         (tmp_path / "folder").mkdir()
         assert "folder is not a whole embedding store" in fails("select", tmp_path / "folder")
-        EmbeddingStore.save(tmp_path / "store", X)
+        save_embeddings(tmp_path / "store", X)
         path = tmp_path / "store" / "embeddings.npy"
         path.write_bytes(path.read_bytes()[:-8])
         assert "is damaged or cut short" in fails("select", tmp_path / "store")

@@ -11,7 +11,7 @@ import torch
 from sampler_helpers import TopSum, table
 from scipy import sparse
 
-from spectral_select import EmbeddingStore, SpectralBatchSampler
+from spectral_select import SpectralBatchSampler, save_embeddings
 from spectral_select._features.feature_table import as_rows
 
 X = table(60, 4)
@@ -62,7 +62,7 @@ KINDS = {
     "changed copy of a memory map": changed_in_memory,
     "npz file": lambda tmp: npz(tmp),
     "npy file, upper case": lambda tmp: on_disk(tmp).rename(tmp / "X.NPY"),
-    "store folder": lambda tmp: EmbeddingStore.save(tmp / "store", X).path,
+    "store folder": lambda tmp: save_embeddings(tmp / "store", X).path,
     "npy file": on_disk,
     "npy file, name": lambda tmp: str(on_disk(tmp)),
     "tensor": lambda tmp: torch.from_numpy(X.copy()),
@@ -71,7 +71,7 @@ KINDS = {
     "sparse, by column": lambda tmp: sparse.csc_matrix(X),
     "pandas": lambda tmp: pd.DataFrame(X),
     "polars": lambda tmp: pl.DataFrame(X),
-    "store": lambda tmp: EmbeddingStore.save(tmp / "store", X),
+    "store": lambda tmp: save_embeddings(tmp / "store", X),
     "dataset column": lambda tmp: datasets.Dataset.from_dict({"e": X, "y": range(60)})["e"],
     "dataset": lambda tmp: datasets.Dataset.from_dict({"e": X}),
     "dataset of arrays": lambda tmp: datasets.Dataset.from_dict(
@@ -229,7 +229,7 @@ def test_a_store_is_asked_whether_it_belongs_to_the_data_set(tmp_path):
         def __len__(self):
             return 60
 
-    store = EmbeddingStore.save(tmp_path / "store", X, fingerprint="mine")
+    store = save_embeddings(tmp_path / "store", X, fingerprint="mine")
     with pytest.raises(ValueError, match="fingerprint"):
         SpectralBatchSampler(None, 4, features=store, dataset=Other(), selector=TopSum())
     with pytest.raises(ValueError, match="fingerprint"):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spectral_select import EmbeddingStore, StoreWriter
+from spectral_select import EmbeddingStore, StoreWriter, save_embeddings
 from spectral_select._utils.folders import StoreError
 
 N, D, BLOCK = 50, 6, 8
@@ -69,7 +69,7 @@ def test_round_trip(store):
 
 
 def test_labels_are_optional(tmp_path):
-    found = EmbeddingStore.save(tmp_path / "s", X.astype(np.float64), backbone="mine")
+    found = save_embeddings(tmp_path / "s", X.astype(np.float64), backbone="mine")
     assert found.labels is None
     assert found.meta["backbone"] == "mine"
     assert found.n_written == N
@@ -438,5 +438,5 @@ class TestBadBlocks:
     @pytest.mark.parametrize("features", [X[0], X[None], X.astype(complex), np.full((2, 2), "a")])
     def test_save(self, tmp_path, features):
         with pytest.raises(ValueError, match="features must be a 2-D array of real numbers"):
-            EmbeddingStore.save(tmp_path / "s", features)
+            save_embeddings(tmp_path / "s", features)
         assert not (tmp_path / "s").exists()

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from spectral_select import (
-    EmbeddingStore,
     GuidedSampler,
     LinearSchedule,
     StepSchedule,
     label_trust,
     n_kept,
+    save_embeddings,
 )
 from spectral_select._samplers import guided_sampler
 from spectral_select._samplers.stride_scheduler import inclusion_probabilities
@@ -125,7 +125,7 @@ def test_labels_and_features_of_any_kind(kind, tmp_path):
     if kind == "strings":
         labels = [f"class {y}" for y in Y]
     if kind == "store":
-        features = EmbeddingStore.save(tmp_path / "store", X)
+        features = save_embeddings(tmp_path / "store", X)
     if kind == "path":
         np.save(tmp_path / "features.npy", X)
         features = tmp_path / "features.npy"

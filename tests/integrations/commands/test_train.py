@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from spectral_select import EmbeddingStore
+from spectral_select import EmbeddingStore, save_embeddings
 from spectral_select._cli.main import main
 from spectral_select.integrations.commands import train_session as train_run
 from spectral_select.integrations.commands.train import run_comparison
@@ -101,7 +101,7 @@ def test_several_seeds_and_another_method(tmp_path, capsys):
 def test_a_folder_of_images_with_features_from_a_store(tmp_path, photos, capsys):
     split = load_dataset(photos, val_fraction=0.02, train_size=60).train
     table = np.random.default_rng(0).random((60, 5))
-    EmbeddingStore.save(
+    save_embeddings(
         tmp_path / "store", table, split.labels, fingerprint=split.fingerprint, backbone="mine"
     )
     more = ["--train-size=60", "--features", str(tmp_path / "store"), "--methods", "fiedler"]
@@ -315,7 +315,7 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing_behind(tmp_path, capsys
 
 
 def test_features_of_other_data_are_refused(tmp_path, capsys):
-    EmbeddingStore.save(tmp_path / "store", np.ones((100, 3)), fingerprint="another")
+    save_embeddings(tmp_path / "store", np.ones((100, 3)), fingerprint="another")
     assert train(tmp_path / "run", "--features", str(tmp_path / "store")) == 2
     assert "belongs to other data" in capsys.readouterr().err
 

@@ -1,0 +1,97 @@
+"""Assembles the candidates of a method, with exactly what the method needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_select.integrations.methods.interface import (
+    FEATURES,
+    FRESH,
+    LAST_LOSS,
+    PROGRESS,
+    REFERENCE,
+    Candidates,
+    Method,
+    Outputs,
+)
+
+__all__ = ["CandidateSource"]
+
+
+@dataclass(frozen=True)
+class CandidateSource:
+    """The tables of the training data from which candidates are assembled.
+
+    Attributes
+    ----------
+    method : Method
+        The method that selects; `Method.needs` says what its candidates carry.
+    labels : ndarray of shape (n_samples,), int64
+        Classes of the training data.
+    features : array of shape (n_samples, d), optional
+        Features of the training data.
+    precomputed : array of shape (n_samples, ...), optional
+        Result of `Method.precompute`.
+    reference : Outputs, optional
+        Outputs of a reference model on the training data.
+    """
+
+    method: Method
+    labels: NDArray[np.int64]
+    features: Any = None
+    precomputed: Any = None
+    reference: Outputs | None = None
+
+    def candidates(
+        self,
+        indices: NDArray[np.int64],
+        n_keep: int,
+        rng: np.random.Generator,
+        *,
+        last_loss: Callable[[], tuple[NDArray[np.floating[Any]], float]] | None = None,
+        fresh: Callable[[], Outputs] | None = None,
+        progress: float | None = None,
+        step: int | None = None,
+    ) -> Candidates:
+        """Return the candidates at `indices`.
+
+        Parameters
+        ----------
+        indices : ndarray of shape (n,), int64
+            Positions in the training data.
+        n_keep : int
+            Number of candidates to keep.
+        rng : Generator
+            Random numbers of this batch.
+        last_loss : callable, optional
+            Returns the last losses of the candidates, and their mean over all samples.
+        fresh : callable, optional
+            Returns the outputs of the current model on the candidates.
+        progress, step : float and int, optional
+            Share and number of the training steps done.
+
+        Returns
+        -------
+        Candidates
+        """
+        needs = self.method.needs
+        losses, mean_loss = last_loss() if last_loss and LAST_LOSS in needs else (None, None)
+        return Candidates(
+            indices,
+            self.labels[indices],
+            n_keep,
+            rng,
+            features=self.features[indices] if FEATURES in needs else None,
+            precomputed=None if self.precomputed is None else self.precomputed[indices],
+            last_loss=losses,
+            mean_last_loss=mean_loss,
+            fresh=fresh if FRESH in needs else None,
+            reference=self.reference.take(indices)
+            if self.reference is not None and REFERENCE in needs
+            else None,
+            progress=progress if PROGRESS in needs else None,
+            step=step if PROGRESS in needs else None,
+        )
