@@ -19,27 +19,27 @@ def test_python_examples_run(snippet):
     if "X_kept" in names:
         assert names["X_kept"].shape == (351, 64)
     if "loader" in names:
-        assert len(names["loader"]) == 12  # of 1797 samples, 160 candidates a batch
+        assert len(names["loader"]) == 12  # 359 of 1797 samples
 
 
-def test_the_command_lines_are_understood(capsys):
+def test_command_lines_parse(capsys):
     commands = [shlex.split(line, comments=True) for line in README.splitlines()
                 if line.startswith("spectral-select ") and "photos" in line]  # fmt: skip
     assert {command[1] for command in commands} == {"extract", "select", "train", "report"}
     for command in commands:
-        # The folder is not there: the complaint must be about that, not about usage.
+            # The folder does not exist, so the error must name it: the usage is right.
         assert main(command[1:]) == 2
         assert "photos" in capsys.readouterr().err
 
 
-def test_files_that_it_names_exist():
+def test_linked_files_exist():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
     for target in re.findall(r"^(\S+/?) {2,}\S", README.split("## Layout")[1], re.MULTILINE):
         assert (ROOT / target).exists(), target
 
 
-def test_its_table_of_differences_says_what_the_results_say():
+def test_table_matches_the_committed_results():
     files = {"Caltech-101": "twenty_seeds_caltech-101", "CIFAR-10": "twenty_seeds_cifar-10"}
     rows = re.findall(r"^\| (Caltech-101|CIFAR-10) \| (\w+) \| (.*) \|$", README, re.MULTILINE)
     assert {method for _, method, _ in rows} >= {"fiedler", "guided"}
