@@ -1,7 +1,7 @@
-"""Tables and pictures of what ``benchmarks/accuracy_vs_budget.py`` wrote.
+"""Tables and figures of the results of ``benchmarks/accuracy_vs_budget.py``.
 
-``.. accuracy-results:: NAME`` shows the file of that name in ``benchmarks/results``: for
-every kept share and budget, each method's paired difference to a random subset by condition.
+``.. accuracy-results:: NAME`` shows a file in ``benchmarks/results``: for every kept share and
+budget the paired difference of each method to a random subset, by condition.
 ``.. accuracy-results:: NAME METHOD`` shows differences to another method.
 """
 
@@ -17,34 +17,39 @@ from sphinx.util.docutils import SphinxDirective
 
 from spectral_select.integrations.report.intervals import Interval, mean_interval
 
-sys.path.append(str(BENCHMARKS.parent))  # scripts that import each other by name
+sys.path.append(str(BENCHMARKS.parent))  # the benchmarks are scripts, not a package
 from _accuracy_report import difference, draw, sections
 
 BUDGETS = {
     "samples": "equal number of gradient samples",
     "steps": "equal number of steps",
-    "wall-clock": "equal cost, fresh forward passes charged",
-    "first-run": "equal cost, what comes once before training charged too",
+    "wall-clock": "equal cost, including forward passes for selection",
+    "first-run": "equal cost, including forward passes for selection and preparation",
 }
 
 
-def marked(found: Interval | None) -> str:
-    """Return a difference with its interval, and a mark if that is all on one side of 0."""
-    if found is None:
+def marked(interval: Interval | None) -> str:
+    """Return a difference with its interval, marked if the interval excludes 0."""
+    if interval is None:
         return ""
-    return found.format(1, signed=True) + {1: " ▲", -1: " ▼", 0: ""}[found.side]
+    return interval.format(1, signed=True) + {1: " ▲", -1: " ▼", 0: ""}[interval.side]
 
 
 def comparison(results: Mapping[str, Any], baseline: str) -> str:
-    """Return a table for every kept share and budget: methods by conditions."""
+    """Return a table of methods by conditions for every kept share and budget."""
     plan = results["plan"]
-    found = {(share, budget, condition): c for condition, share, budget, c in sections(results)}
+    cells_of = {(share, budget, name): cells for name, share, budget, cells in sections(results)}
     texts = []
     for share in plan["shares"]:
         for budget in plan["budgets"]:
-            of = {name: found.get((share, budget, name), {}) for name in plan["conditions"]}
+            by_condition = {
+                name: cells_of.get((share, budget, name), {}) for name in plan["conditions"]
+            }
             rows = [
-                [f"``{baseline}``, accuracy in %", *(accuracy(c, baseline) for c in of.values())]
+                [
+                    f"``{baseline}``, accuracy in %",
+                    *(accuracy(c, baseline) for c in by_condition.values()),
+                ]
             ]
             for method in plan["methods"]:
                 if method != baseline:
@@ -52,44 +57,46 @@ def comparison(results: Mapping[str, Any], baseline: str) -> str:
                         marked(difference(c[method], c[baseline]))
                         if {method, baseline} <= set(c)
                         else ""
-                        for c in of.values()
+                        for c in by_condition.values()
                     ]
                     rows.append([f"``{method}``", *cells])
             caption = f"{share:.0%} kept, {BUDGETS[budget]}: points above ``{baseline}``"
-            texts.append(table(["", *of], rows, caption))
+            texts.append(table(["", *by_condition], rows, caption))
     return "\n".join(texts)
 
 
 def accuracy(cells: Mapping[str, Any], method: str) -> str:
-    """Return the mean accuracy of a method, with its interval."""
-    known = mean_interval(100 * v for v in cells[method]["accuracy"]) if method in cells else None
-    return "" if known is None else known.format(1)
+    """Return the mean accuracy of a method with its interval."""
+    if method not in cells:
+        return ""
+    interval = mean_interval(100 * value for value in cells[method]["accuracy"])
+    return "" if interval is None else interval.format(1)
 
 
 def setting(results: Mapping[str, Any]) -> str:
-    """Return what was trained on what, and how often."""
+    """Return data, configuration and provenance in one sentence."""
     data, plan, settings = results["data"], results["plan"], results["settings"]
     rates = ", ".join(f"{rate:g}" for rate in plan["rates"])
     other = data.get("choose_by")
-    by = f" (chosen by other features, of length {other['dim']})" if other else ""
+    by = f" (selection on other features, of length {other['dim']})" if other else ""
     return (
         f"{data['name']}: {data['n_train']:,} training and {data['n_test']:,} test samples of "
         f"{data['n_classes']} classes, embeddings of length {data['dim']}{by}; "
-        f"{settings['epochs']} epochs, {settings['candidate_size']} candidates a step, "
-        f"{len(plan['seeds'])} seeds; learning rate of each cell from {rates}, by "
-        f"{len(plan['tuning_seeds'])} other seeds on training data held out. "
+        f"{settings['epochs']} epochs, {settings['candidate_size']} candidates per step, "
+        f"{len(plan['seeds'])} seeds; the learning rate of each cell is chosen from {rates} on "
+        f"held-out training data with {len(plan['tuning_seeds'])} other seeds. "
         f"{provenance(results)}"
     )
 
 
 class AccuracyResults(SphinxDirective):
-    """The tables of one file and, of a comparison with ``random``, the picture."""
+    """The tables of one file, with a figure for a comparison with ``random``."""
 
     required_arguments = 1
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return them."""
+        """Return tables and figure."""
         name, baseline = self.arguments[0], (self.arguments[1:] or ["random"])[0]
         path = BENCHMARKS / f"{name}.json"
         self.env.note_dependency(str(path))
@@ -97,7 +104,7 @@ class AccuracyResults(SphinxDirective):
         text = f"{setting(results)}\n\n"
         if baseline == "random":
             PICTURES.mkdir(parents=True, exist_ok=True)
-            # One row of it: a picture of all budgets is too small to be read on a page.
+            # Only the last budget: a figure of all budgets would be illegible.
             budget = max(results["plan"]["budgets"], key=list(BUDGETS).index)
             shown = results | {"plan": results["plan"] | {"budgets": [budget]}}
             (PICTURES / f"{name}.png").write_bytes(draw(shown))

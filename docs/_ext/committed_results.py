@@ -1,15 +1,15 @@
-"""Tables and pictures out of the committed JSON, so that no number is typed into a page.
+"""Tables and figures from the committed JSON files, so that no number is typed by hand.
 
-``.. training-results::`` makes sections of the files in ``docs/results`` that
-``spectral-select train`` wrote, and ``.. paper-results::`` sets them beside the SALN paper's
-figures; ``.. training-table:: FILE`` is a short table of one of them. ``.. benchmark:: NAME``
-makes a table of what a script in ``benchmarks`` wrote.
+``.. training-results::`` makes one section for each group of runs in ``docs/results``, which
+``spectral-select train`` wrote. ``.. paper-results::`` compares them with the numbers in the SALN
+paper. ``.. training-table:: FILE`` is a short table of one file. ``.. benchmark:: NAME`` is a
+table of the results of a script in ``benchmarks``.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import mean, median
 from typing import Any
 
 from docutils import nodes
@@ -17,9 +17,16 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from spectral_select.integrations.report import FORMAT, draw_curves, read_results, summarize
-from spectral_select.integrations.report.paper import differences, paper_data
-from spectral_select.integrations.report.sections import Section, Source, pool
+from spectral_select.integrations.report import FORMAT, draw_curves, read_results
+from spectral_select.integrations.report.costs import cost_of
+from spectral_select.integrations.report.intervals import mean_interval
+from spectral_select.integrations.report.run_groups import (
+    ResultsFolder,
+    RunGroup,
+    group_runs,
+    relative_seconds,
+)
+from spectral_select.integrations.report.saln_paper import differences, paper_data
 from spectral_select.integrations.report.tables import Table, paper_tables, summary_table
 
 DOCS = Path(__file__).parents[1]
@@ -30,7 +37,7 @@ PICTURES = DOCS / "_build" / "curves"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """Return a table in reStructuredText; every cell is text on one line."""
+    """Return a table in reStructuredText; every cell is one line of text."""
     lines = [f".. list-table:: {caption}".rstrip(), "   :header-rows: 1", ""]
     for row in [head, *rows]:
         lines += [f"   {'-' if place else '* -'} {cell}" for place, cell in enumerate(row)]
@@ -38,108 +45,110 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "")
 
 
 def training_results() -> list[tuple[Path, dict[str, Any]]]:
-    """Return the results of training runs that are committed, by file name."""
-    found = []
-    for path in sorted(RESULTS.glob("*.json")):
-        if json.loads(path.read_text(encoding="utf-8")).get("format") == FORMAT:
-            found.append((path, read_results(path)))
-    return found
+    """Return the committed results of training with their paths."""
+    return [
+        (path, read_results(path))
+        for path in sorted(RESULTS.glob("*.json"))
+        if json.loads(path.read_text(encoding="utf-8")).get("format") == FORMAT
+    ]
 
 
 def seconds(value: float) -> str:
-    """Return a time with three digits that count."""
+    """Return a time with about three significant digits."""
     if value >= 1:
         return f"{value:,.{0 if value >= 100 else 1}f} s"
     return f"{value * 1e3:.3g} ms"
 
 
-def spread(values: Sequence[float], scale: float = 1.0, digits: int = 1) -> str:
-    """Return the mean, and the standard deviation over the seeds if there are several."""
-    if not values:
-        return "–"
-    text = f"{mean(values) * scale:.{digits}f}"
-    return text + (f" ± {stdev(values) * scale:.{digits}f}" if len(values) > 1 else "")
-
-
 def training_table(results: Mapping[str, Any]) -> str:
     """Return the table of one comparison."""
+    by_method = ResultsFolder(RESULTS, results).runs_by_method()
+    rows = []
+    for method, runs in by_method.items():
+        ratios = relative_seconds(runs, by_method.get("full", []))
+        selection = mean(sum(run.seconds("selection")) + cost_of(run).precompute for run in runs)
+        accuracy, loss = (
+            mean_interval(run.final("test", quantity) for run in runs)
+            for quantity in ("accuracy", "loss")
+        )
+        rows.append(
+            [
+                f"``{method}``",
+                f"{mean(run.n_samples for run in runs):,.0f}",
+                f"{mean(run.n_steps for run in runs):,.0f}",
+                seconds(mean(sum(run.seconds()) for run in runs)),
+                f"{median(ratios):.2f}" if ratios else "–",
+                seconds(selection) if method != "full" else "–",
+                accuracy.format(1, scale=100) if accuracy else "–",
+                loss.format(3) if loss else "–",
+            ]
+        )
+    head = ["method", "samples trained on", "steps", "wall-clock", "epoch / full", "selection"]
+    return table([*head, "test accuracy (%)", "test loss"], rows)
+
+
+def committed_groups() -> list[RunGroup]:
+    """Return the committed runs, grouped by configuration and dataset."""
+    groups = group_runs([ResultsFolder(path, results) for path, results in training_results()])
+    return [group for group in groups if group.runs]
+
+
+def to_rst(content: Table) -> str:
+    """Return a table of the report in reStructuredText."""
+    # A list table has a single row of heads, so the names of the groups go into it.
+    above = [name for name, n_columns in content.groups for _ in range(n_columns)]
+    above = above or [""] * len(content.head)
+    head = [
+        f"{name}, {group}" if group else name
+        for name, group in zip(content.head, above, strict=True)
+    ]
+    marks = {"above": " ▲", "below": " ▼"}
     rows = [
         [
-            f"``{row['method']}``",
-            f"{mean(row['samples']):,.0f}",
-            f"{mean(row['steps']):,.0f}",
-            seconds(mean(row["total"])),
-            f"{median(row['relative']):.2f}" if row["relative"] else "–",
-            seconds(mean(row["selection"])) if row["method"] != "full" else "–",
-            spread(row["test"][0], 100),
-            spread(row["test"][1], digits=3),
+            f"``{row.name}``" + (f" ({row.remark})" if row.remark else ""),
+            *(cell.text + marks.get(cell.kind, "") for cell in row.cells),
         ]
-        for row in summarize(results)
+        for row in content.rows
     ]
-    head = ["method", "samples trained on", "steps", "wall-clock", "epoch / full", "selection"]
-    return table([*head, "test accuracy, %", "test loss"], rows)
+    return table(head, rows, content.caption)
 
 
-def sections() -> list[Section]:
-    """Return the committed runs, those of one configuration and dataset together."""
-    found = pool([Source(path, results) for path, results in training_results()])
-    return [section for section in found if section.runs]
-
-
-def to_rst(found: Table) -> str:
-    """Return a table of the report's, in reStructuredText."""
-    width = len(found.head)
-    head = list(found.head)
-    place = 0
-    for name, columns in found.groups:  # list tables have one row of heads
-        for k in range(place, place + columns):
-            head[k] = f"{head[k]}, {name}" if name else head[k]
-        place += columns
-    marks = {"above": " ▲", "below": " ▼"}
-    rows = []
-    for name, remark, cells in found.rows:
-        first = f"``{name}``" + (f" ({remark})" if remark else "")
-        texts = [cell.text + marks.get(cell.kind, "") for cell in cells]
-        rows.append([first, *texts, *[""] * (width - 1 - len(texts))])
-    return table(head, rows, found.caption)
-
-
-def setting(section: Section) -> str:
-    """Return what the runs of a section have in common, in a sentence."""
-    results = section.results
+def setting(group: RunGroup) -> str:
+    """Return data, configuration and hardware of a group in one sentence."""
+    results = group.results
     config, data, hardware = results["config"], results["data"], results["hardware"]
-    seeds = section.seeds
+    seeds = group.seeds
     return (
         f"{data['count']['train']:,} training images of {data['n_classes']} classes at "
         f"{config['image_size']} px, weights {config['weights']}, {config['epochs']} epochs; "
-        f"{config['candidate_size']} candidates a step, of which a share of "
-        f"{config['filter_ratio']:.0%} is discarded; "
+        f"{config['candidate_size']} candidates per step, {config['filter_ratio']:.0%} of them "
+        "discarded; "
         + (f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds")
         + f"; {hardware.get('gpu') or hardware['processor']}, {hardware['cores']} cores."
     )
 
 
-def heading(section: Section) -> list[str]:
-    """Return the title of a section, told from others of the same network and data."""
-    title = section.title
-    if sum(other.title == title for other in sections()) > 1:
-        title += f" ({', '.join(source.folder.stem for source in section.sources)})"
+def heading(group: RunGroup) -> list[str]:
+    """Return the title of a group, with its files if the title is not unique."""
+    title = group.title
+    if sum(other.title == title for other in committed_groups()) > 1:
+        title += f" ({', '.join(source.folder.stem for source in group.sources)})"
     return [title, "-" * len(title), ""]
 
 
-def training_section(section: Section) -> str:
-    """Return what one section came to: its setting, commands, table and curves."""
-    lines = [*heading(section), setting(section), *section.notes, ""]
-    for source in section.sources:
+def training_section(group: RunGroup) -> str:
+    """Return setting, commands, table and curves of one group."""
+    lines = [*heading(group), setting(group), *group.notes, ""]
+    for source in group.sources:
         lines += [".. code-block:: text", "", f"   {source.results['command']}", ""]
-    lines += [to_rst(summary_table(section)), ""]
-    for source in section.sources:
+    lines += [to_rst(summary_table(group)), ""]
+    for source in group.sources:
         name = source.folder.stem
         PICTURES.mkdir(parents=True, exist_ok=True)
         draw_curves(source.results, PICTURES / f"{name}.png")
         lines += [
             f".. figure:: /_build/curves/{name}.png",
-            f"   :alt: Accuracy and loss of {section.title} by method, epoch and time",
+            f"   :alt: Accuracy and loss of {group.title} by method, epoch and time",
             "",
             f"All numbers: :download:`{name}.json </results/{name}.json>`.",
             "",
@@ -147,21 +156,21 @@ def training_section(section: Section) -> str:
     return "\n".join(lines)
 
 
-def paper_section(section: Section) -> str:
-    """Return one section's figures beside those that the paper prints."""
-    paper, same_data = paper_data(section.results["data"]["name"])
-    lines = [*heading(section), setting(section), ""]
+def paper_section(group: RunGroup) -> str:
+    """Return the results of one group next to the numbers in the paper."""
+    paper, same_data = paper_data(group.results["data"]["name"])
+    lines = [*heading(group), setting(group), ""]
     if not same_data:
         lines += [
             ".. warning::",
             "",
-            f"   A stand-in: ours is of {section.data_name}, the paper's figures are of "
-            f"{paper.name}. The numbers cannot be compared.",
+            f"   These runs use {group.data_name}, whereas the paper uses {paper.name}. The "
+            "numbers cannot be compared.",
             "",
         ]
-    lines += ["Where ours is not the paper's setting:", ""]
-    lines += [f"- {text}" for text in differences(section.results, same_data, paper)] + [""]
-    lines += [to_rst(found) + "\n" for found in paper_tables(section, paper)]
+    lines += ["Differences from the paper's setting:", ""]
+    lines += [f"- {text}" for text in differences(group.results, same_data, paper)] + [""]
+    lines += [to_rst(content) + "\n" for content in paper_tables(group, paper)]
     return "\n".join(lines)
 
 
@@ -201,7 +210,7 @@ def solver_epoch(results: Mapping[str, Any]) -> str:
 
 
 def solver_memory(results: Mapping[str, Any]) -> str:
-    """Return the table of memory, and of a memory-mapped array."""
+    """Return the table of memory use, in memory and memory-mapped."""
     memory, stream = results["memory"], results["stream"]
     rows = [
         [
@@ -218,34 +227,34 @@ def solver_memory(results: Mapping[str, Any]) -> str:
 
 
 def sampler_cost(part: str) -> Callable[[Mapping[str, Any]], str]:
-    """Return the function that makes the table of one part of the sampler's results."""
+    """Return the function that makes the table of one part of the sampler results."""
 
     def make(results: Mapping[str, Any]) -> str:
         rows = [
             [case["batches"], f"{case['batches_per_second']:,.1f}", f"{case['waiting_share']:.1%}"]
             for case in results[part]
         ]
-        return table(["batches chosen", "batches a second", "share of time waited for"], rows)
+        return table(["selection", "batches per second", "share of time spent waiting"], rows)
 
     return make
 
 
 def time_to_accuracy(results: Mapping[str, Any]) -> str:
-    """Return what each method spends to come near to training on everything."""
+    """Return the cost of each method to reach nearly the accuracy of full training."""
     rows = []
     for part in results["reached"]:
-        for found in part["methods"]:
-            shares = [found["cost_share"], found["seconds_share"]]
+        for entry in part["methods"]:
+            shares = [entry["cost_share"], entry["seconds_share"]]
             rows.append(
                 [
                     part["condition"],
                     f"{part['aim']:.1%}",
-                    f"``{found['method']}``",
-                    str(found["epochs"] or "–"),
+                    f"``{entry['method']}``",
+                    str(entry["epochs"] or "–"),
                     *("not reached" if share is None else f"{share:.2f}" for share in shares),
                 ]
             )
-    head = ["condition", "accuracy aimed at", "method", "epochs", "cost / full"]
+    head = ["condition", "target accuracy", "method", "epochs", "cost / full"]
     return table([*head, "seconds / full"], rows, results["data"]["name"])
 
 
@@ -261,7 +270,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
 
 
 def provenance(results: Mapping[str, Any]) -> str:
-    """Return what a benchmark was run with, in one sentence."""
+    """Return command, hardware and versions of a benchmark in one sentence."""
     hardware, versions = results["hardware"], results["versions"]
     packages = ", ".join(f"{name} {versions[name]}" for name in ("python", "numpy", "scipy"))
     return (
@@ -271,29 +280,29 @@ def provenance(results: Mapping[str, Any]) -> str:
 
 
 class TrainingResults(SphinxDirective):
-    """A section for each configuration whose results are committed."""
+    """A section for each group of committed runs."""
 
     make = staticmethod(training_section)
 
     def run(self) -> list[nodes.Node]:
         """Return the sections."""
-        found = sections()
-        if not found:
+        groups = committed_groups()
+        if not groups:
             raise ExtensionError(f"no training results in {RESULTS}")
-        for source in (source for section in found for source in section.sources):
+        for source in (source for group in groups for source in group.sources):
             self.env.note_dependency(str(source.folder))
-        text = "\n".join(self.make(section) for section in found)
+        text = "\n".join(self.make(group) for group in groups)
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
 class PaperResults(TrainingResults):
-    """The same sections, each beside what the SALN paper prints."""
+    """The same sections, compared with the numbers in the SALN paper."""
 
     make = staticmethod(paper_section)
 
 
 class TrainingTable(SphinxDirective):
-    """The table of one committed file of training results, named without its ending."""
+    """The table of one committed file of training results, named without suffix."""
 
     required_arguments = 1
 
@@ -305,7 +314,7 @@ class TrainingTable(SphinxDirective):
 
 
 class Benchmark(SphinxDirective):
-    """One table of a benchmark's committed results, or ``about`` it."""
+    """One table of the committed results of a benchmark; ``NAME-about`` is its provenance."""
 
     required_arguments = 1
 
