@@ -1,10 +1,12 @@
-"""Results of training as they stand in results.json, made up."""
+"""Made-up results of training, as results.json holds them."""
 
 import json
+from pathlib import Path
 
 from train_helpers import data_set
 
 from spectral_select.integrations.report import FORMAT
+from spectral_select.integrations.report.run_groups import ResultsFolder, group_runs
 
 SECONDS = {"full": 10.0, "random": 2.0, "fiedler": 2.5, "jest": 5.0}
 NEEDS = {"fiedler": ["features"], "jest": ["fresh", "reference"]}
@@ -36,17 +38,17 @@ def epoch(number, method, seed):
 
 
 def results(methods=("full", "random", "fiedler"), seeds=(0,), epochs=2, status="complete"):
+    """Return the content of a results.json."""
     runs = []
     for seed in seeds:
         for method in methods:
             history = [epoch(number, method, seed) for number in range(epochs)]
             final = None
             if status == "complete":
-                last = history[-1]
                 final = {
                     "train": {"count": 100, "accuracy": 0.987, "loss": 0.0123},
-                    "val": last["val"],
-                    "test": last["test"],
+                    "val": history[-1]["val"],
+                    "test": history[-1]["test"],
                 }
             runs.append(
                 {
@@ -76,8 +78,13 @@ def results(methods=("full", "random", "fiedler"), seeds=(0,), epochs=2, status=
     }
 
 
-def write_run(folder, found):
+def groups(*contents):
+    """Return the groups of runs in results, each from a folder of its own."""
+    return group_runs([ResultsFolder(Path(f"run{i}"), one) for i, one in enumerate(contents)])
+
+
+def write_run(folder, content):
     """Write results.json into a new folder and return the folder."""
     folder.mkdir(parents=True)
-    (folder / "results.json").write_text(json.dumps(found))
+    (folder / "results.json").write_text(json.dumps(content))
     return folder

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run ``spectral-select report``."""
-    from spectral_select.integrations.report.write import FIGURES, write_report
+    from spectral_select.integrations.report.page import FIGURES, write_report
 
     page = write_report(args.runs, _folder(args))
     print(f"{page}: the report, everything in one file")

@@ -1,11 +1,11 @@
-"""What comparisons came to: a table for the terminal, pictures, and a page, from results.json.
+"""Results of a comparison as a table for the terminal, as figures, and as a page.
 
-Reading and tables need the library alone; pictures and the page need matplotlib.
+Reading and tables need the core dependencies only; figures need matplotlib, the page also jinja2.
 """
 
 from spectral_select.integrations.records.results import FORMAT, read_results
 from spectral_select.integrations.report.figures.curves import draw_curves
-from spectral_select.integrations.report.terminal import format_table, summarize
-from spectral_select.integrations.report.write import write_report
+from spectral_select.integrations.report.page import write_report
+from spectral_select.integrations.report.terminal_table import format_table
 
-__all__ = ["FORMAT", "draw_curves", "format_table", "read_results", "summarize", "write_report"]
+__all__ = ["FORMAT", "draw_curves", "format_table", "read_results", "write_report"]

@@ -1,16 +1,14 @@
-"""What a run cost, everything that it needs charged to it."""
+"""The cost of a run in seconds, including everything it needs."""
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from spectral_select.integrations.report.sections import Run, Section
+from spectral_select.integrations.report.run_groups import Run, RunGroup
 
-__all__ = ["Cost", "amortized", "cost_of", "precompute_seconds", "preparation_seconds"]
+__all__ = ["Cost", "amortized", "cost_of"]
 
-_KINDS = ("features", "reference")
+_SHARED = ("features", "reference")
 
 
 @dataclass(frozen=True)
@@ -20,12 +18,12 @@ class Cost:
     Attributes
     ----------
     training : float
-        The training loop, with its waits for selection and images, without evaluation.
+        The training loop, including waits for selection and images, without evaluation.
     features, reference : float or None
-        What it needed before that: extraction of the features, training of the reference
-        model. 0 if it needs none, None if nobody recorded it.
+        Extraction of the features and training of the reference model. 0 if the method does
+        not need them, None if their time was not recorded.
     precompute : float
-        What the method computed beforehand, from the features or labels of all samples.
+        Time of the method before training, on the features or labels of all samples.
     """
 
     training: float
@@ -35,96 +33,61 @@ class Cost:
 
     @property
     def before(self) -> float:
-        """What is known of what it took before training."""
+        """The known seconds before training."""
         return (self.features or 0.0) + (self.reference or 0.0) + self.precompute
 
     @property
-    def total(self) -> float | None:
-        """All of it; None if a part is not known."""
-        if self.features is None or self.reference is None:
-            return None
+    def known(self) -> float:
+        """All known seconds."""
         return self.training + self.before
 
-
-def preparation_seconds(
-    results: Mapping[str, Any], record: Mapping[str, Any], kind: str
-) -> float | None:
-    """Return what the features or the reference model of a run cost, None if unknown.
-
-    Parameters
-    ----------
-    results : mapping
-        The content of ``results.json``.
-    record : mapping
-        One of its runs.
-    kind : {"features", "reference"}
-        Which.
-
-    Examples
-    --------
-    >>> results = {"features": {"seconds": 3.0}, "reference": None}
-    >>> preparation_seconds(results, {"needs": ["features"]}, "features")
-    3.0
-    >>> preparation_seconds(results, {"needs": []}, "features")
-    0.0
-    """
-    if kind not in record["needs"]:
-        return 0.0
-    seconds = (results.get(kind) or {}).get("seconds")
-    return None if seconds is None else float(seconds)
-
-
-def precompute_seconds(record: Mapping[str, Any]) -> float:
-    """Return what the method of a run computed beforehand, in seconds.
-
-    Parameters
-    ----------
-    record : mapping
-        A run of ``results.json``.
-
-    Examples
-    --------
-    >>> precompute_seconds({"precompute_seconds": 0.5}), precompute_seconds({})
-    (0.5, 0.0)
-    """
-    return float(record.get("precompute_seconds") or 0.0)
+    @property
+    def total(self) -> float | None:
+        """All seconds; None if a part is unknown."""
+        return None if self.features is None or self.reference is None else self.known
 
 
 def cost_of(run: Run) -> Cost:
-    """Return what a run cost, its features and reference model charged in full."""
-    features, reference = (
-        preparation_seconds(run.source.results, run.record, kind) for kind in _KINDS
-    )
-    return Cost(run.total("total"), features, reference, precompute_seconds(run.record))
+    """Return the cost of a run, with its features and reference model charged in full."""
+    features, reference = (_preparation_seconds(run, kind) for kind in _SHARED)
+    precompute = float(run.record.get("precompute_seconds") or 0.0)
+    return Cost(sum(run.seconds()), features, reference, precompute)
 
 
-def amortized(section: Section) -> dict[tuple[str, int], Cost]:
-    """Return what each run cost if those that share features or a reference split the bill.
+def _preparation_seconds(run: Run, kind: str) -> float | None:
+    if kind not in run.record["needs"]:
+        return 0.0
+    seconds = (run.source.results.get(kind) or {}).get("seconds")
+    return None if seconds is None else float(seconds)
+
+
+def amortized(group: RunGroup) -> dict[tuple[str, int], Cost]:
+    """Return the cost of each run if runs that share features or a reference split their cost.
 
     Parameters
     ----------
-    section : Section
+    group : RunGroup
 
     Returns
     -------
     dict
         By method and seed.
     """
-    runs = [run for own in section.runs.values() for run in own]
-    sharing = Counter(_bill(run, kind) for run in runs for kind in _KINDS)
+    runs = [run for own in group.runs.values() for run in own]
+    n_sharing = Counter(_shared_input(run, kind) for run in runs for kind in _SHARED)
     costs = {}
     for run in runs:
-        whole = cost_of(run)
+        cost = cost_of(run)
         shares = {}
-        for kind in _KINDS:
-            seconds = getattr(whole, kind)
-            shares[kind] = seconds and seconds / sharing[_bill(run, kind)]
-        costs[run.method, run.seed] = replace(whole, **shares)
+        for kind in _SHARED:
+            seconds = getattr(cost, kind)
+            shares[kind] = seconds and seconds / n_sharing[_shared_input(run, kind)]
+        costs[run.method, run.seed] = replace(cost, **shares)
     return costs
 
 
-def _bill(run: Run, kind: str) -> str | None:
-    """Return what tells one extraction or reference model from another, None without need."""
+def _shared_input(run: Run, kind: str) -> str | None:
+    """Return a text that identifies the features or reference model of a run, None without."""
     if kind not in run.record["needs"]:
         return None
     return kind + json.dumps(run.source.results.get(kind), sort_keys=True)

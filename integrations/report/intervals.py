@@ -1,4 +1,4 @@
-"""Means over seeds and paired differences, with their intervals."""
+"""Means over seeds and paired differences, with 95% confidence intervals."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,15 +10,14 @@ __all__ = ["Interval", "mean_interval", "paired_difference"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95% interval.
+    """A mean with its 95% confidence interval.
 
     Attributes
     ----------
     mean : float
         Mean.
     half_width : float or None
-        Half the width of Student's interval for the mean; None for a single value, which
-        says nothing about its spread.
+        Half the width of Student's t-interval; None for a single value.
     n : int
         Number of values.
     """
@@ -29,13 +28,13 @@ class Interval:
 
     @property
     def side(self) -> int:
-        """1 if the whole interval lies above 0, -1 if below, 0 if it holds 0 or is unknown."""
+        """1 if the interval lies above 0, -1 if below, 0 if it contains 0 or is unknown."""
         if self.half_width is None or abs(self.mean) <= self.half_width:
             return 0
         return 1 if self.mean > 0 else -1
 
     def format(self, digits: int, *, scale: float = 1.0, signed: bool = False) -> str:
-        """Return the mean and, where there is one, ± half the interval.
+        """Return the mean, followed by ± half the interval if it is known.
 
         Examples
         --------
@@ -49,17 +48,17 @@ class Interval:
 
 
 def mean_interval(values: Iterable[float | None]) -> Interval | None:
-    """Return the mean of the values that are finite with its 95% t-interval.
+    """Return the mean of the finite values with its 95% t-interval.
 
     Parameters
     ----------
     values : iterable of float or None
-        One for each seed; None, NaN and infinities are left out.
+        One value per seed; None, NaN and infinities are ignored.
 
     Returns
     -------
     Interval or None
-        None if no value is left.
+        None without a finite value.
 
     Examples
     --------
@@ -82,7 +81,7 @@ def mean_interval(values: Iterable[float | None]) -> Interval | None:
 def paired_difference(
     ours: Mapping[int, float | None], theirs: Mapping[int, float | None]
 ) -> Interval | None:
-    """Return the mean difference over the seeds that both have, with its 95% interval.
+    """Return the mean difference over the shared seeds, with its 95% interval.
 
     Parameters
     ----------
@@ -92,16 +91,12 @@ def paired_difference(
     Returns
     -------
     Interval or None
-        None if they share no seed.
+        None without a shared seed.
 
     Examples
     --------
     >>> paired_difference({0: 1.0, 1: 2.0, 2: 9.0}, {0: 0.5, 1: 1.5, 3: 0.0})
     Interval(mean=0.5, half_width=0.0, n=2)
     """
-    differences = []
-    for seed, own in ours.items():
-        other = theirs.get(seed)
-        if own is not None and other is not None:
-            differences.append(own - other)
-    return mean_interval(differences)
+    pairs = [(ours[seed], theirs[seed]) for seed in ours if seed in theirs]
+    return mean_interval(a - b for a, b in pairs if a is not None and b is not None)

@@ -1,193 +1,112 @@
-"""The page: HTML with everything in it, asking nothing of any network."""
+"""The report page: one self-contained HTML file, with its figures in a folder next to it."""
 
-import re
-from base64 import b64encode
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from html import escape
+import os
+from collections.abc import Sequence
+from pathlib import Path
 
-from spectral_select.integrations.report.figures.drawing import Picture
-from spectral_select.integrations.report.style import STYLE
-from spectral_select.integrations.report.tables import Cell, Table
+from spectral_select._utils.atomic_files import write_atomically
+from spectral_select.integrations.records.results import read_results
+from spectral_select.integrations.report.page_sections import PageSection, build_section
+from spectral_select.integrations.report.run_groups import ResultsFolder, RunGroup, group_runs
+from spectral_select.integrations.report.saln_paper import SETTING, SOURCE
 
-__all__ = ["Part", "build_page"]
+__all__ = ["FIGURES", "PAGE", "write_report"]
 
-# The browser itself is told to load nothing from anywhere.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
-_SAID = {"above": "above, ", "below": "below, "}
+#: Name of the page, and of the folder of its figures.
+PAGE, FIGURES = "report.html", "figures"
 
 
-@dataclass
-class Part:
-    """A part of the page under a heading.
+def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> Path:
+    """Write a page on one or more runs of ``spectral-select train``, with its figures.
 
-    Attributes
-    ----------
-    title : str
-        The heading.
-    anchor : str
-        Where links lead.
-    blocks : list of str
-        HTML.
-    short : str
-        Its name in lists of links; empty to be in none.
-    parts : list of Part
-        Parts of it.
-    """
-
-    title: str
-    anchor: str
-    blocks: list[str] = field(default_factory=list)
-    short: str = ""
-    parts: list["Part"] = field(default_factory=list)
-
-    def say(self, *texts: str) -> None:
-        """Append paragraphs of plain text."""
-        self.blocks += [f"<p>{escape(text)}</p>" for text in texts]
-
-    def warn(self, texts: Sequence[str]) -> None:
-        """Append a box of what a reader must not miss; nothing if there is nothing."""
-        if texts:
-            inner = "".join(f"<p>{escape(text)}</p>" for text in texts)
-            self.blocks.append(f'<div class="note" role="note">{inner}</div>')
-
-    def list(self, texts: Sequence[str]) -> None:
-        """Append a list of plain texts."""
-        items = "".join(f"<li>{escape(text)}</li>" for text in texts)
-        self.blocks.append(f"<ul>{items}</ul>")
-
-    def show(self, pictures: Iterable[Picture]) -> None:
-        """Append pictures, two beside each other where there is room."""
-        figures = "".join(_figure(picture) for picture in pictures)
-        self.blocks.append(f'<div class="pair">{figures}</div>')
-
-    def tabulate(self, *tables: Table) -> None:
-        """Append tables, two beside each other where there is room unless they are wide."""
-        inner = "".join(_table(table) for table in tables)
-        wide = any(table.wide for table in tables)
-        self.blocks.append(inner if wide else f'<div class="pair">{inner}</div>')
-
-    def state(self, facts: Sequence[tuple[str, str]], caption: str) -> None:
-        """Append a table of names and texts."""
-        rows = "".join(
-            f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>'
-            for name, text in facts
-        )
-        self.blocks.append(
-            f'<div class="facts"><table><caption>{escape(caption)}</caption>'
-            f"<tbody>{rows}</tbody></table></div>"
-        )
-
-
-def build_page(title: str, lead: str, parts: Sequence[Part]) -> str:
-    """Return the page as HTML.
+    Runs with the same configuration and data are pooled over their seeds; each other
+    configuration gets its own section. The page, ``report.html``, is self-contained; the
+    folder ``figures`` holds its figures as files. Needs jinja2 and matplotlib.
 
     Parameters
     ----------
-    title, lead : str
-        Heading and the sentence below it.
-    parts : sequence of Part
-        What it has.
+    runs : sequence of path
+        Folders with a ``results.json`` each.
+    out : path
+        Folder for the report, created if necessary.
 
     Returns
     -------
-    str
+    Path
+        The page.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder has no ``results.json``.
+    ValueError
+        If a file was not written by ``spectral-select train``, if a folder is given twice, or
+        if no run finished an epoch.
+
+    Examples
+    --------
+    >>> write_report([], "report")
+    Traceback (most recent call last):
+        ...
+    ValueError: runs must name at least one folder of results; got none
     """
-    links = "".join(
-        f'<li><a href="#{escape(p.anchor)}">{escape(p.short)}</a></li>'
-        for part in parts
-        for p in (part, *part.parts)
-        if p.short
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out {out} is a file; expected a folder for the report")
+    sources = _read(runs)
+    groups = [group for group in group_runs(sources) if group.runs]
+    if not groups:
+        folders = ", ".join(str(source.folder) for source in sources)
+        raise ValueError(f"nothing to report: no epoch was finished in {folders}")
+    sections = [build_section(group, number) for number, group in enumerate(groups, start=1)]
+    page = _render(sections)
+    (out / FIGURES).mkdir(parents=True, exist_ok=True)
+    for figure in (figure for section in sections for figure in section.figures):
+        _write(out / FIGURES / figure.name, figure.png)
+    _write(out / PAGE, page.encode())
+    return out / PAGE
+
+
+def _read(runs: Sequence[str | os.PathLike[str]]) -> list[ResultsFolder]:
+    if not runs:
+        raise ValueError("runs must name at least one folder of results; got none")
+    sources: dict[Path, ResultsFolder] = {}
+    for run in runs:
+        path = Path(run)
+        folder = path if path.is_dir() else path.parent
+        if folder.resolve() in sources:
+            raise ValueError(f"{run} is given twice")
+        sources[folder.resolve()] = ResultsFolder(folder, read_results(path))
+    return list(sources.values())
+
+
+def _render(sections: Sequence[PageSection]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    body = "\n".join(_part(part, 2) for part in parts)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="generator" content="spectral-select report">
-<title>{escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<a class="skip" href="#content">Skip to the results</a>
-<header>
-<h1>{escape(title)}</h1>
-<p class="lead">{escape(lead)}</p>
-<nav aria-label="Contents"><ul>{links}</ul></nav>
-</header>
-<main id="content">
-{body}
-</main>
-<footer><p>Written by spectral-select report. The pictures are also in the folder
-<code>figures</code> beside this page.</p></footer>
-</body>
-</html>
-"""
-
-
-def _part(part: Part, level: int) -> str:
-    inner = "\n".join([*part.blocks, *(_part(p, level + 1) for p in part.parts)])
-    anchor = escape(part.anchor)
-    return (
-        f'<section aria-labeledby="{anchor}">\n<h{level} id="{anchor}">{escape(part.title)}'
-        f"</h{level}>\n{inner}\n</section>"
+    runs = [run for section in sections for own in section.group.runs.values() for run in own]
+    return templates.get_template("report.html").render(
+        title=_title([section.group for section in sections]),
+        sections=sections,
+        n_runs=len(runs),
+        n_methods=len({run.method for run in runs}),
+        n_figures=sum(len(section.figures) for section in sections),
+        paper_source=SOURCE,
+        paper_setting=SETTING,
     )
 
 
-def _figure(picture: Picture) -> str:
-    kind, data = ("png", picture.png) if picture.inline is None else ("jpeg", picture.inline)
-    return (
-        f'<figure><img alt="{escape(picture.alt)}" loading="lazy" '
-        f'src="data:image/{kind};base64,{b64encode(data).decode()}">'
-        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
-    )
+def _title(groups: Sequence[RunGroup]) -> str:
+    names = list(dict.fromkeys(group.title for group in groups))
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return f"Comparison of selection methods: {', '.join(names[:2])}{more}"
 
 
-def _table(table: Table) -> str:
-    groups = ""
-    if table.groups:
-        cells = "".join(
-            f'<th colspan="{span}" scope="colgroup">{escape(name)}</th>' if name else "<td></td>"
-            for name, span in table.groups
-        )
-        groups = f'<tr class="groups">{cells}</tr>'
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.head)
-    rows = "".join(
-        f'<tr><th scope="row">{_breakable(name)}{_remark(remark)}</th>'
-        f"{''.join(_cell(cell) for cell in cells)}</tr>"
-        for name, remark, cells in table.rows
-    )
-    inner = (
-        f"<table><caption><span>{escape(table.caption)}</span></caption>"
-        f"<thead>{groups}<tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    )
-    if not table.wide:
-        return f'<div class="scroll">{inner}</div>'
-    # Only what scrolls needs to be reached by the keyboard.
-    label = escape(table.caption)
-    return f'<div class="scroll wide" role="region" tabindex="0" aria-label="{label}">{inner}</div>'
-
-
-def _breakable(name: str) -> str:
-    """Return a method's name, broken where its options begin if it has to be."""
-    return re.sub("([:,])", r"\1<wbr>", escape(name))
-
-
-def _remark(text: str) -> str:
-    return f"<small>{escape(text)}</small>" if text else ""
-
-
-def _cell(cell: Cell) -> str:
-    value, _, spread = cell.text.partition(" ± ")
-    inner = f"<span>{escape(value)}</span>"
-    if spread:
-        inner += f' <span class="pm">± {escape(spread)}</span>'
-    if cell.kind in _SAID:
-        arrow = "▲" if cell.kind == "above" else "▼"
-        said = f'<span class="hidden">{_SAID[cell.kind]}</span>'
-        inner = f'<span aria-hidden="true">{arrow}</span> {said}{inner}'
-    kind = f' class="{cell.kind}"' if cell.kind else ""
-    return f"<td{kind}>{inner}</td>"
+def _write(path: Path, content: bytes) -> None:
+    write_atomically(path, lambda file: file.write(content))

@@ -1,26 +1,43 @@
-"""The tables of the page, before they are HTML."""
+"""The tables of the page, independent of how they are displayed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, median
-from typing import Any
+from typing import Any, NamedTuple
 
 from spectral_select.integrations.report.costs import amortized, cost_of
 from spectral_select.integrations.report.intervals import Interval, mean_interval
-from spectral_select.integrations.report.paper import BLOCKS, Block, PaperData, printed_method
-from spectral_select.integrations.report.sections import Run, Section
+from spectral_select.integrations.report.run_groups import (
+    Run,
+    RunGroup,
+    final_test_accuracy,
+    relative_seconds,
+)
+from spectral_select.integrations.report.saln_paper import (
+    QUANTITIES,
+    PaperData,
+    Quantity,
+    printed_method,
+)
 
-__all__ = ["Cell", "Table", "cost_table", "facts", "paper_tables", "relative_time", "summary_table"]
+__all__ = ["Cell", "Row", "Table", "cost_table", "facts", "paper_tables", "summary_table"]
 
-_NONE = "–"
+_MISSING = "–"
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A cell: its text, and what kind it is: ``paper``, ``above``, ``below`` or nothing."""
+class Cell(NamedTuple):
+    """The text of a cell and its kind: ``"paper"``, ``"above"``, ``"below"`` or ``""``."""
 
     text: str
     kind: str = ""
+
+
+class Row(NamedTuple):
+    """A row: its name, a remark below the name, and its cells."""
+
+    name: str
+    remark: str
+    cells: list[Cell]
 
 
 @dataclass
@@ -30,160 +47,131 @@ class Table:
     Attributes
     ----------
     caption : str
-        What it shows.
+        Title.
     head : list of str
-        Names of the columns, the first that of the rows.
+        Names of the columns, including the column of row names.
     groups : list of tuple of (str, int)
         Names above the columns with the number of columns each; empty for none.
-    rows : list of tuple of (str, str, list of Cell)
-        Name, a remark below the name, cells.
+    rows : list of Row
+        Rows.
     wide : bool
-        Whether it needs more than a phone's width.
+        Whether the table is wider than a phone.
     """
 
     caption: str
     head: list[str]
     groups: list[tuple[str, int]] = field(default_factory=list)
-    rows: list[tuple[str, str, list[Cell]]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     wide: bool = False
 
 
-def _test_accuracy(run: Run) -> float | None:
-    """Return the accuracy on the test images after the last epoch."""
-    return run.measured("test", "accuracy")
-
-
-def summary_table(section: Section) -> Table:
-    """Return what the methods came to, in one table."""
-    baselines = [name for name in ("random", "full") if name in section.runs]
-    several = len(section.seeds) > 1
-    pairs = " (mean and 95% interval over shared seeds)" if several else ""
-    table = Table(
-        "Test accuracy after the last epoch, what it was trained on and what it cost"
-        + (f"; differences in points{pairs}" if baselines else ""),
-        [
-            "method",
-            "test accuracy (%)",
-            *(f"minus {name}" for name in baselines),
-            "samples trained on",
-            "steps",
-            "training (s)",
-            "all charged (s)",
-        ],
-        wide=True,
-    )
-    for method in section.runs:
-        accuracy = section.mean(method, _test_accuracy)
-        cells = [_interval(accuracy, 2, scale=100)]
-        cells += [_difference(section, method, baseline) for baseline in baselines]
-        cells += [_interval(section.mean(method, lambda run: run.total("samples")), 0)]
-        cells += [_interval(section.mean(method, lambda run: run.total("steps")), 0)]
-        cells += [_interval(section.mean(method, lambda run: run.total("total")), 1)]
-        cells += [_costs(section.runs[method], lambda run: cost_of(run).total)]
-        table.rows.append((method, _remark(section, method), cells))
-    return table
-
-
-def paper_tables(section: Section, paper: PaperData) -> list[Table]:
-    """Return the quantities of the paper's tables, ours beside what the paper prints."""
-    return [_paper_table(section, paper, block) for block in BLOCKS]
-
-
-def _paper_table(section: Section, paper: PaperData, block: Block) -> Table:
-    standard, jest = paper.tables[block.quantity]
-    columns = list(block.columns)
-    table = Table(
-        f"{block.title}: the paper's tables {standard} and {jest}",
-        ["method", *columns, *columns],
-        [
-            ("", 1),
-            (f"ours, {section.data_name}", len(columns)),
-            (f"paper, {paper.name}", len(columns)),
-        ],
-    )
-    printed = paper.printed[block.quantity]
-    none = [Cell(_NONE)] * len(columns)
-    for method in section.runs:
-        name = printed_method(method)
-        own = [
-            _interval(section.mean(method, value), block.digits, scale=scale)
-            for value, scale in _VALUES[block.quantity]
+def summary_table(group: RunGroup) -> Table:
+    """Return test accuracy, differences to the baselines, samples and time by method."""
+    baselines = [name for name in ("random", "full") if name in group.runs]
+    columns = ["method", "test accuracy (%)", *(f"minus {name}" for name in baselines)]
+    columns += ["samples trained on", "steps", "training (s)", "total cost (s)"]
+    table = Table("Test accuracy, samples and time", columns, wide=True)
+    for method, runs in group.runs.items():
+        cells = [
+            _interval(group.mean(method, final_test_accuracy), 2, scale=100),
+            *(_difference(group, method, baseline) for baseline in baselines),
+            _interval(group.mean(method, lambda run: run.n_samples), 0),
+            _interval(group.mean(method, lambda run: run.n_steps), 0),
+            _interval(group.mean(method, lambda run: sum(run.seconds())), 1),
+            _cost(runs, lambda run: cost_of(run).total, with_interval=True),
         ]
-        theirs = [Cell(text, "paper") for text in printed[name]] if name else none
-        table.rows.append((method, f"{name} in the paper" if name else "", own + theirs))
-    run_here = {printed_method(method) for method in section.runs}
-    for name, texts in printed.items():
-        if name not in run_here:
-            table.rows.append((name, "not run here", none + [Cell(t, "paper") for t in texts]))
+        table.rows.append(Row(method, _remark(group, method), cells))
     return table
 
 
+def paper_tables(group: RunGroup, paper: PaperData) -> list[Table]:
+    """Return one table for each quantity of the paper: our results next to the paper's."""
+    return [_paper_table(group, paper, quantity) for quantity in QUANTITIES]
+
+
+def _paper_table(group: RunGroup, paper: PaperData, quantity: Quantity) -> Table:
+    standard, jest = paper.tables[quantity.key]
+    columns = list(quantity.columns)
+    groups = [
+        ("", 1),
+        (f"ours, {group.data_name}", len(columns)),
+        (f"paper, {paper.name}", len(columns)),
+    ]
+    table = Table(
+        f"{quantity.title}, the paper’s tables {standard} and {jest}",
+        ["method", *columns, *columns],
+        groups,
+    )
+    printed = paper.printed[quantity.key]
+    missing = [Cell(_MISSING)] * len(columns)
+    for method in group.runs:
+        name = printed_method(method)
+        ours = [
+            _interval(group.mean(method, value), quantity.digits, scale=scale)
+            for value, scale in _VALUES[quantity.key]
+        ]
+        theirs = [Cell(text, "paper") for text in printed[name]] if name else missing
+        table.rows.append(Row(method, f"{name} in the paper" if name else "", ours + theirs))
+    present = {printed_method(method) for method in group.runs}
+    for name, texts in printed.items():
+        if name not in present:
+            cells = missing + [Cell(text, "paper") for text in texts]
+            table.rows.append(Row(name, "not run here", cells))
+    return table
+
+
+# For each quantity of the paper the values of a run, with the factor to the unit shown.
 _Value = tuple[Callable[[Run], float | None], float]
-_VALUES: Mapping[str, list[_Value]] = {
+_VALUES: dict[str, list[_Value]] = {
     "accuracy": [
-        (lambda run: run.measured("train", "accuracy"), 100),
-        (lambda run: run.measured("val", "accuracy"), 100),
+        (lambda run: run.final("train", "accuracy"), 100),
+        (lambda run: run.final("val", "accuracy"), 100),
     ],
     "loss": [
-        (lambda run: run.measured("train", "loss"), 1),
-        (lambda run: run.measured("val", "loss"), 1),
+        (lambda run: run.final("train", "loss"), 1),
+        (lambda run: run.final("val", "loss"), 1),
     ],
-    "test": [(_test_accuracy, 100)],
-    "time": [(lambda run: run.total("total"), 1 / 60)],
+    "test": [(final_test_accuracy, 100)],
+    "time": [(lambda run: sum(run.seconds()), 1 / 60)],
 }
 
 
-def cost_table(section: Section) -> Table:
-    """Return what the methods cost, by kind of work, whole and amortized."""
-    shares = amortized(section)
-    table = Table(
-        "Seconds by kind of work: means over the seeds",
-        [
-            *("method", "training", "epoch / full", "selection, share", "selection, work"),
-            *("loading", "computed beforehand", "features", "reference model"),
-            *("all charged", "all charged, amortized"),
-        ],
-        wide=True,
-    )
-    for method, runs in section.runs.items():
-        ratios = relative_time(section, method)
-        training = mean(run.total("total") for run in runs)
-        waiting = mean(run.total("waiting") for run in runs)
+def cost_table(group: RunGroup) -> Table:
+    """Return the costs of each method by kind, in total and amortized."""
+    shares = amortized(group)
+    columns = ["method", "training", "epoch / full", "selection wait", "selection work"]
+    columns += ["loading", "before training", "features", "reference model"]
+    columns += ["total", "total, amortized"]
+    table = Table("Seconds by kind, means over the seeds", columns, wide=True)
+    for method, runs in group.runs.items():
+        ratios = relative_seconds(runs, group.runs.get("full", []))
+        training, waiting, selection, loading = (
+            mean(sum(run.seconds(kind)) for run in runs)
+            for kind in ("total", "waiting", "selection", "loading")
+        )
         cells = [
-            _plain(training),
-            Cell(f"{median(ratios):.2f}" if ratios else _NONE),
-            Cell(f"{waiting / training:.1%}" if training else _NONE),
-            _plain(mean(run.total("selection") for run in runs)),
-            _plain(mean(run.total("loading") for run in runs)),
-            _costs(runs, lambda run: cost_of(run).precompute, spread=False),
-            _costs(runs, lambda run: cost_of(run).features, spread=False),
-            _costs(runs, lambda run: cost_of(run).reference, spread=False),
-            _costs(runs, lambda run: cost_of(run).total, spread=False),
-            _costs(runs, lambda run: shares[run.method, run.seed].total, spread=False),
+            _seconds(training),
+            Cell(f"{median(ratios):.2f}" if ratios else _MISSING),
+            Cell(f"{waiting / training:.1%}" if training else _MISSING),
+            _seconds(selection),
+            _seconds(loading),
+            _cost(runs, lambda run: cost_of(run).precompute),
+            _cost(runs, lambda run: cost_of(run).features),
+            _cost(runs, lambda run: cost_of(run).reference),
+            _cost(runs, lambda run: cost_of(run).total),
+            _cost(runs, lambda run: shares[run.method, run.seed].total),
         ]
-        table.rows.append((method, "", cells))
+        table.rows.append(Row(method, "", cells))
     return table
 
 
-def relative_time(section: Section, method: str) -> list[float]:
-    """Return the time of each epoch over that of the same epoch of ``full`` and seed."""
-    full = {run.seed: run for run in section.runs.get("full", [])}
-    return [
-        own["seconds"]["total"] / other["seconds"]["total"]
-        for run in section.runs[method]
-        if run.seed in full
-        for own, other in zip(run.history, full[run.seed].history, strict=False)
-        if other["seconds"]["total"] > 0
-    ]
-
-
-def _remark(section: Section, method: str) -> str:
-    runs = section.runs[method]
+def _remark(group: RunGroup, method: str) -> str:
+    runs = group.runs[method]
     remarks = []
     if not all(run.complete for run in runs):
-        remarks.append(f"cut short after {min(len(run.history) for run in runs)} epochs")
-    if len(runs) != len(section.seeds):
-        remarks.append(f"{len(runs)} of {len(section.seeds)} seeds")
+        remarks.append(f"interrupted after {min(run.n_epochs for run in runs)} epochs")
+    if len(runs) != len(group.seeds):
+        remarks.append(f"{len(runs)} of {len(group.seeds)} seeds")
     return ", ".join(remarks)
 
 
@@ -191,46 +179,48 @@ def _interval(
     interval: Interval | None, digits: int, *, scale: float = 1.0, signed: bool = False
 ) -> Cell:
     if interval is None:
-        return Cell(_NONE)
+        return Cell(_MISSING)
     if interval.half_width == 0 and digits == 0:  # counts are the same for every seed
         interval = Interval(interval.mean, None, interval.n)
     return Cell(interval.format(digits, scale=scale, signed=signed))
 
 
-def _difference(section: Section, method: str, baseline: str) -> Cell:
+def _difference(group: RunGroup, method: str, baseline: str) -> Cell:
     if method == baseline:
-        return Cell(_NONE)
-    found = section.difference(method, baseline, _test_accuracy)
-    kind = "" if found is None else ("", "above", "below")[found.side]
-    return Cell(_interval(found, 2, scale=100, signed=True).text, kind)
+        return Cell(_MISSING)
+    difference = group.difference(method, baseline, final_test_accuracy)
+    kind = "" if difference is None else ("", "above", "below")[difference.side]
+    return Cell(_interval(difference, 2, scale=100, signed=True).text, kind)
 
 
-def _costs(runs: list[Run], value: Callable[[Run], float | None], *, spread: bool = True) -> Cell:
-    """Return a mean of seconds; a question mark where one of them is not known."""
+def _cost(
+    runs: Sequence[Run], value: Callable[[Run], float | None], *, with_interval: bool = False
+) -> Cell:
+    """Return a mean of seconds, or a question mark if a value is unknown."""
     values = [value(run) for run in runs]
-    if any(v is None for v in values):
+    if None in values:
         return Cell("?")
-    found = mean_interval(values)
-    if found is None:
-        return Cell(_NONE)
-    return _interval(found, 1) if spread else _plain(found.mean)
+    interval = mean_interval(values)
+    if interval is None:
+        return Cell(_MISSING)
+    return _interval(interval, 1) if with_interval else _seconds(interval.mean)
 
 
-def _plain(seconds: float) -> Cell:
+def _seconds(seconds: float) -> Cell:
     if not seconds:
-        return Cell(_NONE)
+        return Cell(_MISSING)
     return Cell(f"{seconds:,.{0 if seconds >= 1000 else 1 if seconds >= 10 else 2}f}")
 
 
 def facts(results: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return configuration, data, versions and hardware of a run, by name."""
-    found = [("command", str(results.get("command", "not recorded")))]
-    found += [("status", str(results["status"]))]
-    found += [(key, str(results[key])) for key in ("started", "finished") if results.get(key)]
+    """Return command, configuration, data, versions and hardware of a run, as texts by name."""
+    lines = [("command", str(results.get("command", "not recorded")))]
+    lines += [("status", str(results["status"]))]
+    lines += [(key, str(results[key])) for key in ("started", "finished") if results.get(key)]
     for key in ("config", "data", "features", "reference", "hardware", "versions"):
         value = results.get(key)
-        found.append((key, _flat(value) if value else "not recorded" if value is None else "none"))
-    return found
+        lines.append((key, _flat(value) if value else "not recorded" if value is None else "none"))
+    return lines
 
 
 def _flat(value: Any) -> str:

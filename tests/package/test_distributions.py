@@ -21,7 +21,8 @@ def package_files():
     } | {"py.typed"}
     shipped = {
         f"integrations/{path.relative_to(ROOT / 'integrations').as_posix()}"
-        for path in (ROOT / "integrations").rglob("*.py")
+        for pattern in ("*.py", "report/templates/*")
+        for path in (ROOT / "integrations").rglob(pattern)
     }
     return {f"spectral_select/{name}" for name in library | shipped}
 

@@ -1,44 +1,48 @@
-"""Accuracy and loss by epoch and against wall-clock."""
+"""Accuracy and loss by epoch and against time."""
 
 import os
 from collections.abc import Mapping, Sequence
-from math import isfinite
-from pathlib import Path
+from itertools import accumulate
+from math import isfinite, nan
+from pathlib import Path, PurePath
 from statistics import mean
 from typing import Any
 
 from spectral_select._utils.atomic_files import write_atomically
-from spectral_select.integrations.report.costs import (
-    cost_of,
-    precompute_seconds,
-    preparation_seconds,
-)
+from spectral_select.integrations.report.costs import cost_of
 from spectral_select.integrations.report.figures.drawing import (
     Picture,
+    limits_around,
     new_figure,
     style_of,
     tidy,
     to_png,
 )
-from spectral_select.integrations.report.sections import Run, Section
+from spectral_select.integrations.report.run_groups import (
+    ResultsFolder,
+    Run,
+    RunGroup,
+    final_test_accuracy,
+)
 
 __all__ = ["draw_against_time", "draw_by_epoch", "draw_curves", "draw_method"]
 
-_SIZE = (5.0, 3.1)  # small enough to be read on a phone
+_SIZE = (5.0, 3.1)  # inches; legible on a phone
 _TRAIN, _VAL = "#0072b2", "#d55e00"
 
 
 def draw_curves(results: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """Draw accuracy and loss by epoch, and test accuracy by wall-clock, as a PNG.
+    """Draw accuracy and loss by epoch, and test accuracy against time, as a PNG file.
 
-    Lines are means over the seeds, bands their range. Needs matplotlib.
+    Lines are means over the seeds; bands reach from the lowest to the highest seed. Needs
+    matplotlib.
 
     Parameters
     ----------
     results : mapping
         The content of ``results.json``.
     path : path
-        Where the picture goes; written whole or not at all.
+        The file; written atomically.
 
     Examples
     --------
@@ -65,54 +69,51 @@ def draw_curves(results: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
     ...     Path(folder, "curves.png").read_bytes()[1:4]
     b'PNG'
     """
-    runs: dict[str, list[Any]] = {}
-    for run in results["runs"]:
-        if run["history"]:
-            runs.setdefault(run["method"], []).append(run)
+    png = to_png(_overview(ResultsFolder(Path(), results)), dpi=120)
+    write_atomically(path, lambda file: file.write(png))
+
+
+def _overview(source: ResultsFolder) -> Any:
+    """Return the figure of `draw_curves`: four panels."""
     figure = new_figure(11, 7)
     axes = figure.subplots(2, 2)
     panels = [
         (axes[0, 0], "test", "accuracy", "Test accuracy (%)"),
         (axes[1, 0], "test", "loss", "Test loss"),
-        (axes[1, 1], "batches", "loss", "Loss on the samples trained on"),
+        (axes[1, 1], "batches", "loss", "Loss on the training batches"),
     ]
-    for place, (method, own) in enumerate(runs.items()):
+    for place, (method, runs) in enumerate(source.runs_by_method().items()):
         style = style_of(place)
-        for axis, part, what, _ in panels:
-            curves = [_curve(run, part, what) for run in own]
-            _line(axis, range(1, 1 + min(map(len, curves))), curves, style, method)
-        start = mean(map(precompute_seconds, own))
-        for kind in ("features", "reference"):
-            start += preparation_seconds(results, own[0], kind) or 0.0
-        _against_time(axes[0, 1], own, start, style, method)
+        for axis, part, quantity, _ in panels:
+            _plot_by_epoch(axis, runs, part, quantity, style, method)
+        _plot_against_time(axes[0, 1], runs, style, method)
     for axis, _, _, title in panels:
         axis.set(title=title, xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
-    axes[0, 1].set(title="Test accuracy (%) against wall-clock", xlabel=_time_label(results))
+    axes[0, 1].set(title="Test accuracy (%) against time", xlabel=_time_label(source))
     axes[0, 1].set_xlim(left=0)
-    for axis in (axes[0, 0], axes[0, 1]):
+    for axis in axes[0]:
         axis.set_ylim(0, 100)
     tidy(axes.flat)
-    for axis in (axes[1, 0], axes[1, 1]):
+    for axis in axes[1]:
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter("{x:g}")
-    _legend_below(figure, axes[0, 0], columns=5)
-    figure.suptitle(_title(results), x=0.01, ha="left", fontsize=11)
-    png = to_png(figure, dpi=120)
-    write_atomically(path, lambda file: file.write(png))
+    _add_legend_below(figure, axes[0, 0], max_columns=5)
+    figure.suptitle(_title(source.results), x=0.01, ha="left", fontsize=11)
+    return figure
 
 
-def draw_by_epoch(section: Section, prefix: str, what: str) -> Picture:
+def draw_by_epoch(group: RunGroup, prefix: str, quantity: str) -> Picture:
     """Draw the test accuracy or loss of all methods by epoch.
 
     Parameters
     ----------
-    section : Section
+    group : RunGroup
         The runs.
     prefix : str
-        Beginning of the file name.
-    what : {"accuracy", "loss"}
-        What is drawn.
+        Start of the file name.
+    quantity : {"accuracy", "loss"}
+        The quantity.
 
     Returns
     -------
@@ -120,36 +121,35 @@ def draw_by_epoch(section: Section, prefix: str, what: str) -> Picture:
     """
     figure = new_figure(5.4, 4.6)
     axis = figure.subplots()
-    for place, (method, own) in enumerate(section.runs.items()):
-        curves = [_curve(run.record, "test", what) for run in own]
-        _line(axis, range(1, 1 + min(map(len, curves))), curves, style_of(place), method)
-    unit = " (%)" if what == "accuracy" else ""
-    axis.set(xlabel="epoch", ylabel=f"test {what}{unit}")
-    if what == "loss":
+    for place, (method, runs) in enumerate(group.runs.items()):
+        _plot_by_epoch(axis, runs, "test", quantity, style_of(place), method)
+    axis.set(xlabel="epoch", ylabel=f"test {quantity}{_unit(quantity)}")
+    if quantity == "loss":
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter("{x:g}")
     axis.xaxis.get_major_locator().set_params(integer=True)
     tidy([axis])
-    _legend_below(figure, axis)
+    _add_legend_below(figure, axis)
     return Picture(
-        f"{prefix}-test-{what}.png",
+        f"{prefix}-test-{quantity}.png",
         to_png(figure),
-        f"Line chart of test {what} by epoch, one line a method. {_ends(section, what)}",
-        f"All methods: test {what} by epoch, mean over the seeds, band from the lowest seed to "
-        "the highest.",
+        f"Line chart of test {quantity} by epoch, one line per method. "
+        f"{_final_values(group, quantity)}",
+        f"All methods: test {quantity} by epoch, mean over the seeds; the band reaches from the "
+        "lowest to the highest seed.",
     )
 
 
-def draw_against_time(section: Section, prefix: str) -> Picture:
-    """Draw the test accuracy of all methods against their charged wall-clock.
+def draw_against_time(group: RunGroup, prefix: str) -> Picture:
+    """Draw the test accuracy of all methods against their total cost in seconds.
 
     Parameters
     ----------
-    section : Section
+    group : RunGroup
         The runs.
     prefix : str
-        Beginning of the file name.
+        Start of the file name.
 
     Returns
     -------
@@ -157,170 +157,166 @@ def draw_against_time(section: Section, prefix: str) -> Picture:
     """
     figure = new_figure(5.4, 4.6)
     axis = figure.subplots()
-    for place, (method, own) in enumerate(section.runs.items()):
+    for place, (method, runs) in enumerate(group.runs.items()):
         style = style_of(place)
-        start = mean(cost_of(run).before for run in own)
-        _against_time(axis, [run.record for run in own], start, style, method)
-        ends = section.mean(method, lambda run: run.measured("test", "accuracy"))
-        if ends is not None:
-            when = start + mean(run.total("total") for run in own)
-            half = None if ends.half_width is None else 100 * ends.half_width
-            place_style = {"color": style["color"], "marker": style["marker"]}
+        _plot_against_time(axis, runs, style, method)
+        interval = group.mean(method, final_test_accuracy)
+        if interval is not None:
             axis.errorbar(
-                when, 100 * ends.mean, yerr=half, capsize=4, markersize=9, zorder=3, **place_style
+                mean(cost_of(run).known for run in runs),
+                100 * interval.mean,
+                yerr=None if interval.half_width is None else 100 * interval.half_width,
+                color=style["color"],
+                marker=style["marker"],
+                capsize=4,
+                markersize=9,
+                zorder=3,
             )
     axis.set(xlabel="seconds, features and reference model included", ylabel="test accuracy (%)")
     axis.set_xlim(left=0)
-    ends_said = _ends(section, "accuracy", times=True)
-    low, high = axis.get_ylim()
-    axis.set_ylim(max(low, 0), min(high, 101))  # an interval of two seeds leads far outside
+    curves = [_scaled(run, "test", "accuracy") for runs in group.runs.values() for run in runs]
+    values = [value for curve in curves for value in curve]
+    axis.set_ylim(limits_around(values, axis.get_ylim()))
     tidy([axis])
-    _legend_below(figure, axis)
+    _add_legend_below(figure, axis)
     return Picture(
         f"{prefix}-against-time.png",
         to_png(figure),
-        f"Line chart of test accuracy against charged wall-clock. {ends_said}",
-        "Test accuracy against wall-clock: the large mark is the end of training, "
-        "with its 95% interval over the seeds.",
+        "Line chart of test accuracy against total cost. "
+        + _final_values(group, "accuracy", with_cost=True),
+        "Test accuracy against time. The large marker is the end of training, with its 95% "
+        "confidence interval, which may reach beyond the axis.",
     )
 
 
 def draw_method(
-    section: Section, method: str, prefix: str, what: str, counterpart: str | None
+    group: RunGroup, method: str, prefix: str, quantity: str, counterpart: int | None
 ) -> Picture:
-    """Draw accuracy or loss of one method by epoch, in training and on validation images.
+    """Draw accuracy or loss of one method by epoch, on training batches and validation images.
 
     Parameters
     ----------
-    section : Section
+    group : RunGroup
         The runs.
     method : str
-        Which of them.
+        The method.
     prefix : str
-        Beginning of the file name.
-    what : {"accuracy", "loss"}
-        What is drawn.
-    counterpart : str, optional
-        The paper's figure of it, for the caption.
+        Start of the file name.
+    quantity : {"accuracy", "loss"}
+        The quantity.
+    counterpart : int, optional
+        Number of the paper's figure to compare with, for the caption.
 
     Returns
     -------
     Picture
     """
-    runs = [run.record for run in section.runs[method]]
+    runs = group.runs[method]
     figure = new_figure(*_SIZE)
     axis = figure.subplots()
-    parts = [("batches", "trained on", _TRAIN, "o"), ("val", "validation", _VAL, "s")]
-    if not any(_known(run, "val") for run in runs):
-        parts[1] = ("test", "test", _VAL, "s")
-    ends = []
-    for part, label, color, mark in parts:
-        curves = [_curve(run, part, what) for run in runs]
-        xs = range(1, 1 + min(map(len, curves)))
-        style = {"color": color, "marker": mark, "markersize": 4, "linewidth": 1.6}
-        _line(axis, xs, curves, style, label)
-        last = [curve[-1] for curve in curves if isfinite(curve[-1])]
-        ends += [f"{label} {mean(last):.3g}"] if last else []
-    unit = " (%)" if what == "accuracy" else ""
-    axis.set(xlabel="epoch", ylabel=what + unit)
-    if what == "accuracy":
-        axis.set_ylim(0, 101)
-    else:
-        axis.set_ylim(0, 1.06 * axis.get_ylim()[1])
+    validated = any(isfinite(value) for run in runs for value in run.curve("val", "accuracy"))
+    held_out = ("val", "validation") if validated else ("test", "test")
+    endings = []
+    for part, label, color, marker in (
+        ("batches", "training batches", _TRAIN, "o"),
+        (*held_out, _VAL, "s"),
+    ):
+        style = {"color": color, "marker": marker, "markersize": 4, "linewidth": 1.6}
+        ending = _plot_by_epoch(axis, runs, part, quantity, style, label)
+        endings += [f"{label} {ending:.3g}"] if isfinite(ending) else []
+    unit = _unit(quantity)
+    top = 101 if quantity == "accuracy" else 1.06 * axis.get_ylim()[1]
+    axis.set(xlabel="epoch", ylabel=quantity + unit, ylim=(0, top))
     axis.xaxis.get_major_locator().set_params(integer=True)
     tidy([axis])
     axis.legend(frameon=False)
-    paper = f" (as the paper's {counterpart})" if counterpart else ""
+    paper = f" (compare the paper’s figure {counterpart})" if counterpart else ""
     return Picture(
-        f"{prefix}-{what}.png",
+        f"{prefix}-{quantity}.png",
         to_png(figure),
-        f"Line chart of the {what}{unit} of {method} by epoch; at the end: {', '.join(ends)}.",
-        f"{method}: {what} by epoch{paper}.",
+        f"Line chart of the {quantity}{unit} of {method} by epoch; last epoch: "
+        f"{', '.join(endings) or 'not recorded'}.",
+        f"{method}: {quantity} by epoch{paper}.",
     )
 
 
-def _known(run: Mapping[str, Any], part: str) -> bool:
-    return any(epoch[part]["accuracy"] is not None for epoch in run["history"])
+def _plot_by_epoch(
+    axis: Any, runs: Sequence[Run], part: str, quantity: str, style: dict[str, Any], label: str
+) -> float:
+    """Plot a quantity by epoch; return the mean of its last values, NaN without any."""
+    curves = [_scaled(run, part, quantity) for run in runs]
+    _plot_mean(axis, range(1, 1 + min(map(len, curves))), curves, style, label)
+    last = [curve[-1] for curve in curves if isfinite(curve[-1])]
+    return mean(last) if last else nan
 
 
-def _ends(section: Section, what: str, *, times: bool = False) -> str:
-    """Return in words where the lines end."""
-    ends = []
-    for method, runs in section.runs.items():
-        found = section.mean(method, lambda run: run.measured("test", what))
-        if found is None:
-            continue
-        text = f"{found.format(1, scale=100)}%" if what == "accuracy" else found.format(3)
-        after = f" after {mean(map(_charged, runs)):.3g} s" if times else ""
-        ends.append(f"{method} {text}{after}")
-    return f"At the end: {'; '.join(ends)}." if ends else ""
+def _plot_against_time(axis: Any, runs: Sequence[Run], style: dict[str, Any], label: str) -> None:
+    start = mean(cost_of(run).before for run in runs)
+    elapsed = [list(accumulate(run.seconds(), initial=start))[1:] for run in runs]
+    times = [mean(values) for values in zip(*elapsed, strict=False)]
+    _plot_mean(axis, times, [_scaled(run, "test", "accuracy") for run in runs], style, label)
 
 
-def _charged(run: Run) -> float:
-    cost = cost_of(run)
-    return cost.training + cost.before
+def _scaled(run: Run, part: str, quantity: str) -> list[float]:
+    """Return a curve of a run, accuracies in percent."""
+    scale = 100 if quantity == "accuracy" else 1
+    return [scale * value for value in run.curve(part, quantity)]
 
 
-def _legend_below(figure: Any, axis: Any, columns: int | None = None) -> None:
-    """Name what an axis shows in so many columns at most; by default as many as fit."""
+def _plot_mean(
+    axis: Any, xs: Sequence[float], curves: list[list[float]], style: dict[str, Any], label: str
+) -> None:
+    """Plot the mean of curves, as far as all of them reach, and a band over their range."""
+    columns = list(zip(*curves, strict=False))
+    markers = {"markevery": max(1, len(columns) // 10)}
+    axis.plot(xs, [mean(values) for values in columns], label=label, **markers | style)
+    if len(curves) > 1:
+        low, high = [min(values) for values in columns], [max(values) for values in columns]
+        axis.fill_between(xs, low, high, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _add_legend_below(figure: Any, axis: Any, max_columns: int | None = None) -> None:
     handles, labels = axis.get_legend_handles_labels()
-    if columns is None:
+    if max_columns is None:
         columns = 2 if max(map(len, labels), default=0) > 16 else 3
     else:
-        columns = min(columns, len(labels))
+        columns = min(max_columns, len(labels))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def _unit(quantity: str) -> str:
+    return " (%)" if quantity == "accuracy" else ""
+
+
+def _final_values(group: RunGroup, quantity: str, *, with_cost: bool = False) -> str:
+    """Return the final test values of all methods as a sentence, for alternative texts."""
+    texts = []
+    for method, runs in group.runs.items():
+        interval = group.mean(method, lambda run: run.final("test", quantity))
+        if interval is None:
+            continue
+        percent = quantity == "accuracy"
+        text = f"{interval.format(1, scale=100)}%" if percent else interval.format(3)
+        cost = f" after {mean(cost_of(run).known for run in runs):.3g} s" if with_cost else ""
+        texts.append(f"{method} {text}{cost}")
+    return f"Final values: {'; '.join(texts)}." if texts else ""
 
 
 def _title(results: Mapping[str, Any]) -> str:
     config, seeds = results["config"], results["seeds"]
-    plural = f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
-    name = Path(results["data"]["name"]).name
+    words = f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
     return (
-        f"{config['model']} on {name} at {config['image_size']} px, {plural}; "
-        f"{config['candidate_size']} candidates a step, {config['filter_ratio']:.0%} discarded"
+        f"{config['model']} on {PurePath(results['data']['name']).name} at "
+        f"{config['image_size']} px, {words}; {config['candidate_size']} candidates per step, "
+        f"{config['filter_ratio']:.0%} discarded"
     )
 
 
-def _time_label(results: Mapping[str, Any]) -> str:
-    needed = {need for run in results["runs"] for need in run["needs"]}
-    unknown = [
-        kind
-        for kind in ("features", "reference")
-        if kind in needed and (results.get(kind) or {}).get("seconds") is None
-    ]
-    if not needed & {"features", "reference"}:
-        return "training time (s)"
-    if unknown:
-        return f"training time (s), unknown cost of {' and '.join(unknown)} not included"
-    if "reference" in needed:
-        return "training time (s), features and reference model included"
-    return "training time (s), feature extraction included"
-
-
-def _curve(run: Mapping[str, Any], part: str, what: str) -> list[float]:
-    def value(epoch: Mapping[str, Any]) -> float:
-        found = epoch[what] if part == "batches" else epoch[part][what]
-        return float("nan") if found is None else found * (100 if what == "accuracy" else 1)
-
-    return [value(epoch) for epoch in run["history"]]
-
-
-def _line(
-    axis: Any, xs: Sequence[float], curves: list[list[float]], style: Any, label: str
-) -> None:
-    together = list(zip(*curves, strict=False))
-    marks = {"markevery": max(1, len(together) // 10)}
-    axis.plot(xs, [mean(values) for values in together], label=label, **marks | style)
-    if len(curves) > 1:
-        low, high = [min(v) for v in together], [max(v) for v in together]
-        axis.fill_between(xs, low, high, color=style["color"], alpha=0.15, linewidth=0)
-
-
-def _against_time(axis: Any, runs: list[Any], start: float, style: Any, label: str) -> None:
-    times, curves = [], [_curve(run, "test", "accuracy") for run in runs]
-    for run in runs:
-        elapsed = [start]
-        for epoch in run["history"]:
-            elapsed.append(elapsed[-1] + epoch["seconds"]["total"])
-        times.append(elapsed[1:])
-    _line(axis, [mean(values) for values in zip(*times, strict=False)], curves, style, label)
+def _time_label(source: ResultsFolder) -> str:
+    costs = [cost_of(run) for run in source.runs]
+    named = {"features": "feature extraction", "reference": "reference model"}
+    included = [text for kind, text in named.items() if any(getattr(c, kind) for c in costs)]
+    unknown = [text for kind, text in named.items() if any(getattr(c, kind) is None for c in costs)]
+    label = "training time (s)"
+    label += f", {' and '.join(included)} included" if included else ""
+    return label + (f", {' and '.join(unknown)} unknown and not included" if unknown else "")

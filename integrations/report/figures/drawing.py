@@ -1,34 +1,36 @@
-"""How pictures look: colors, marks, axes; and what a picture is."""
+"""Colors, markers and axes that all figures share, and the record of a drawn figure."""
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from math import isfinite
 from typing import Any
 
-__all__ = ["Picture", "new_figure", "style_of", "tidy", "to_png"]
+__all__ = ["Picture", "limits_around", "new_figure", "style_of", "tidy", "to_png"]
 
-# Okabe and Ito's colors, which readers with any color vision tell apart.
-_COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_MARKS = ("o", "s", "^", "D", "v", "P", "X")
-_LINES = ("-", "--", ":")
+# Okabe and Ito's palette, which is distinguishable with any color vision.
+_COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_LINE_STYLES = ("-", "--", ":")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with what is said of it.
+    """A drawn figure with its texts.
 
     Attributes
     ----------
     name : str
-        Name of its file.
+        File name.
     png : bytes
-        The picture.
+        The figure.
     alt : str
-        What it shows, for those who do not see it.
+        Alternative text.
     caption : str
-        What stands below it.
+        Caption.
     inline : bytes, optional
-        A smaller JPEG of it, for the page.
+        A smaller JPEG for the page.
     """
 
     name: str
@@ -37,36 +39,54 @@ class Picture:
     caption: str
     inline: bytes | None = None
 
+    @property
+    def data_uri(self) -> str:
+        """The figure as the source of an ``img`` element."""
+        kind, data = ("png", self.png) if self.inline is None else ("jpeg", self.inline)
+        return f"data:image/{kind};base64,{b64encode(data).decode()}"
+
 
 def style_of(place: int) -> dict[str, Any]:
-    """Return color, mark and line of the method at `place`; 7 colors, then other lines."""
-    turn = place // len(_COLOURS)
+    """Return color, marker and line of the method at `place`: 7 colors for each line style."""
+    turn = place // len(_COLORS)
     return {
-        "color": _COLOURS[place % len(_COLOURS)],
-        "marker": _MARKS[(place + turn) % len(_MARKS)],
-        "linestyle": _LINES[turn % len(_LINES)],
+        "color": _COLORS[place % len(_COLORS)],
+        "marker": _MARKERS[(place + turn) % len(_MARKERS)],
+        "linestyle": _LINE_STYLES[turn % len(_LINE_STYLES)],
         "markersize": 4,
         "linewidth": 1.6,
     }
 
 
 def new_figure(width: float, height: float) -> Any:
-    """Return a figure of `width` × `height` inches; without pyplot: no global state."""
+    """Return a figure of `width` × `height` inches, without the global state of pyplot."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def tidy(axes: Sequence[Any]) -> None:
-    """Give axes a light grid and take their frame away."""
+    """Add a light grid and remove the top and right spines."""
     for axis in axes:
         axis.grid(visible=True, alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
 
 
+def limits_around(values: Sequence[float], limits: tuple[float, float]) -> tuple[float, float]:
+    """Return limits of an accuracy axis (%) that may cut confidence intervals, but no value.
+
+    The interval of two seeds can be many times as wide as the range of the values.
+    """
+    known = [value for value in values if isfinite(value)]
+    if not known:
+        return limits
+    margin = max(2.0, 0.6 * (max(known) - min(known)))
+    return max(limits[0], min(known) - margin, -1), min(limits[1], max(known) + margin, 101)
+
+
 def to_png(figure: Any, *, dpi: int = 160) -> bytes:
     """Return a figure as PNG."""
     buffer = BytesIO()
-    # Without the date and version that matplotlib adds, the same figure is the same file.
+    # Without matplotlib's version in the file, equal figures give equal files.
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()

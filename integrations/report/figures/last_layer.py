@@ -1,4 +1,4 @@
-"""The last layer's weights: heat map and histogram (the paper's figures 9 and 10)."""
+"""Weights of the last layer: heat map and histogram (the paper's figures 9 and 10)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_select.integrations.records.run_files import read_arrays
+from spectral_select.integrations.records.run_files import read_arrays, slug
 from spectral_select.integrations.report.figures.drawing import Picture, new_figure, tidy, to_png
 
 __all__ = ["LastLayer", "draw_weights", "read_last_layer"]
@@ -21,11 +21,11 @@ class LastLayer:
     Attributes
     ----------
     name : str
-        Its name in the network.
+        Its name in the model.
     weight : ndarray of shape (n_classes, d)
         Weights.
     bias : ndarray of shape (n_classes,)
-        Biases; empty if it has none.
+        Biases; empty if the layer has no bias.
     """
 
     name: str
@@ -39,43 +39,45 @@ def read_last_layer(path: Path) -> LastLayer:
     Raises
     ------
     ValueError
-        If the file holds something else, or weights that are not finite.
+        If the file has other content, or weights that are not finite.
     """
     arrays = read_arrays(path)
     weight, bias, name = (arrays.get(key) for key in ("weight", "bias", "name"))
     if weight is None or bias is None or name is None:
-        raise ValueError(f"{path.name} holds no last layer")
+        raise ValueError(f"{path.name} does not contain a last layer")
     if weight.ndim != 2 or not weight.size or weight.dtype.kind != "f" or bias.dtype.kind != "f":
-        raise ValueError(f"{path.name} holds no matrix of weights")
+        raise ValueError(f"{path.name} does not contain a matrix of weights")
     if not np.isfinite(weight).all():
-        raise ValueError(f"{path.name} holds weights that are not finite: training diverged")
+        raise ValueError(f"{path.name} contains weights that are not finite: training diverged")
     return LastLayer(str(name), weight, bias)
 
 
-def draw_weights(layers: Mapping[str, LastLayer], prefixes: Mapping[str, str]) -> list[Picture]:
-    """Draw heat map and histogram of each method's last layer, all to the same scales.
+def draw_weights(layers: Mapping[str, LastLayer], prefix: str) -> list[Picture]:
+    """Draw a heat map and a histogram for each method, all on the same scales.
 
     Parameters
     ----------
     layers : dict of str to LastLayer
         By method.
-    prefixes : dict of str to str
-        Beginnings of the file names, by method.
+    prefix : str
+        Start of the file names.
 
     Returns
     -------
     list of Picture
-        Two a method.
+        Two for each method; empty without layers.
     """
+    if not layers:
+        return []
     sizes = np.concatenate([np.abs(layer.weight).ravel() for layer in layers.values()])
-    widest = float(sizes.max()) or 1.0
-    # A few large weights would leave the rest of the map without color.
-    limit = float(np.quantile(sizes, 0.995)) or widest
+    largest = float(sizes.max()) or 1.0
+    # Otherwise a few large weights would make the rest of the map pale.
+    limit = float(np.quantile(sizes, 0.995)) or largest
     pictures = []
     for method, layer in layers.items():
         pictures += [
-            _heat_map(method, layer, limit, prefixes[method]),
-            _histogram(method, layer, widest, prefixes[method]),
+            _heat_map(method, layer, limit, f"{prefix}-{slug(method)}"),
+            _histogram(method, layer, largest, f"{prefix}-{slug(method)}"),
         ]
     return pictures
 
@@ -83,9 +85,9 @@ def draw_weights(layers: Mapping[str, LastLayer], prefixes: Mapping[str, str]) -
 def _heat_map(method: str, layer: LastLayer, limit: float, prefix: str) -> Picture:
     figure = new_figure(5.0, 3.2)
     axis = figure.subplots()
-    # Blue and red tell signs apart for every reader, as green and red would not.
-    drawn = axis.imshow(layer.weight, aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit)
-    figure.colorbar(drawn, ax=axis, extend="both", label="weight")
+    # Blue and red are distinguishable with any color vision, unlike green and red.
+    image = axis.imshow(layer.weight, aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit)
+    figure.colorbar(image, ax=axis, extend="both", label="weight")
     axis.set(xlabel="feature", ylabel="class")
     axis.yaxis.get_major_locator().set_params(integer=True)
     n_classes, d = layer.weight.shape
@@ -93,16 +95,16 @@ def _heat_map(method: str, layer: LastLayer, limit: float, prefix: str) -> Pictu
         f"{prefix}-heat-map.png",
         to_png(figure, dpi=120),
         f"Heat map of the {n_classes} × {d} weights of layer {layer.name} after training by "
-        f"{method}; the largest has size {np.abs(layer.weight).max():.3g}.",
+        f"{method}; the largest absolute value is {np.abs(layer.weight).max():.3g}.",
         f"{method}: weights of the last layer, {n_classes} classes × {d} features "
-        "(as the paper's figure 9).",
+        "(compare the paper’s figure 9).",
     )
 
 
-def _histogram(method: str, layer: LastLayer, widest: float, prefix: str) -> Picture:
+def _histogram(method: str, layer: LastLayer, largest: float, prefix: str) -> Picture:
     figure = new_figure(5.0, 3.2)
     axis = figure.subplots()
-    bins = np.linspace(-widest, widest, 82)
+    bins = np.linspace(-largest, largest, 82)
     axis.hist(layer.weight.ravel(), bins=bins, color="#0072b2")
     axis.set(xlabel="weight", ylabel="number of weights")
     tidy([axis])
@@ -111,5 +113,5 @@ def _histogram(method: str, layer: LastLayer, widest: float, prefix: str) -> Pic
         f"{prefix}-histogram.png",
         to_png(figure),
         f"Histogram of the weights of the last layer after training by {method}: {spread}.",
-        f"{method}: distribution of these weights, {spread} (as the paper's figure 10).",
+        f"{method}: distribution of these weights, {spread} (compare the paper’s figure 10).",
     )

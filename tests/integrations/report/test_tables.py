@@ -1,16 +1,13 @@
-from pathlib import Path
-
 import pytest
-from report_helpers import results
+from report_helpers import groups, results
 
-from spectral_select.integrations.report.paper import (
-    BLOCKS,
+from spectral_select.integrations.report.saln_paper import (
     PAPERS,
+    QUANTITIES,
     differences,
     paper_data,
     printed_method,
 )
-from spectral_select.integrations.report.sections import Source, pool
 from spectral_select.integrations.report.tables import (
     cost_table,
     facts,
@@ -19,8 +16,8 @@ from spectral_select.integrations.report.tables import (
 )
 
 
-def section(**options):
-    return pool([Source(Path("run"), results(**options))])[0]
+def group(**options):
+    return groups(results(**options))[0]
 
 
 def row(table, method):
@@ -28,17 +25,17 @@ def row(table, method):
     return dict(zip(table.head[1:], cells, strict=True))
 
 
-def test_the_papers_sixteen_tables_are_each_there_once():
+def test_each_of_the_papers_sixteen_tables_is_present_once():
     numbers = [n for paper in PAPERS for pair in paper.tables.values() for n in pair]
     assert sorted(numbers) == list(range(1, 17))
     for paper in PAPERS:
-        assert set(paper.tables) == set(paper.printed) == {block.quantity for block in BLOCKS}
-        for block in BLOCKS:
-            printed = paper.printed[block.quantity]
+        assert set(paper.tables) == set(paper.printed) == {quantity.key for quantity in QUANTITIES}
+        for quantity in QUANTITIES:
+            printed = paper.printed[quantity.key]
             assert set(printed) == {"SALN", "standard", "JEST"}
             for cells in printed.values():
-                assert len(cells) == len(block.columns)
-                limit = {"loss": 1, "time": 60}.get(block.quantity, 100)
+                assert len(cells) == len(quantity.columns)
+                limit = {"loss": 1, "time": 60}.get(quantity.key, 100)
                 assert all(0 < float(cell) < limit for cell in cells)
 
 
@@ -54,21 +51,21 @@ def test_the_papers_sixteen_tables_are_each_there_once():
         ("flowers102", "Oxford-IIIT Pet", False),
     ],
 )
-def test_which_of_the_papers_data_sets_stands_beside(name, paper, same):
+def test_matches_the_papers_dataset_by_name(name, paper, same):
     found, is_same = paper_data(name)
     assert (found.name, is_same) == (paper, same)
 
 
-def test_only_the_papers_methods_get_its_figures():
+def test_only_the_papers_methods_have_a_printed_name():
     names = ("full", "fiedler", "jest", "jest-sigmoid:n_chunks=4")
     assert [printed_method(name) for name in names] == ["standard", "SALN", "JEST", "JEST"]
     for name in ("random", "stratified", "full-short", "gstds", "fiedler:laplacian=symmetric"):
         assert printed_method(name) is None
 
 
-def test_the_papers_figures_stand_beside_ours():
+def test_paper_tables_show_both_results():
     pet = PAPERS[0]
-    accuracy, loss, test, time = paper_tables(section(methods=("full", "fiedler")), pet)
+    accuracy, loss, test, time = paper_tables(group(methods=("full", "fiedler")), pet)
     assert "tables 1 and 5" in accuracy.caption
     assert [t.caption.rpartition("tables ")[2] for t in (loss, test, time)] == [
         "2 and 6",
@@ -85,18 +82,18 @@ def test_the_papers_figures_stand_beside_ours():
     assert [span for _, span in loss.groups] == [1, 2, 2]
 
 
-def test_random_has_no_figure_of_the_paper():
-    table = paper_tables(section(), PAPERS[1])[2]
+def test_random_has_no_printed_number():
+    table = paper_tables(group(), PAPERS[1])[2]
     assert next(c for name, _, c in table.rows if name == "random")[1].text == "–"
 
 
-def test_what_differs_from_the_papers_setting():
+def test_lists_differences_from_the_papers_setting():
     found = results()
     found["config"] |= {"epochs": 12, "lr": 0.001, "weights": "default"}
     found["hardware"] = {"gpu": "NVIDIA H200"}
     unlike = differences(found, False, PAPERS[0])
     assert unlike == [
-        "colored in place of Oxford-IIIT Pet",
+        "colored instead of Oxford-IIIT Pet",
         "epochs 12 (paper: 25)",
         "NVIDIA H200 (paper: T4)",
     ]
@@ -104,56 +101,56 @@ def test_what_differs_from_the_papers_setting():
     assert differences(found, True, PAPERS[0]) == []
 
 
-def test_the_summary_pairs_seeds():
-    own = section(seeds=(0, 1, 2))
+def test_summary_pairs_seeds():
+    own = group(seeds=(0, 1, 2))
     for run in own.runs["fiedler"]:
         run.record["final"]["test"] = {"accuracy": 0.5 + 0.01 * run.seed, "loss": 1.0}
     found = row(summary_table(own), "fiedler")
     assert found["test accuracy (%)"].text == "51.00 ± 2.48"  # t(0.975, 2) / sqrt(3)
     assert (found["minus random"].text, found["minus random"].kind) == ("−10.00 ± 0.00", "below")
-    assert found["all charged (s)"].text == "40.5 ± 0.0"
+    assert found["total cost (s)"].text == "40.5 ± 0.0"
     assert row(summary_table(own), "random")["minus full"].kind == ""
     assert row(summary_table(own), "full")["minus full"].text == "–"
 
 
-def test_one_seed_has_no_interval_and_no_verdict():
-    found = row(summary_table(section()), "fiedler")
+def test_one_seed_has_no_interval_and_no_marks():
+    found = row(summary_table(group()), "fiedler")
     assert found["test accuracy (%)"].text == "60.00"
     assert found["minus full"].text == "+0.00"
     assert all(not cell.kind for cell in found.values())
 
 
-def test_costs_are_shown_by_kind():
-    table = cost_table(section(methods=("full", "fiedler", "jest"), seeds=(0, 1)))
+def test_shows_costs_by_kind():
+    table = cost_table(group(methods=("full", "fiedler", "jest"), seeds=(0, 1)))
     texts = {key: cell.text for key, cell in row(table, "fiedler").items()}
     assert texts == {
         "training": "7.50",
         "epoch / full": "0.25",
-        "selection, share": "2.7%",
-        "selection, work": "0.50",
+        "selection wait": "2.7%",
+        "selection work": "0.50",
         "loading": "1.00",
-        "computed beforehand": "–",
+        "before training": "–",
         "features": "33.0",
         "reference model": "–",
-        "all charged": "40.5",
-        "all charged, amortized": "24.0",
+        "total": "40.5",
+        "total, amortized": "24.0",
     }
-    assert row(table, "jest")["all charged, amortized"].text == "55.0"
+    assert row(table, "jest")["total, amortized"].text == "55.0"
 
 
-def test_unknown_costs_are_question_marks():
-    own = section()
+def test_shows_unknown_costs_as_question_marks():
+    own = group()
     own.results["features"]["seconds"] = None
     found = row(cost_table(own), "fiedler")
-    assert (found["features"].text, found["all charged"].text) == ("?", "?")
+    assert (found["features"].text, found["total"].text) == ("?", "?")
 
 
-def test_a_run_cut_short_is_marked():
-    table = summary_table(section(epochs=1, status="interrupted"))
-    assert {remark for _, remark, _ in table.rows} == {"cut short after 1 epochs"}
+def test_marks_interrupted_runs():
+    table = summary_table(group(epochs=1, status="interrupted"))
+    assert {remark for _, remark, _ in table.rows} == {"interrupted after 1 epochs"}
 
 
-def test_the_facts_name_what_was_not_recorded():
+def test_facts_name_missing_entries():
     found = dict(facts(results()))
     assert found["command"] == found["hardware"] == "not recorded"
     assert found["config"].startswith("model: resnet18; image_size: 32")

@@ -6,8 +6,8 @@ from train_helpers import Recorded, data_set, features_of, settings
 
 from spectral_select.integrations.methods import get_method
 from spectral_select.integrations.models.backbones import build_classifier
-from spectral_select.integrations.report.figures.chosen_batches import read_gallery
 from spectral_select.integrations.report.figures.last_layer import read_last_layer
+from spectral_select.integrations.report.figures.selected_batches import read_batches
 from spectral_select.integrations.training.artifacts import (
     file_name,
     save_gallery,
@@ -22,7 +22,7 @@ def test_thumbnails_come_back_with_the_choice(tmp_path):
     choices = {0: ([5, 3, 9, 1], [9, 5]), 1: ([2, 4, 6, 8], [2, 4, 6, 8])}
     path = tmp_path / "gallery" / "x.npz"
     save_gallery(path, data, choices, image_size=16)
-    first, second = read_gallery(path)
+    first, second = read_batches(path)
     assert first.indices.tolist() == [5, 3, 9, 1]
     assert first.kept.tolist() == [True, False, True, False]
     assert first.labels.tolist() == data.labels[[5, 3, 9, 1]].tolist()
@@ -38,7 +38,7 @@ def test_thumbnails_come_back_with_the_choice(tmp_path):
 def test_thumbnails_stay_small(tmp_path, n, image_size):
     data = Recorded(n, side=24)
     save_gallery(tmp_path / "x.npz", data, {0: (range(n), [0])}, image_size=image_size)
-    (batch,) = read_gallery(tmp_path / "x.npz")
+    (batch,) = read_batches(tmp_path / "x.npz")
     assert batch.images.shape[1] <= min(96, image_size)
     assert batch.images.nbytes <= 2 * 2**20
     assert batch.images.shape[1] >= 32
@@ -84,7 +84,7 @@ def test_what_a_run_shows_is_written_and_entered(tmp_path, method, kept):
     trainer.train_epoch(0)
     run = {"method": method, "seed": 0}
     save_shown(tmp_path, data.train, trainer, run)
-    batches = read_gallery(tmp_path / run["gallery"])
+    batches = read_batches(tmp_path / run["gallery"])
     assert [batch.number for batch in batches] == [0, 1]
     assert [int(batch.kept.sum()) for batch in batches] == [kept, kept]
     assert len({*batches[0].indices, *batches[1].indices}) == 40

@@ -1,7 +1,7 @@
-"""The figures that the SALN paper prints in its tables 1 to 16, and its setting.
+"""The numbers printed in tables 1 to 16 of the SALN paper, and its setting.
 
 Source: M. Sharifi, "Optimizing Data Curation through Spectral Analysis and Joint Batch
-Selection (SALN)", arXiv:2412.17069. Accuracies in per cent, times in minutes, as printed.
+Selection (SALN)", arXiv:2412.17069. Accuracies in percent, times in minutes, as printed.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from pathlib import PurePath
 from typing import Any
 
 __all__ = [
-    "BLOCKS",
     "PAPERS",
+    "QUANTITIES",
     "SETTING",
     "SOURCE",
-    "Block",
     "PaperData",
+    "Quantity",
     "differences",
     "paper_data",
     "printed_method",
@@ -23,60 +23,60 @@ __all__ = [
 
 SOURCE = "arXiv:2412.17069"
 
-#: What all of the paper's runs had in common.
+#: The setting that all runs of the paper share.
 SETTING = "Google Colab's T4 GPU, 25 epochs, ResNet-18 pretrained, SGD, one run each"
 
 
 @dataclass(frozen=True)
-class Block:
-    """One quantity: which columns, and which of the paper's tables print it.
+class Quantity:
+    """One quantity that the paper prints in tables.
 
     Attributes
     ----------
-    quantity : str
+    key : str
         ``accuracy``, ``loss``, ``test`` or ``time``.
     title : str
-        For the caption.
+        Title of its tables.
     columns : tuple of str
         One name for each printed number.
     digits : int
-        Decimals of our own figures.
+        Decimals of our numbers.
     """
 
-    quantity: str
+    key: str
     title: str
     columns: tuple[str, ...]
     digits: int
 
 
-#: The paper prints these four quantities, once beside standard training and once beside JEST.
-BLOCKS = (
-    Block("accuracy", "Accuracy (%)", ("train", "val"), 2),
-    Block("loss", "Loss (cross-entropy)", ("train", "val"), 4),
-    Block("test", "Test accuracy (%)", ("test",), 2),
-    Block("time", "Training time (minutes)", ("time",), 2),
+#: The paper prints each quantity twice: compared with standard training and with JEST.
+QUANTITIES = (
+    Quantity("accuracy", "Accuracy (%)", ("train", "val"), 2),
+    Quantity("loss", "Loss (cross-entropy)", ("train", "val"), 4),
+    Quantity("test", "Test accuracy (%)", ("test",), 2),
+    Quantity("time", "Training time (minutes)", ("time",), 2),
 )
 
 
 @dataclass(frozen=True)
 class PaperData:
-    """What the paper prints of one dataset.
+    """The paper's numbers for one dataset.
 
     Attributes
     ----------
     name : str
         Name of the dataset.
     key : str
-        Its name here.
+        Its name in this package.
     tables : dict
-        Numbers of the tables of a quantity: beside standard training, beside JEST.
+        Numbers of the two tables of each quantity: with standard training, with JEST.
     printed : dict
         Printed cells by quantity and method, ``SALN``, ``standard`` and ``JEST``. Both
-        tables of a quantity give SALN the same figures.
+        tables of a quantity print the same numbers for SALN.
     curves : dict
-        Number of the figure with a method's curves.
-    gallery : int
-        Number of the figure with two batches and what SALN chose of them.
+        Numbers of the figures with the curves of each method.
+    batch_figure : int
+        Number of the figure with two batches and the samples that SALN selected.
     """
 
     name: str
@@ -84,7 +84,7 @@ class PaperData:
     tables: Mapping[str, tuple[int, int]]
     printed: Mapping[str, Mapping[str, tuple[str, ...]]]
     curves: Mapping[str, int]
-    gallery: int
+    batch_figure: int
 
 
 PAPERS = (
@@ -134,7 +134,7 @@ PAPERS = (
 
 
 def paper_data(name: str) -> tuple[PaperData, bool]:
-    """Return the paper's dataset to set beside the one called `name`, and if it is the same.
+    """Return the paper's dataset to compare with, and whether it is the dataset `name`.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def paper_data(name: str) -> tuple[PaperData, bool]:
     PaperData
         CIFAR-10 for copies of it, else Oxford-IIIT Pet, the paper's primary dataset.
     bool
-        False if ours is a stand-in.
+        False if the datasets differ.
 
     Examples
     --------
@@ -159,12 +159,12 @@ def paper_data(name: str) -> tuple[PaperData, bool]:
         if name == data.key:
             return data, True
     plain = "".join(c for c in PurePath(name).name.lower() if c.isalnum())
-    likes_cifar = plain.startswith("cifar10") and not plain.startswith("cifar100")
-    return PAPERS[1 if likes_cifar else 0], False
+    is_cifar10 = plain.startswith("cifar10") and not plain.startswith("cifar100")
+    return PAPERS[1 if is_cifar10 else 0], False
 
 
 def printed_method(method: str) -> str | None:
-    """Return the paper's name of one of our methods, or None if it has no such method.
+    """Return the paper's name of a method, or None if the paper does not have it.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def printed_method(method: str) -> str | None:
 
 
 def differences(results: Mapping[str, Any], same_data: bool, paper: PaperData) -> list[str]:
-    """Return in which respects a run is not the paper's, one phrase each.
+    """Return the differences between a run and the paper's setting, one phrase each.
 
     Parameters
     ----------
@@ -190,9 +190,9 @@ def differences(results: Mapping[str, Any], same_data: bool, paper: PaperData) -
         The paper's dataset.
     """
     config = results["config"]
-    found = []
+    phrases = []
     if not same_data:
-        found.append(f"{PurePath(results['data']['name']).name} in place of {paper.name}")
+        phrases.append(f"{PurePath(results['data']['name']).name} instead of {paper.name}")
     for key, printed, words in (
         ("model", "resnet18", "network"),
         ("epochs", 25, "epochs"),
@@ -201,13 +201,13 @@ def differences(results: Mapping[str, Any], same_data: bool, paper: PaperData) -
         ("momentum", 0.9, "momentum"),
     ):
         if key in config and config[key] != printed:
-            found.append(f"{words} {config[key]} (paper: {printed})")
+            phrases.append(f"{words} {config[key]} (paper: {printed})")
     weights = config.get("weights")
     if weights is not None and weights != "default":
         words = "random" if weights == "random" else PurePath(str(weights)).name
-        found.append(f"initial weights {words} (paper: pretrained)")
+        phrases.append(f"initial weights {words} (paper: pretrained)")
     hardware = results.get("hardware") or {}
     machine = hardware.get("gpu") or hardware.get("processor")
     if machine and "T4" not in str(machine):
-        found.append(f"{machine} (paper: T4)")
-    return found
+        phrases.append(f"{machine} (paper: T4)")
+    return phrases

@@ -1,4 +1,4 @@
-"""Candidate batches as pictures: which of them a method kept (the paper's figures 7 and 8)."""
+"""Candidate batches as images, with the samples that a method kept (the paper's figures 7, 8)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,28 +11,29 @@ from numpy.typing import NDArray
 
 from spectral_select.integrations.records.run_files import read_arrays
 from spectral_select.integrations.report.figures.drawing import Picture
+from spectral_select.integrations.report.run_groups import Run
 
-__all__ = ["ShownBatch", "draw_batch", "read_gallery"]
+__all__ = ["SelectedBatch", "draw_batch", "read_batches"]
 
 _CELL, _FRAME, _GAP = 60, 4, 4
 _KEPT = (0, 114, 178)
-_FADED = 0.35  # what is left of an image that was not kept
+_OPACITY = 0.35  # of a discarded image
 
 
 @dataclass(frozen=True)
-class ShownBatch:
+class SelectedBatch:
     """A candidate batch with its thumbnails.
 
     Attributes
     ----------
     number : int
-        Its place in the first epoch, from 0.
+        Position in the first epoch, from 0.
     images : ndarray of shape (n, height, width, 3), uint8
         Thumbnails.
     kept : ndarray of shape (n,), bool
-        Which of them were trained on.
+        Whether the image was used for training.
     labels, indices : ndarray of shape (n,), int
-        Classes, and places in the training data.
+        Class, and index in the training data.
     """
 
     number: int
@@ -42,27 +43,27 @@ class ShownBatch:
     indices: NDArray[np.integer[Any]]
 
 
-def read_gallery(path: Path) -> list[ShownBatch]:
-    """Return the batches of a gallery file.
+def read_batches(path: Path) -> list[SelectedBatch]:
+    """Return the batches of a file.
 
     Parameters
     ----------
     path : Path
-        What `save_gallery` of `spectral_select.integrations.training.artifacts` wrote.
+        A file of `spectral_select.integrations.training.artifacts.save_gallery`.
 
     Raises
     ------
     ValueError
-        If it is something else.
+        If the file has other content.
     """
     arrays = read_arrays(path)
     numbers = sorted(int(k[5:]) for k in arrays if k.startswith("kept_") and k[5:].isdecimal())
     if not numbers:
-        raise ValueError(f"{path.name} holds no batch")
+        raise ValueError(f"{path.name} does not contain a batch")
     return [_batch(arrays, number, path.name) for number in numbers]
 
 
-def _batch(arrays: Mapping[str, NDArray[Any]], number: int, file: str) -> ShownBatch:
+def _batch(arrays: Mapping[str, NDArray[Any]], number: int, file: str) -> SelectedBatch:
     keys = ("images", "kept", "labels", "indices")
     try:
         images, kept, labels, indices = (arrays[f"{key}_{number}"] for key in keys)
@@ -74,23 +75,23 @@ def _batch(arrays: Mapping[str, NDArray[Any]], number: int, file: str) -> ShownB
     for array in (kept, labels, indices):
         fits = fits and array.shape == (n,)
     if not fits or labels.dtype.kind not in "iu" or indices.dtype.kind not in "iu":
-        raise ValueError(f"{file} holds no thumbnails with their choice in batch {number}")
-    return ShownBatch(number, images, kept, labels, indices)
+        raise ValueError(f"{file} does not contain valid thumbnails for batch {number}")
+    return SelectedBatch(number, images, kept, labels, indices)
 
 
-def draw_batch(batch: ShownBatch, method: str, seed: int, prefix: str, of: str) -> Picture:
-    """Draw a batch: the images kept framed, the others faded.
+def draw_batch(batch: SelectedBatch, run: Run, prefix: str, counterpart: int) -> Picture:
+    """Draw a batch: kept images framed, discarded images faded.
 
     Parameters
     ----------
-    batch : ShownBatch
+    batch : SelectedBatch
         The batch.
-    method, seed
-        Whose choice it is.
+    run : Run
+        The run that selected from it.
     prefix : str
-        Beginning of the file name.
-    of : str
-        The figure of the paper that it corresponds to, with a note.
+        Start of the file name.
+    counterpart : int
+        Number of the paper's figure to compare with, for the caption.
 
     Returns
     -------
@@ -113,18 +114,18 @@ def draw_batch(batch: ShownBatch, method: str, seed: int, prefix: str, of: str) 
             canvas.paste(_KEPT, (*corner, corner[0] + side, corner[1] + side))
         else:
             white = Image.new("RGB", picture.size, "white")
-            picture = Image.blend(white, picture, _FADED)
+            picture = Image.blend(white, picture, _OPACITY)
         canvas.paste(picture, (corner[0] + _FRAME, corner[1] + _FRAME))
     n_kept = int(batch.kept.sum())
     classes = len(np.unique(batch.labels[batch.kept])), len(np.unique(batch.labels))
-    words = f"{n_kept} of {n} kept, of {classes[0]} of the batch's {classes[1]} classes"
-    where = f"{method}, seed {seed}, batch {batch.number} of the first epoch"
+    counts = f"{n_kept} of {n} kept, from {classes[0]} of {classes[1]} classes"
+    where = f"{run.method}, seed {run.seed}, batch {batch.number} of the first epoch"
     return Picture(
         f"{prefix}-{batch.number}.png",
         _encode(canvas, "PNG", optimize=True),
-        f"Grid of {n} thumbnails. {where}: the {n_kept} images kept have a blue frame, the "
+        f"Grid of {n} thumbnails. {where}: the {n_kept} kept images have a blue frame, the "
         "others are faded.",
-        f"{where}: {words} ({of}).",
+        f"{where}: {counts} (compare the paper’s figure {counterpart}).",
         _encode(canvas, "JPEG", quality=85),
     )
 

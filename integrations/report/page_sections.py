@@ -1,0 +1,213 @@
+"""The tables, figures and notes of one group of runs, which the page's template arranges."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from spectral_select.integrations.records.run_files import find_inside, slug
+from spectral_select.integrations.report.figures.accuracy_dots import draw_final_accuracy
+from spectral_select.integrations.report.figures.cost_bars import draw_costs
+from spectral_select.integrations.report.figures.curves import (
+    draw_against_time,
+    draw_by_epoch,
+    draw_method,
+)
+from spectral_select.integrations.report.figures.drawing import Picture
+from spectral_select.integrations.report.figures.last_layer import draw_weights, read_last_layer
+from spectral_select.integrations.report.figures.selected_batches import draw_batch, read_batches
+from spectral_select.integrations.report.run_groups import Run, RunGroup
+from spectral_select.integrations.report.saln_paper import (
+    PaperData,
+    differences,
+    paper_data,
+    printed_method,
+)
+from spectral_select.integrations.report.tables import (
+    Table,
+    cost_table,
+    facts,
+    paper_tables,
+    summary_table,
+)
+
+__all__ = ["PageSection", "build_section"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class PageSection:
+    """The content of one section of the page, except its prose.
+
+    Attributes
+    ----------
+    group : RunGroup
+        The runs.
+    anchor : str
+        The target of links to the section.
+    paper : PaperData
+        The paper's dataset to compare with.
+    same_data : bool
+        Whether it is the dataset of the runs.
+    differences : list of str
+        Differences between the runs and the paper's setting.
+    summary, costs : Table
+        Results and costs by method.
+    paper_tables : list of Table
+        Results next to the paper's.
+    result_figures, curve_figures, batch_figures, layer_figures : list of Picture
+        Figures by subsection.
+    cost_figure : Picture
+        The costs as bars.
+    kept_everything : list of str
+        Methods whose recorded batches were kept whole.
+    layer_seeds : list of int
+        Seeds of the networks whose last layer is shown.
+    batch_notes, layer_notes : list of str
+        Reasons why files are missing from the page.
+    setups : list of tuple
+        For each folder of results a caption, and its configuration as names with texts.
+    """
+
+    group: RunGroup
+    anchor: str
+    paper: PaperData
+    same_data: bool
+    differences: list[str]
+    summary: Table
+    paper_tables: list[Table]
+    costs: Table
+    result_figures: list[Picture]
+    cost_figure: Picture
+    curve_figures: list[Picture]
+    batch_figures: list[Picture]
+    kept_everything: list[str]
+    batch_notes: list[str]
+    layer_figures: list[Picture]
+    layer_seeds: list[int]
+    layer_notes: list[str]
+    setups: list[tuple[str, list[tuple[str, str]]]]
+
+    @property
+    def title(self) -> str:
+        """Network, dataset and seeds."""
+        seeds = self.group.seeds
+        return f"{self.group.title}, " + (
+            f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
+        )
+
+    @property
+    def paper_title(self) -> str:
+        """The numbers of the paper's tables."""
+        numbers = [number for pair in self.paper.tables.values() for number in pair]
+        return f"The paper’s tables {min(numbers)} to {max(numbers)}"
+
+    @property
+    def setting(self) -> str:
+        """Data and configuration in two sentences."""
+        config, data = self.group.results["config"], self.group.results["data"]
+        counts = data.get("count") or {}
+        names = (("train", "training"), ("val", "validation"), ("test", "test"))
+        parts = [f"{counts[key]:,} {name} images" for key, name in names if key in counts]
+        parts += [f"{data['n_classes']} classes"] if "n_classes" in data else []
+        for key, unit in (
+            ("image_size", "px"),
+            ("epochs", "epochs"),
+            ("candidate_size", "candidates per step"),
+        ):
+            parts += [f"{config[key]} {unit}"] if key in config else []
+        if isinstance(config.get("filter_ratio"), int | float):
+            parts.append(f"{config['filter_ratio']:.0%} of them discarded")
+        return f"{', '.join(parts)}. Seeds: {', '.join(map(str, self.group.seeds))}."
+
+    @property
+    def figures(self) -> list[Picture]:
+        """All figures, in the order of the page."""
+        return [
+            *self.result_figures,
+            self.cost_figure,
+            *self.curve_figures,
+            *self.batch_figures,
+            *self.layer_figures,
+        ]
+
+
+def build_section(group: RunGroup, number: int) -> PageSection:
+    """Return the content of a section.
+
+    Parameters
+    ----------
+    group : RunGroup
+        Runs of one configuration.
+    number : int
+        Position of the section on the page, from 1; file names start with it.
+    """
+    prefix = str(number)
+    paper, same_data = paper_data(group.results["data"]["name"])
+    batches, batch_notes = _read_files(group, "gallery", read_batches)
+    selected = {
+        method: (run, [batch for batch in found if not batch.kept.all()])
+        for method, (run, found) in batches.items()
+    }
+    layers, layer_notes = _read_files(group, "last_layer", read_last_layer)
+    return PageSection(
+        group=group,
+        anchor=f"s{number}",
+        paper=paper,
+        same_data=same_data,
+        differences=differences(group.results, same_data, paper),
+        summary=summary_table(group),
+        paper_tables=paper_tables(group, paper),
+        costs=cost_table(group),
+        result_figures=[draw_final_accuracy(group, prefix), draw_against_time(group, prefix)],
+        cost_figure=draw_costs(group, prefix),
+        curve_figures=_curve_figures(group, prefix, paper),
+        batch_figures=[
+            draw_batch(batch, run, f"{prefix}-{slug(method)}-batch", paper.batch_figure)
+            for method, (run, shown) in selected.items()
+            for batch in shown
+        ],
+        kept_everything=[method for method, (_, shown) in selected.items() if not shown],
+        batch_notes=batch_notes,
+        layer_figures=draw_weights(
+            {method: layer for method, (_, layer) in layers.items()}, prefix
+        ),
+        layer_seeds=sorted({run.seed for run, _ in layers.values()}),
+        layer_notes=layer_notes,
+        setups=[(f"Folder {source.folder}", facts(source.results)) for source in group.sources],
+    )
+
+
+def _curve_figures(group: RunGroup, prefix: str, paper: PaperData) -> list[Picture]:
+    figures = [draw_by_epoch(group, prefix, quantity) for quantity in ("accuracy", "loss")]
+    for method in group.runs:
+        name = printed_method(method)
+        number = paper.curves[name] if name else None
+        figures += [
+            draw_method(group, method, f"{prefix}-{slug(method)}", quantity, number)
+            for quantity in ("accuracy", "loss")
+        ]
+    return figures
+
+
+def _read_files(
+    group: RunGroup, key: str, read: Callable[[Path], _T]
+) -> tuple[dict[str, tuple[Run, _T]], list[str]]:
+    """Return the first readable file of each method, and notes on the others."""
+    files: dict[str, tuple[Run, _T]] = {}
+    notes, without = [], []
+    for method, runs in group.runs.items():
+        named = [run for run in runs if run.record.get(key) is not None]
+        if not named:
+            without.append(method)
+        for run in named:
+            try:
+                files[method] = (run, read(find_inside(run.source.folder, run.record[key])))
+            except (ValueError, OSError) as error:
+                notes.append(f"{method}, seed {run.seed}, is not shown: {error}.")
+            else:
+                break
+    if without:
+        notes.append(f"Not recorded for {', '.join(without)}.")
+    return files, notes

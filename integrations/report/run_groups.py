@@ -1,0 +1,310 @@
+"""Groups of runs: those with the same configuration and data, pooled over their seeds."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+from spectral_select.integrations.report.intervals import (
+    Interval,
+    mean_interval,
+    paired_difference,
+)
+
+__all__ = [
+    "ResultsFolder",
+    "Run",
+    "RunGroup",
+    "final_test_accuracy",
+    "group_runs",
+    "relative_seconds",
+]
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """A folder of results.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder.
+    results : Results
+        The content of its ``results.json``.
+    """
+
+    folder: Path
+    results: Mapping[str, Any]
+
+    @property
+    def runs(self) -> list["Run"]:
+        """All runs."""
+        return [Run(self, record) for record in self.results["runs"]]
+
+    def runs_by_method(self) -> dict[str, list["Run"]]:
+        """Return the runs that finished an epoch, by method."""
+        runs: dict[str, list[Run]] = {}
+        for run in self.runs:
+            if run.n_epochs:
+                runs.setdefault(run.method, []).append(run)
+        return runs
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method trained from one seed.
+
+    Attributes
+    ----------
+    source : ResultsFolder
+        The folder it belongs to.
+    record : RunRecord
+        Its entry in ``results.json``.
+    """
+
+    source: ResultsFolder
+    record: Mapping[str, Any]
+
+    @property
+    def method(self) -> str:
+        """The method, with its options."""
+        return str(self.record["method"])
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        return int(self.record["seed"])
+
+    @property
+    def n_epochs(self) -> int:
+        """The number of finished epochs."""
+        return len(self.record["history"])
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run was trained to the end."""
+        return self.record["status"] == "complete" and bool(self.record.get("final"))
+
+    def final(self, part: str, quantity: str) -> float | None:
+        """Return accuracy or loss on a part of the data after the last epoch, if known."""
+        history = self.record["history"]
+        last = self.record.get("final") or (history[-1] if history else {})
+        value = (last.get(part) or {}).get(quantity)
+        return None if value is None else float(value)
+
+    def curve(self, part: str, quantity: str) -> list[float]:
+        """Return accuracy or loss by epoch on a part of the data, NaN where unknown.
+
+        The part ``"batches"`` is the running mean over the training batches.
+        """
+        epochs = self.record["history"]
+        values = [
+            epoch[quantity] if part == "batches" else epoch[part][quantity] for epoch in epochs
+        ]
+        return [float("nan") if value is None else float(value) for value in values]
+
+    def seconds(self, kind: str = "total") -> list[float]:
+        """Return the seconds of one kind by epoch."""
+        return [float(epoch["seconds"][kind]) for epoch in self.record["history"]]
+
+    @property
+    def n_steps(self) -> int:
+        """The number of training steps."""
+        return sum(epoch["steps"] for epoch in self.record["history"])
+
+    @property
+    def n_samples(self) -> int:
+        """The number of samples trained on, with repetitions."""
+        return sum(epoch["samples"] for epoch in self.record["history"])
+
+
+def final_test_accuracy(run: Run) -> float | None:
+    """Return the accuracy on the test images after the last epoch, if known."""
+    return run.final("test", "accuracy")
+
+
+def relative_seconds(runs: Sequence[Run], full: Sequence[Run]) -> list[float]:
+    """Return the ratio of each epoch's time to the same epoch of ``full`` with the same seed.
+
+    Examples
+    --------
+    >>> relative_seconds([], [])
+    []
+    """
+    by_seed = {run.seed: run for run in full}
+    return [
+        ours / theirs
+        for run in runs
+        if run.seed in by_seed
+        for ours, theirs in zip(run.seconds(), by_seed[run.seed].seconds(), strict=False)
+        if theirs > 0
+    ]
+
+
+@dataclass
+class RunGroup:
+    """Runs of one configuration on one dataset.
+
+    Attributes
+    ----------
+    sources : list of ResultsFolder
+        The folders of the runs, in the order given.
+    runs : dict of str to list of Run
+        The runs that count, by method: those trained to the end or, for a method without
+        any, those cut short. A run without a finished epoch is left out.
+    notes : list of str
+        Warnings about runs that were left out or cut short.
+    """
+
+    sources: list[ResultsFolder]
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def results(self) -> Mapping[str, Any]:
+        """The results of the first folder, for everything that all folders share."""
+        return self.sources[0].results
+
+    @property
+    def data_name(self) -> str:
+        """The name of the dataset, without its folder."""
+        return PurePath(self.results["data"]["name"]).name
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the runs that count."""
+        return sorted({run.seed for runs in self.runs.values() for run in runs})
+
+    @property
+    def title(self) -> str:
+        """Network and dataset."""
+        return f"{self.results['config'].get('model', 'a network')} on {self.data_name}"
+
+    def mean(self, method: str, value: Callable[[Run], float | None]) -> Interval | None:
+        """Return the mean of a value over the seeds of a method."""
+        return mean_interval(value(run) for run in self.runs[method])
+
+    def difference(
+        self, method: str, baseline: str, value: Callable[[Run], float | None]
+    ) -> Interval | None:
+        """Return the paired difference of two methods, over runs trained to the end."""
+        ours, theirs = (
+            {run.seed: value(run) for run in self.runs.get(name, []) if run.complete}
+            for name in (method, baseline)
+        )
+        return paired_difference(ours, theirs)
+
+
+def group_runs(sources: Sequence[ResultsFolder]) -> list[RunGroup]:
+    """Return the runs of all folders, grouped by configuration and data.
+
+    Folders with different features are kept apart too; a folder in which no method uses
+    features joins the first group with its configuration.
+
+    Parameters
+    ----------
+    sources : sequence of ResultsFolder
+
+    Returns
+    -------
+    list of RunGroup
+    """
+    by_configuration: dict[str, list[list[ResultsFolder]]] = {}
+    for source in sources:
+        groups = by_configuration.setdefault(_configuration(source.results), [])
+        inputs = _inputs(source.results)
+        for group in groups:
+            if all(_compatible(inputs, _inputs(other.results)) for other in group):
+                group.append(source)
+                break
+        else:
+            groups.append([source])
+    return [_pooled(group) for groups in by_configuration.values() for group in groups]
+
+
+def _configuration(results: Mapping[str, Any]) -> str:
+    data = results["data"]
+    return json.dumps([results["config"], data.get("fingerprint") or data], sort_keys=True)
+
+
+# Measured on features or a reference model; two folders may differ in these.
+_MEASURED = frozenset({"seconds", "accuracy", "loss", "hash"})
+
+
+def _inputs(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of the features and the reference model that the runs use."""
+    needed = {need for run in results["runs"] for need in run["needs"]}
+    return {
+        kind: {k: v for k, v in results[kind].items() if k not in _MEASURED}
+        for kind in ("features", "reference")
+        if kind in needed and results.get(kind)
+    }
+
+
+def _compatible(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[kind] == other[kind] for kind in one.keys() & other.keys())
+
+
+def _pooled(sources: list[ResultsFolder]) -> RunGroup:
+    """Return the group of the folders' runs: one run for each method and seed."""
+    group = RunGroup(sources, notes=_status_notes(sources))
+    by_method: dict[str, dict[int, Run]] = {}
+    repeated: dict[str, list[int]] = {}
+    unstarted: dict[str, list[int]] = {}
+    for run in (run for source in sources for run in source.runs):
+        if not run.n_epochs:
+            unstarted.setdefault(run.method, []).append(run.seed)
+            continue
+        by_seed = by_method.setdefault(run.method, {})
+        earlier = by_seed.setdefault(run.seed, run)
+        if earlier is not run:
+            repeated.setdefault(run.method, []).append(run.seed)
+            if run.complete and not earlier.complete:
+                by_seed[run.seed] = run
+    left_out: list[Run] = []
+    included: list[Run] = []
+    for method, by_seed in by_method.items():
+        runs = [by_seed[seed] for seed in sorted(by_seed)]
+        complete = [run for run in runs if run.complete]
+        group.runs[method] = complete or runs
+        (left_out if complete else included).extend(run for run in runs if not run.complete)
+    for text, listed in (
+        ("Interrupted; the finished epochs are included: ", _epochs(included)),
+        ("Interrupted; left out because other seeds were trained to the end: ", _epochs(left_out)),
+        ("Left out because no epoch was finished: ", _seeds(unstarted)),
+        ("Present more than once, counted once: ", _seeds(repeated)),
+    ):
+        group.notes += [f"{text}{listed}."] if listed else []
+    group.notes += _mixed_notes(sources)
+    return group
+
+
+def _epochs(runs: Sequence[Run]) -> str:
+    return ", ".join(f"{run.method} (seed {run.seed}, {run.n_epochs} epochs)" for run in runs)
+
+
+def _seeds(seeds: Mapping[str, list[int]]) -> str:
+    return "; ".join(
+        f"{method} (seed {', '.join(map(str, sorted(set(own))))})" for method, own in seeds.items()
+    )
+
+
+def _status_notes(sources: Sequence[ResultsFolder]) -> list[str]:
+    return [
+        f"The results in {source.folder} are not complete; their status is "
+        f"“{source.results['status']}”."
+        for source in sources
+        if source.results["status"] != "complete"
+    ]
+
+
+def _mixed_notes(sources: Sequence[ResultsFolder]) -> list[str]:
+    notes = []
+    for key, words in (
+        ("hardware", "hardware, so their times cannot be compared"),
+        ("versions", "versions"),
+    ):
+        if len({json.dumps(s.results.get(key), sort_keys=True) for s in sources}) > 1:
+            notes.append(f"These folders differ in {words}.")
+    return notes

@@ -1,0 +1,119 @@
+"""The result of a comparison as an aligned table for the terminal."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from spectral_select.integrations.records.results import PARTS
+from spectral_select.integrations.report.costs import cost_of
+from spectral_select.integrations.report.intervals import mean_interval
+from spectral_select.integrations.report.run_groups import ResultsFolder, Run, relative_seconds
+
+__all__ = ["format_table"]
+
+# The optional columns of seconds before training, each with its head in two lines.
+_PREPARATION = {"features": ("extrac-", "tion"), "reference": ("refer-", "ence")}
+
+
+def format_table(results: Mapping[str, Any]) -> str:
+    """Return the comparison as an aligned text table with its legend.
+
+    Parameters
+    ----------
+    results : mapping
+        The content of ``results.json``.
+
+    Returns
+    -------
+    str
+        Lines for a terminal of any width, the legend below the table.
+
+    Examples
+    --------
+    >>> format_table({"runs": []})
+    'no epoch was finished: nothing to report'
+    """
+    source = ResultsFolder(Path(), results)
+    by_method = source.runs_by_method()
+    if not by_method:
+        return "no epoch was finished: nothing to report"
+    needs = {need for run in results["runs"] for need in run["needs"]}
+    kinds = [kind for kind in _PREPARATION if kind == "features" or kind in needs]
+    head = [
+        ["", "samples", "", "wall-", "epoch", "selec-", *(_PREPARATION[k][0] for k in kinds)],
+        ["method", "trained on", "steps", "clock", "/ full", "tion"]
+        + [_PREPARATION[kind][1] for kind in kinds],
+    ]
+    for part in PARTS:
+        head[0] += [part, ""]
+        head[1] += ["acc %", "loss"]
+    body = [
+        _row(method, runs, by_method.get("full", []), kinds) for method, runs in by_method.items()
+    ]
+    return "\n".join([*_align(head, body), *_legend(source, by_method, needs)])
+
+
+def _row(method: str, runs: list[Run], full: list[Run], kinds: Sequence[str]) -> list[str]:
+    ratios = relative_seconds(runs, full)
+    selection = mean(sum(run.seconds("selection")) + cost_of(run).precompute for run in runs)
+    cells = [
+        method,
+        f"{mean(run.n_samples for run in runs):,.0f}",
+        f"{mean(run.n_steps for run in runs):,.0f}",
+        _seconds(mean(sum(run.seconds()) for run in runs)),
+        f"{median(ratios):.2f}" if ratios else "-",
+        _seconds(selection) if method != "full" else "-",
+    ]
+    for kind in kinds:
+        seconds = getattr(cost_of(runs[0]), kind)
+        cells.append("?" if seconds is None else _seconds(seconds) if seconds else "-")
+    for part in PARTS:
+        accuracy = mean_interval(run.final(part, "accuracy") for run in runs)
+        loss = mean_interval(run.final(part, "loss") for run in runs)
+        cells.append(accuracy.format(1, scale=100) if accuracy else "-")
+        cells.append(f"{loss.mean:.3f}" if loss else "-")
+    return cells
+
+
+def _legend(
+    source: ResultsFolder, by_method: Mapping[str, Sequence[Run]], needs: set[str]
+) -> list[str]:
+    lines = []
+    seeds = {run.seed for runs in by_method.values() for run in runs}
+    if len(seeds) > 1:
+        lines.append(f"Means over {len(seeds)} seeds; ± is half a 95% confidence interval.")
+    lines += [
+        "wall-clock: training loop, including waits for selection and images, without evaluation.",
+        "epoch / full: median ratio of an epoch's time to the same epoch of full.",
+        "selection: work before or during training; extraction: features, once, before training.",
+    ]
+    if "reference" in needs:
+        lines.append("reference: training of the reference model, once, before training.")
+    features = source.results["features"].get("source")
+    if "features" in needs and features:
+        lines.append(f"features: {features}.")
+    status = source.results["status"]
+    if status != "complete":
+        n_epochs = max(run.n_epochs for runs in by_method.values() for run in runs)
+        lines.append(
+            f"The status of this comparison is {status}; the first {n_epochs} epochs count."
+        )
+    return lines
+
+
+def _align(head: Sequence[Sequence[str]], body: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in (*head, *body)) for i in range(len(head[0]))]
+
+    def line(cells: Sequence[str]) -> str:
+        first = cells[0].ljust(widths[0])
+        rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
+        return "  ".join([first, *rest]).rstrip()
+
+    rule = "-" * len("  ".join("-" * width for width in widths))
+    return [*(line(row) for row in head), rule, *(line(row) for row in body), rule]
+
+
+def _seconds(value: float) -> str:
+    digits = 0 if value >= 100 else 1 if value >= 1 else 2
+    return f"{value:,.{digits}f} s"
