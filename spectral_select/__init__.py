@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spectral_select._selectors.fiedler_selector import FiedlerBatchSelector
     from spectral_select._selectors.guided_selector import GuidedBatchSelector
     from spectral_select._selectors.ratio import n_candidates, n_kept
-    from spectral_select._selectors.resamplers import FiedlerResampler
+    from spectral_select._selectors.resamplers import FiedlerResampler, GuidedResampler
     from spectral_select._utils.folders import StoreError
 
 __version__ = "0.1.0"
@@ -39,6 +39,7 @@ _HOME = {
     "FiedlerResampler": "_selectors.resamplers",
     "FiedlerResult": "_fiedler.result",
     "GuidedBatchSelector": "_selectors.guided_selector",
+    "GuidedResampler": "_selectors.resamplers",
     "GuidedSampler": "_samplers.guided_sampler",
     "LabelTrust": "_labels.label_trust",
     "LinearSchedule": "_samplers.schedules",
@@ -67,6 +68,7 @@ __all__ = [
     "FiedlerResampler",
     "FiedlerResult",
     "GuidedBatchSelector",
+    "GuidedResampler",
     "GuidedSampler",
     "LabelTrust",
     "LinearSchedule",

@@ -37,6 +37,13 @@ class CandidateSource:
         Result of `Method.precompute`.
     reference : Outputs, optional
         Outputs of a reference model on the training data.
+
+    Examples
+    --------
+    >>> from spectral_select.integrations.methods import get_method
+    >>> source = CandidateSource(get_method("random"), np.array([0, 1, 0]))
+    >>> source.candidates(np.array([2, 1]), 1, np.random.default_rng(0)).labels
+    array([0, 1])
     """
 
     method: Method

@@ -1,4 +1,4 @@
-"""The command select: a file of features in, the chosen indices out. Needs no torch."""
+"""The command select: reads a file of features and writes the selected indices, without torch."""
 
 import argparse
 import csv
@@ -17,21 +17,35 @@ from spectral_select._utils.atomic_files import write_atomically
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Choose rows of a matrix of features (embeddings, one row a sample) and give their
+Select rows of a matrix of features (embeddings, one row per sample) and print or write their
 indices, counted from 0, in ascending order. Needs neither images nor PyTorch.
 """
 
 _EPILOG = """\
 examples:
-  spectral-select select features.npy                     # a fifth of the rows, printed
-  spectral-select select store --out keep.npy             # what `extract` wrote
-  spectral-select select data.npz --key emb --out keep.csv    # with each row's score
+  spectral-select select features.npy                     # print a fifth of the rows
+  spectral-select select store --method guided --out keep.txt   # by label trust
+  spectral-select select store --out keep.npy             # a store that extract wrote
+  spectral-select select data.npz --key emb --out keep.csv    # with the score of each row
   spectral-select select data.parquet --columns embedding --filter-ratio 0.5
   spectral-select select store --candidate-size 128 --shuffle --out keep.txt
-                               # the paper's procedure: batch by batch, in random order
+                               # the procedure of the paper: batch by batch, shuffled
 """
 
 _SUFFIXES = (".npy", ".txt", ".csv", ".json")
+_OF_METHOD = {
+    "fiedler": ("rule", "laplacian", "affinity", "n_neighbors"),
+    "guided": ("labels", "hardness_power", "trust_power"),
+}
+_DEFAULTS = {
+    "rule": "extreme",
+    "laplacian": "unnormalized",
+    "affinity": "cosine",
+    "n_neighbors": 10,
+    "labels": None,
+    "hardness_power": 0.5,
+    "trust_power": 1.0,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,117 +61,121 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         metavar="FILE",
         default="-",
-        help="where the indices go, by its ending: .npy, .txt (one a line), .csv (index, score), "
-        ".json (with the options); by default they are printed, one a line",
+        help="file for the indices, by its extension: .npy, .txt (one per line), .csv (index, "
+        "score), .json (with the options); by default they are printed, one per line",
     )
-    parser.add_argument("--key", help="which array of an .npz file")
+    parser.add_argument("--key", help="array of an .npz file")
     parser.add_argument(
         "--columns",
         metavar="A,B,...",
         type=lambda text: text.split(","),
         help="columns of a Parquet file: numbers, or one column of lists",
     )
-    how = parser.add_argument_group("how rows are chosen")
-    how.add_argument(
+    selection = parser.add_argument_group("selection")
+    selection.add_argument(
+        "--method",
+        choices=tuple(_OF_METHOD),
+        default="fiedler",
+        help="fiedler: by the Fiedler vector, as in the paper; guided: rows whose label is "
+        "probably right and hard to predict, which needs labels (default: %(default)s)",
+    )
+    selection.add_argument(
         "--filter-ratio",
         metavar="R",
         type=float,
         default=0.8,
-        help="share of the rows that is discarded, in [0, 1) (default: %(default)s)",
+        help="share of the rows to discard, in [0, 1) (default: %(default)s)",
     )
-    how.add_argument(
+    selection.add_argument(
         "--candidate-size",
         metavar="N",
         type=int,
-        help="choose within consecutive batches of N rows (default: among all rows at once)",
+        help="select within consecutive batches of N rows (default: among all rows)",
     )
-    how.add_argument(
+    selection.add_argument(
         "--shuffle",
         action="store_true",
-        help="deal the rows into the batches at random; wanted where they are sorted by class",
+        help="assign the rows to the batches at random; useful if they are sorted by class",
     )
-    how.add_argument(
+    selection.add_argument(
+        "--seed", metavar="S", type=int, help="random state of the selection and of --shuffle"
+    )
+    _add_fiedler_arguments(parser.add_argument_group("--method fiedler"))
+    guided = parser.add_argument_group("--method guided")
+    guided.add_argument(
+        "--labels",
+        metavar="NAME",
+        help="array of the .npz file, column of the Parquet file, or a .npy file (default: the "
+        "labels of the store)",
+    )
+    guided.add_argument(
+        "--hardness-power", metavar="A", type=float, help="0 ignores the hardness (default: 0.5)"
+    )
+    guided.add_argument(
+        "--trust-power", metavar="C", type=float, help="0 treats labels as right (default: 1)"
+    )
+
+
+def _add_fiedler_arguments(group: Any) -> None:
+    group.add_argument(
         "--rule",
         choices=("extreme", "stratified"),
-        default="extreme",
         help="extreme: the largest entries of the Fiedler vector, as in the paper; stratified: "
-        "evenly along its order (default: %(default)s)",
+        "evenly along its order (default: extreme)",
     )
-    how.add_argument(
+    group.add_argument(
         "--laplacian",
         choices=("unnormalized", "symmetric", "random_walk"),
-        default="unnormalized",
-        help="which Laplacian of the graph (default: %(default)s)",
+        help="Laplacian of the graph (default: unnormalized)",
     )
-    how.add_argument(
+    group.add_argument(
         "--affinity",
         choices=("cosine", "nearest_neighbors", "precomputed"),
-        default="cosine",
         help="cosine: similarities of all rows; nearest_neighbors: of nearest neighbors only; "
-        "precomputed: FEATURES are the n x n similarities themselves (default: %(default)s)",
+        "precomputed: FEATURES are the n x n similarities (default: cosine)",
     )
-    how.add_argument(
+    group.add_argument(
         "--n-neighbors",
         metavar="K",
         type=int,
-        default=10,
-        help="neighbors of each row for nearest_neighbors (default: %(default)s)",
-    )
-    how.add_argument(
-        "--seed",
-        metavar="S",
-        type=int,
-        help="random state of the selector and of --shuffle (default: none, and 0)",
+        help="neighbors of each row for nearest_neighbors (default: 10)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run ``spectral-select select``."""
-    out = None if args.out == "-" else Path(args.out)
-    if out is not None and out.suffix not in _SUFFIXES:
-        raise ValueError(f"--out must end in one of {', '.join(_SUFFIXES)}; got {args.out!r}")
-    if out is not None and not out.absolute().parent.is_dir():
-        raise ValueError(f"--out {args.out}: the folder {out.absolute().parent} does not exist")
-    if args.seed is not None and not 0 <= args.seed < 2**32:
-        raise ValueError(f"--seed must be between 0 and 2**32 - 1; got {args.seed}")
-    if args.shuffle and args.affinity == "precomputed":
-        raise ValueError("--shuffle is for features; got --affinity precomputed")
-    from spectral_select import FiedlerBatchSelector
-    from spectral_select._features.readers import read_features
-    from spectral_select._selectors.ratio import check_filter_ratio
+    out = _check_out(args.out)
+    options = _check_options(args)
+    from spectral_select._features.readers import read_features, read_labels
 
-    check_filter_ratio(args.filter_ratio, "--filter-ratio")
-
-    selector = FiedlerBatchSelector(
-        args.filter_ratio,
-        candidate_size=args.candidate_size,
-        rule=args.rule,
-        laplacian=args.laplacian,
-        affinity=args.affinity,
-        n_neighbors=args.n_neighbors,
-        random_state=args.seed,
-    )
+    selector = _make_selector(args, options)
     X = read_features(args.features, key=args.key, columns=args.columns)
+    y = read_labels(args.features, options["labels"]) if args.method == "guided" else None
     start = time.perf_counter()
     try:
-        indices, scores = _select(selector, X, args.shuffle, args.seed or 0)
-    except ValueError as error:  # the user knows X by the name of its file
+        indices, scores = _select(selector, X, y, args.shuffle, args.seed or 0)
+    except ValueError as error:  # the user knows X and y by the names of their files
         message = str(error)
-        if not message.startswith("X "):
-            raise
-        raise ValueError(args.features + message[1:]) from error
+        if message.startswith("X "):
+            raise ValueError(args.features + message[1:]) from error
+        if message.startswith("y "):
+            raise ValueError(f"--labels of {args.features}" + message[1:]) from error
+        raise
     seconds = time.perf_counter() - start
-    options = {
-        "features": args.features,
-        "n_samples": len(X),
-        "n_features": X.shape[1],
-        **{k: getattr(args, k) for k in ("filter_ratio", "candidate_size", "shuffle", "rule")},
-        **{k: getattr(args, k) for k in ("laplacian", "affinity", "n_neighbors", "seed")},
-    }
     if out is None:
         sys.stdout.write(_lines(indices))
         return 0
-    write_atomically(out, lambda file: _write(file, out.suffix, indices, scores, options))
+    shared = ("filter_ratio", "candidate_size", "shuffle")
+    record = {
+        "features": args.features,
+        "n_samples": len(X),
+        "n_features": X.shape[1],
+        **({} if args.method == "fiedler" else {"method": args.method}),
+        **{key: getattr(args, key) for key in shared},
+        **options,
+        "seed": args.seed,
+    }
+    write_atomically(out, lambda file: _write(file, out.suffix, indices, scores, record))
     print(
         f"kept {len(indices)} of {len(X)} rows of {X.shape[1]} features in {seconds:.2f} s: {out}",
         file=sys.stderr,
@@ -165,21 +183,68 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_out(name: str) -> Path | None:
+    if name == "-":
+        return None
+    out = Path(name)
+    if out.suffix not in _SUFFIXES:
+        raise ValueError(f"--out must end in one of {', '.join(_SUFFIXES)}; got {name!r}")
+    if not out.absolute().parent.is_dir():
+        raise ValueError(f"--out {name}: the folder {out.absolute().parent} does not exist")
+    return out
+
+
+def _check_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the method, and refuse those of the other one."""
+    from spectral_select._selectors.ratio import check_filter_ratio
+
+    check_filter_ratio(args.filter_ratio, "--filter-ratio")
+    if args.seed is not None and not 0 <= args.seed < 2**32:
+        raise ValueError(f"--seed must be between 0 and 2**32 - 1; got {args.seed}")
+    for method, names in _OF_METHOD.items():
+        for name in names:
+            if method != args.method and getattr(args, name) is not None:
+                option = "--" + name.replace("_", "-")
+                raise ValueError(f"{option} needs --method {method}; got --method {args.method}")
+    given = {name: getattr(args, name) for name in _OF_METHOD[args.method]}
+    options = {k: _DEFAULTS[k] if value is None else value for k, value in given.items()}
+    if args.shuffle and options.get("affinity") == "precomputed":
+        raise ValueError("--shuffle needs features; got --affinity precomputed")
+    return options
+
+
+def _make_selector(args: argparse.Namespace, options: dict[str, Any]) -> Any:
+    from spectral_select import FiedlerBatchSelector, GuidedBatchSelector
+
+    parameters = {k: value for k, value in options.items() if k != "labels"}
+    return {"fiedler": FiedlerBatchSelector, "guided": GuidedBatchSelector}[args.method](
+        args.filter_ratio,
+        candidate_size=args.candidate_size,
+        random_state=args.seed,
+        **parameters,
+    )
+
+
 def _select(
-    selector: Any, X: NDArray[Any], shuffle: bool, seed: int
+    selector: Any, X: NDArray[Any], y: NDArray[Any] | None, shuffle: bool, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return the chosen indices, ascending, and the score of each of them."""
+    """Return the selected indices, ascending, and the score of each of them."""
     order = np.random.default_rng(seed).permutation(len(X)) if shuffle else None
+    labels = () if y is None else (y,)
     try:
-        selector.fit(X if order is None else X[order])
+        if order is None or (y is not None and len(y) != len(X)):
+            selector.fit(X, *labels)
+        else:
+            selector.fit(X[order], *(y[order] for y in labels))
     except ValueError:
         if order is not None:
-            selector.fit(X)  # where it fails too, its message has the row as the user knows it
+            selector.fit(X, *labels)  # its message has the row number in the file
         raise
-    chosen = selector.sample_indices_
-    rows = chosen if order is None else order[chosen]
+    kept = selector.sample_indices_
+    scores = selector.scores_ if y is None else selector.weights_
+    rows = kept if order is None else order[kept]
     ascending = np.argsort(rows)
-    return rows[ascending].astype(np.int64), selector.scores_[chosen][ascending]
+    return rows[ascending].astype(np.int64), scores[kept][ascending]
 
 
 def _write(

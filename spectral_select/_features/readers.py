@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read_features"]
+__all__ = ["read_features", "read_labels"]
 
 _EXPECTED = "a .npy, .npz or .parquet file, or the folder of an embedding store"
 _USUAL_KEYS = ("X", "features", "embeddings")
@@ -72,12 +72,60 @@ def read_features(
     if kind == ".npy":
         features = _read_npy(path)
     elif kind == ".npz":
-        features = _read_npz(path, key)
+        features = _read_array(path, key)
     elif kind in (".parquet", ".pq"):
         features = _read_parquet(path, columns)
     else:
         raise ValueError(f"{path} is of a kind that is not read; expected {_EXPECTED}")
     return _check_matrix(features, str(path))
+
+
+def read_labels(
+    path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None
+) -> NDArray[Any]:
+    """Read the labels of the rows that `read_features` reads.
+
+    Parameters
+    ----------
+    path : path
+        The features: an ``.npz`` or Parquet file, or the folder of an `EmbeddingStore`.
+    labels : str or path, optional
+        Name of the array in an ``.npz`` file or of the column in a Parquet file, or the path of
+        a ``.npy`` file with the labels. By default those of the store.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there are no such labels.
+    """
+    path = Path(path)
+    if path.is_dir():
+        from spectral_select._features.store import EmbeddingStore
+
+        stored = EmbeddingStore.open(path).labels
+        if labels is None and stored is not None:
+            return stored
+    kind = path.suffix.lower()
+    if labels is None:
+        raise ValueError(f"{path} has no labels; name them: an array, a column or a .npy file")
+    if Path(labels).suffix.lower() == ".npy":
+        if not Path(labels).exists():
+            raise FileNotFoundError(f"there is no file {labels}; expected a .npy file of labels")
+        found = _read_npy(Path(labels))
+    elif kind == ".npz":
+        found = _read_array(path, str(labels))
+    elif kind in (".parquet", ".pq"):
+        column = _read_table(path, [str(labels)])[str(labels)]
+        found = np.asarray(column.to_pylist())
+    else:
+        raise ValueError(f"labels of {path} must be a .npy file; got {str(labels)!r}")
+    if found.ndim != 1:
+        raise ValueError(f"labels must have shape (n_samples,); {labels} has shape {found.shape}")
+    return found
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
@@ -92,7 +140,8 @@ def _read_npy(path: Path) -> NDArray[Any]:
     return array
 
 
-def _read_npz(path: Path, key: str | None) -> NDArray[Any]:
+def _read_array(path: Path, key: str | None) -> NDArray[Any]:
+    """Return an array of an .npz file, by default the matrix of features."""
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is not a NumPy .npz file, or it is cut short")
     try:
@@ -173,17 +222,29 @@ def _read_parquet(path: Path, columns: Sequence[str] | None) -> NDArray[Any]:
         )
     if not chosen:
         raise ValueError(f"{path} has no columns")
-    try:
-        table = pq.read_table(path, columns=chosen)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
-    for name in chosen:
-        if table[name].null_count:
-            row = table[name].is_null().to_pylist().index(True)
-            raise ValueError(f"column {name!r} of {path} has no value in row {row}")
+    table = _read_table(path, chosen)
     if chosen == lists[:1]:
         return _stack(pa, table[chosen[0]], f"column {chosen[0]!r} of {path}")
     return np.column_stack([table[name].to_numpy() for name in chosen])
+
+
+def _read_table(path: Path, columns: list[str]) -> Any:
+    """Return columns of a Parquet file without missing values."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names = pq.read_schema(path).names
+        if unknown := [name for name in columns if name not in names]:
+            raise ValueError(f"{path} has no column {unknown[0]!r}; it has {_some(names)}")
+        table = pq.read_table(path, columns=columns)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
+    for name in columns:
+        if table[name].null_count:
+            row = table[name].is_null().to_pylist().index(True)
+            raise ValueError(f"column {name!r} of {path} has no value in row {row}")
+    return table
 
 
 def _stack(pa: Any, column: Any, what: str) -> NDArray[Any]:

@@ -40,7 +40,8 @@ class GuidedSampler(DistributedSampler[int]):
     labels : array-like of shape (n_samples,)
         Label of each sample: integers or strings.
     features : array, tensor, store, column, table or path
-        One row for each sample of the dataset, as in `SpectralBatchSampler`.
+        One row for each sample of the dataset, of shape (n_samples, n_features); of any kind
+        that `SpectralBatchSampler` accepts.
     filter_ratio : float, default=0.8
         Share of the dataset that an epoch leaves out, in [0, 1). Of n samples,
         ``n_kept(n, filter_ratio)`` are yielded.

@@ -30,6 +30,12 @@ class Schedule(ABC):
     Calling a schedule with an epoch (an integer, counted from 0) returns the
     share of each candidate batch that is discarded in that epoch, in [0, 1).
     Subclasses implement ``_ratio(epoch)``; epoch and result are checked here.
+
+    Examples
+    --------
+    >>> from spectral_select import Schedule, make_schedule
+    >>> isinstance(make_schedule(0.8), Schedule)
+    True
     """
 
     def __call__(self, epoch: int) -> float:

@@ -67,7 +67,7 @@ class FiedlerEstimator(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _fit(self, X: Any) -> None:
+    def _fit(self, X: Any, y: Any = None) -> None:
         for name in ("candidate_size", "n_neighbors", "max_iter"):
             if getattr(self, name) is not None:
                 check_int(getattr(self, name), name, 1)  # refuses a bool

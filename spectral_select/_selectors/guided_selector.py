@@ -1,6 +1,6 @@
-"""Selection of rows by what the graph says of their labels and by their losses.
+"""Selection of rows by label trust, hardness and losses.
 
-The rule stands here once, for the estimator, the batch sampler and the training driver.
+The weights are defined here, for the estimators, the sampler and the training driver.
 """
 
 from numbers import Integral, Real
@@ -20,58 +20,71 @@ from spectral_select._utils.array_namespace import to_numpy
 from spectral_select._utils.labels import check_labels
 from spectral_select._utils.validation import check_features, check_int
 
-__all__ = ["GuidedBatchSelector", "fill_unknown", "guided_parts", "log_weights"]
+__all__ = [
+    "GuidedBatchSelector",
+    "GuidedEstimator",
+    "fill_unknown",
+    "guided_parts",
+    "log_weights",
+]
 
-# Nobody is ruled out: the graph may err, and every sample is seen some day.
-_LEAST_TRUST, _LEAST_HARDNESS, _LEAST_LOSS = 0.01, 0.05, 1e-3
+# No sample is excluded: the graph may err, and every sample is visited some day.
+_MIN_TRUST, _MIN_HARDNESS, _MIN_LOSS = 0.01, 0.05, 1e-3
 
-# In the words of scikit-learn's own estimators.
+# As in the estimators of scikit-learn.
 _NO_LABELS = "requires y to be passed, but the target y is None"
 
 Floats = NDArray[np.float64]
 
 
 def guided_parts(
-    found: LabelTrust, y: ArrayLike, *, hardness_power: float, trust_power: float, loss_power: float
+    label_quality: LabelTrust,
+    y: ArrayLike,
+    *,
+    hardness_power: float,
+    trust_power: float,
+    loss_power: float,
 ) -> Floats:
     """Return the parts of the weights that do not change during training.
 
-    Trust counts as far as the graph can tell right labels from wrong ones: to the power
-    c·s², c being `trust_power` and s the separation of a sample's class. Where labels are
-    wrong, a large loss says less: the power of the loss falls with the share r of wrong
-    labels in a sample's class, as p·(1 − 2·c·s²·r), and not below 0.
+    The trust counts as far as the graph separates right labels from wrong ones: its power is
+    c·s², with c = `trust_power` and s the separation of the class. In a class of which a share
+    r of the labels is wrong, a large loss means less: its power falls from p to p·(1 − 2·c·s²·r),
+    or to 0.
 
     Parameters
     ----------
-    found : LabelTrust
-        What the graph says of the labels.
+    label_quality : LabelTrust
+        Result of `label_trust`.
     y : array-like of shape (n,)
-        The labels themselves.
+        The labels.
     hardness_power, trust_power, loss_power : float
         As in `GuidedBatchSelector`.
 
     Returns
     -------
     ndarray of shape (n, 3)
-        The logarithms of what trust and hardness make of the weight, and the power of the loss.
+        Log weight of the trust, log weight of the hardness, and the power of the loss.
     """
-    trust = np.maximum(found.trust, _LEAST_TRUST)
-    hard = np.maximum(1 - found.scores, _LEAST_HARDNESS)
-    codes = np.searchsorted(found.classes, np.asarray(y))
-    believed = trust_power * found.class_separation[codes] ** 2
-    powers = loss_power * np.maximum(1 - 2 * believed * found.class_noise_rate[codes], 0)
-    return np.stack([believed * np.log(trust), hardness_power * np.log(hard), powers], axis=1)
+    trust = np.maximum(label_quality.trust, _MIN_TRUST)
+    hardness = np.maximum(1 - label_quality.scores, _MIN_HARDNESS)
+    codes = np.searchsorted(label_quality.classes, np.asarray(y))
+    trust_powers = trust_power * label_quality.class_separation[codes] ** 2
+    noise = label_quality.class_noise_rate[codes]
+    loss_powers = loss_power * np.maximum(1 - 2 * trust_powers * noise, 0)
+    parts = [trust_powers * np.log(trust), hardness_power * np.log(hardness), loss_powers]
+    return np.stack(parts, axis=1)
 
 
 def log_weights(parts: Floats, losses: ArrayLike | None) -> Floats:
-    """Return the logarithms of the weights of some rows, with the losses they have now.
+    """Return the log weights of some rows, for their current losses.
 
     Parameters
     ----------
     parts : ndarray of shape (n, 3)
-        From `guided_parts`.
+        Result of `guided_parts`.
     losses : array-like of shape (n,), or None
-        None leaves the losses out. A row of loss NaN gets NaN: it is drawn last.
+        None ignores the losses. A loss of NaN gives a weight of NaN: the row is drawn last.
 
     Returns
     -------
@@ -80,123 +93,38 @@ def log_weights(parts: Floats, losses: ArrayLike | None) -> Floats:
     logs: Floats = parts[:, 0] + parts[:, 1]
     if losses is None:
         return logs
-    return logs + parts[:, 2] * np.log(np.maximum(np.asarray(losses, np.float64), _LEAST_LOSS))
+    return logs + parts[:, 2] * np.log(np.maximum(np.asarray(losses, np.float64), _MIN_LOSS))
 
 
 def fill_unknown(losses: ArrayLike) -> Floats:
-    """Return losses with the largest known one where none is known.
+    """Return losses with the largest known loss in place of unknown ones.
 
     Parameters
     ----------
     losses : array-like of shape (n,)
-        Those of a candidate batch; what is not finite is not known.
+        Losses of a candidate batch; values that are not finite are unknown.
 
     Returns
     -------
     ndarray of shape (n,), float64
-        All 1 if none is known.
+        All 1 if no loss is known.
     """
     values = np.asarray(losses, np.float64)
     known = np.isfinite(values)
     return np.where(known, values, values[known].max() if known.any() else 1.0)
 
 
-def _checked_losses(losses: Any, n: int) -> Floats:
+def _check_losses(losses: Any, n: int) -> Floats:
     values = np.asarray(to_numpy(losses))
     if values.shape != (n,):
-        raise ValueError(f"losses must have shape ({n},), one a sample; got {values.shape}")
+        raise ValueError(f"losses must have shape ({n},), one per sample; got {values.shape}")
     if values.dtype.kind not in "fiu":
         raise TypeError(f"losses must hold real numbers; got dtype {values.dtype}")
     return values.astype(np.float64)
 
 
-class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
-    """Draw rows by how far their label can be trusted and how hard it is to guess.
-
-    A row is drawn in proportion to ``hardness**a * trust**(c * s**2) * loss**p``. Its trust
-    is the probability that its label is right, and its hardness one less what the
-    neighborhood says of that label, both by the similarity graph of all of X
-    (`label_trust`); s is how well that graph tells right labels from wrong ones in its
-    class, from 0 to 1; its loss is the one that a network had on it when last trained on
-    it, if there is one. In a class of which a share r of the labels is wrong, a large loss
-    says less, and its power is ``p * max(1 - 2 * c * s**2 * r, 0)``. A share ``1 - filter_ratio``
-    of the rows is drawn, without replacement.
-
-    Parameters
-    ----------
-    filter_ratio : float, default=0.8
-        Share of the rows discarded, in [0, 1). Of n rows, ``n_kept(n, filter_ratio)``
-        are kept: the floor of n·(1 − filter_ratio), and at least one.
-    candidate_size : int, optional
-        Number of rows in a candidate batch. X is cut into consecutive batches of that
-        size, the last one maybe shorter, and each is drawn from on its own. By default X
-        is one candidate batch. The graph is always that of all of X.
-    hardness_power : float, default=0.5
-        Power a of the hardness; 0 leaves it out. Where a `SpectralBatchSampler` has samples
-        take turns it grows to this: see there.
-    trust_power : float, default=1.0
-        Power c of the trust, where the graph separates right labels from wrong ones; with 0
-        every label is taken for right.
-    loss_power : float, default=0.5
-        Power p of the loss, where labels are right; 0 leaves it out. Without losses it
-        does not count.
-    random_state : int, RandomState or None, default=None
-        Seed of the draws; every candidate batch has one of its own. None is always the
-        same. In a `SpectralBatchSampler`, None stands for the seed of the sampler, and
-        without losses the seed says when it is whose turn first.
-
-    Attributes
-    ----------
-    support_ : ndarray of shape (n_samples,)
-        Mask of the rows kept.
-    sample_indices_ : ndarray of shape (n_kept,)
-        Their indices, ascending.
-    trust_ : LabelTrust
-        What the graph says of the labels.
-    weights_ : ndarray of shape (n_samples,)
-        What the rows were drawn in proportion to, within each candidate batch.
-    n_features_in_ : int
-        Number of columns of X.
-    n_samples_in_ : int
-        Number of rows of X.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Only if X had feature names that are all strings.
-
-    Raises
-    ------
-    ValueError, TypeError
-        From `fit`, for features that are empty or not finite, labels of another number or
-        of one class only, and for a parameter outside its domain.
-
-    See Also
-    --------
-    label_trust : What the graph says of the labels, by itself.
-    SpectralBatchSampler : The same weights in a PyTorch DataLoader: by turns over the epochs,
-        or by draws with losses as they come.
-    FiedlerBatchSelector : A selection that looks at the features alone.
-
-    Notes
-    -----
-    Nobody is ruled out: trust counts as at least 0.01, hardness as at least 0.05 and a
-    loss as at least 0.001. The draw adds Gumbel noise to the logarithms of the weights and
-    takes the largest.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.datasets import load_digits
-    >>> from spectral_select import GuidedBatchSelector
-    >>> X, y = load_digits(return_X_y=True)
-    >>> rng = np.random.default_rng(0)
-    >>> wrong = rng.random(len(y)) < 0.2
-    >>> noisy = np.where(wrong, (y + rng.integers(1, 10, len(y))) % 10, y)
-    >>> selector = GuidedBatchSelector(filter_ratio=0.8, candidate_size=128)
-    >>> X_kept, y_kept, wrong_kept = selector.select(X, noisy, wrong)
-    >>> X_kept.shape
-    (351, 64)
-    >>> bool(wrong_kept.mean() < 0.05)
-    True
-    """
+class GuidedEstimator(BaseEstimator):
+    """Parameters and fitting, shared by the selector and the resampler."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "filter_ratio": [Interval(Real, 0, 1, closed="left")],
@@ -224,6 +152,128 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
         self.loss_power = loss_power
         self.random_state = random_state
 
+    def _fit(self, X: Any, y: Any, losses: Any = None) -> None:
+        if self.candidate_size is not None:
+            check_int(self.candidate_size, "candidate_size", 1)  # refuses a bool
+        if y is None:
+            raise ValueError(f"{type(self).__name__} {_NO_LABELS}")
+        X = check_features(checked_rows(self, X))
+        n = int(X.shape[0])
+        y = check_labels(y, n)
+        if losses is not None:
+            losses = _check_losses(losses, n)
+        self.trust_ = label_trust(X, y)
+        parts = guided_parts(
+            self.trust_,
+            y,
+            hardness_power=self.hardness_power,
+            trust_power=self.trust_power,
+            loss_power=self.loss_power,
+        )
+        seed = seed_of(self.random_state)
+        size, k, last_k = batch_counts(n, self.candidate_size, self.filter_ratio)
+        kept, logs = [], np.empty(n)
+        for number, start in enumerate(range(0, n, size)):
+            batch = slice(start, min(start + size, n))
+            batch_losses = None if losses is None else fill_unknown(losses[batch])
+            logs[batch] = log_weights(parts[batch], batch_losses)
+            count = k if batch.stop - start == size else last_k
+            rng = np.random.default_rng([seed, number])
+            kept.append(start + np.sort(gumbel_top_k(logs[batch], count, rng)))
+        with np.errstate(over="ignore", under="ignore"):
+            self.weights_ = np.exp(logs)
+        keep_rows(self, np.concatenate(kept), n)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.required = True
+        tags.target_tags.one_d_labels = True
+        return tags
+
+
+class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
+    """Draw rows whose label is probably right and hard to predict.
+
+    A row is drawn in proportion to ``hardness**a * trust**(c * s**2) * loss**p``. The similarity
+    graph of all rows gives the trust, the probability that the label is right, and the hardness,
+    which is 1 minus the score of the label in its neighborhood (`label_trust`). The separation s
+    of the class, from 0 to 1, is how well the graph separates right labels from wrong ones. The
+    loss is that of a network, if it is given. In a class of which a share r of the labels is
+    wrong, a large loss means less, and its power is ``p * max(1 - 2 * c * s**2 * r, 0)``. A share
+    ``1 - filter_ratio`` of the rows is drawn, without replacement.
+
+    Parameters
+    ----------
+    filter_ratio : float, default=0.8
+        Share of the rows discarded, in [0, 1). Of n rows, ``n_kept(n, filter_ratio)``
+        are kept: the floor of n·(1 − filter_ratio), and at least one.
+    candidate_size : int, optional
+        Number of rows in a candidate batch. X is divided into consecutive batches of this
+        size, the last one possibly shorter, and rows are drawn from each batch separately. By
+        default X is one candidate batch. The graph is always that of all rows.
+    hardness_power : float, default=0.5
+        Power a of the hardness; 0 ignores it.
+    trust_power : float, default=1.0
+        Power c of the trust; 0 treats every label as right.
+    loss_power : float, default=0.5
+        Power p of the loss; 0 ignores it. It has no effect without losses.
+    random_state : int, RandomState or None, default=None
+        Seed of the draws; every candidate batch has its own random numbers. None is a fixed
+        seed.
+
+    Attributes
+    ----------
+    support_ : ndarray of shape (n_samples,)
+        Mask of the rows kept.
+    sample_indices_ : ndarray of shape (n_kept,)
+        Indices of the rows kept, ascending.
+    trust_ : LabelTrust
+        Label trust of all rows.
+    weights_ : ndarray of shape (n_samples,)
+        Weights of the draw, within each candidate batch.
+    n_features_in_ : int
+        Number of columns of X.
+    n_samples_in_ : int
+        Number of rows of X.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Only if X had feature names that are all strings.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From `fit`, for features that are empty or not finite, labels of another length or of
+        a single class, and parameters outside their domain.
+
+    See Also
+    --------
+    label_trust : The label trust itself.
+    GuidedSampler : The same weights in a PyTorch DataLoader, over all epochs.
+    GuidedResampler : The same for imbalanced-learn pipelines, which resample y too.
+    FiedlerBatchSelector : Selection by the features alone.
+
+    Notes
+    -----
+    No row is excluded: trust, hardness and loss have lower bounds of 0.01, 0.05 and 0.001. The
+    draw adds Gumbel noise to the log weights and takes the largest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from spectral_select import GuidedBatchSelector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> rng = np.random.default_rng(0)
+    >>> wrong = rng.random(len(y)) < 0.2
+    >>> noisy = np.where(wrong, (y + rng.integers(1, 10, len(y))) % 10, y)
+    >>> selector = GuidedBatchSelector(filter_ratio=0.8, candidate_size=128)
+    >>> X_kept, y_kept, wrong_kept = selector.select(X, noisy, wrong)
+    >>> X_kept.shape
+    (351, 64)
+    >>> bool(wrong_kept.mean() < 0.05)
+    True
+    """
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, losses: Any = None) -> Self:
         """Draw rows of `X`.
@@ -231,52 +281,19 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like, sparse array, dataframe or torch.Tensor of shape (n_samples, n_features)
-            Features, one row a sample.
+            Features, one row per sample.
         y : array-like of shape (n_samples,)
             Labels: integers or strings.
         losses : array-like of shape (n_samples,), optional
-            The loss of each sample; NaN where it is not known, which counts as the largest
-            known one of its candidate batch. By default losses do not count.
+            Loss of each sample. NaN marks an unknown loss, which is replaced by the largest
+            known loss of the candidate batch. By default losses are ignored.
 
         Returns
         -------
         self
         """
-        if self.candidate_size is not None:
-            check_int(self.candidate_size, "candidate_size", 1)  # a bool is none
-        if y is None:  # before X: without labels there is nothing to look at
-            raise ValueError(f"{type(self).__name__} {_NO_LABELS}")
-        X = check_features(checked_rows(self, X))
-        n = int(X.shape[0])
-        y = check_labels(y, n)
-        if losses is not None:
-            losses = _checked_losses(losses, n)
-        self.trust_ = label_trust(X, y)
-        parts = self._parts(self.trust_, y)
-        seed = seed_of(self.random_state)
-        size, k, last_k = batch_counts(n, self.candidate_size, self.filter_ratio)
-        kept, logs = [], np.empty(n)
-        for number, start in enumerate(range(0, n, size)):
-            batch = slice(start, min(start + size, n))
-            logs[batch] = log_weights(
-                parts[batch], None if losses is None else fill_unknown(losses[batch])
-            )
-            count = k if batch.stop - start == size else last_k
-            rng = np.random.default_rng([seed, number])
-            kept.append(start + np.sort(gumbel_top_k(logs[batch], count, rng)))
-        with np.errstate(over="ignore", under="ignore"):
-            self.weights_ = np.exp(logs)
-        keep_rows(self, np.concatenate(kept), n)
+        self._fit(X, y, losses)
         return self
-
-    def _parts(self, found: LabelTrust, y: Any) -> Floats:
-        return guided_parts(
-            found,
-            y,
-            hardness_power=self.hardness_power,
-            trust_power=self.trust_power,
-            loss_power=self.loss_power,
-        )
 
     def fit_transform(self, X: Any, y: Any, losses: Any = None) -> Any:
         """Draw rows of `X`, and return them.
@@ -284,11 +301,11 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like, sparse array, dataframe or torch.Tensor of shape (n_samples, n_features)
-            Features, one row a sample.
+            Features, one row per sample.
         y : array-like of shape (n_samples,)
             Labels: integers or strings.
         losses : array-like of shape (n_samples,), optional
-            The loss of each sample, as in `fit`.
+            Loss of each sample, as in `fit`.
 
         Returns
         -------
@@ -307,12 +324,12 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Labels to fit on.
         *arrays : sequences of length n_samples
-            Weights, groups, paths: anything indexable row by row; None stays None.
+            Weights, groups, paths: anything that can be indexed by row; None stays None.
 
         Returns
         -------
         list
-            The chosen rows of X, of shape (n_kept, n_features), in the form that X has, and
+            The selected rows of X, of shape (n_kept, n_features) and of the same kind as X, and
             the same rows of y and of each other array.
 
         Raises
@@ -321,10 +338,3 @@ class GuidedBatchSelector(RowSelectorMixin, BaseEstimator):
             If the lengths differ; before any work is done.
         """
         return self._select((X, y), arrays)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.target_tags.required = True
-        tags.target_tags.one_d_labels = True
-        return tags

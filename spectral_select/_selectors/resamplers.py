@@ -1,37 +1,90 @@
-"""Selection of rows with their labels, for imbalanced-learn's pipelines."""
+"""Selection of rows together with their labels, for imbalanced-learn pipelines."""
 
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils.validation import _num_samples
 
 from spectral_select._selectors.fiedler_selector import FiedlerEstimator
+from spectral_select._selectors.guided_selector import GuidedEstimator
 from spectral_select._selectors.row_selector import check_length, take_rows
 
-__all__ = ["FiedlerResampler"]
+__all__ = ["FiedlerResampler", "GuidedResampler"]
 
 
-class FiedlerResampler(FiedlerEstimator):
-    """Keep the rows that the Fiedler vector singles out, and their labels.
+class _ResamplerMixin:
+    """`fit` and `fit_resample` of an estimator with a method `_fit(X, y)`."""
 
-    `FiedlerBatchSelector` for imbalanced-learn's Pipeline: that one hands `y` to
-    `fit_resample`, and skips the step in `predict`. It refuses a step that has both
-    `transform` and `fit_resample`, hence a class of its own. imbalanced-learn need not
-    be installed.
+    sample_indices_: np.ndarray[Any, Any]
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Select rows of `X`.
+
+        Parameters
+        ----------
+        X : array-like, sparse array or dataframe of shape (n_samples, n_features)
+            Features, one row per sample.
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        self
+        """
+        self._fit(X, y)  # type: ignore[attr-defined]
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Select rows of `X`, and return them with their labels.
+
+        Parameters
+        ----------
+        X : array-like, sparse array or dataframe of shape (n_samples, n_features)
+            Features, one row per sample.
+        y : sequence of length n_samples
+            Labels.
+
+        Returns
+        -------
+        X_kept : rows of shape (n_kept, n_features)
+            The selected rows, of the same kind as X.
+        y_kept : sequence of length n_kept
+            Their labels, of the same kind as y.
+
+        Raises
+        ------
+        ValueError
+            If `y` is not as long as `X`.
+        """
+        check_length(y, _num_samples(X), "y")
+        self._fit(X, y)  # type: ignore[attr-defined]
+        return take_rows(X, self.sample_indices_), take_rows(y, self.sample_indices_)
+
+
+class FiedlerResampler(_ResamplerMixin, FiedlerEstimator):
+    """Keep the rows with the largest entries in the Fiedler vector, and their labels.
+
+    This is `FiedlerBatchSelector` for imbalanced-learn pipelines, which pass `y` to
+    `fit_resample` and skip the step in `predict`. Such pipelines refuse a step with both
+    `transform` and `fit_resample`, so this is a separate class. imbalanced-learn need not be
+    installed.
 
     Parameters
     ----------
     filter_ratio : float, default=0.8
-        Share of the rows discarded, in [0, 1). This and all that follow are the
-        parameters of `FiedlerBatchSelector`, where they are described.
+        Share of the rows discarded, in [0, 1). `FiedlerBatchSelector` describes this and the
+        following parameters.
     candidate_size : int, optional
         Rows in a candidate batch; by default X is one.
     rule : {"extreme", "stratified"}, default="extreme"
         Keep the largest |v|, or a systematic sample along the order of v.
     laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
-        Which Laplacian v is of.
+        The Laplacian whose Fiedler vector is used.
     affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"
-        What weights the edges of the graph.
+        The weights of the edges of the graph.
     n_neighbors : int, default=10
         Neighbors of each row for ``affinity="nearest_neighbors"``.
     tol : float, optional
@@ -39,7 +92,7 @@ class FiedlerResampler(FiedlerEstimator):
     max_iter : int, default=500
         Largest number of its iterations for a batch.
     random_state : int, RandomState or None, default=None
-        Seed of the solver's start and of the stratified rule.
+        Seed of the start vector of the solver and of the stratified rule.
     verbose : bool, default=False
         Show a progress bar, if tqdm is installed.
 
@@ -63,47 +116,44 @@ class FiedlerResampler(FiedlerEstimator):
     ((898, 64), (898,))
     """
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> "FiedlerResampler":
-        """Choose rows of `X`; `y` is ignored.
 
-        Parameters
-        ----------
-        X : array-like, sparse array or dataframe of shape (n_samples, n_features)
-            Features, one row a sample.
-        y : None
-            Ignored.
+class GuidedResampler(_ResamplerMixin, GuidedEstimator):
+    """Draw rows whose label is probably right and hard to predict, with their labels.
 
-        Returns
-        -------
-        self
-        """
-        self._fit(X)
-        return self
+    This is `GuidedBatchSelector` for imbalanced-learn pipelines; see `FiedlerResampler`.
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Choose rows of `X` and return them with their labels.
+    Parameters
+    ----------
+    filter_ratio : float, default=0.8
+        Share of the rows discarded, in [0, 1). `GuidedBatchSelector` describes this and the
+        following parameters.
+    candidate_size : int, optional
+        Rows in a candidate batch; by default X is one.
+    hardness_power : float, default=0.5
+        Power of the hardness; 0 ignores it.
+    trust_power : float, default=1.0
+        Power of the trust; 0 treats every label as right.
+    loss_power : float, default=0.5
+        Without effect here, as a pipeline passes no losses.
+    random_state : int, RandomState or None, default=None
+        Seed of the draws.
 
-        Parameters
-        ----------
-        X : array-like, sparse array or dataframe of shape (n_samples, n_features)
-            Features, one row a sample.
-        y : sequence of length n_samples
-            Their labels.
+    Attributes
+    ----------
+    sample_indices_ : ndarray of shape (n_kept,)
+        Indices of the rows kept, ascending. The other attributes are those of
+        `GuidedBatchSelector`.
 
-        Returns
-        -------
-        X_kept : rows of shape (n_kept, n_features)
-            The chosen rows, of the same kind as X.
-        y_kept : sequence of length n_kept
-            Their labels, of the same kind as y.
+    See Also
+    --------
+    GuidedBatchSelector : The same as a scikit-learn transformer.
 
-        Raises
-        ------
-        ValueError
-            If `y` is not as long as `X`.
-        """
-        check_length(y, _num_samples(X), "y")
-        self._fit(X)
-        return take_rows(X, self.sample_indices_), take_rows(y, self.sample_indices_)
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from spectral_select import GuidedResampler
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_kept, y_kept = GuidedResampler(filter_ratio=0.5).fit_resample(X, y)
+    >>> X_kept.shape, y_kept.shape
+    ((898, 64), (898,))
+    """

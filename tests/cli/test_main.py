@@ -328,7 +328,10 @@ class TestMistakes:
             (["select", "X", "--n-neighbors", "0"], r"n_neighbors.*0"),
             (["select", "X", "--rule", "best"], r"argument --rule: invalid choice: 'best'"),
             (["select", "X", "--affinity", "precomputed"], r"square"),
-            (["select", "X", "--affinity", "precomputed", "--shuffle"], r"--shuffle is for"),
+            (
+                ["select", "X", "--affinity", "precomputed", "--shuffle"],
+                r"--shuffle needs features",
+            ),
             (["select", "X", "--seed", "-1"], r"--seed must be between 0 and"),
             (
                 ["select", "X", "--out", "keep.xlsx"],
