@@ -24,7 +24,7 @@ __all__ = [
 SOURCE = "arXiv:2412.17069"
 
 #: The setting that all runs of the paper share.
-SETTING = "Google Colab's T4 GPU, 25 epochs, ResNet-18 pretrained, SGD, one run each"
+SETTING = "a T4 GPU on Google Colab, 25 epochs, pretrained ResNet-18, SGD, one run each"
 
 
 @dataclass(frozen=True)

@@ -96,9 +96,7 @@ def _legend(
     status = source.results["status"]
     if status != "complete":
         n_epochs = max(run.n_epochs for runs in by_method.values() for run in runs)
-        lines.append(
-            f"The status of this comparison is {status}; the first {n_epochs} epochs count."
-        )
+        lines.append(f"This comparison is {status}; its first {n_epochs} epochs are shown.")
     return lines
 
 

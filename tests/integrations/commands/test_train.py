@@ -268,7 +268,7 @@ def test_ctrl_c_leaves_whole_results(tmp_path, monkeypatch, capsys):
     found = read_results(tmp_path)
     assert found["status"] == "interrupted"
     assert len(found["runs"][0]["history"]) == 1
-    assert "This run is interrupted" in capsys.readouterr().out
+    assert "This comparison is interrupted" in capsys.readouterr().out
     assert (tmp_path / "curves.png").exists()
 
 

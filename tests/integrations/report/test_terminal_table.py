@@ -48,7 +48,7 @@ def test_charges_precompute_to_selection():
 
 def test_counts_the_finished_epochs_of_an_interrupted_run():
     text = format_table(results(epochs=1, status="interrupted"))
-    assert "The status of this comparison is interrupted; the first 1 epochs count." in text
+    assert "This comparison is interrupted; its first 1 epochs are shown." in text
     assert cells(text, "random")[1:3] == ["140", "7"]
 
 
