@@ -1,4 +1,4 @@
-"""Configuration of the Sphinx site; `make docs` builds it, offline, warnings being errors."""
+"""Configuration of the Sphinx site. `make docs` builds it offline; warnings are errors."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from inventories import write_inventories  # noqa: E402
 
 from spectral_select import __version__  # noqa: E402
 
-# One thread: examples are then alike on every machine, and two of them may run at once.
+# One thread, so that the results of the examples do not depend on the machine.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
@@ -39,30 +39,29 @@ extensions = [
     "mathml",
 ]
 nitpicky = True
-# Words for kinds of input in docstrings' type fields, and names of libraries that are not
-# among docs/_ext/external_names.txt, are no references of ours to check.
+# Check references to this library only. Type fields of docstrings also have plain words, and names
+# of other libraries that are missing from docs/_ext/external_names.txt.
 nitpick_ignore_regex = [("py:.*", r"(?!spectral_select).*")]
 exclude_patterns = ["_build", "_ext", "figures", "results", "gallery/*.rst", "gallery/*.py"]
 default_role = "py:obj"
 
-# Docstrings carry the types, in words.
+# Docstrings describe the types.
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 templates_path = ["_templates"]
-# Named one by one: on its own, Sphinx would look for them among the pages of the last build.
+# A list of pages, because Sphinx would search the pages of the previous build instead.
 autosummary_generate = write_reference(HERE / "reference")
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
-# In docstrings |v| is a magnitude, not the name of a substitution.
+# In docstrings, |v| is an absolute value, not a substitution.
 rst_epilog = r".. |v| replace:: \|v\|"
 myst_heading_anchors = 3
 
-# Links to other projects need no network: the names referred to are few, listed in
-# docs/_ext/external_names.txt, and made into inventories here. The projects' own are
-# megabytes, which neither belong in the repository nor can be had offline.
+# Links to other projects work offline: docs/_ext/external_names.txt lists the few names used, and
+# inventories are written from it. The full inventories of these projects have megabytes.
 intersphinx_mapping = write_inventories(
     HERE / "_ext" / "external_names.txt", HERE / "_build" / "inventories"
 )
@@ -100,7 +99,7 @@ sphinx_gallery_conf = {
     "only_warn_on_example_error": False,
     "remove_config_comments": True,
 }
-# matplotlib's Agg shows nothing, and says so each time an example calls plt.show().
+# The Agg backend of matplotlib warns when an example calls plt.show().
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 html_theme = "pydata_sphinx_theme"
@@ -110,13 +109,14 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_math_renderer = "mathml"
-# Pages without pages below them have nothing to put beside the text.
+# Pages without sub-pages have an empty sidebar.
 html_sidebars = {
     page: []
     for page in (
         "index",
         "install",
         "evidence",
+        "budgets",
         "benchmarks",
         "reproduce",
         "frameworks",

@@ -1,4 +1,4 @@
-"""The reference's pages, written from each module's ``__all__``, so that none is left out."""
+"""Write the reference pages from the ``__all__`` of each public module."""
 
 import importlib
 import inspect
@@ -9,13 +9,13 @@ from spectral_select import integrations
 
 
 def public_modules() -> list[str]:
-    """Return the names of the public modules, the library itself first."""
+    """Return the names of the public modules, starting with the library."""
     names = [f"spectral_select.integrations.{name}" for name in integrations.PUBLIC_MODULES]
     return ["spectral_select", *names]
 
 
 def write_reference(folder: Path) -> list[str]:
-    """Write a page for each public module into `folder`, and their index; return their paths."""
+    """Write a page for each public module and an index into `folder`; return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     pages = []
     generated = set()
@@ -25,16 +25,16 @@ def write_reference(folder: Path) -> list[str]:
         module = importlib.import_module(name)
         _write(folder / f"{page}.rst", _page(module))
         generated |= {f"{name}.{public}.rst" for public in _described(module)}
-    # What an earlier build left of names that are no more would be in no table of contents.
+    # Delete pages of names that no longer exist; Sphinx would warn about them.
     for page in [*folder.glob("*.rst"), *(folder / "generated").glob("*.rst")]:
         if page.stem not in {*pages, "index"} and page.name not in generated:
             page.unlink()
     title = "Reference"
     lines = [title, "=" * len(title), ""]
     lines += [
-        "`spectral_select` is the library. It needs NumPy, SciPy and scikit-learn; the batch",
-        "sampler needs PyTorch too (extra ``torch``). ``spectral_select.integrations`` holds what",
-        "the command line is made of; all of it needs the extra ``torch``.",
+        "`spectral_select` is the library. It requires NumPy, SciPy and scikit-learn; the samplers",
+        "also require PyTorch (extra ``torch``). ``spectral_select.integrations`` has the modules",
+        "behind the command line, which all require the extra ``torch``.",
         "",
         ".. toctree::",
         "   :maxdepth: 1",
@@ -48,7 +48,7 @@ def write_reference(folder: Path) -> list[str]:
 
 
 def _short(page: str) -> str:
-    """Return a module's name as the sidebar has room for it."""
+    """Return the short name of a module for the sidebar."""
     return page if page == "spectral_select" else f"integrations.{page}"
 
 
@@ -69,12 +69,12 @@ def _page(module: ModuleType) -> str:
 
 
 def _described(module: ModuleType) -> list[str]:
-    """Return the names of a module that have a docstring of their own."""
+    """Return the names of the public classes and functions of a module."""
     values = {name: getattr(module, name) for name in module.__all__}
     return [n for n, v in values.items() if inspect.isclass(v) or inspect.isroutine(v)]
 
 
 def _write(path: Path, text: str) -> None:
-    # A page that stays the same keeps its date, so Sphinx does not read it again.
+    # An unchanged page keeps its date, so Sphinx does not read it again.
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")

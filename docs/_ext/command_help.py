@@ -1,4 +1,4 @@
-"""``.. command-help::`` and ``.. every-command::``: what ``--help`` prints, as it is now."""
+"""``.. command-help::`` and ``.. every-command::``: the output of ``--help``."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ from spectral_select._cli.main import _COMMANDS, main
 
 
 class CommandHelp(SphinxDirective):
-    """Show the help of the command line, or of the sub-command named."""
+    """Show the help of the command line, or of one sub-command."""
 
     optional_arguments = 1
 
@@ -23,7 +23,7 @@ class CommandHelp(SphinxDirective):
 
 
 class EveryCommand(SphinxDirective):
-    """Show the help of each sub-command, in a section of its own."""
+    """Show the help of each sub-command in a separate section."""
 
     def run(self) -> list[nodes.Node]:
         """Return the sections."""
@@ -36,7 +36,7 @@ class EveryCommand(SphinxDirective):
 def help_of(*command: str) -> nodes.literal_block:
     """Return the help of the command line, or of a sub-command, as a literal block."""
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "88"  # argparse wraps at the terminal's width
+    os.environ["COLUMNS"] = "88"  # argparse wraps at the width of the terminal
     try:
         with contextlib.redirect_stdout(io.StringIO()) as out:
             main([*command, "--help"])
@@ -49,7 +49,7 @@ def help_of(*command: str) -> nodes.literal_block:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive."""
+    """Register the directives."""
     app.add_directive("command-help", CommandHelp)
     app.add_directive("every-command", EveryCommand)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

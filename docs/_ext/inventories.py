@@ -1,4 +1,4 @@
-"""Inventories for intersphinx out of a list of names, so that a build needs no network."""
+"""Write intersphinx inventories from a list of names, so that builds need no network."""
 
 import zlib
 from pathlib import Path
@@ -7,8 +7,8 @@ from pathlib import Path
 def write_inventories(names: Path, folder: Path) -> dict[str, tuple[str, str]]:
     """Write one ``objects.inv`` for each project in `names` and return the mapping for them.
 
-    The list has a line ``[project] URL`` for each project, and below it lines
-    ``ROLE NAME PAGE``; the page's ``$`` stands for the name.
+    The list has a line ``[project] URL`` for each project, followed by lines
+    ``ROLE NAME PAGE``. In a page, ``$`` stands for the name.
     """
     mapping: dict[str, tuple[str, str]] = {}
     lines: dict[str, list[str]] = {}

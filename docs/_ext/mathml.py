@@ -1,4 +1,4 @@
-"""Formulas as MathML, which browsers draw themselves: no script, no font, no network."""
+"""Render formulas as MathML, which browsers support without scripts, fonts or a network."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from sphinx.application import Sphinx
 
 
 def inline(self: Any, node: nodes.math) -> None:
-    """Write a formula within a line."""
+    """Write an inline formula."""
     self.body.append(tex2mathml(node.astext()))
     raise nodes.SkipNode
 
 
 def block(self: Any, node: nodes.math_block) -> None:
-    """Write a formula on a line of its own."""
+    """Write a displayed formula."""
     self.body.append('<div class="math">' + tex2mathml(node.astext(), as_block=True) + "</div>")
     raise nodes.SkipNode
 

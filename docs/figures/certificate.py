@@ -1,4 +1,4 @@
-"""The low end of two spectra: one with a gap, one without."""
+"""The smallest eigenvalues of two Laplacians: one with a gap, one without."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -7,7 +7,7 @@ from _style import digits_batch
 from spectral_select import fiedler_vector
 
 good, _ = digits_batch(120)
-bad = np.repeat(np.eye(6), 20, axis=0)  # six groups of equal rows: nothing tells them apart
+bad = np.repeat(np.eye(6), 20, axis=0)  # six groups of equal rows: no gap
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 for axis, X, title in (

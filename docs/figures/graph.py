@@ -14,12 +14,12 @@ L = np.diag(S.sum(1)) - S
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.7), layout="constrained")
 angle = 2 * np.pi * np.arange(len(X)) / len(X)
-place = np.column_stack([np.cos(angle), np.sin(angle)])
+position = np.column_stack([np.cos(angle), np.sin(angle)])
 for i in range(len(X)):
     for j in range(i):
-        axes[0].plot(*place[[i, j]].T, color="C0", alpha=0.75 * S[i, j] ** 6, linewidth=2.5)
+        axes[0].plot(*position[[i, j]].T, color="C0", alpha=0.75 * S[i, j] ** 6, linewidth=2.5)
     image = OffsetImage(X[i].reshape(8, 8), cmap="gray_r", zoom=2.2)
-    box = AnnotationBbox(image, place[i], pad=0.1, bboxprops={"edgecolor": "0.6"})
+    box = AnnotationBbox(image, position[i], pad=0.1, bboxprops={"edgecolor": "0.6"})
     axes[0].add_artist(box)
 axes[0].set(title="the graph", xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
 axes[0].set_axis_off()
@@ -27,9 +27,9 @@ for axis, matrix, title, cmap, low, high in (
     (axes[1], S, "similarities S", "Blues", 0, 1),
     (axes[2], L, "Laplacian L = D − S", "RdBu_r", -1.5, 1.5),
 ):
-    drawn = axis.imshow(matrix, cmap=cmap, vmin=low, vmax=high)
+    picture = axis.imshow(matrix, cmap=cmap, vmin=low, vmax=high)
     axis.set(title=title, xticks=range(16), yticks=range(16))
     axis.set_xticklabels(y)
     axis.set_yticklabels(y)
     axis.spines[:].set_visible(False)
-    figure.colorbar(drawn, ax=axis, shrink=0.8, extend="max" if low else "neither")
+    figure.colorbar(picture, ax=axis, shrink=0.8, extend="max" if low else "neither")

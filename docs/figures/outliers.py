@@ -1,4 +1,4 @@
-"""On a dense graph without normalization the Fiedler vector sits on rows of low degree."""
+"""With the unnormalized Laplacian, the Fiedler vector is concentrated on rows of low degree."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,12 +24,12 @@ for axis, (title, options) in zip(axes, cases.items(), strict=True):
     top = np.argsort(-np.abs(v))[: len(v) // 5]
     low = np.argsort(degree)[: len(v) // 5]
     shared = len(np.intersect1d(top, low)) / len(top)
-    carried = 1 / (v**4).sum()
+    participation = 1 / (v**4).sum()
     axis.scatter(degree, np.abs(v), s=10, color="0.6")
     axis.scatter(degree[top], np.abs(v)[top], s=14, color="C3")
     axis.set_title(title)
     axis.set(xlabel="degree (sum of similarities)", ylabel="|v|")
     axis.set_ylim(top=1.45 * np.abs(v).max())
-    text = f"carried by {carried:.0f} of {len(v)} rows;\n"
+    text = f"participation ratio: {participation:.0f} of {len(v)};\n"
     text += f"{shared:.0%} of the top fifth have\na degree in the lowest fifth"
     axis.text(0.97, 0.95, text, transform=axis.transAxes, ha="right", va="top", fontsize=11)

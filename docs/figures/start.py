@@ -1,4 +1,4 @@
-"""A batch, its Fiedler order, and the fifth that a spread along it keeps."""
+"""A batch, its Fiedler order, and the fifth that the stratified rule keeps."""
 
 import matplotlib.pyplot as plt
 import numpy as np

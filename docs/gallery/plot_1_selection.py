@@ -1,17 +1,17 @@
 """
-What is chosen from a batch
-===========================
+Selecting samples from a batch
+==============================
 
-One candidate batch of 200 handwritten digits, its Fiedler vector, and the fifth of the
-batch that each of the two rules keeps. The map is a projection for the eye (the first two
-principal components); the selection itself works in all 64 dimensions.
+This example shows a candidate batch of 200 handwritten digits, its Fiedler vector, and the
+fifth of the batch that each of the two rules keeps. The plots use the first two principal
+components; the selection uses all 64 dimensions.
 """
 
 # %%
-# Two selectors see the same batch. ``rule="extreme"`` is SALN's Algorithm 1: the rows of
-# largest :math:`|v|`, where :math:`v` is the Fiedler vector of the unnormalized Laplacian.
-# ``rule="stratified"`` takes one row from each of 40 equal stretches of the order along the
-# Fiedler vector of the symmetric Laplacian.
+# We fit two selectors to the same batch. ``rule="extreme"`` is SALN's Algorithm 1: it keeps the
+# rows with the largest :math:`|v|`, where :math:`v` is the Fiedler vector of the unnormalized
+# Laplacian. ``rule="stratified"`` divides the order of the Fiedler vector of the symmetric
+# Laplacian into 40 equal parts and keeps one row of each.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -34,10 +34,10 @@ for selector in selectors.values():
     selector.fit(batch)
 
 # %%
-# The color is the entry of the Fiedler vector, the black circles are what is kept. The
-# unnormalized vector is nearly constant over the batch and large at a few samples that are
-# like nothing else; those are kept first. The symmetric one changes from one end of the
-# batch to the other, and a choice along it covers the whole.
+# The color shows the entries of the Fiedler vector, and black circles mark the kept samples. With
+# the unnormalized Laplacian, the vector is nearly constant except at a few outliers, which are
+# kept first. With the symmetric Laplacian, it changes gradually across the batch, so the
+# stratified rule covers the whole batch.
 
 flat = PCA(2).fit_transform(batch)
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
@@ -54,8 +54,8 @@ for axis, (title, selector) in zip(axes, selectors.items(), strict=True):
 plt.show()
 
 # %%
-# The first 20 of each choice, by :math:`|v|` and along the order. How many of the ten
-# classes are in the 40 rows kept?
+# Finally, we show 20 samples of each selection and count the classes among all 40 kept samples. The
+# first row shows the largest :math:`|v|`, the second row every other sample of the Fiedler order.
 
 figure = plt.figure(figsize=(10, 2.9), layout="constrained")
 for half, (title, selector) in zip(figure.subfigures(2, 1), selectors.items(), strict=True):

@@ -1,15 +1,15 @@
 """
-Effect of the rule and of the Laplacian
-=======================================
+Effect of the rule and the Laplacian
+====================================
 
-The same batch under both rules and three graphs: all cosine similarities with the
-unnormalized and the symmetric Laplacian, and nearest neighbors only. The batch has three
-groups of unequal size and five samples that belong to none.
+This example compares both selection rules on three graphs of the same batch: all cosine
+similarities with the unnormalized and with the symmetric Laplacian, and nearest neighbors. The
+batch has three clusters of unequal size and five outliers.
 """
 
 # %%
-# The points lie on part of a sphere, because cosine similarity sees directions only; the
-# map shows the sphere from above.
+# Cosine similarity depends on directions only, so we generate points on a sphere. The plots show
+# the sphere from above.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,9 +19,9 @@ from spectral_select import FiedlerBatchSelector
 rng = np.random.default_rng(3)
 centers = np.array([[1.0, 0.2, 0.2], [0.2, 1.0, 0.2], [0.2, 0.2, 1.0]])
 sizes = [120, 50, 25]
-groups = [c + 0.13 * rng.standard_normal((n, 3)) for c, n in zip(centers, sizes, strict=True)]
-strangers = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1], [1.3, -0.3, 0.1], [-0.3, 0.2, 1.2]])
-X = np.vstack([*groups, strangers])
+clusters = [c + 0.13 * rng.standard_normal((n, 3)) for c, n in zip(centers, sizes, strict=True)]
+outliers = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1], [1.3, -0.3, 0.1], [-0.3, 0.2, 1.2]])
+X = np.vstack([*clusters, outliers])
 X /= np.linalg.norm(X, axis=1, keepdims=True)
 east, north = np.array([1, -1, 0]) / np.sqrt(2), np.array([-1, -1, 2]) / np.sqrt(6)
 flat = np.column_stack([X @ east, X @ north])
@@ -37,14 +37,15 @@ graphs = {
 }
 
 # %%
-# A fifth is kept each time. With ``extreme`` the choice goes where :math:`|v|` is largest:
-# to the rim of two groups on the dense unnormalized graph, and to one group alone on the
-# others, because the vector sets that group against the rest. With ``stratified`` every
-# graph gives a spread. The numbers say what share of the choice comes from each group, large
-# to small, and from the strangers; in the batch it is 60, 25, 12.5 and 2.5%.
+# Each selector keeps a fifth. The ``extreme`` rule keeps the largest :math:`|v|`. On the dense
+# graph with the unnormalized Laplacian, these are at the boundary of two clusters. On the other
+# graphs, they are in a single cluster, because the vector separates this cluster from the rest.
+# The ``stratified`` rule covers all clusters on every graph. The numbers below each plot are the
+# shares of the three clusters, from large to small, and of the outliers among the kept samples. In
+# the batch, these shares are 60%, 25%, 12.5% and 2.5%.
 
 figure, axes = plt.subplots(2, 3, figsize=(11, 7), layout="constrained")
-group_of = np.repeat([0, 1, 2, 3], [*sizes, len(strangers)])
+cluster_of = np.repeat([0, 1, 2, 3], [*sizes, len(outliers)])
 for row, rule in zip(axes, ("extreme", "stratified"), strict=True):
     for axis, (title, options) in zip(row, graphs.items(), strict=True):
         selector = FiedlerBatchSelector(filter_ratio=0.8, rule=rule, **options).fit(X)
@@ -53,7 +54,7 @@ for row, rule in zip(axes, ("extreme", "stratified"), strict=True):
         axis.scatter(*flat.T, c=v, cmap="RdBu_r", vmin=-limit, vmax=limit, s=18, ec="0.6", lw=0.3)
         kept = selector.support_
         axis.scatter(*flat[kept].T, s=70, facecolors="none", edgecolors="black", linewidths=1.2)
-        shares = np.bincount(group_of[kept], minlength=4) / kept.sum()
+        shares = np.bincount(cluster_of[kept], minlength=4) / kept.sum()
         axis.set_title(f"{rule}\n{title}", fontsize=10)
         axis.set_xlabel(" / ".join(f"{share:.0%}" for share in shares))
         axis.set(xticks=[], yticks=[], aspect="equal")

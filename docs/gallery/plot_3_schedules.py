@@ -2,9 +2,8 @@
 Schedules of the filter ratio
 =============================
 
-How much of each candidate batch is discarded may change from epoch to epoch, on a schedule
-that is fixed before training. What follows from it depends on which of two numbers is held
-constant: the batch that training gets, or the candidates that it is chosen from.
+The filter ratio can change from epoch to epoch, according to a schedule that is fixed before
+training. Its effect depends on which size is held constant: the batch size or the candidate size.
 """
 
 import matplotlib.pyplot as plt
@@ -30,10 +29,10 @@ schedules = {
 }
 
 # %%
-# With ``batch_size=64`` training always gets 64 samples, and a lower ratio means fewer
-# candidates to a batch, so more batches in an epoch. With ``candidate_size=128`` the number
-# of batches is the same in every epoch, and their size grows. The lengths are the sampler's
-# own, for the 1,797 digits.
+# With ``batch_size=64``, each batch has 64 samples. A lower filter ratio means fewer candidates for
+# each batch, so an epoch has more batches. With ``candidate_size=128``, the number of batches is
+# the same in every epoch, and the batches become larger. The middle plot shows the length of the
+# sampler for the 1,797 digits.
 
 features = load_digits().data
 epochs = np.arange(n_epochs)
@@ -60,6 +59,6 @@ for name, schedule in schedules.items():
 
 axes[0].set(title="filter ratio", xlabel="epoch", ylim=(0, 1))
 axes[1].set(title="batches of 64 in an epoch", xlabel="epoch", ylim=(0, None))
-axes[2].set(title="size of a batch out of 128", xlabel="epoch", ylim=(0, 128))
+axes[2].set(title="batch size for 128 candidates", xlabel="epoch", ylim=(0, 128))
 figure.legend(loc="outside lower center", ncols=len(schedules), frameon=False)
 plt.show()

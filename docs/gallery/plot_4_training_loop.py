@@ -1,16 +1,16 @@
 """
-The sampler in a training loop
-==============================
+Using the sampler in a training loop
+====================================
 
-A small network on the digits, trained three times from the same weights on the same
-candidate batches: on a random fifth of each, on the fifth that Algorithm 1 keeps, and on a
-fifth spread along the Fiedler order.
+This example trains a small network on the digits three times, from the same weights and with the
+same candidate batches: on a random fifth of each batch, on the fifth that Algorithm 1 keeps, and
+on a systematic sample of a fifth along the Fiedler order.
 """
 
 # %%
-# Everything but ``batch_sampler=`` is the same in the three runs. The random baseline is a
-# selector too: all that a selector needs is ``fit``, ``get_support``, ``filter_ratio`` and
-# ``candidate_size``.
+# Only the selector of the batch sampler differs between the three runs. The random baseline is also
+# a selector: it needs the methods ``fit`` and ``get_support``, and the parameters ``filter_ratio``
+# and ``candidate_size``.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,7 +24,7 @@ from spectral_select import FiedlerBatchSelector, SpectralBatchSampler, n_kept
 
 
 class RandomSelector(BaseEstimator):
-    """A random subset, of the size that the others keep."""
+    """Keep a random subset of the same size as the other selectors."""
 
     def __init__(self, filter_ratio=0.8, candidate_size=None, random_state=None):
         self.filter_ratio = filter_ratio
@@ -54,16 +54,16 @@ selectors = {
 }
 
 # %%
-# The loop is the usual one.
+# The training loop is the usual one.
 
 
-def run(selector, seed, n_epochs=15):
+def train_network(selector, seed, n_epochs=15):
     torch.manual_seed(seed)
     model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     batches = SpectralBatchSampler(None, 32, features=X_train, selector=selector, seed=seed)
     loader = DataLoader(train, batch_sampler=batches)
-    seen, accuracies = 0, [(0, 0.1)]
+    n_samples, accuracies = 0, [(0, 0.1)]
     for epoch in range(n_epochs):
         batches.set_epoch(epoch)
         for images, labels in loader:
@@ -71,16 +71,16 @@ def run(selector, seed, n_epochs=15):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            seen += len(labels)
+            n_samples += len(labels)
         with torch.no_grad():
-            right = (model(test[0]).argmax(1) == test[1]).float().mean().item()
-        accuracies.append((seen, right))
+            accuracy = (model(test[0]).argmax(1) == test[1]).float().mean().item()
+        accuracies.append((n_samples, accuracy))
     return np.array(accuracies)
 
 
 figure, axis = plt.subplots(figsize=(8, 4.4), layout="constrained")
 for name, selector in selectors.items():
-    runs = np.stack([run(selector, seed) for seed in range(3)])
+    runs = np.stack([train_network(selector, seed) for seed in range(3)])
     samples, accuracy = runs[0, :, 0], 100 * runs[:, :, 1]
     line = axis.plot(samples, accuracy.mean(0), marker=".", label=name)[0]
     axis.fill_between(samples, accuracy.min(0), accuracy.max(0), alpha=0.2, color=line.get_color())
@@ -90,7 +90,7 @@ axis.legend(loc="lower right", frameon=False)
 plt.show()
 
 # %%
-# Choosing by the largest :math:`|v|` keeps the samples that are least like the rest, and at
-# the same number of samples the network learns less from them than from a random subset. A
-# choice spread along the Fiedler order is about as good as a random one here. What the
-# methods do on real training, with their cost, is on the page :doc:`/evidence`.
+# The ``extreme`` rule keeps the samples that are least similar to the rest. With the same number
+# of samples, the network reaches a lower accuracy than with a random subset. The ``stratified``
+# rule is about as good as a random subset here. :doc:`/evidence` compares the methods on larger
+# networks, including their cost.

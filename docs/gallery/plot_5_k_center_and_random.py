@@ -1,15 +1,15 @@
 """
-Beside k-center greedy and random
-=================================
+Comparison with k-center greedy and random subsets
+==================================================
 
-What a chosen subset is good for depends on the question. Here a linear classifier is
-trained on a share of the digits chosen by four methods, and the subsets are compared by
-how far the other samples are from them.
+This example trains a linear classifier on subsets of the digits selected by four methods. It
+compares the test accuracy, and how well each subset covers the data: the largest distance of any
+sample to the subset.
 """
 
 # %%
-# k-center greedy (Gonzalez, 1985; as a core-set for active learning, Sener and Savarese,
-# 2018) takes, one after another, the sample that is furthest from all taken so far.
+# k-center greedy repeatedly selects the sample that is farthest from all selected samples
+# (Gonzalez, 1985). Sener and Savarese (2018) use it to select core-sets for active learning.
 
 import warnings
 
@@ -24,7 +24,7 @@ from spectral_select import FiedlerBatchSelector, n_kept
 
 
 def k_center(X, k, start):
-    """Return k rows, each the furthest from those before it (cosine distance)."""
+    """Return k rows, each the farthest from the previous rows (cosine distance)."""
     chosen = [start]
     distance = 1 - X @ X[start]
     while len(chosen) < k:
@@ -34,7 +34,7 @@ def k_center(X, k, start):
 
 
 def spectral(X, k, **options):
-    """Return k rows chosen by the Fiedler vector, X being one candidate batch."""
+    """Return k rows selected by the Fiedler vector, with X as a single candidate batch."""
     return FiedlerBatchSelector(1 - k / len(X), **options).fit(X).get_support(indices=True)
 
 
@@ -52,8 +52,8 @@ X = normalize(X)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.4, random_state=0, stratify=y)
 
 # %%
-# Each method chooses at five shares, from five starting points where it has any randomness.
-# A subset in which a class is missing cannot be learned from entirely; that counts.
+# We select five different shares with each method, and use five seeds for methods with randomness.
+# If a class is missing from a subset, the classifier cannot predict it, which lowers its accuracy.
 
 shares = np.array([0.03, 0.06, 0.12, 0.25, 0.5])
 accuracy = {name: np.empty((len(shares), 5)) for name in methods}
@@ -65,16 +65,18 @@ for i, share in enumerate(shares):
             rows = choose(X_train, k, seed)
             model = LogisticRegression(C=100, max_iter=1000)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about subsets too small to converge on
+                warnings.simplefilter("ignore")  # small subsets may not converge
                 model.fit(X_train[rows], y_train[rows])
             accuracy[name][i, seed] = 100 * model.score(X_test, y_test)
             radius[name][i, seed] = (1 - (X_train @ X_train[rows].T).max(1)).max()
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
 for axis, values in zip(axes, (accuracy, radius), strict=True):
-    for name, of in values.items():
-        line = axis.plot(100 * shares, of.mean(1), marker="o", label=name)[0]
-        axis.fill_between(100 * shares, of.min(1), of.max(1), alpha=0.15, color=line.get_color())
+    for name, runs in values.items():
+        line = axis.plot(100 * shares, runs.mean(1), marker="o", label=name)[0]
+        axis.fill_between(
+            100 * shares, runs.min(1), runs.max(1), alpha=0.15, color=line.get_color()
+        )
     axis.set(xscale="log", xlabel="share kept (%)")
     axis.set_xticks(100 * shares, [f"{100 * share:g}" for share in shares], minor=False)
     axis.set_xticks([], minor=True)
@@ -84,7 +86,7 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %%
-# k-center greedy covers the data by construction, and on this clean dataset the classifier
-# learns most from what it chooses. A random subset and a stratified one are about as good
-# as each other. The rows of largest :math:`|v|` are from one side of the data: they neither
-# cover it nor teach the classifier as much as a random subset does.
+# k-center greedy covers the data by construction, and on this clean dataset it gives the highest
+# accuracy. Random and stratified subsets are about equally good. The rows with the largest
+# :math:`|v|` come from one side of the data: they neither cover the data nor give the accuracy of a
+# random subset.
