@@ -128,7 +128,7 @@ html_sidebars = {
 html_theme_options = {
     "logo": {"text": "spectral_select"},
     "show_prev_next": True,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 6,
     "navbar_persistent": ["search-button"],
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],

@@ -1,4 +1,4 @@
-"""What the documentation shows: its pages, their blocks of code and their command lines."""
+"""The pages of the documentation, their code blocks and their command lines."""
 
 import re
 import textwrap
@@ -8,7 +8,7 @@ from spectral_select._cli.main import _COMMANDS, _parser
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-# Made by the build: the reference's pages, and the gallery's out of its scripts.
+# Folders that the build writes.
 BUILT = {"_build", "examples", "reference"}
 PAGES = sorted(
     path
@@ -23,20 +23,20 @@ def name(path):
 
 
 def blocks(path, kinds):
-    """Return the blocks of code of some kinds in a page, in order."""
+    """Return the code blocks of the given kinds in a page, in order."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
-        found = re.findall(r"^(?:```(\w*)|<!-- (\w+))\n(.*?)^(?:```|-->)", text, re.DOTALL | re.M)
-        return [code for fence, comment, code in found if (fence or comment) in kinds]
-    # A block ends at the first line that is not indented.
+        matches = re.findall(r"^(?:```(\w*)|<!-- (\w+))\n(.*?)^(?:```|-->)", text, re.DOTALL | re.M)
+        return [code for fence, comment, code in matches if (fence or comment) in kinds]
+    # A block ends at the first line without indentation.
     pattern = r"^\.\. (?:code-block:: (\w+)|(testsetup)::)\n((?:\n| {3}.*\n)*)"
-    found = re.findall(pattern, text + "\n", re.M)
-    return [textwrap.dedent(code) for kind, setup, code in found if (kind or setup) in kinds]
+    matches = re.findall(pattern, text + "\n", re.M)
+    return [textwrap.dedent(code) for kind, setup, code in matches if (kind or setup) in kinds]
 
 
 def command_lines(path):
-    """Return the command lines of a page: those in blocks, in order, then those in sentences."""
-    # README's blocks of commands have no language: GitHub would color them as a script.
+    """Return the command lines of a page: first those in blocks, then those in sentences."""
+    # The command blocks of README have no language, so that GitHub does not highlight them.
     lines = _joined("\n".join(blocks(path, {"console", "text", ""})))
     text = path.read_text(encoding="utf-8")
     quoted = r"`(python benchmarks/[^`]+)`|``((?:spectral-select|python|pip|make) [^`]+)``"
@@ -45,24 +45,24 @@ def command_lines(path):
 
 
 def help_examples(command):
-    """Return the command lines that the help of a command shows."""
-    # A parser adds the arguments of one command only, and has the others beside it.
+    """Return the command lines in the help of a command."""
+    # The parser adds the arguments of one command only.
     (commands,) = (a for a in _parser(command)._actions if a.dest == "command")
     lines = _joined(commands.choices[command].epilog or "")
     return [line for line in lines if line.split(" ")[0] in PROGRAMS]
 
 
 def every_command_line():
-    """Return all command lines by where they stand, in order."""
-    found = {"README.md": command_lines(ROOT / "README.md")}
-    found |= {name(path): command_lines(path) for path in PAGES}
-    found["--help"] = [
+    """Return the command lines of each page and each help text."""
+    lines = {"README.md": command_lines(ROOT / "README.md")}
+    lines |= {name(path): command_lines(path) for path in PAGES}
+    lines["--help"] = [
         line.strip()
         for line in _joined(_parser(None).epilog)
         if line.startswith("spectral-select ") and "COMMAND" not in line
     ]
-    found |= {f"{command} --help": help_examples(command) for command in _COMMANDS}
-    return {page: lines for page, lines in found.items() if lines}
+    lines |= {f"{command} --help": help_examples(command) for command in _COMMANDS}
+    return {page: shown for page, shown in lines.items() if shown}
 
 
 def _joined(text):

@@ -1,4 +1,4 @@
-"""Every command line of README, documentation and ``--help`` is run, page by page."""
+"""Every command line of README, the documentation and ``--help`` runs."""
 
 import importlib
 import re
@@ -24,9 +24,9 @@ from spectral_select.integrations.commands.sweep_plan import read_plan
 
 LINES = every_command_line()
 
-# Options put behind those of the documentation, of which the last ones count. They change
-# sizes only, take random weights in the place of downloaded ones, and keep the terminal quiet.
-# The network for features is the smallest; a network or a file that the text names stays.
+# Options appended to those of the documentation; the last value of an option counts. They reduce
+# sizes, replace downloaded weights by random ones, and disable progress bars. A network or a file
+# that the documentation names is kept.
 EXTRACT = {
     "--backbone": "squeezenet1_1",
     "--weights": "random",
@@ -45,7 +45,7 @@ TRAIN = {
 }
 FEW = ["--train-size=60", "--val-fraction=0.02", "--test-fraction=0.02"]
 
-# What makes each script of benchmarks/ small: constants of the script, and options.
+# Constants and options that make each script of benchmarks/ small.
 BENCHMARKS = {
     "solver_speed": (
         {
@@ -71,8 +71,8 @@ BENCHMARKS = {
     ),
 }
 
-# What the reader of a page has done before, where no line of the page says so.
-BEFORE = {
+# Command lines that a page assumes.
+SETUP = {
     "budgets.rst": [
         "spectral-select extract photos --out train.store",
         "spectral-select extract photos --split test --out test.store",
@@ -85,13 +85,13 @@ BEFORE = {
     ],
 }
 
-# How the lines begin that are not run, and why.
+# Prefixes of command lines that are not run, and the reason.
 NOT_RUN = {
-    "make": "CI runs these",
-    "pip": "CI installs so, and tests/package/test_install.py",
-    "python -m venv": "as the Makefile does",
-    "spectral-select extract cifar10": "a download, whose checksums torchvision insists on",
-    "torchrun --nproc-per-node=4 -m spectral_select train photos --out runs/b": "run on a page",
+    "make": "CI runs them",
+    "pip": "CI and tests/package/test_install.py install the package",
+    "python -m venv": "the Makefile does the same",
+    "spectral-select extract cifar10": "torchvision checks the checksums of the download",
+    "torchrun --nproc-per-node=4 -m spectral_select train photos --out runs/b": "a page runs it",
 }
 
 
@@ -100,11 +100,11 @@ def arguments_of(line):
 
 
 def is_run(line):
-    """Tell whether a line is a whole command, and one that can be run here."""
+    """Return whether a line is a complete command that can run here."""
     names_a_command = line.removeprefix("spectral-select ") in _COMMANDS
     words = arguments_of(line)
     return not names_a_command and not any(
-        words[: len(left.split())] == left.split() for left in NOT_RUN
+        words[: len(prefix.split())] == prefix.split() for prefix in NOT_RUN
     )
 
 
@@ -123,17 +123,17 @@ def write_photos(_):
 
 
 def write_oxford_pet(_):
-    """Write torchvision's layout of Oxford-IIIT Pet."""
-    images, notes = (Path("data/oxford-iiit-pet", name) for name in ("images", "annotations"))
+    """Write Oxford-IIIT Pet in the layout of torchvision."""
+    images, annotations = (Path("data/oxford-iiit-pet", name) for name in ("images", "annotations"))
     images.mkdir(parents=True)
-    notes.mkdir()
+    annotations.mkdir()
     for part, numbers in (("trainval", range(60)), ("test", range(60, 70))):
-        listed = []
+        lines = []
         for i in numbers:
             breed = ("Bombay", "Pug")[i % 2]
             Image.new("RGB", (30, 30), (i, 90, 0)).save(images / f"{breed}_{i}.jpg")
-            listed.append(f"{breed}_{i} {i % 2 + 1} 1 1\n")
-        (notes / f"{part}.txt").write_text("".join(listed))
+            lines.append(f"{breed}_{i} {i % 2 + 1} 1 1\n")
+        (annotations / f"{part}.txt").write_text("".join(lines))
 
 
 def table():
@@ -150,7 +150,7 @@ def write_weights(path):
 
 
 def write_sweep(path):
-    """Write the plan that the pages show, with fewer and smaller runs."""
+    """Write the sweep of the pages with fewer and smaller runs."""
     (shown,) = (code for page in PAGE_FILES for code in blocks(page, {"toml"}))
     plan = tomllib.loads(shown)
     assert read_plan_text(shown).runs
@@ -180,8 +180,8 @@ def read_plan_text(text):
         return read_plan(Path(file.name))
 
 
-# What a page talks about without making it, by the word in its lines.
-GIVEN = {
+# Files that command lines use without writing them, by a pattern in the lines.
+INPUTS = {
     r"\bphotos(?= |$)": ("photos", write_photos),
     r"\boxford-pet\b": ("data", write_oxford_pet),
     r"\w+\.npy\b": (None, lambda path: np.save(path, table())),
@@ -192,15 +192,15 @@ GIVEN = {
 }
 
 
-def write_what_is_given(lines):
+def write_inputs(lines):
     without_outputs = [re.sub(r"--out \S+", "", line) for line in lines]
-    for pattern, (path, write) in GIVEN.items():
+    for pattern, (path, write) in INPUTS.items():
         for word in {w for line in without_outputs for w in re.findall(pattern, line)}:
             write(path or word)
 
 
 def smaller(command, arguments):
-    """Return the options that make a command of the program small."""
+    """Return options that make a command small."""
     if command == "extract":
         keep = {"--backbone"} & {*arguments}
         keep |= {"--weights"} if "--weights" in arguments else set()
@@ -208,7 +208,7 @@ def smaller(command, arguments):
         changed = EXTRACT
     elif command == "train":
         keep = set()
-        if "--features" in arguments:  # a network for extracting them is then none of its options
+        if "--features" in arguments:  # these options apply only without features
             keep = {"--backbone", "--backbone-weights", "--backbone-size"}
         more = FEW if "digits" in arguments else []
         more = [*more, "--no-download"]
@@ -227,7 +227,7 @@ def run_program(arguments):
 
 
 def run_torchrun(arguments):
-    """Run two ranks where the text has four, on any free port."""
+    """Run two ranks instead of four, on a free port."""
     ranks, *rest = arguments
     assert ranks.startswith("--nproc-per-node=")
     assert rest[:3] == ["-m", "spectral_select", "train"]
@@ -240,7 +240,7 @@ def run_torchrun(arguments):
 
 
 def run_benchmark(arguments, monkeypatch):
-    """Run a script of benchmarks/ in this process, on arrays of a few rows."""
+    """Run a script of benchmarks/ in this process, on small arrays."""
     path, *rest = arguments
     module = importlib.import_module(path.removeprefix("benchmarks/").removesuffix(".py"))
     assert module.__file__ == str(ROOT / path)
@@ -266,11 +266,11 @@ def run(line, monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_command_lines_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch, capsys):
+def test_command_lines_of_page_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("webbrowser.open", lambda url: True)
-    lines = [*BEFORE.get(page, []), *PAGES[page]]
-    write_what_is_given(lines)
+    lines = [*SETUP.get(page, []), *PAGES[page]]
+    write_inputs(lines)
     for line in lines:
         try:
             run(line, monkeypatch)
@@ -279,21 +279,21 @@ def test_the_command_lines_of_a_page_run_one_after_the_other(page, tmp_path, mon
             raise AssertionError(f"{line}\n{out[-500:]}{err[-1000:]}") from error
 
 
-def test_every_kind_of_command_line_is_among_them():
-    run_here = [line for lines in PAGES.values() for line in lines]
-    started = {tuple(arguments_of(line)[:2]) for line in run_here}
+def test_every_command_is_run():
+    lines = [line for page_lines in PAGES.values() for line in page_lines]
+    started = {tuple(arguments_of(line)[:2]) for line in lines}
     assert started >= {("spectral-select", command) for command in _COMMANDS}
     scripts = ("parity", "sampler_overhead", "solver_speed")
     assert started >= {("python", f"benchmarks/{name}.py") for name in scripts}
-    assert any(line.startswith("torchrun ") for line in run_here)
+    assert any(line.startswith("torchrun ") for line in lines)
 
 
-def test_what_is_not_run_is_known():
-    lines = [line for lines in LINES.values() for line in lines]
+def test_excluded_command_lines_are_valid():
+    lines = [line for page_lines in LINES.values() for line in page_lines]
     makefile = (ROOT / "Makefile").read_text("utf-8")
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    for left in NOT_RUN:
-        assert any(line.startswith(left) for line in lines), left
+    for prefix in NOT_RUN:
+        assert any(line.startswith(prefix) for line in lines), prefix
     for program, *rest in map(arguments_of, lines):
         if program == "make":
             assert re.search(rf"^{rest[0]}:", makefile, re.M), rest

@@ -1,4 +1,4 @@
-"""Every public name says what it takes, what it gives, and shows it, in numpydoc's form."""
+"""Every public name has a complete numpydoc docstring."""
 
 import enum
 import importlib
@@ -9,13 +9,13 @@ import pytest
 
 from spectral_select import integrations
 
-pytest.importorskip("numpydoc", reason="the documentation's tools (extra `docs`)")
+pytest.importorskip("numpydoc", reason="needs the extra `docs`")
 from numpydoc.validate import Validator, get_doc_object, validate
 
-# numpydoc's checks: a docstring, its summary, parameters (all, in order, with types and
-# descriptions), Returns or Yields where something is returned, and an example.
+# Checks of numpydoc: a docstring with a summary, all parameters in order with types and
+# descriptions, Returns or Yields if something is returned, and an example.
 FUNCTION = {"GL08", "SS01", "SS06", "PR01", "PR02", "PR03", "PR04", "PR07", "RT01", "YD01", "EX01"}
-METHOD = FUNCTION - {"EX01"}  # its example is that of the class
+METHOD = FUNCTION - {"EX01"}  # the class has the example
 PROPERTY = {"GL08", "SS01", "SS06"}
 
 ARRAY = re.compile(r"\b(ndarray|array-like|array|tensor|memmap|csr_array)\b", re.IGNORECASE)
@@ -28,40 +28,40 @@ def modules():
 
 
 def public():
-    """Return every public class and function, and the public methods of the classes."""
-    found = []
+    """Return the names of all public classes, functions and methods."""
+    names = []
     for module_name in modules():
         module = importlib.import_module(module_name)
         for name in module.__all__:
             value = getattr(module, name)
             if not (inspect.isclass(value) or inspect.isroutine(value)):
-                continue  # a constant: it has a comment, not a docstring
-            found.append(f"{module_name}.{name}")
+                continue  # a constant, which has no docstring
+            names.append(f"{module_name}.{name}")
             members = vars(value).items() if inspect.isclass(value) else ()
-            found += [
+            names += [
                 f"{module_name}.{name}.{member}"
-                for member, it in members
+                for member, item in members
                 if not member.startswith("_")
-                and (callable(it) or isinstance(it, property | classmethod | staticmethod))
+                and (callable(item) or isinstance(item, property | classmethod | staticmethod))
             ]
-    return found
+    return names
 
 
 def load(name):
-    """Return what a name stands for, the class it is in (or None), and its own name there."""
-    owner_name, _, own = name.rpartition(".")
+    """Return the object of a name, its class (or None), and its last name part."""
+    owner_name, _, member = name.rpartition(".")
     owner = Validator._load_obj(owner_name)
     value = Validator._load_obj(name)
-    return value, owner if inspect.isclass(owner) else None, own
+    return value, owner if inspect.isclass(owner) else None, member
 
 
-def is_inherited(owner, own):
-    """Tell whether a class above has the method too: its sections are not repeated."""
-    return any(own in vars(base) and vars(base)[own].__doc__ for base in owner.__mro__[1:])
+def is_inherited(owner, member):
+    """Return whether a base class documents the method, so that sections are not repeated."""
+    return any(member in vars(base) and vars(base)[member].__doc__ for base in owner.__mro__[1:])
 
 
 def names_its_parameters(value):
-    """Tell whether a docstring without sections speaks of each parameter."""
+    """Return whether a docstring without sections mentions each parameter."""
     doc = inspect.getdoc(value) or ""
     parameters = set(inspect.signature(value).parameters) - {"self", "cls"}
     returns = inspect.signature(value).return_annotation not in (None, "None")
@@ -72,14 +72,14 @@ def names_its_parameters(value):
     )
 
 
-def faults(name):
-    """Return what is missing from a docstring."""
-    value, owner, own = load(name)
+def docstring_errors(name):
+    """Return the errors of a docstring."""
+    value, owner, member = load(name)
     checks = FUNCTION
     documented = set()
     if inspect.isclass(value):
-        # The parameters of a dataclass are its attributes, and described as such. Who
-        # raises an exception or an enumeration makes none of their own.
+        # A dataclass documents its parameters as attributes. Users do not create
+        # enumeration members or exceptions.
         documented = {entry.name for entry in get_doc_object(value)["Attributes"]}
         documented = {part.strip() for entry in documented for part in entry.split(",")}
         if issubclass(value, enum.Enum):
@@ -87,35 +87,35 @@ def faults(name):
         if issubclass(value, Exception):
             checks = checks - {"PR01", "EX01"}
     elif owner is not None:
-        brief = callable(value) and (is_inherited(owner, own) or names_its_parameters(value))
+        brief = callable(value) and (is_inherited(owner, member) or names_its_parameters(value))
         checks = PROPERTY if brief or not callable(value) else METHOD
-    found = []
+    errors = []
     for code, text in validate(name)["errors"]:
         if code in checks:
             missing = set(re.findall(r"'\*{0,2}(\w+)'", text)) - documented
             if code != "PR01" or missing:
-                found.append(f"{code} {text}")
-    return found
+                errors.append(f"{code} {text}")
+    return errors
 
 
 @pytest.mark.parametrize("name", public())
 def test_docstring_is_complete(name):
-    assert faults(name) == []
+    assert docstring_errors(name) == []
 
 
 @pytest.mark.parametrize("name", public())
-def test_arrays_have_a_shape(name):
+def test_arrays_document_their_shape(name):
     doc = get_doc_object(load(name)[0])
     for section in ("Parameters", "Attributes", "Returns", "Yields"):
         for entry in doc[section]:
-            # What is returned without a name has its type for a name.
+            # An unnamed return value has its type as the name.
             kind = entry.type or (entry.name if section in ("Returns", "Yields") else "")
             if ARRAY.search(kind):
                 text = " ".join([entry.name, kind, *entry.desc])
                 assert SHAPE.search(text), f"{section}: {entry.name} : {kind}"
 
 
-def test_what_is_missing_is_found():
+def test_detects_undocumented_parameters():
     def undocumented(x):
         """Do something."""
         return x

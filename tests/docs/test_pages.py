@@ -1,4 +1,4 @@
-"""What the documentation tells a reader to run does run, and its tables say what the JSON says."""
+"""The Python code of the pages runs, command lines parse, and referenced files exist."""
 
 import os
 import re
@@ -20,7 +20,7 @@ WITH_PYTHON = [path for path in PAGES if python(path)]
 
 
 @pytest.mark.parametrize("path", WITH_PYTHON, ids=name)
-def test_the_snippets_of_a_page_run_one_after_the_other(path, tmp_path):
+def test_python_code_of_page_runs(path, tmp_path):
     script = tmp_path / "page.py"
     script.write_text("\n".join(python(path)), encoding="utf-8")
     run = subprocess.run(
@@ -35,7 +35,7 @@ def test_the_snippets_of_a_page_run_one_after_the_other(path, tmp_path):
 
 
 def commands():
-    """Return every command line that starts the program, those that are not run here too."""
+    """Return every command line of `spectral-select`, with its page."""
     return [
         (page, f"spectral-select {rest}")
         for page, lines in every_command_line().items()
@@ -45,22 +45,22 @@ def commands():
 
 
 @pytest.mark.parametrize(("page", "line"), commands())
-def test_a_command_line_is_understood(page, line):
+def test_command_line_parses(page, line):
     arguments = shlex.split(line, comments=True)[1:]
     if arguments in (["--version"], ["COMMAND", "--help"]) or "--help" in arguments:
         return
     if arguments[0] in _COMMANDS and len(arguments) == 1:
-        return  # the name of the command, in a sentence
+        return  # the name of a command in a sentence
     options = _parser(arguments[0]).parse_args(arguments)
     assert options.command == arguments[0]
 
 
-def test_there_is_something_to_test():
+def test_pages_have_code_and_command_lines():
     assert len(WITH_PYTHON) > 10
     assert {line.split()[1] for _, line in commands()} >= {"extract", "select", "train"}
 
 
-def test_links_to_files_of_the_repository_are_right():
+def test_referenced_files_exist():
     for path in PAGES:
         for target in re.findall(
             r"``((?:docs|benchmarks|tests)/[\w/.]+)``", path.read_text("utf-8")
