@@ -5,7 +5,7 @@ from pathlib import Path
 
 from train_helpers import data_set
 
-from spectral_select.integrations.report import FORMAT
+from spectral_select.integrations.report import FORMAT, Results
 from spectral_select.integrations.report.run_groups import ResultsFolder, group_runs
 
 SECONDS = {"full": 10.0, "random": 2.0, "fiedler": 2.5, "jest": 5.0}
@@ -80,7 +80,8 @@ def results(methods=("full", "random", "fiedler"), seeds=(0,), epochs=2, status=
 
 def groups(*contents):
     """Return the groups of runs in results, each from a folder of its own."""
-    return group_runs([ResultsFolder(Path(f"run{i}"), one) for i, one in enumerate(contents)])
+    records = [Results.from_json(content) for content in contents]
+    return group_runs([ResultsFolder(Path(f"run{i}"), one) for i, one in enumerate(records)])
 
 
 def write_run(folder, content):

@@ -1,5 +1,6 @@
 """A small dataset that records what is loaded from it, and settings that train in a blink."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -53,3 +54,8 @@ def settings(**changes):
         "lr": 0.01,
     }
     return TrainConfig(**few | changes)
+
+
+def read_results_json(path):
+    """Return the content of results.json in a folder, or of a file."""
+    return json.loads((path / "results.json" if path.is_dir() else path).read_text())

@@ -17,7 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from spectral_select.integrations.report import FORMAT, draw_curves, read_results
+from spectral_select.integrations.report import FORMAT, Results, draw_curves, read_results
 from spectral_select.integrations.report.costs import cost_of
 from spectral_select.integrations.report.intervals import mean_interval
 from spectral_select.integrations.report.run_groups import (
@@ -44,7 +44,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "")
     return "\n".join("  " + line if line.startswith("   - ") else line for line in lines) + "\n"
 
 
-def training_results() -> list[tuple[Path, dict[str, Any]]]:
+def training_results() -> list[tuple[Path, Results]]:
     """Return the committed results of training with their paths."""
     return [
         (path, read_results(path))
@@ -60,7 +60,7 @@ def seconds(value: float) -> str:
     return f"{value * 1e3:.3g} ms"
 
 
-def training_table(results: Mapping[str, Any]) -> str:
+def training_table(results: Results) -> str:
     """Return the table of one comparison."""
     by_method = ResultsFolder(RESULTS, results).runs_by_method()
     rows = []
@@ -116,10 +116,10 @@ def to_rst(content: Table) -> str:
 def setting(group: RunGroup) -> str:
     """Return data, configuration and hardware of a group in one sentence."""
     results = group.results
-    config, data, hardware = results["config"], results["data"], results["hardware"]
+    config, data, hardware = results.config, results.data, results.hardware or {}
     seeds = group.seeds
     return (
-        f"{data['count']['train']:,} training images of {data['n_classes']} classes at "
+        f"{(data.count or {})['train']:,} training images of {data.n_classes} classes at "
         f"{config['image_size']} px, weights {config['weights']}, {config['epochs']} epochs; "
         f"{config['candidate_size']} candidates per step, {config['filter_ratio']:.0%} of them "
         "discarded; "
@@ -140,7 +140,7 @@ def training_section(group: RunGroup) -> str:
     """Return setting, commands, table and curves of one group."""
     lines = [*heading(group), setting(group), *group.notes, ""]
     for source in group.sources:
-        lines += [".. code-block:: text", "", f"   {source.results['command']}", ""]
+        lines += [".. code-block:: text", "", f"   {source.results.command}", ""]
     lines += [to_rst(summary_table(group)), ""]
     for source in group.sources:
         name = source.folder.stem
@@ -158,7 +158,7 @@ def training_section(group: RunGroup) -> str:
 
 def paper_section(group: RunGroup) -> str:
     """Return the results of one group next to the numbers in the paper."""
-    paper, same_data = paper_data(group.results["data"]["name"])
+    paper, same_data = paper_data(group.results.data.name)
     lines = [*heading(group), setting(group), ""]
     if not same_data:
         lines += [

@@ -131,12 +131,14 @@ def _report(out: Path, plan: "Plan") -> None:
 
 
 def _told(folder: Path) -> str:
-    from spectral_select.integrations.report import read_results
+    from spectral_select.integrations.records.results import read_results
 
-    final = read_results(folder)["runs"][0]["final"]
-    part = "test" if final["test"]["accuracy"] is not None else "val"
-    accuracy = final[part]["accuracy"]
-    return "complete" if accuracy is None else f"{part} accuracy {100 * accuracy:.1f}%"
+    final = read_results(folder).runs[0].final
+    parts = [] if final is None else [("test", final.test), ("val", final.val)]
+    for part, measured in parts:
+        if measured.accuracy is not None:
+            return f"{part} accuracy {100 * measured.accuracy:.1f}%"
+    return "complete"
 
 
 def _failure(folder: Path, status: int) -> str:

@@ -1,85 +1,96 @@
-"""The results of a sweep's runs put together, as if one command had made them."""
+"""The results of the runs of a sweep, merged into one comparison."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from spectral_select._utils.atomic_files import write_json_atomically
 from spectral_select.integrations.commands.sweep_plan import Plan, Run
-from spectral_select.integrations.report import read_results
+from spectral_select.integrations.records.json_records import JsonObject
+from spectral_select.integrations.records.results import read_results, write_results
+from spectral_select.integrations.records.run_records import InputRecord, Results, RunRecord
 from spectral_select.integrations.runtime.provenance import describe_command
 
 __all__ = ["merge"]
 
 
-def merge(out: Path, plan: Plan, filter_ratio: float) -> tuple[Path, dict[str, Any]] | None:
-    """Put the runs of one filter ratio together and write them to ``results-fRATIO.json``.
+def merge(out: Path, plan: Plan, filter_ratio: float) -> tuple[Path, Results] | None:
+    """Merge the runs of one filter ratio and write them to ``results-fRATIO.json``.
 
     Parameters
     ----------
     out : Path
-        The sweep's folder.
+        Folder of the sweep.
     plan : Plan
+        The sweep.
     filter_ratio : float
-        One of the plan's.
+        One filter ratio of the plan.
 
     Returns
     -------
-    (Path, dict) or None
-        The file and its content; None if no run has got anywhere yet.
+    (Path, Results) or None
+        The file and its content; None if no run has results yet.
 
     Notes
     -----
-    Where a method has options of its own (a learning rate, say), its runs carry them
-    under ``"config"``; the top level has those of the first run.
+    If a method has its own options, such as a learning rate, its runs list them under
+    ``"config"``; the top level has the options of the first run.
     """
-    found: list[tuple[Run, dict[str, Any]]] = []
+    finished: list[tuple[Run, Results]] = []
     wanted = [run for run in plan.runs if filter_ratio in run.ratios]
     for run in wanted:
         try:
-            found.append((run, read_results(out / run.folder)))
+            finished.append((run, read_results(out / run.folder)))
         except FileNotFoundError:
             continue
-    if not found:
+    if not finished:
         return None
     order = {method: place for place, method in enumerate(plan.methods)}
-    found.sort(key=lambda pair: (plan.seeds.index(pair[0].seed), order[pair[0].method]))
-    merged = dict(found[0][1])
-    merged["command"] = describe_command()
-    merged["config"] = merged["config"] | {"filter_ratio": filter_ratio}
-    complete = len(found) == len(wanted) and all(r["status"] == "complete" for _, r in found)
-    merged["status"] = "complete" if complete else "interrupted"
-    merged["methods"], merged["seeds"] = list(plan.methods), list(plan.seeds)
-    merged["started"] = min(results["started"] for _, results in found)
-    ends = [results["finished"] for _, results in found]
-    merged["finished"] = max(ends) if all(ends) else None
-    for part in ("features", "reference"):
-        merged[part] = _made([results.get(part) for _, results in found])
-    merged["runs"] = [
-        _placed(entry, run, results["config"], merged["config"])
-        for run, results in found
-        for entry in results["runs"]
-    ]
+    finished.sort(key=lambda pair: (plan.seeds.index(pair[0].seed), order[pair[0].method]))
+    contents = [results for _, results in finished]
+    complete = len(contents) == len(wanted) and all(r.status == "complete" for r in contents)
+    config = contents[0].config | {"filter_ratio": filter_ratio}
+    started = [results.started for results in contents if results.started]
+    ends = [results.finished for results in contents if results.finished]
+    features = _best_known([results.features for results in contents])
+    merged = replace(
+        contents[0],
+        command=describe_command(),
+        config=config,
+        status="complete" if complete else "interrupted",
+        methods=list(plan.methods),
+        seeds=list(plan.seeds),
+        started=min(started, default=None),
+        finished=max(ends) if len(ends) == len(contents) else None,
+        features=features or contents[0].features,
+        reference=_best_known([results.reference for results in contents]),
+        runs=[
+            _relocated(record, run, results.config, config)
+            for run, results in finished
+            for record in results.runs
+        ],
+    )
     path = out / f"results-f{filter_ratio:g}.json"
-    write_json_atomically(path, merged)
+    write_results(merged, path)
     return path, merged
 
 
-def _made(origins: Sequence[Any]) -> Any:
-    """Return what is known of the features or the reference where it is known best."""
-    return max(origins, key=lambda origin: sum(v is not None for v in (origin or {}).values()))
+def _best_known(records: Sequence[InputRecord | None]) -> InputRecord | None:
+    """Return the record with the most known values."""
+    known = [record for record in records if record is not None]
+    count = lambda record: sum(v is not None for v in record.to_json().values())  # noqa: E731
+    return max(known, key=count, default=None)
 
 
-def _placed(
-    entry: dict[str, Any], run: Run, config: dict[str, Any], common: dict[str, Any]
-) -> dict[str, Any]:
-    """Return a run with its files' paths from the sweep's folder, and its own options."""
-    files = {
-        key: f"{run.folder}/{entry[key]}" for key in ("gallery", "last_layer") if entry.get(key)
-    }
+def _relocated(record: RunRecord, run: Run, config: JsonObject, common: JsonObject) -> RunRecord:
+    """Return a run with the paths of its files from the sweep's folder, and its own options."""
     own = {
         key: value
         for key, value in config.items()
         if key != "filter_ratio" and common.get(key) != value
     }
-    return entry | files | ({"config": own} if own else {})
+    return replace(
+        record,
+        gallery=record.gallery and f"{run.folder}/{record.gallery}",
+        last_layer=record.last_layer and f"{run.folder}/{record.last_layer}",
+        config=own or record.config,
+    )

@@ -13,7 +13,7 @@ from typing import Any
 from spectral_select._utils.atomic_files import read_json_object, write_json_atomically
 from spectral_select.integrations.commands.sweep_plan import Run
 from spectral_select.integrations.methods import FEATURES, REFERENCE
-from spectral_select.integrations.report import read_results
+from spectral_select.integrations.records.results import read_results
 from spectral_select.integrations.runtime.provenance import n_cores
 
 __all__ = ["SweepError", "is_done", "run_all"]
@@ -59,7 +59,7 @@ def is_done(out: Path, run: Run) -> bool:
             "take another folder, or remove that one"
         )
     try:
-        return bool(read_results(folder)["status"] == "complete")
+        return read_results(folder).status == "complete"
     except FileNotFoundError:
         return False
 

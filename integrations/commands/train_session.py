@@ -21,7 +21,7 @@ from spectral_select._utils.progress_bar import progress_bar
 from spectral_select.integrations.data.datasets import ImageDataset
 from spectral_select.integrations.methods import Method
 from spectral_select.integrations.records.run_files import slug
-from spectral_select.integrations.report import FORMAT, draw_curves, format_table
+from spectral_select.integrations.report import FORMAT, Results, draw_curves, format_table
 from spectral_select.integrations.runtime.distributed import ONE, current_ranks
 from spectral_select.integrations.runtime.interrupts import Interrupt
 from spectral_select.integrations.runtime.provenance import (
@@ -154,7 +154,7 @@ class Comparison:
                 stack.enter_context(redirect_stdout(silence))
             if self.keeping.resume and self._is_complete():
                 print(f"{self.out} is complete: there is nothing to resume")
-                print(f"\n{format_table(self.results)}\n")
+                print(f"\n{format_table(Results.from_json(self.results))}\n")
                 return 0
             stack.callback(self._checkpoints.close)
             self._begin()
@@ -196,7 +196,7 @@ class Comparison:
             self._write()
         if not interrupted:
             self._checkpoints.finish()
-        print(f"\n{format_table(self.results)}\n")
+        print(f"\n{format_table(Results.from_json(self.results))}\n")
         self._draw()
         if interrupted:
             print(f"to go on with it, add --resume to the command (and --out {self.out})")
@@ -331,7 +331,7 @@ class Comparison:
         if not self._ranks.first:
             return
         try:
-            draw_curves(self.results, self.out / "curves.png")
+            draw_curves(Results.from_json(self.results), self.out / "curves.png")
         except ModuleNotFoundError as error:
             if error.name != "matplotlib":
                 raise

@@ -4,8 +4,9 @@ Reading and tables need the core dependencies only; figures need matplotlib, the
 """
 
 from spectral_select.integrations.records.results import FORMAT, read_results
+from spectral_select.integrations.records.run_records import Results
 from spectral_select.integrations.report.figures.curves import draw_curves
 from spectral_select.integrations.report.page import write_report
 from spectral_select.integrations.report.terminal_table import format_table
 
-__all__ = ["FORMAT", "draw_curves", "format_table", "read_results", "write_report"]
+__all__ = ["FORMAT", "Results", "draw_curves", "format_table", "read_results", "write_report"]

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from spectral_select.integrations.records.run_records import InputRecord
 from spectral_select.integrations.report.run_groups import Run, RunGroup
 
 __all__ = ["Cost", "amortized", "cost_of"]
@@ -50,15 +51,15 @@ class Cost:
 def cost_of(run: Run) -> Cost:
     """Return the cost of a run, with its features and reference model charged in full."""
     features, reference = (_preparation_seconds(run, kind) for kind in _SHARED)
-    precompute = float(run.record.get("precompute_seconds") or 0.0)
+    precompute = run.record.precompute_seconds or 0.0
     return Cost(sum(run.seconds()), features, reference, precompute)
 
 
 def _preparation_seconds(run: Run, kind: str) -> float | None:
-    if kind not in run.record["needs"]:
+    if kind not in run.record.needs:
         return 0.0
-    seconds = (run.source.results.get(kind) or {}).get("seconds")
-    return None if seconds is None else float(seconds)
+    record = _input(run, kind)
+    return None if record is None else record.seconds
 
 
 def amortized(group: RunGroup) -> dict[tuple[str, int], Cost]:
@@ -88,6 +89,12 @@ def amortized(group: RunGroup) -> dict[tuple[str, int], Cost]:
 
 def _shared_input(run: Run, kind: str) -> str | None:
     """Return a text that identifies the features or reference model of a run, None without."""
-    if kind not in run.record["needs"]:
+    if kind not in run.record.needs:
         return None
-    return kind + json.dumps(run.source.results.get(kind), sort_keys=True)
+    record = _input(run, kind)
+    return kind + json.dumps(record and record.to_json(), sort_keys=True)
+
+
+def _input(run: Run, kind: str) -> InputRecord | None:
+    results = run.source.results
+    return results.features if kind == "features" else results.reference

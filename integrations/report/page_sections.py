@@ -106,19 +106,20 @@ class PageSection:
     @property
     def setting(self) -> str:
         """Data and configuration in two sentences."""
-        config, data = self.group.results["config"], self.group.results["data"]
-        counts = data.get("count") or {}
+        config, data = self.group.results.config, self.group.results.data
+        counts = data.count or {}
         names = (("train", "training"), ("val", "validation"), ("test", "test"))
         parts = [f"{counts[key]:,} {name} images" for key, name in names if key in counts]
-        parts += [f"{data['n_classes']} classes"] if "n_classes" in data else []
+        parts += [f"{data.n_classes} classes"] if data.n_classes is not None else []
         for key, unit in (
             ("image_size", "px"),
             ("epochs", "epochs"),
             ("candidate_size", "candidates per step"),
         ):
             parts += [f"{config[key]} {unit}"] if key in config else []
-        if isinstance(config.get("filter_ratio"), int | float):
-            parts.append(f"{config['filter_ratio']:.0%} of them discarded")
+        ratio = config.get("filter_ratio")
+        if isinstance(ratio, int | float):
+            parts.append(f"{ratio:.0%} of them discarded")
         return f"{', '.join(parts)}. Seeds: {', '.join(map(str, self.group.seeds))}."
 
     @property
@@ -144,13 +145,13 @@ def build_section(group: RunGroup, number: int) -> PageSection:
         Position of the section on the page, from 1; file names start with it.
     """
     prefix = str(number)
-    paper, same_data = paper_data(group.results["data"]["name"])
-    batches, batch_notes = _read_files(group, "gallery", read_batches)
+    paper, same_data = paper_data(group.results.data.name)
+    batches, batch_notes = _read_files(group, lambda run: run.record.gallery, read_batches)
     selected = {
         method: (run, [batch for batch in found if not batch.kept.all()])
         for method, (run, found) in batches.items()
     }
-    layers, layer_notes = _read_files(group, "last_layer", read_last_layer)
+    layers, layer_notes = _read_files(group, lambda run: run.record.last_layer, read_last_layer)
     return PageSection(
         group=group,
         anchor=f"s{number}",
@@ -192,18 +193,18 @@ def _curve_figures(group: RunGroup, prefix: str, paper: PaperData) -> list[Pictu
 
 
 def _read_files(
-    group: RunGroup, key: str, read: Callable[[Path], _T]
+    group: RunGroup, name_of: Callable[[Run], str | None], read: Callable[[Path], _T]
 ) -> tuple[dict[str, tuple[Run, _T]], list[str]]:
     """Return the first readable file of each method, and notes on the others."""
     files: dict[str, tuple[Run, _T]] = {}
     notes, without = [], []
     for method, runs in group.runs.items():
-        named = [run for run in runs if run.record.get(key) is not None]
+        named = [run for run in runs if name_of(run) is not None]
         if not named:
             without.append(method)
         for run in named:
             try:
-                files[method] = (run, read(find_inside(run.source.folder, run.record[key])))
+                files[method] = (run, read(find_inside(run.source.folder, name_of(run))))
             except (ValueError, OSError) as error:
                 notes.append(f"{method}, seed {run.seed}, is not shown: {error}.")
             else:

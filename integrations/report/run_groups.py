@@ -4,8 +4,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any
 
+from spectral_select.integrations.records.run_records import (
+    InputRecord,
+    Measurement,
+    Results,
+    RunRecord,
+)
 from spectral_select.integrations.report.intervals import (
     Interval,
     mean_interval,
@@ -35,12 +40,12 @@ class ResultsFolder:
     """
 
     folder: Path
-    results: Mapping[str, Any]
+    results: Results
 
     @property
     def runs(self) -> list["Run"]:
         """All runs."""
-        return [Run(self, record) for record in self.results["runs"]]
+        return [Run(self, record) for record in self.results.runs]
 
     def runs_by_method(self) -> dict[str, list["Run"]]:
         """Return the runs that finished an epoch, by method."""
@@ -64,59 +69,60 @@ class Run:
     """
 
     source: ResultsFolder
-    record: Mapping[str, Any]
+    record: RunRecord
 
     @property
     def method(self) -> str:
         """The method, with its options."""
-        return str(self.record["method"])
+        return self.record.method
 
     @property
     def seed(self) -> int:
         """The seed."""
-        return int(self.record["seed"])
+        return self.record.seed
 
     @property
     def n_epochs(self) -> int:
         """The number of finished epochs."""
-        return len(self.record["history"])
+        return len(self.record.history)
 
     @property
     def complete(self) -> bool:
         """Whether the run was trained to the end."""
-        return self.record["status"] == "complete" and bool(self.record.get("final"))
+        return self.record.complete
 
     def final(self, part: str, quantity: str) -> float | None:
         """Return accuracy or loss on a part of the data after the last epoch, if known."""
-        history = self.record["history"]
-        last = self.record.get("final") or (history[-1] if history else {})
-        value = (last.get(part) or {}).get(quantity)
-        return None if value is None else float(value)
+        last = self.record.final or self.record.history[-1]
+        measured: Measurement | None = getattr(last, part, None)
+        value: float | None = getattr(measured, quantity, None)
+        return value
 
     def curve(self, part: str, quantity: str) -> list[float]:
         """Return accuracy or loss by epoch on a part of the data, NaN where unknown.
 
         The part ``"batches"`` is the running mean over the training batches.
         """
-        epochs = self.record["history"]
+        epochs = self.record.history
         values = [
-            epoch[quantity] if part == "batches" else epoch[part][quantity] for epoch in epochs
+            getattr(epoch if part == "batches" else getattr(epoch, part), quantity)
+            for epoch in epochs
         ]
         return [float("nan") if value is None else float(value) for value in values]
 
     def seconds(self, kind: str = "total") -> list[float]:
         """Return the seconds of one kind by epoch."""
-        return [float(epoch["seconds"][kind]) for epoch in self.record["history"]]
+        return [getattr(epoch.seconds, kind) for epoch in self.record.history]
 
     @property
     def n_steps(self) -> int:
         """The number of training steps."""
-        return sum(epoch["steps"] for epoch in self.record["history"])
+        return sum(epoch.steps for epoch in self.record.history)
 
     @property
     def n_samples(self) -> int:
         """The number of samples trained on, with repetitions."""
-        return sum(epoch["samples"] for epoch in self.record["history"])
+        return sum(epoch.samples for epoch in self.record.history)
 
 
 def final_test_accuracy(run: Run) -> float | None:
@@ -162,14 +168,14 @@ class RunGroup:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def results(self) -> Mapping[str, Any]:
+    def results(self) -> Results:
         """The results of the first folder, for everything that all folders share."""
         return self.sources[0].results
 
     @property
     def data_name(self) -> str:
         """The name of the dataset, without its folder."""
-        return PurePath(self.results["data"]["name"]).name
+        return PurePath(self.results.data.name).name
 
     @property
     def seeds(self) -> list[int]:
@@ -179,7 +185,7 @@ class RunGroup:
     @property
     def title(self) -> str:
         """Network and dataset."""
-        return f"{self.results['config'].get('model', 'a network')} on {self.data_name}"
+        return f"{self.results.config.get('model', 'a network')} on {self.data_name}"
 
     def mean(self, method: str, value: Callable[[Run], float | None]) -> Interval | None:
         """Return the mean of a value over the seeds of a method."""
@@ -223,26 +229,30 @@ def group_runs(sources: Sequence[ResultsFolder]) -> list[RunGroup]:
     return [_pooled(group) for groups in by_configuration.values() for group in groups]
 
 
-def _configuration(results: Mapping[str, Any]) -> str:
-    data = results["data"]
-    return json.dumps([results["config"], data.get("fingerprint") or data], sort_keys=True)
+def _configuration(results: Results) -> str:
+    data = results.data.fingerprint or results.data.to_json()
+    return json.dumps([results.config, data], sort_keys=True)
 
 
 # Measured on features or a reference model; two folders may differ in these.
-_MEASURED = frozenset({"seconds", "accuracy", "loss", "hash"})
+_MEASURED = frozenset({"accuracy", "loss", "hash"})
 
 
-def _inputs(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the description of the features and the reference model that the runs use."""
-    needed = {need for run in results["runs"] for need in run["needs"]}
+def _inputs(results: Results) -> dict[str, InputRecord]:
+    """Return the features and the reference model that the runs use, without measured values."""
+    given = {"features": results.features, "reference": results.reference}
     return {
-        kind: {k: v for k, v in results[kind].items() if k not in _MEASURED}
-        for kind in ("features", "reference")
-        if kind in needed and results.get(kind)
+        kind: InputRecord(
+            source=record.source,
+            seconds=None,
+            extra={key: value for key, value in record.extra.items() if key not in _MEASURED},
+        )
+        for kind, record in given.items()
+        if kind in results.needs and record is not None
     }
 
 
-def _compatible(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _compatible(one: Mapping[str, InputRecord], other: Mapping[str, InputRecord]) -> bool:
     return all(one[kind] == other[kind] for kind in one.keys() & other.keys())
 
 
@@ -293,18 +303,16 @@ def _seeds(seeds: Mapping[str, list[int]]) -> str:
 def _status_notes(sources: Sequence[ResultsFolder]) -> list[str]:
     return [
         f"The results in {source.folder} are not complete; their status is "
-        f"“{source.results['status']}”."
+        f"“{source.results.status}”."
         for source in sources
-        if source.results["status"] != "complete"
+        if source.results.status != "complete"
     ]
 
 
 def _mixed_notes(sources: Sequence[ResultsFolder]) -> list[str]:
     notes = []
-    for key, words in (
-        ("hardware", "hardware, so their times cannot be compared"),
-        ("versions", "versions"),
-    ):
-        if len({json.dumps(s.results.get(key), sort_keys=True) for s in sources}) > 1:
-            notes.append(f"These folders differ in {words}.")
+    if any(source.results.hardware != sources[0].results.hardware for source in sources):
+        notes.append("These folders differ in hardware, so their times cannot be compared.")
+    if any(source.results.versions != sources[0].results.versions for source in sources):
+        notes.append("These folders differ in versions.")
     return notes

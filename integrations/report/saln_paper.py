@@ -7,7 +7,8 @@ Selection (SALN)", arXiv:2412.17069. Accuracies in percent, times in minutes, as
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+
+from spectral_select.integrations.records.run_records import Results
 
 __all__ = [
     "PAPERS",
@@ -177,22 +178,22 @@ def printed_method(method: str) -> str | None:
     return {"fiedler": "SALN", "full": "standard"}.get(method)
 
 
-def differences(results: Mapping[str, Any], same_data: bool, paper: PaperData) -> list[str]:
+def differences(results: Results, same_data: bool, paper: PaperData) -> list[str]:
     """Return the differences between a run and the paper's setting, one phrase each.
 
     Parameters
     ----------
-    results : mapping
-        The content of ``results.json``.
+    results : Results
+        The results of the run.
     same_data : bool
         Whether the dataset is the paper's.
     paper : PaperData
         The paper's dataset.
     """
-    config = results["config"]
+    config = results.config
     phrases = []
     if not same_data:
-        phrases.append(f"{PurePath(results['data']['name']).name} instead of {paper.name}")
+        phrases.append(f"{PurePath(results.data.name).name} instead of {paper.name}")
     for key, printed, words in (
         ("model", "resnet18", "network"),
         ("epochs", 25, "epochs"),
@@ -206,7 +207,7 @@ def differences(results: Mapping[str, Any], same_data: bool, paper: PaperData) -
     if weights is not None and weights != "default":
         words = "random" if weights == "random" else PurePath(str(weights)).name
         phrases.append(f"initial weights {words} (paper: pretrained)")
-    hardware = results.get("hardware") or {}
+    hardware = results.hardware or {}
     machine = hardware.get("gpu") or hardware.get("processor")
     if machine and "T4" not in str(machine):
         phrases.append(f"{machine} (paper: T4)")

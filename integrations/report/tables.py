@@ -1,10 +1,12 @@
 """The tables of the page, independent of how they are displayed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from spectral_select.integrations.records.json_records import JsonValue
+from spectral_select.integrations.records.run_records import Results
 from spectral_select.integrations.report.costs import amortized, cost_of
 from spectral_select.integrations.report.intervals import Interval, mean_interval
 from spectral_select.integrations.report.run_groups import (
@@ -212,24 +214,25 @@ def _seconds(seconds: float) -> Cell:
     return Cell(f"{seconds:,.{0 if seconds >= 1000 else 1 if seconds >= 10 else 2}f}")
 
 
-def facts(results: Mapping[str, Any]) -> list[tuple[str, str]]:
+def facts(results: Results) -> list[tuple[str, str]]:
     """Return command, configuration, data, versions and hardware of a run, as texts by name."""
-    lines = [("command", str(results.get("command", "not recorded")))]
-    lines += [("status", str(results["status"]))]
-    lines += [(key, str(results[key])) for key in ("started", "finished") if results.get(key)]
+    lines = [("command", results.command or "not recorded"), ("status", results.status)]
+    lines += [("started", results.started)] if results.started else []
+    lines += [("finished", results.finished)] if results.finished else []
+    content = results.to_json()
     for key in ("config", "data", "features", "reference", "hardware", "versions"):
-        value = results.get(key)
+        value = content[key]
         lines.append((key, _flat(value) if value else "not recorded" if value is None else "none"))
     return lines
 
 
-def _flat(value: Any) -> str:
-    if isinstance(value, Mapping):
+def _flat(value: JsonValue) -> str:
+    if isinstance(value, dict):
         return "; ".join(f"{key}: {_flat_inner(inner)}" for key, inner in value.items())
     return str(value)
 
 
-def _flat_inner(value: Any) -> str:
-    if isinstance(value, Mapping):
+def _flat_inner(value: JsonValue) -> str:
+    if isinstance(value, dict):
         return "(" + ", ".join(f"{key} {_flat_inner(inner)}" for key, inner in value.items()) + ")"
     return "none" if value is None else str(value)

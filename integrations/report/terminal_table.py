@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
 
 from spectral_select.integrations.records.results import PARTS
+from spectral_select.integrations.records.run_records import Results
 from spectral_select.integrations.report.costs import cost_of
 from spectral_select.integrations.report.intervals import mean_interval
 from spectral_select.integrations.report.run_groups import ResultsFolder, Run, relative_seconds
@@ -16,13 +16,13 @@ __all__ = ["format_table"]
 _PREPARATION = {"features": ("extrac-", "tion"), "reference": ("refer-", "ence")}
 
 
-def format_table(results: Mapping[str, Any]) -> str:
+def format_table(results: Results) -> str:
     """Return the comparison as an aligned text table with its legend.
 
     Parameters
     ----------
-    results : mapping
-        The content of ``results.json``.
+    results : Results
+        The results of a comparison.
 
     Returns
     -------
@@ -31,15 +31,15 @@ def format_table(results: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> format_table({"runs": []})
+    >>> content = {"status": "failed", "seeds": [0], "runs": [], "config": {}}
+    >>> content |= {"data": {"name": "digits"}, "features": {"seconds": None}}
+    >>> format_table(Results.from_json(content))
     'no epoch was finished: nothing to report'
     """
-    source = ResultsFolder(Path(), results)
-    by_method = source.runs_by_method()
+    by_method = ResultsFolder(Path(), results).runs_by_method()
     if not by_method:
         return "no epoch was finished: nothing to report"
-    needs = {need for run in results["runs"] for need in run["needs"]}
-    kinds = [kind for kind in _PREPARATION if kind == "features" or kind in needs]
+    kinds = [kind for kind in _PREPARATION if kind == "features" or kind in results.needs]
     head = [
         ["", "samples", "", "wall-", "epoch", "selec-", *(_PREPARATION[k][0] for k in kinds)],
         ["method", "trained on", "steps", "clock", "/ full", "tion"]
@@ -51,7 +51,7 @@ def format_table(results: Mapping[str, Any]) -> str:
     body = [
         _row(method, runs, by_method.get("full", []), kinds) for method, runs in by_method.items()
     ]
-    return "\n".join([*_align(head, body), *_legend(source, by_method, needs)])
+    return "\n".join([*_align(head, body), *_legend(results, by_method)])
 
 
 def _row(method: str, runs: list[Run], full: list[Run], kinds: Sequence[str]) -> list[str]:
@@ -76,9 +76,7 @@ def _row(method: str, runs: list[Run], full: list[Run], kinds: Sequence[str]) ->
     return cells
 
 
-def _legend(
-    source: ResultsFolder, by_method: Mapping[str, Sequence[Run]], needs: set[str]
-) -> list[str]:
+def _legend(results: Results, by_method: Mapping[str, Sequence[Run]]) -> list[str]:
     lines = []
     seeds = {run.seed for runs in by_method.values() for run in runs}
     if len(seeds) > 1:
@@ -88,15 +86,13 @@ def _legend(
         "epoch / full: median ratio of an epoch's time to the same epoch of full.",
         "selection: work before or during training; extraction: features, once, before training.",
     ]
-    if "reference" in needs:
+    if "reference" in results.needs:
         lines.append("reference: training of the reference model, once, before training.")
-    features = source.results["features"].get("source")
-    if "features" in needs and features:
-        lines.append(f"features: {features}.")
-    status = source.results["status"]
-    if status != "complete":
+    if "features" in results.needs and results.features.source:
+        lines.append(f"features: {results.features.source}.")
+    if results.status != "complete":
         n_epochs = max(run.n_epochs for runs in by_method.values() for run in runs)
-        lines.append(f"This comparison is {status}; its first {n_epochs} epochs are shown.")
+        lines.append(f"This comparison is {results.status}; its first {n_epochs} epochs are shown.")
     return lines
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from frameworks.driver_job import METHODS
 from frameworks.test_frameworks import TIMEOUT, job_environment, run_job
-
-from spectral_select.integrations.report import read_results
+from train_helpers import read_results_json
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +92,7 @@ def kill_all(process):
 
 
 def final_weights(out):
-    return [run["final_weights"] for run in read_results(out)["runs"]]
+    return [run["final_weights"] for run in read_results_json(out)["runs"]]
 
 
 @pytest.mark.slow

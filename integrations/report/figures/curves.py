@@ -1,7 +1,7 @@
 """Accuracy and loss by epoch and against time."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from math import isfinite, nan
 from pathlib import Path, PurePath
@@ -9,6 +9,7 @@ from statistics import mean
 from typing import Any
 
 from spectral_select._utils.atomic_files import write_atomically
+from spectral_select.integrations.records.run_records import Results
 from spectral_select.integrations.report.costs import cost_of
 from spectral_select.integrations.report.figures.drawing import (
     Picture,
@@ -31,7 +32,7 @@ _SIZE = (5.0, 3.1)  # inches; legible on a phone
 _TRAIN, _VAL = "#0072b2", "#d55e00"
 
 
-def draw_curves(results: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+def draw_curves(results: Results, path: str | os.PathLike[str]) -> None:
     """Draw accuracy and loss by epoch, and test accuracy against time, as a PNG file.
 
     Lines are means over the seeds; bands reach from the lowest to the highest seed. Needs
@@ -39,8 +40,8 @@ def draw_curves(results: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
 
     Parameters
     ----------
-    results : mapping
-        The content of ``results.json``.
+    results : Results
+        The results of a comparison.
     path : path
         The file; written atomically.
 
@@ -48,22 +49,17 @@ def draw_curves(results: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> epoch = {
-    ...     "steps": 4, "samples": 128, "loss": 2.1, "accuracy": 0.2,
+    >>> measured = {"accuracy": 0.3, "loss": 2.0}
+    >>> epoch = measured | {
+    ...     "steps": 4, "samples": 128, "val": measured, "test": measured,
     ...     "seconds": {"total": 2.0, "selection": 0.1, "waiting": 0.0, "loading": 0.2},
-    ...     "val": {"accuracy": 0.3, "loss": 2.0}, "test": {"accuracy": 0.25, "loss": 2.0},
     ... }
-    >>> run = {
-    ...     "method": "random", "seed": 0, "needs": [], "status": "running",
-    ...     "history": [epoch], "final": None,
-    ... }
-    >>> results = {
-    ...     "status": "running", "seeds": [0], "runs": [run],
-    ...     "config": {
-    ...         "model": "resnet18", "image_size": 32, "candidate_size": 160, "filter_ratio": 0.8
-    ...     },
+    >>> run = {"method": "random", "seed": 0, "needs": [], "status": "running", "history": [epoch]}
+    >>> config = {"model": "resnet18", "image_size": 32, "candidate_size": 160, "filter_ratio": 0.8}
+    >>> results = Results.from_json({
+    ...     "status": "running", "seeds": [0], "runs": [run], "config": config,
     ...     "data": {"name": "digits"}, "features": {"seconds": None},
-    ... }
+    ... })
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     draw_curves(results, folder + "/curves.png")
     ...     Path(folder, "curves.png").read_bytes()[1:4]
@@ -302,11 +298,11 @@ def _final_values(group: RunGroup, quantity: str, *, with_cost: bool = False) ->
     return f"Final values: {'; '.join(texts)}." if texts else ""
 
 
-def _title(results: Mapping[str, Any]) -> str:
-    config, seeds = results["config"], results["seeds"]
+def _title(results: Results) -> str:
+    config, seeds = results.config, results.seeds
     words = f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
     return (
-        f"{config['model']} on {PurePath(results['data']['name']).name} at "
+        f"{config['model']} on {PurePath(results.data.name).name} at "
         f"{config['image_size']} px, {words}; {config['candidate_size']} candidates per step, "
         f"{config['filter_ratio']:.0%} discarded"
     )

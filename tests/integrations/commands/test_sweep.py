@@ -3,10 +3,10 @@
 import json
 
 import pytest
+from train_helpers import read_results_json
 
 from spectral_select._cli.main import main
 from spectral_select.integrations.commands import sweep_run
-from spectral_select.integrations.report import read_results
 from spectral_select.integrations.runtime.provenance import describe_command
 
 FILE = """
@@ -51,7 +51,7 @@ def test_a_sweep_runs_what_is_left_and_puts_it_together(sweep, tmp_path, capsys)
     said = capsys.readouterr().out
     assert "2/2" in said
     assert "accuracy" in said
-    results = read_results(tmp_path / "out" / "results-f0.8.json")
+    results = read_results_json(tmp_path / "out" / "results-f0.8.json")
     assert results["status"] == "complete"
     assert results["command"] == describe_command()  # the sweep's, not its first run's
     assert [run["method"] for run in results["runs"]] == ["full", "random"]
@@ -63,7 +63,7 @@ def test_a_sweep_runs_what_is_left_and_puts_it_together(sweep, tmp_path, capsys)
     assert sweep("--jobs", "2", text=extended) == 0
     assert "3 runs, 2 of them complete" in capsys.readouterr().out
     assert {f: f.stat().st_mtime_ns for f in stamps} == stamps  # nothing was run again
-    half = read_results(tmp_path / "out" / "results-f0.5.json")
+    half = read_results_json(tmp_path / "out" / "results-f0.5.json")
     assert [run["method"] for run in half["runs"]] == ["full", "random"]
     assert half["config"]["filter_ratio"] == 0.5
 
@@ -103,7 +103,7 @@ def test_ctrl_c_stops_the_runs_and_keeps_what_they_have(sweep, tmp_path, capsys,
     assert json.loads(run.read_text())["arguments"][0] == "digits"
     monkeypatch.undo()
     assert sweep() == 0
-    assert read_results(tmp_path / "out" / "results-f0.8.json")["status"] == "complete"
+    assert read_results_json(tmp_path / "out" / "results-f0.8.json")["status"] == "complete"
 
 
 @pytest.mark.parametrize(

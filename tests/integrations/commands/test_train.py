@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from train_helpers import read_results_json
 
 from spectral_select import EmbeddingStore, save_embeddings
 from spectral_select._cli.main import main
@@ -17,7 +18,6 @@ from spectral_select.integrations.commands import train_session as train_run
 from spectral_select.integrations.commands.train import run_comparison
 from spectral_select.integrations.data.datasets import load_dataset
 from spectral_select.integrations.models.backbones import build_classifier, hash_weights
-from spectral_select.integrations.report import read_results
 from spectral_select.integrations.runtime.provenance import describe_command
 
 QUICK = [
@@ -58,7 +58,7 @@ def test_ends_with_table_json_and_picture(tmp_path, capsys):
         "last_layer",
         "results.json",
     ]
-    found = read_results(tmp_path / "run")
+    found = read_results_json(tmp_path / "run")
     assert found["status"] == "complete"
     assert found["methods"] == ["full", "random", "fiedler"]
     assert {run["status"] for run in found["runs"]} == {"complete"}
@@ -85,12 +85,12 @@ def test_a_second_run_keeps_the_results_of_the_first(tmp_path):
     first = (tmp_path / "results.json").read_text()
     train(tmp_path, "--methods", "full", "--epochs=1")
     assert (tmp_path / "results.previous.json").read_text() == first
-    assert read_results(tmp_path)["methods"] == ["full"]
+    assert read_results_json(tmp_path)["methods"] == ["full"]
 
 
 def test_several_seeds_and_another_method(tmp_path, capsys):
     assert train(tmp_path, "--methods", "stratified", "--seeds", "4", "2", "--epochs=1") == 0
-    found = read_results(tmp_path)
+    found = read_results_json(tmp_path)
     assert [(run["method"], run["seed"]) for run in found["runs"]] == [
         ("stratified", 4),
         ("stratified", 2),
@@ -106,7 +106,7 @@ def test_a_folder_of_images_with_features_from_a_store(tmp_path, photos, capsys)
     )
     more = ["--train-size=60", "--features", str(tmp_path / "store"), "--methods", "fiedler"]
     assert train(tmp_path / "run", *more, "--epochs=1", data=photos) == 0
-    found = read_results(tmp_path / "run")
+    found = read_results_json(tmp_path / "run")
     assert found["features"]["dim"] == 5
     assert found["features"]["seconds"] is None
     assert "embeddings by mine" in capsys.readouterr().out
@@ -117,11 +117,11 @@ def test_a_folder_of_images_whose_features_are_extracted_first(tmp_path, photos)
     more = ["--backbone=squeezenet1_1", "--backbone-weights=random", "--backbone-size=24"]
     more += ["--train-size=60", "--methods", "random", "fiedler", "--epochs=1"]
     assert train(tmp_path / "run", *more, data=photos) == 0
-    seconds = read_results(tmp_path / "run")["features"]["seconds"]
+    seconds = read_results_json(tmp_path / "run")["features"]["seconds"]
     assert seconds > 0
     assert len(EmbeddingStore.open(tmp_path / "run" / "features")) == 60
     assert train(tmp_path / "run", *more, data=photos) == 0  # they are there
-    assert read_results(tmp_path / "run")["features"]["seconds"] == seconds
+    assert read_results_json(tmp_path / "run")["features"]["seconds"] == seconds
 
 
 def test_features_are_only_asked_for_where_a_method_needs_them(tmp_path, photos):
@@ -131,7 +131,7 @@ def test_features_are_only_asked_for_where_a_method_needs_them(tmp_path, photos)
 
 
 def weights_of(out):
-    return [(run["method"], run["final_weights"]) for run in read_results(out)["runs"]]
+    return [(run["method"], run["final_weights"]) for run in read_results_json(out)["runs"]]
 
 
 def test_ctrl_c_writes_a_checkpoint_that_resume_goes_on_from(tmp_path, monkeypatch, capsys):
@@ -151,14 +151,14 @@ def test_ctrl_c_writes_a_checkpoint_that_resume_goes_on_from(tmp_path, monkeypat
     assert len(steps) == 6
     assert "add --resume to the command" in capsys.readouterr().out
     assert len(list((tmp_path / "run" / "checkpoints").glob("*.pt"))) == 2
-    found = read_results(tmp_path / "run")
+    found = read_results_json(tmp_path / "run")
     assert found["status"] == "interrupted"
     (tmp_path / "run" / ".results.json.x.tmp").write_bytes(b"half")
     assert train(tmp_path / "run", *options, "--resume", "--prefetch=2", "--cache-mb=0") == 0
     assert not (tmp_path / "run" / ".results.json.x.tmp").exists()
     assert "resuming: 1 epochs are done" in capsys.readouterr().out
     assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
-    assert len(read_results(tmp_path / "run")["resumed"]) == 1
+    assert len(read_results_json(tmp_path / "run")["resumed"]) == 1
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
@@ -216,7 +216,7 @@ def test_a_run_that_is_not_resumed_is_put_aside(tmp_path, monkeypatch, capsys):
 def test_models_checkpoints_and_scalars_are_kept_if_asked(tmp_path):
     more = ["--methods", "random", "--save-models", "--keep-checkpoints", "--tensorboard"]
     assert train(tmp_path, *more) == 0
-    run = read_results(tmp_path)["runs"][0]
+    run = read_results_json(tmp_path)["runs"][0]
     model = build_classifier("squeezenet1_1", 10)
     model.load_state_dict(load_file(tmp_path / "models" / "random-seed0.safetensors"))
     assert hash_weights(model) == run["final_weights"]
@@ -243,7 +243,7 @@ def test_a_comparison_in_this_process(tmp_path, capsys):
     options = {"out": tmp_path, "methods": ["random"], "epochs": 1, "train_size": 100}
     options |= {"model": "squeezenet1_1", "image_size": 24, "candidate_size": 50}
     found = run_comparison("digits", **options, progress=False)
-    assert found == read_results(tmp_path)
+    assert found == read_results_json(tmp_path)
     with pytest.raises(TypeError, match="train has no option 'epoch'"):
         run_comparison("digits", epoch=1)
     assert run_comparison("digits", **options, resume=True)["runs"] == found["runs"]
@@ -265,7 +265,7 @@ def test_ctrl_c_leaves_whole_results(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(train_run.Comparison, "_on_epoch", interrupt)
     assert train(tmp_path, "--methods", "random") == 130
-    found = read_results(tmp_path)
+    found = read_results_json(tmp_path)
     assert found["status"] == "interrupted"
     assert len(found["runs"][0]["history"]) == 1
     assert "This comparison is interrupted" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from report_helpers import groups, results
 
-from spectral_select.integrations.report import draw_curves
+from spectral_select.integrations.report import Results, draw_curves
 from spectral_select.integrations.report.figures.accuracy_dots import draw_final_accuracy
 from spectral_select.integrations.report.figures.cost_bars import draw_costs
 from spectral_select.integrations.report.figures.curves import (
@@ -53,7 +53,7 @@ def group(**options):
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
 def test_overview_plots_the_results(tmp_path, saved, seeds):
-    content = results(seeds=seeds)
+    content = Results.from_json(results(seeds=seeds))
     before = copy.deepcopy(content)
     draw_curves(content, tmp_path / "curves.png")
     assert [file.name for file in tmp_path.iterdir()] == ["curves.png"]
@@ -80,7 +80,7 @@ def test_overview_leaves_gaps_for_missing_values(tmp_path, saved):
         run["history"][1]["test"] = {"count": 0, "accuracy": None, "loss": None}
     content["runs"][2]["history"].pop()
     content["features"]["seconds"] = None
-    draw_curves(content, tmp_path / "curves.png")
+    draw_curves(Results.from_json(content), tmp_path / "curves.png")
     axes = saved[0].axes
     assert_allclose(lines(axes[0])["full"][1], [50, np.nan, 70])
     assert_allclose(lines(axes[3])["fiedler"], [[1, 2], [2, np.nan]])

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 from report_helpers import groups, results
 
+from spectral_select.integrations.records.run_records import Measurement, Results
 from spectral_select.integrations.report.saln_paper import (
     PAPERS,
     QUANTITIES,
@@ -91,20 +94,21 @@ def test_lists_differences_from_the_papers_setting():
     found = results()
     found["config"] |= {"epochs": 12, "lr": 0.001, "weights": "default"}
     found["hardware"] = {"gpu": "NVIDIA H200"}
-    unlike = differences(found, False, PAPERS[0])
+    unlike = differences(Results.from_json(found), False, PAPERS[0])
     assert unlike == [
         "colored instead of Oxford-IIIT Pet",
         "epochs 12 (paper: 25)",
         "NVIDIA H200 (paper: T4)",
     ]
     found["config"]["epochs"], found["hardware"]["gpu"] = 25, "Tesla T4"
-    assert differences(found, True, PAPERS[0]) == []
+    assert differences(Results.from_json(found), True, PAPERS[0]) == []
 
 
 def test_summary_pairs_seeds():
     own = group(seeds=(0, 1, 2))
     for run in own.runs["fiedler"]:
-        run.record["final"]["test"] = {"accuracy": 0.5 + 0.01 * run.seed, "loss": 1.0}
+        test = Measurement(accuracy=0.5 + 0.01 * run.seed, loss=1.0)
+        run.record.final = replace(run.record.final, test=test)
     found = row(summary_table(own), "fiedler")
     assert found["test accuracy (%)"].text == "51.00 ± 2.48"  # t(0.975, 2) / sqrt(3)
     assert (found["minus random"].text, found["minus random"].kind) == ("−10.00 ± 0.00", "below")
@@ -139,9 +143,9 @@ def test_shows_costs_by_kind():
 
 
 def test_shows_unknown_costs_as_question_marks():
-    own = group()
-    own.results["features"]["seconds"] = None
-    found = row(cost_table(own), "fiedler")
+    content = results()
+    content["features"]["seconds"] = None
+    found = row(cost_table(*groups(content)), "fiedler")
     assert (found["features"].text, found["total"].text) == ("?", "?")
 
 
@@ -151,6 +155,6 @@ def test_marks_interrupted_runs():
 
 
 def test_facts_name_missing_entries():
-    found = dict(facts(results()))
+    found = dict(facts(Results.from_json(results())))
     assert found["command"] == found["hardware"] == "not recorded"
     assert found["config"].startswith("model: resnet18; image_size: 32")

@@ -3,7 +3,11 @@ import json
 import pytest
 from report_helpers import results
 
-from spectral_select.integrations.report import format_table, read_results
+from spectral_select.integrations.report import Results, format_table, read_results
+
+
+def table(content=None, **options):
+    return format_table(Results.from_json(content or results(**options)))
 
 
 def cells(text, method):
@@ -11,7 +15,7 @@ def cells(text, method):
 
 
 def test_shows_samples_steps_and_costs():
-    text = format_table(results())
+    text = table()
     full = " ".join(cells(text, "full"))
     assert full == "full 1,400 14 30.0 s 1.00 - - 98.7 0.012 60.0 0.500 60.0 0.500"
     row = cells(text, "fiedler")
@@ -21,7 +25,7 @@ def test_shows_samples_steps_and_costs():
 
 
 def test_columns_are_aligned():
-    lines = format_table(results(seeds=(0, 1))).splitlines()
+    lines = table(seeds=(0, 1)).splitlines()
     first, last = (i for i, line in enumerate(lines) if set(line) == {"-"})
     body = lines[first + 1 : last]
     assert len(body) == 3
@@ -30,30 +34,30 @@ def test_columns_are_aligned():
 
 
 def test_shows_half_the_confidence_interval_over_seeds():
-    text = format_table(results(seeds=(0, 2)))
+    text = table(seeds=(0, 2))
     assert "61.0 ± 12.7" in text  # t(0.975, 1) = 12.706, standard error 1
     assert "Means over 2 seeds; ± is half a 95% confidence interval." in text
 
 
 def test_relative_time_needs_full():
-    assert cells(format_table(results(seeds=(0, 2))), "random")[5] == "0.20"
-    assert cells(format_table(results(methods=("random",))), "random")[5] == "-"
+    assert cells(table(seeds=(0, 2)), "random")[5] == "0.20"
+    assert cells(table(methods=("random",)), "random")[5] == "-"
 
 
 def test_charges_precompute_to_selection():
     content = results(methods=("fiedler",))
     content["runs"][0]["precompute_seconds"] = 2.0
-    assert cells(format_table(content), "fiedler")[6] == "2.5"
+    assert cells(table(content), "fiedler")[6] == "2.5"
 
 
 def test_counts_the_finished_epochs_of_an_interrupted_run():
-    text = format_table(results(epochs=1, status="interrupted"))
+    text = table(epochs=1, status="interrupted")
     assert "This comparison is interrupted; its first 1 epochs are shown." in text
     assert cells(text, "random")[1:3] == ["140", "7"]
 
 
 def test_without_an_epoch_there_is_nothing_to_report():
-    assert "no epoch was finished" in format_table(results(epochs=0, status="interrupted"))
+    assert "no epoch was finished" in table(epochs=0, status="interrupted")
 
 
 def test_shows_missing_numbers_as_missing():
@@ -62,14 +66,15 @@ def test_shows_missing_numbers_as_missing():
     for run in content["runs"]:
         run["final"]["val"] = {"count": 0, "accuracy": None, "loss": None}
         run["final"]["test"] = run["final"]["test"] | {"loss": None}
-    row = cells(format_table(content), "fiedler")
+    row = cells(table(content), "fiedler")
     assert "?" in row
     assert row[-4:] == ["-", "-", "60.0", "-"]
 
 
 def test_reads_a_folder_or_a_file(tmp_path):
     (tmp_path / "results.json").write_text(json.dumps(results()))
-    assert read_results(tmp_path) == read_results(tmp_path / "results.json") == results()
+    expected = Results.from_json(results())
+    assert read_results(tmp_path) == read_results(tmp_path / "results.json") == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,266 @@
+"""Typed records of training: epochs, runs, and the results of a comparison."""
+
+from dataclasses import dataclass, field
+
+from spectral_select.integrations.records.json_records import JsonObject, JsonRecord
+
+__all__ = [
+    "FORMAT",
+    "DataRecord",
+    "EpochRecord",
+    "EpochSeconds",
+    "FinalRecord",
+    "InputRecord",
+    "Measurement",
+    "Results",
+    "RunRecord",
+]
+
+FORMAT = "spectral_select training results 1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement(JsonRecord):
+    """Accuracy and loss on one part of a dataset, None if the part has no images.
+
+    Attributes
+    ----------
+    count : int, optional
+        Number of images.
+    accuracy, loss : float or None
+        Means over the images.
+    """
+
+    count: int | None = None
+    accuracy: float | None
+    loss: float | None
+
+
+@dataclass(kw_only=True)
+class EpochSeconds(JsonRecord):
+    """Seconds of an epoch by kind.
+
+    Attributes
+    ----------
+    total : float
+        Training loop, including waits for selection and images, without evaluation.
+    selection : float
+        Work of selection, which may run in parallel with training.
+    waiting : float
+        Time for which training waits for selection.
+    loading : float
+        Loading of images.
+    training : float, optional
+        Time left for training steps.
+    evaluation : float, optional
+        Evaluation after the epoch.
+    """
+
+    total: float
+    selection: float
+    waiting: float
+    loading: float
+    training: float | None = None
+    evaluation: float | None = None
+
+
+@dataclass(kw_only=True)
+class EpochRecord(JsonRecord):
+    """One epoch of a run.
+
+    Attributes
+    ----------
+    epoch : int, optional
+        Number of the epoch, from 0.
+    steps, samples : int
+        Optimizer steps, and samples in them.
+    loss, accuracy : float or None
+        Means over the training batches.
+    decoded : int, optional
+        Number of images decoded.
+    seconds : EpochSeconds
+        Time by kind.
+    lr, filter_ratio : float, optional
+        Learning rate and filter ratio at the end of the epoch.
+    val, test : Measurement
+        Measured after the epoch.
+    """
+
+    epoch: int | None = None
+    steps: int
+    samples: int
+    loss: float | None
+    accuracy: float | None
+    decoded: int | None = None
+    seconds: EpochSeconds
+    lr: float | None = None
+    filter_ratio: float | None = None
+    val: Measurement
+    test: Measurement
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalRecord(JsonRecord):
+    """Measurements after the last epoch."""
+
+    train: Measurement | None = None
+    val: Measurement
+    test: Measurement
+
+
+@dataclass(kw_only=True)
+class RunRecord(JsonRecord):
+    """One method trained from one seed.
+
+    Attributes
+    ----------
+    method : str
+        The method, with its options.
+    seed : int
+        The seed.
+    needs : list of str
+        Inputs of the method: ``"features"``, ``"reference"``, ``"fresh"`` losses.
+    precompute_seconds : float, optional
+        Time of the method before training.
+    status : str
+        ``"running"`` or ``"complete"``.
+    initial_weights, final_weights : str, optional
+        Hashes of the network's weights.
+    history : list of EpochRecord
+        The finished epochs.
+    final : FinalRecord, optional
+        Measurements of a complete run.
+    gallery, last_layer : str, optional
+        Files with recorded batches and the last layer, relative to the folder of the results.
+    config : dict, optional
+        Differences from the configuration of the comparison, in a sweep.
+    """
+
+    method: str
+    seed: int
+    needs: list[str]
+    precompute_seconds: float | None = None
+    status: str
+    initial_weights: str | None = None
+    history: list[EpochRecord]
+    final: FinalRecord | None = None
+    final_weights: str | None = None
+    gallery: str | None = field(default=None, metadata={"omit": True})
+    last_layer: str | None = field(default=None, metadata={"omit": True})
+    config: JsonObject | None = field(default=None, metadata={"omit": True})
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run was trained to the end."""
+        return self.status == "complete" and self.final is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecord(JsonRecord):
+    """The dataset of a comparison.
+
+    Attributes
+    ----------
+    name : str
+        Name or folder.
+    n_classes : int, optional
+        Number of classes.
+    count : dict, optional
+        Number of images by part.
+    fingerprint : dict, optional
+        Hashes by part.
+    extra : dict
+        Options of the split.
+    """
+
+    name: str
+    n_classes: int | None = field(default=None, metadata={"omit": True})
+    count: dict[str, int] | None = field(default=None, metadata={"omit": True})
+    fingerprint: JsonObject | None = field(default=None, metadata={"omit": True})
+    extra: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputRecord(JsonRecord):
+    """Features or a reference model.
+
+    Attributes
+    ----------
+    source : str, optional
+        Description.
+    seconds : float or None
+        Time of extraction or training, None if unknown.
+    extra : dict
+        Other properties, such as the number of features.
+    """
+
+    source: str | None = None
+    seconds: float | None
+    extra: JsonObject = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Results(JsonRecord):
+    """The results of a comparison, as ``results.json`` holds them.
+
+    Parameters
+    ----------
+    format : str
+        Format of the file.
+    status : str
+        ``"running"``, ``"complete"``, ``"interrupted"`` or ``"failed"``.
+    command, started, finished : str, optional
+        Command line, start and end.
+    resumed : list of str
+        Times of resumption.
+    hardware, versions : dict, optional
+        Machine, and versions of the packages.
+    config : dict
+        Configuration of training.
+    methods : list of str
+        The methods compared, with their options.
+    seeds : list of int
+        The seeds.
+    data : DataRecord
+        The dataset.
+    features : InputRecord
+        The features.
+    reference : InputRecord, optional
+        The reference model.
+    runs : list of RunRecord
+        One run per method and seed.
+    models : str, optional
+        Folder of the saved models.
+    extra : dict
+        Other entries.
+
+    Examples
+    --------
+    >>> content = {"status": "complete", "seeds": [0], "runs": [], "config": {}}
+    >>> content |= {"data": {"name": "digits"}, "features": {"seconds": 0.5}}
+    >>> Results.from_json(content).data.name
+    'digits'
+    """
+
+    format: str = FORMAT
+    status: str
+    command: str | None = None
+    started: str | None = None
+    finished: str | None = None
+    resumed: list[str] = field(default_factory=list)
+    hardware: JsonObject | None = None
+    versions: JsonObject | None = None
+    config: JsonObject
+    methods: list[str] = field(default_factory=list)
+    seeds: list[int]
+    data: DataRecord
+    features: InputRecord
+    reference: InputRecord | None = None
+    runs: list[RunRecord]
+    models: str | None = None
+    extra: JsonObject = field(default_factory=dict)
+
+    @property
+    def needs(self) -> set[str]:
+        """All inputs that the methods need."""
+        return {need for run in self.runs for need in run.needs}
