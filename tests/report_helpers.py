@@ -79,7 +79,7 @@ def results(methods=("full", "random", "fiedler"), seeds=(0,), epochs=2, status=
 
 
 def groups(*contents):
-    """Return the groups of runs in results, each from a folder of its own."""
+    """Return the groups of runs in results, each from a separate folder."""
     records = [Results.from_json(content) for content in contents]
     return group_runs([ResultsFolder(Path(f"run{i}"), one) for i, one in enumerate(records)])
 

@@ -7,11 +7,11 @@ from pathlib import Path
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Write a page on one or more runs of train: tables with intervals over the seeds beside
-the SALN paper's printed figures, costs, curves, accuracy against wall-clock, what was
-chosen, weights. Runs of the same configuration and data are pooled over their seeds;
-others stand in sections of their own. The page, report.html, has everything in it; the
-pictures are in the folder figures beside it too.
+Write a page on one or more runs of train: accuracy with confidence intervals over the
+seeds, the numbers printed in the SALN paper, costs, curves, selected samples and weights.
+Runs with the same configuration and data are pooled over their seeds; each other
+configuration gets a separate section. The page, report.html, is self-contained; the
+folder figures next to it holds its figures as files.
 """
 
 _EPILOG = """\
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="folder for the report (default: report in the folder of a single run, else report)",
     )
-    parser.add_argument("--open", action="store_true", help="show the page in the browser")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from spectral_select.integrations.report.page import FIGURES, write_report
 
     page = write_report(args.runs, _folder(args))
-    print(f"{page}: the report, everything in one file")
-    print(f"{page.parent / FIGURES}: its pictures")
+    print(f"{page}: the report, a self-contained page")
+    print(f"{page.parent / FIGURES}: its figures")
     if args.open and not webbrowser.open(page.resolve().as_uri()):
         print("no browser was found; open the page yourself")
     return 0

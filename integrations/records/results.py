@@ -30,7 +30,7 @@ def read_results(path: str | os.PathLike[str]) -> Results:
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If the file was not written by ``spectral-select train``.
 
@@ -74,7 +74,7 @@ def write_results(results: Results, path: str | os.PathLike[str]) -> None:
 def _results_in(folder: Path) -> Path:
     path = folder / "results.json"
     if not path.exists():
-        runs = [os.fspath(found.parent) for found in sorted(folder.glob("*/results.json"))]
+        runs = [os.fspath(file.parent) for file in sorted(folder.glob("*/results.json"))]
         hint = f"; did you mean {' or '.join(runs[:3])}?" if runs else ""
         raise FileNotFoundError(f"{folder} holds no results.json; {_EXPECTED}{hint}")
     return path

@@ -1,4 +1,4 @@
-"""Names of a run's files; only those in its own folder are read, and no pickle."""
+"""File names of a run, and safe reading: only files in its folder, and no pickles."""
 
 import re
 import zipfile
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 __all__ = ["find_inside", "read_arrays", "slug"]
 
 # Far above what a run writes; a small file can unpack to any size.
-_MOST_BYTES = 512 * 2**20
+_MAX_BYTES = 512 * 2**20
 
 
 def slug(method: str) -> str:
-    """Return the beginning of a method's file names, different for different methods.
+    """Return the start of a method's file names, unique to the method.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def slug(method: str) -> str:
     plain = re.sub(r"[^a-z0-9_]+", "-", method.lower()).strip("-")[:60]
     if plain and plain == method:
         return plain
-    # Another method may come to the same letters.
+    # Other methods may have the same letters.
     return f"{plain}-{sha256(method.encode()).hexdigest()[:6]}"
 
 
@@ -41,9 +41,9 @@ def find_inside(folder: Path, name: Any) -> Path:
     Raises
     ------
     ValueError
-        If `name` is no relative path, or leads out of the folder, through a link or not.
+        If `name` is not a relative path, or leads out of the folder, also through a link.
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     """
     if not isinstance(name, str) or not name or "\0" in name:
         raise ValueError(f"{name!r} is not the name of a file")
@@ -61,14 +61,14 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     Raises
     ------
     ValueError
-        If it is none, is damaged, or would need more than half a GiB.
+        If the file has another format, is damaged, or would need more than half a GiB.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             n_bytes = sum(entry.file_size for entry in archive.infolist())
-        if n_bytes > _MOST_BYTES:
+        if n_bytes > _MAX_BYTES:
             raise ValueError(f"{path.name} would take {n_bytes} bytes; refused")
-        with np.load(path, allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
     except (zipfile.BadZipFile, EOFError, NotImplementedError, MemoryError, RuntimeError) as error:
         raise ValueError(f"{path.name} is damaged ({error})") from error

@@ -74,7 +74,7 @@ def amortized(group: RunGroup) -> dict[tuple[str, int], Cost]:
     dict
         By method and seed.
     """
-    runs = [run for own in group.runs.values() for run in own]
+    runs = [run for method_runs in group.runs.values() for run in method_runs]
     n_sharing = Counter(_shared_input(run, kind) for run in runs for kind in _SHARED)
     costs = {}
     for run in runs:

@@ -20,7 +20,7 @@ def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[
     """Write a page on one or more runs of ``spectral-select train``, with its figures.
 
     Runs with the same configuration and data are pooled over their seeds; each other
-    configuration gets its own section. The page, ``report.html``, is self-contained; the
+    configuration gets a separate section. The page, ``report.html``, is self-contained; the
     folder ``figures`` holds its figures as files. Needs jinja2 and matplotlib.
 
     Parameters
@@ -90,7 +90,9 @@ def _render(sections: Sequence[PageSection]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    runs = [run for section in sections for own in section.group.runs.values() for run in own]
+    runs = [
+        run for section in sections for by_seed in section.group.runs.values() for run in by_seed
+    ]
     return templates.get_template("report.html").render(
         title=_title([section.group for section in sections]),
         sections=sections,

@@ -148,8 +148,8 @@ def build_section(group: RunGroup, number: int) -> PageSection:
     paper, same_data = paper_data(group.results.data.name)
     batches, batch_notes = _read_files(group, lambda run: run.record.gallery, read_batches)
     selected = {
-        method: (run, [batch for batch in found if not batch.kept.all()])
-        for method, (run, found) in batches.items()
+        method: (run, [batch for batch in recorded if not batch.kept.all()])
+        for method, (run, recorded) in batches.items()
     }
     layers, layer_notes = _read_files(group, lambda run: run.record.last_layer, read_last_layer)
     return PageSection(

@@ -296,7 +296,8 @@ def _epochs(runs: Sequence[Run]) -> str:
 
 def _seeds(seeds: Mapping[str, list[int]]) -> str:
     return "; ".join(
-        f"{method} (seed {', '.join(map(str, sorted(set(own))))})" for method, own in seeds.items()
+        f"{method} (seed {', '.join(map(str, sorted(set(numbers))))})"
+        for method, numbers in seeds.items()
     )
 
 

@@ -12,6 +12,7 @@ from spectral_select._utils.atomic_files import write_atomically
 from spectral_select.integrations.records.run_records import Results
 from spectral_select.integrations.report.costs import cost_of
 from spectral_select.integrations.report.figures.drawing import (
+    LineStyle,
     Picture,
     limits_around,
     new_figure,
@@ -217,7 +218,7 @@ def draw_method(
         ("batches", "training batches", _TRAIN, "o"),
         (*held_out, _VAL, "s"),
     ):
-        style = {"color": color, "marker": marker, "markersize": 4, "linewidth": 1.6}
+        style: LineStyle = {"color": color, "marker": marker, "markersize": 4, "linewidth": 1.6}
         ending = _plot_by_epoch(axis, runs, part, quantity, style, label)
         endings += [f"{label} {ending:.3g}"] if isfinite(ending) else []
     unit = _unit(quantity)
@@ -237,7 +238,7 @@ def draw_method(
 
 
 def _plot_by_epoch(
-    axis: Any, runs: Sequence[Run], part: str, quantity: str, style: dict[str, Any], label: str
+    axis: Any, runs: Sequence[Run], part: str, quantity: str, style: LineStyle, label: str
 ) -> float:
     """Plot a quantity by epoch; return the mean of its last values, NaN without any."""
     curves = [_scaled(run, part, quantity) for run in runs]
@@ -246,7 +247,7 @@ def _plot_by_epoch(
     return mean(last) if last else nan
 
 
-def _plot_against_time(axis: Any, runs: Sequence[Run], style: dict[str, Any], label: str) -> None:
+def _plot_against_time(axis: Any, runs: Sequence[Run], style: LineStyle, label: str) -> None:
     start = mean(cost_of(run).before for run in runs)
     elapsed = [list(accumulate(run.seconds(), initial=start))[1:] for run in runs]
     times = [mean(values) for values in zip(*elapsed, strict=False)]
@@ -260,7 +261,7 @@ def _scaled(run: Run, part: str, quantity: str) -> list[float]:
 
 
 def _plot_mean(
-    axis: Any, xs: Sequence[float], curves: list[list[float]], style: dict[str, Any], label: str
+    axis: Any, xs: Sequence[float], curves: list[list[float]], style: LineStyle, label: str
 ) -> None:
     """Plot the mean of curves, as far as all of them reach, and a band over their range."""
     columns = list(zip(*curves, strict=False))

@@ -5,14 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from math import isfinite
-from typing import Any
+from typing import Any, TypeAlias
 
-__all__ = ["Picture", "limits_around", "new_figure", "style_of", "tidy", "to_png"]
+__all__ = ["LineStyle", "Picture", "limits_around", "new_figure", "style_of", "tidy", "to_png"]
 
 # Okabe and Ito's palette, which is distinguishable with any color vision.
 _COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINE_STYLES = ("-", "--", ":")
+
+
+#: Keyword arguments of matplotlib's ``plot``.
+LineStyle: TypeAlias = dict[str, str | float]
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Picture:
         return f"data:image/{kind};base64,{b64encode(data).decode()}"
 
 
-def style_of(place: int) -> dict[str, Any]:
+def style_of(place: int) -> LineStyle:
     """Return color, marker and line of the method at `place`: 7 colors for each line style."""
     turn = place // len(_COLORS)
     return {

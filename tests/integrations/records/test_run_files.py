@@ -7,14 +7,14 @@ from spectral_select.integrations.records.run_files import find_inside, read_arr
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/../../secret", "", None, 3])
-def test_nothing_outside_the_folder_is_read(tmp_path, name):
+def test_rejects_names_outside_the_folder(tmp_path, name):
     (tmp_path / "run").mkdir()
     (tmp_path / "secret").write_text("x")
     with pytest.raises(ValueError, match=r"outside|not the name"):
         find_inside(tmp_path / "run", name)
 
 
-def test_no_link_leads_out(tmp_path):
+def test_rejects_links_out_of_the_folder(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "secret").write_text("x")
     (tmp_path / "run" / "link").symlink_to(tmp_path / "secret")
@@ -22,18 +22,18 @@ def test_no_link_leads_out(tmp_path):
         find_inside(tmp_path / "run", "link")
 
 
-def test_a_missing_file_is_missing(tmp_path):
+def test_reports_missing_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone is missing"):
         find_inside(tmp_path, "gone")
 
 
-def test_nothing_is_unpickled(tmp_path):
+def test_rejects_pickles(tmp_path):
     np.savez(tmp_path / "x.npz", weight=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"):
         read_arrays(tmp_path / "x.npz")
 
 
-def test_what_is_no_archive_is_refused(tmp_path):
+def test_rejects_damaged_archives(tmp_path):
     path = tmp_path / "x.npz"
     path.write_bytes(b"no archive")
     with pytest.raises(ValueError, match="damaged"):
@@ -44,7 +44,7 @@ def test_what_is_no_archive_is_refused(tmp_path):
         read_arrays(path)
 
 
-def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path):
+def test_rejects_archives_larger_than_memory_allows(tmp_path):
     path = tmp_path / "x.npz"
     with (
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -56,7 +56,7 @@ def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path):
         read_arrays(path)
 
 
-def test_methods_have_different_file_names():
+def test_slugs_are_unique():
     names = ["a", "A", "a:b=1", "a-b-1", "a:b=10", "ä", "é", "", "x" * 100, "x" * 101]
     slugs = [slug(name) for name in names]
     assert len(set(slugs)) == len(names)

@@ -43,8 +43,8 @@ def lines(axis):
 
 
 def legend(figure):
-    (found,) = figure.legends
-    return [text.get_text() for text in found.get_texts()]
+    (box,) = figure.legends
+    return [text.get_text() for text in box.get_texts()]
 
 
 def group(**options):

@@ -55,8 +55,8 @@ def test_each_of_the_papers_sixteen_tables_is_present_once():
     ],
 )
 def test_matches_the_papers_dataset_by_name(name, paper, same):
-    found, is_same = paper_data(name)
-    assert (found.name, is_same) == (paper, same)
+    data, is_same = paper_data(name)
+    assert (data.name, is_same) == (paper, same)
 
 
 def test_only_the_papers_methods_have_a_printed_name():
@@ -91,37 +91,37 @@ def test_random_has_no_printed_number():
 
 
 def test_lists_differences_from_the_papers_setting():
-    found = results()
-    found["config"] |= {"epochs": 12, "lr": 0.001, "weights": "default"}
-    found["hardware"] = {"gpu": "NVIDIA H200"}
-    unlike = differences(Results.from_json(found), False, PAPERS[0])
-    assert unlike == [
+    content = results()
+    content["config"] |= {"epochs": 12, "lr": 0.001, "weights": "default"}
+    content["hardware"] = {"gpu": "NVIDIA H200"}
+    phrases = differences(Results.from_json(content), False, PAPERS[0])
+    assert phrases == [
         "colored instead of Oxford-IIIT Pet",
         "epochs 12 (paper: 25)",
         "NVIDIA H200 (paper: T4)",
     ]
-    found["config"]["epochs"], found["hardware"]["gpu"] = 25, "Tesla T4"
-    assert differences(Results.from_json(found), True, PAPERS[0]) == []
+    content["config"]["epochs"], content["hardware"]["gpu"] = 25, "Tesla T4"
+    assert differences(Results.from_json(content), True, PAPERS[0]) == []
 
 
 def test_summary_pairs_seeds():
-    own = group(seeds=(0, 1, 2))
-    for run in own.runs["fiedler"]:
+    pooled = group(seeds=(0, 1, 2))
+    for run in pooled.runs["fiedler"]:
         test = Measurement(accuracy=0.5 + 0.01 * run.seed, loss=1.0)
         run.record.final = replace(run.record.final, test=test)
-    found = row(summary_table(own), "fiedler")
-    assert found["test accuracy (%)"].text == "51.00 ± 2.48"  # t(0.975, 2) / sqrt(3)
-    assert (found["minus random"].text, found["minus random"].kind) == ("−10.00 ± 0.00", "below")
-    assert found["total cost (s)"].text == "40.5 ± 0.0"
-    assert row(summary_table(own), "random")["minus full"].kind == ""
-    assert row(summary_table(own), "full")["minus full"].text == "–"
+    cells = row(summary_table(pooled), "fiedler")
+    assert cells["test accuracy (%)"].text == "51.00 ± 2.48"  # t(0.975, 2) / sqrt(3)
+    assert (cells["minus random"].text, cells["minus random"].kind) == ("−10.00 ± 0.00", "below")
+    assert cells["total cost (s)"].text == "40.5 ± 0.0"
+    assert row(summary_table(pooled), "random")["minus full"].kind == ""
+    assert row(summary_table(pooled), "full")["minus full"].text == "–"
 
 
 def test_one_seed_has_no_interval_and_no_marks():
-    found = row(summary_table(group()), "fiedler")
-    assert found["test accuracy (%)"].text == "60.00"
-    assert found["minus full"].text == "+0.00"
-    assert all(not cell.kind for cell in found.values())
+    cells = row(summary_table(group()), "fiedler")
+    assert cells["test accuracy (%)"].text == "60.00"
+    assert cells["minus full"].text == "+0.00"
+    assert all(not cell.kind for cell in cells.values())
 
 
 def test_shows_costs_by_kind():
@@ -145,8 +145,8 @@ def test_shows_costs_by_kind():
 def test_shows_unknown_costs_as_question_marks():
     content = results()
     content["features"]["seconds"] = None
-    found = row(cost_table(*groups(content)), "fiedler")
-    assert (found["features"].text, found["total"].text) == ("?", "?")
+    cells = row(cost_table(*groups(content)), "fiedler")
+    assert (cells["features"].text, cells["total"].text) == ("?", "?")
 
 
 def test_marks_interrupted_runs():
@@ -155,6 +155,6 @@ def test_marks_interrupted_runs():
 
 
 def test_facts_name_missing_entries():
-    found = dict(facts(Results.from_json(results())))
-    assert found["command"] == found["hardware"] == "not recorded"
-    assert found["config"].startswith("model: resnet18; image_size: 32")
+    entries = dict(facts(Results.from_json(results())))
+    assert entries["command"] == entries["hardware"] == "not recorded"
+    assert entries["config"].startswith("model: resnet18; image_size: 32")
