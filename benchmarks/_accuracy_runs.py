@@ -200,9 +200,9 @@ class RunLog:
         except ValueError as error:
             raise ValueError(f"{self.path} is damaged, or no file of runs ({error})") from error
         if not all(isinstance(line, dict) for line in lines):
-            raise ValueError(f"{self.path} is no file of runs")
+            raise ValueError(f"{self.path} is not a file of runs")
         if torn and not lines and not torn.startswith(b'{"format"'):
-            raise ValueError(f"{self.path} is no file of runs")
+            raise ValueError(f"{self.path} is not a file of runs")
         if torn:
             with self.path.open("r+b") as file:
                 file.truncate(len(content) - len(torn))

@@ -39,7 +39,7 @@ class Pool:
     indices : ndarray of shape (n,), int64
         Rows of the data that it was made from; of a near-copy, the original.
     labels : ndarray of shape (n,), int64
-        What a training is told, which may be wrong.
+        Labels used in training, some of which may be wrong.
     features : ndarray of shape (n, d), float32
         Of a near-copy, the original's with noise.
     """

@@ -159,7 +159,7 @@ class Problem:
         return self._made[key]
 
     def reference(self, epochs: float, size: int) -> _Reference:
-        """Return what cross-fitted heads, each trained on half of the pool, say of the other.
+        """Return outputs of cross-fitted heads, each trained on half of the pool, for the other.
 
         Parameters
         ----------
@@ -185,8 +185,8 @@ class Problem:
                 lr = learning_rate("cosine", REFERENCE_LR, step, n_steps)
                 head.step(*self.rows(seen[order.batch(step)]), lr)
             cost += n_steps * batch
-            said = head.outputs(*self.rows(held))
-            logits[held], cosines[held] = said.logits, said.cosines
+            outputs = head.outputs(*self.rows(held))
+            logits[held], cosines[held] = outputs.logits, outputs.cosines
         return _Reference(outputs_of(logits, cosines, labels), cost)
 
     def measure(self, head: Head) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Does selection pay? Test accuracy of all methods at equal budgets, the cheap track.
 
     python benchmarks/accuracy_vs_budget.py digits --out runs/digits.json
-    python benchmarks/accuracy_vs_budget.py TRAIN_STORE TEST_STORE --out runs/mine.json
-    python benchmarks/accuracy_vs_budget.py --out runs/mine.json --table --plot mine.png
+    python benchmarks/accuracy_vs_budget.py TRAIN_STORE TEST_STORE --out runs/photos.json
+    python benchmarks/accuracy_vs_budget.py --out runs/photos.json --table --plot photos.png
 
 Network heads are trained on stored embeddings (``spectral-select extract`` writes them) by
 every method, on the training data as they are and in four conditions that real data are in
@@ -183,18 +183,18 @@ def _best_rate(key: Key, options: argparse.Namespace, log: RunLog) -> float | No
 def _go_on(what: str, runs: Sequence[Run], log: RunLog, workers: Workers) -> None:
     """Run those that are not in the log yet."""
     missing = [run for run in runs if run not in log.results]
-    begin = said = monotonic()
+    begin = last_print = monotonic()
     n_done = 0
     with progress_bar(len(runs), desc=what, unit="runs", initial=len(runs) - len(missing)) as bar:
 
         def on_end(run: Run, result: dict[str, Any]) -> None:
-            nonlocal said, n_done
+            nonlocal last_print, n_done
             log.add(run, result)
             bar.update()
             n_done += 1
-            if monotonic() - said > SECONDS_BETWEEN_LINES and not sys.stderr.isatty():
-                said = monotonic()
-                left = (len(missing) - n_done) * (said - begin) / n_done
+            if monotonic() - last_print > SECONDS_BETWEEN_LINES and not sys.stderr.isatty():
+                last_print = monotonic()
+                left = (len(missing) - n_done) * (last_print - begin) / n_done
                 print(f"{what}: {n_done} of {len(missing)}, {left / 60:.0f} min left", flush=True)
 
         workers.run_all(missing, on_end)

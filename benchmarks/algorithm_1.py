@@ -1,4 +1,4 @@
-"""Algorithm 1 of SALN (arXiv:2412.17069), as printed but for the number kept."""
+"""Algorithm 1 of SALN (arXiv:2412.17069), as printed except for the number of rows kept."""
 
 import numpy as np
 from sklearn.metrics.pairwise import cosine_similarity

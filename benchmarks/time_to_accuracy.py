@@ -8,7 +8,7 @@ tuned and falling to 0 within it. The aim is the mean accuracy of the longest tr
 everything, less a point. Reported is, of each method, the shortest training whose mean
 reaches that aim: its cost (``_budgets.py``) and its seconds, as shares of what the shortest
 training on everything spends that reaches it too. Arguments that are not listed below go to
-``accuracy_vs_budget.py``, and like it this goes on where it was.
+``accuracy_vs_budget.py``. An interrupted comparison can be resumed by the same command.
 """
 
 import argparse

@@ -39,7 +39,8 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         type=float,
         default=0.2,
-        help="likewise for testing (default: %(default)s)",
+        help="share of the images held out for testing, where the dataset brings no such "
+        "part (default: %(default)s)",
     )
     group.add_argument(
         "--train-size", metavar="N", type=int, help="take only N of the training images"

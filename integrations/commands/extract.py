@@ -13,8 +13,8 @@ __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
 Run every image of a dataset through a pretrained network once and keep the embeddings
-in a folder (a store), for `select`, `train`, or your own code. It can be stopped at any
-time: the same command goes on where it stopped, and does nothing once it is done.
+in a folder (a store), for `select`, `train`, or your own code. If it is
+interrupted, run the same command again to resume; once it is done, it does nothing.
 """
 
 _EPILOG = """\

@@ -102,7 +102,7 @@ def read_plan(path: Path) -> Plan:
     strange = [name for name in own if get_method(name).spec not in methods]
     if strange:
         raise ValueError(
-            f"{path}: [method.{strange[0]!r}] is none of the methods: {', '.join(methods)}"
+            f"{path}: [method.{strange[0]!r}] is not one of the methods: {', '.join(methods)}"
         )
     extra = {
         get_method(name).spec: _arguments(_table(own, name, path), f"{path}: [method.{name!r}]")

@@ -110,7 +110,7 @@ def run_comparison(dataset: str, **options: Any) -> dict[str, Any]:
     ValueError
         If the command would refuse an option's value.
     KeyboardInterrupt
-        If it was interrupted; ``resume=True`` goes on with it.
+        If it was interrupted; ``resume=True`` resumes it.
     """
     parser = argparse.ArgumentParser(add_help=False)
     add_arguments(parser)
@@ -148,7 +148,7 @@ def _keeping(args: argparse.Namespace) -> "Keeping":
     if args.checkpoint_every is not None:
         check_positive_int(args.checkpoint_every, "--checkpoint-every")
     if args.tensorboard:
-        import torch.utils.tensorboard  # noqa: F401  (a missing package is told of at once)
+        import torch.utils.tensorboard  # noqa: F401  (fails early if missing)
     return Keeping(
         args.resume is not None,
         args.checkpoint_every,

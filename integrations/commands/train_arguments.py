@@ -170,14 +170,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_keeping(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what is kept, and going on with it")
+    group = parser.add_argument_group("output and resuming")
     group.add_argument(
         "--resume",
         metavar="FOLDER",
         nargs="?",
         const="",
-        help="go on with the unfinished run in FOLDER (default: that of --out), by the same "
-        "command; what is complete is left alone",
+        help="resume the unfinished run in FOLDER (default: that of --out) with the same "
+        "command; completed parts are kept",
     )
     group.add_argument(
         "--checkpoint-every",

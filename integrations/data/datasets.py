@@ -117,7 +117,7 @@ def load_dataset(
     test_fraction : float, default 0.2
         Share held out as the test part where there is none, in [0, 1).
     train_size : int, optional
-        Keep only so many training images (stratified).
+        Number of training images to keep (stratified).
     seed : int, default 0
         Seed of the splits. It is not the seed of training: leave it be when comparing.
 
@@ -297,7 +297,7 @@ def _image_folder(
 
 
 def _subfolders(folder: Path) -> list[str]:
-    """Return the names of the folders in `folder`; hidden ones are nobody's class."""
+    """Return the names of the folders in `folder`; hidden folders are not classes."""
     with os.scandir(folder) as entries:
         return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
 

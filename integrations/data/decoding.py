@@ -16,7 +16,7 @@ __all__ = ["DecodedImages", "resize_and_crop", "to_device"]
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor of the host on `device`, in a copy that nobody waits for.
+    """Return a tensor of the host on `device`, copied without waiting for the copy to finish.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def stratified_split(
 
 
 def check_fraction(fraction: float, name: str) -> float:
-    """Return `fraction` as a float in [0, 1), or say why it is none.
+    """Return `fraction` as a float in [0, 1), or raise an error that names it.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def check_fraction(fraction: float, name: str) -> float:
     Raises
     ------
     TypeError, ValueError
-        If it is no number, or outside [0, 1).
+        If it is not a number, or outside [0, 1).
 
     Examples
     --------

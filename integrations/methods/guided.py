@@ -127,7 +127,7 @@ class _ByLoss(Method):
         check_number(self.hardness_power, "hardness_power", 0, 1e6)
 
     def precompute(self, labels: Indices, features: NDArray[np.floating]) -> Floats:
-        """Return what the graph says of each sample; see `spectral_select.label_trust`.
+        """Return the label trust and hardness of each sample; see `spectral_select.label_trust`.
 
         Parameters
         ----------

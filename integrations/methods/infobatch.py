@@ -104,7 +104,7 @@ def _prune(
     kept = ~learnt | (rng.random(n) >= r)
     if not learnt.all():
         return kept, np.where(learnt, 1 - r, 1.0)
-    # All may be dropped, and a batch of nothing is none: drop them given that one stays.
+    # A batch must not be empty, so drop samples conditionally on at least one staying.
     # The first that stays is at j with probability ∝ rʲ; those after it are as drawn.
     some = -np.expm1(n * np.log(r)) if r else 1.0  # 1 − rⁿ
     law = r ** np.arange(n)

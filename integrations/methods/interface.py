@@ -42,7 +42,7 @@ PROGRESS = "progress"
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a network says of some samples.
+    """Outputs of a network for some samples.
 
     Attributes
     ----------
@@ -299,7 +299,7 @@ class Method(ABC):
         Returns
         -------
         Choice
-            Methods that run ahead must keep exactly so many; the others should.
+            Methods that run ahead must keep exactly this number; the others should.
         """
 
     def estimator(self, filter_ratio: float) -> BaseEstimator:

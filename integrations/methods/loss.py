@@ -92,7 +92,7 @@ class LossSampling(Method):
         """
         loss = _fresh_loss(candidates)
         finite = np.isfinite(loss)
-        # A loss of 0 has next to no weight, but comes before one that is no number.
+        # A loss of 0 has almost no weight, but ranks before a loss that is not a number.
         floored = np.maximum(np.where(finite, loss, 0.0), np.finfo(np.float64).tiny)
         logs = np.where(finite, self.power * np.log(floored), -np.inf)
         return Choice(gumbel_top_k(logs, candidates.n_keep, candidates.rng))

@@ -113,7 +113,7 @@ def get_method(spec: str) -> Method:
 
 
 def _hint(name: str) -> str:
-    """Return what somebody may have meant who gave a name that is none."""
+    """Return a suggestion for an unknown method name."""
     if {part.partition(":")[0] for part in name.split(",")} <= {*_REGISTRY}:
         return ": several methods are separated by spaces"
     close = difflib.get_close_matches(name, _REGISTRY, n=2)

@@ -22,7 +22,7 @@ __all__ = [
     "last_layer",
 ]
 
-#: The name of what is no network: the image itself, small, as a baseline for features.
+#: Name for the pixels of a small image as features, without a network, as a baseline.
 PIXELS = "pixels"
 _PIXELS_SIZE = 32
 

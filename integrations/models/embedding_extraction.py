@@ -170,7 +170,7 @@ def check_device(device: str | torch.device) -> torch.device:
     Raises
     ------
     ValueError
-        If it is no device, or one that this machine lacks.
+        If it is not a device, or this machine does not have it.
 
     Examples
     --------

@@ -203,7 +203,7 @@ def _pretrained(name: str, entry: Any) -> dict[str, Tensor]:
     try:
         state = entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{cached} is no state dict; remove it to download it again") from error
+        raise ValueError(f"{cached} is not a state dict; remove it to download it again") from error
     except (OSError, RuntimeError) as error:
         raise FileNotFoundError(
             f"the pretrained weights {entry} are not at {cached} and could not be downloaded "

@@ -13,7 +13,7 @@ from torch import Tensor, distributed, nn
 __all__ = ["ONE", "Ranks", "current_ranks", "local_rank", "process_group"]
 
 # Extracting features happens on one rank while the others wait. A rank that dies ends
-# them all, as torchrun sees to that; this only bounds a wait that nobody ends.
+# them all, as torchrun sees to that; this only bounds an endless wait.
 _TIMEOUT = timedelta(hours=24)
 
 
@@ -30,8 +30,8 @@ class Ranks:
 
     Examples
     --------
-    >>> ONE.sum([1.0, 2.0]), ONE.any(False), ONE.gather("mine")
-    ([1.0, 2.0], False, ['mine'])
+    >>> ONE.sum([1.0, 2.0]), ONE.any(False), ONE.gather("value")
+    ([1.0, 2.0], False, ['value'])
     """
 
     size: int = 1
@@ -54,12 +54,12 @@ class Ranks:
         """Tell whether `flag` is set on any rank, the same on all."""
         return self.sum([float(flag)])[0] > 0 if self.size > 1 else flag
 
-    def gather(self, mine: Any) -> list[Any]:
+    def gather(self, value: Any) -> list[Any]:
         """Return what each rank gave, on the first; on the others nothing."""
         if self.size == 1:
-            return [mine]
+            return [value]
         everything: list[Any] | None = [None] * self.size if self.first else None
-        distributed.gather_object(mine, everything)
+        distributed.gather_object(value, everything)
         return everything or []
 
     def wait(self) -> None:
@@ -75,19 +75,19 @@ class Ranks:
         if self.first:
             self.wait()
 
-    def merge(self, table: Tensor, mine: Tensor) -> None:
+    def merge(self, table: Tensor, changed: Tensor) -> None:
         """Overwrite in `table` what other ranks have changed in theirs.
 
         Parameters
         ----------
         table : Tensor of shape (n,)
-            The same on all ranks but for the places in `mine`.
-        mine : Tensor of shape (n,), bool
-            Places that this rank has changed, and no other.
+            The same on all ranks except at the entries of `changed`.
+        changed : Tensor of shape (n,), bool
+            Entries that this rank has changed. No two ranks change the same entry.
         """
         if self.size == 1:
             return
-        added = torch.stack([torch.where(mine, table, 0), mine.to(table.dtype)]).cpu()
+        added = torch.stack([torch.where(changed, table, 0), changed.to(table.dtype)]).cpu()
         distributed.all_reduce(added)
         added = added.to(table.device)
         table.copy_(torch.where(added[1] > 0, added[0], table))

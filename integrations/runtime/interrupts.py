@@ -44,7 +44,7 @@ class Interrupt:
         self._calls = 0
 
     def __enter__(self) -> Self:
-        # Only there can Python hear signals; elsewhere, Ctrl-C is somebody else's.
+        # Python handles signals in the main thread only.
         if threading.current_thread() is threading.main_thread():
             self._old = signal.signal(signal.SIGINT, self._hear)
         return self

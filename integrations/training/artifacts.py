@@ -88,13 +88,13 @@ def save_gallery(
     choices : mapping of int to tuple of array
         For each batch its candidates and those kept, as places in the dataset.
     image_size : int
-        Side that the network sees, in pixels. A thumbnail's is no larger, at most 96, and
+        Side that the network sees, in pixels. A thumbnail is not larger, at most 96, and
         such that a batch takes at most 2 MiB.
 
     Raises
     ------
     ValueError
-        If a sample was kept that is no candidate.
+        If a kept sample is not a candidate.
     """
     labels = np.asarray(dataset.labels)
     arrays: dict[str, NDArray[Any]] = {}
@@ -104,7 +104,7 @@ def save_gallery(
         strange = np.setdiff1d(chosen, indices)
         if len(strange):
             raise ValueError(
-                f"choices[{number}] keeps sample {strange[0]}, which is no candidate of it"
+                f"choices[{number}] keeps sample {strange[0]}, which is not a candidate of it"
             )
         room = int(np.sqrt(_BATCH_BYTES / (3 * max(len(indices), 1))))
         side = max(8, min(image_size, _LARGEST_SIDE, room))

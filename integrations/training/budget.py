@@ -43,7 +43,7 @@ class Budget:
 
     @classmethod
     def of(cls, method: Method, config: TrainConfig, n_samples: int) -> "Budget":
-        """Return the budget of a method on so many training samples."""
+        """Return the budget of a method on a number of training samples."""
         size = config.candidate_size
         per_epoch = n_samples // size
         schedule = method.schedule(config.filter_ratio, config.epochs)

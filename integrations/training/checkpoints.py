@@ -1,4 +1,4 @@
-"""Where an unfinished comparison stands, on disk: what to go on with, and when to refuse."""
+"""Checkpoints of an unfinished comparison on disk, and when they may be resumed."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ _VERSIONS = ("spectral_select", "torch")
 
 
 def identity(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what has to be the same where a comparison is gone on with.
+    """Return the fields that must match for a comparison to be resumed.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class Checkpoints:
 
     @property
     def exist(self) -> bool:
-        """Whether there is an unfinished comparison to go on with."""
+        """Whether there is an unfinished comparison to resume."""
         return (self.folder / _META).is_file()
 
     def begin(self, wanted: Mapping[str, Any]) -> None:
@@ -157,7 +157,7 @@ class Checkpoints:
         self.ranks.wait()
 
     def check(self, wanted: Mapping[str, Any]) -> None:
-        """Refuse to go on with another comparison than the one that was begun.
+        """Raise an error if the interrupted comparison is a different one.
 
         Parameters
         ----------
@@ -171,12 +171,12 @@ class Checkpoints:
         """
         if unlike := differences(self._meta()["identity"], wanted):
             raise ValueError(
-                f"{self.folder} is of another comparison, which --resume cannot go on with: "
+                f"{self.folder} is of another comparison, which --resume cannot continue: "
                 + "; ".join(unlike)
             )
 
     def resume(self, wanted: Mapping[str, Any]) -> tuple[str, list[str]]:
-        """Go on with the comparison that was begun; return when, and when it was resumed.
+        """Resume the comparison; return its start time, and the times when it was resumed.
 
         Parameters
         ----------
@@ -283,7 +283,7 @@ class Checkpoints:
         self._places[_key(trainer)] = trainer.place
 
     def close(self) -> None:
-        """Let another process go on with them."""
+        """Release the checkpoints for another process."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -292,7 +292,7 @@ class Checkpoints:
         """Remove them, unless they are kept."""
         self.close()
         if self.ranks.first and not self.keep:
-            # First what says that there is something to go on with.
+            # Delete the file that marks a resumable comparison first.
             (self.folder / _META).unlink()
             shutil.rmtree(self.folder)
 

@@ -67,7 +67,7 @@ def compare(
     on_complete : callable, optional
         Called with the trainer and its run when a run is complete.
     checkpoints : Checkpoints, optional
-        Where runs stand that are to be gone on with, and where to write how far they come.
+        Checkpoints to resume runs from, and to write their progress to.
     interrupt : Interrupt, optional
         Asked after each step and before each evaluation whether to stop. If so, a last
         checkpoint is written and KeyboardInterrupt raised.

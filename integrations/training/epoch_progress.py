@@ -86,8 +86,8 @@ class Progress:
         ahead : bool
             Whether batches were made ahead of training.
         """
-        mine = [self.samples, self.decoded, float(self.loss), float(self.correct)]
-        samples, decoded, loss, correct = ranks.sum(mine)
+        local = [self.samples, self.decoded, float(self.loss), float(self.correct)]
+        samples, decoded, loss, correct = ranks.sum(local)
         seconds = self.seconds
         waiting = seconds["waiting"] + seconds["choosing"]
         # Ahead of training these two overlap with it: what the loop felt is the wait.

@@ -1,4 +1,4 @@
-"""What a network says of a batch: losses, logits, and how its embeddings meet its classes."""
+"""Outputs of a network for a batch: losses, logits, and cosines of embeddings to classes."""
 
 import torch
 from torch import Tensor, nn

@@ -34,7 +34,7 @@ LOGITS, COSINES, META = "logits.npy", "cosines.npy", "reference.json"
 
 @dataclass(frozen=True)
 class Reference:
-    """What a reference model says of the training data; `Reference.open` reads it.
+    """Outputs of a reference model for the training data; `Reference.open` reads them.
 
     Attributes
     ----------

@@ -72,9 +72,9 @@ def train_reference(
     """Train a reference model on the training data by cross-fitting, or take the one there.
 
     Two networks see half of the training data each, all of it in every epoch, and score
-    the other half without augmentation. A process killed in the middle leaves nothing
-    that reads as whole; the same call goes on with the network it was killed at. Another
-    process that is training in the folder is waited for.
+    the other half without augmentation. If the process is
+    killed, the folder does not read as complete, and the same call resumes at the
+    interrupted network. The call waits for another process that trains in the folder.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def train_reference(
         return found
     folder.mkdir(parents=True, exist_ok=True)
     with closing(FolderLock(folder, wait=True)):
-        if found := _find(folder, dataset, identity):  # somebody else was training it
+        if found := _find(folder, dataset, identity):  # another process trained it
             return found
         _remove_stale(folder)
         total = len(dataset) + sum(_n_images(config, half) for half in halves)
@@ -224,7 +224,7 @@ def _train(
     folder: Path,
     bar: ProgressBar,
 ) -> dict[str, Any]:
-    """Train both networks, write what each says of the other's half, return the metadata."""
+    """Train both networks, write the outputs of each for the other half, return the metadata."""
     logits, cosines = np.empty((2, len(dataset), n_classes), np.float32)
     trained = scored = 0.0
     weights = []

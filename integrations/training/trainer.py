@@ -347,12 +347,12 @@ class Trainer:
         Returns
         -------
         dict
-            Tensors, numbers and text that ``torch.load(weights_only=True)`` takes; on
-            ranks but the first of use to nobody.
+            Tensors, numbers and text that ``torch.load(weights_only=True)`` takes. Only
+            the state of the first rank is complete.
         """
         if self._watch is not None:
             self._watch.read()
-        mine = {
+        rank_state = {
             "progress": self.progress.describe(),
             "generators": generator_states(self.config.device),
             "last_loss": self.last_loss.cpu(),
@@ -366,19 +366,19 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
             "sampler": self.sampler.state_dict(batches_yielded=steps) if steps else None,
-            "ranks": self.ranks.gather(mine),
+            "ranks": self.ranks.gather(rank_state),
         }
 
     def load_state_dict(self, state: Mapping[str, Any], *, next_epoch: int) -> None:
-        """Go on where a state was taken.
+        """Resume from a state.
 
         Parameters
         ----------
         state : mapping
             From `state_dict`, of a trainer made with the same arguments.
         next_epoch : int
-            The epoch that `train_epoch` will be called with. What is left of it is gone on
-            with, if the state was taken in it; an epoch that was before is over.
+            The epoch that `train_epoch` will be called with. Its rest
+            is trained on if the state was taken within it; earlier epochs are complete.
 
         Raises
         ------
@@ -389,17 +389,17 @@ class Trainer:
             raise ValueError(
                 f"state must be of {self.ranks.size} processes; it is of {len(state['ranks'])}"
             )
-        mine = state["ranks"][self.ranks.rank]
+        rank_state = state["ranks"][self.ranks.rank]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
-        self.last_loss.copy_(mine["last_loss"])
-        self._mine.copy_(mine["mine"])
-        self._seen.mask = mine["seen"].numpy()
-        self.first_kept = [kept.numpy() for kept in mine["first_kept"]]
-        self.progress = Progress(**mine["progress"])
+        self.last_loss.copy_(rank_state["last_loss"])
+        self._mine.copy_(rank_state["mine"])
+        self._seen.mask = rank_state["seen"].numpy()
+        self.first_kept = [kept.numpy() for kept in rank_state["first_kept"]]
+        self.progress = Progress(**rank_state["progress"])
         # What was decoded is decoded again beforehand: its time counted once already.
         self.images.fill(np.flatnonzero(self._seen.mask))
         if self.progress.steps and self.progress.epoch == next_epoch:
             self.sampler.load_state_dict(state["sampler"])
-            self._resume = mine["generators"]
+            self._resume = rank_state["generators"]

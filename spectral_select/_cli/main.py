@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 after a user's mistake, told in one line on stderr (with ``--debug``, the
+        0; 2 after a user error, reported in one line on stderr (with ``--debug``, the
         traceback too); 130 after Ctrl-C; 141 when the reader of the output went away.
 
     Examples

@@ -172,7 +172,7 @@ def as_rows(features: Any) -> FeatureRows:
     Raises
     ------
     TypeError, ValueError
-        If `features` is none of these, is empty, not two-dimensional, no real numbers,
+        If `features` is of another kind, is empty, not two-dimensional, no real numbers,
         or, where it lies in memory, holds NaN or infinity.
 
     Examples

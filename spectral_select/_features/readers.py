@@ -292,7 +292,7 @@ def _check_matrix(array: NDArray[Any], what: str) -> NDArray[Any]:
 
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    # NumPy advises to unpickle it, which nobody should do with a file from elsewhere.
+    # NumPy suggests unpickling, which is unsafe for files from other sources.
     pickled = "allow_pickle" in text or "Python objects" in text
     return "it holds pickled objects, which are not read" if pickled else text
 

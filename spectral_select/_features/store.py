@@ -100,7 +100,7 @@ class EmbeddingStore:
         FileNotFoundError
             If there is no such folder.
         StoreError
-            If it is no store, is not finished, or a file is damaged, cut short, or
+            If it is not a store, is not finished, or a file is damaged, cut short, or
             reached through a link that leads out of the folder.
         """
         path = Path(path)

@@ -40,7 +40,7 @@ _TEMPORARY = tuple(f".{name}." for name in (LABELS, META, _PROGRESS))
 
 
 class StoreWriter:
-    """Writes a store in blocks of rows, going on where an earlier writer was killed.
+    """Write a store in blocks of rows, and resume an interrupted writer.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class StoreWriter:
     ------
     StoreError
         If the folder holds (a part of) a store of other data, another backbone or other
-        weights, or somebody else is writing to it.
+        weights, or another process is writing to it.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class StoreWriter:
     ...         writer.write_block(np.zeros((2, 2)))
     ...         writer.n_done, writer.complete
     ...     with StoreWriter(folder, count=3, dim=2, block_size=2) as writer:
-    ...         writer.write_block(np.ones((1, 2)))  # goes on where the first one ended
+    ...         writer.write_block(np.ones((1, 2)))  # resumes after the first block
     ...         writer.finish().features.shape
     (2, False)
     (3, 2)
@@ -117,10 +117,10 @@ class StoreWriter:
         self._lock = FolderLock(self.path)
         try:
             if overwrite:
-                # meta.json first: from then on the folder is no store.
+                # meta.json first, so that an incomplete folder is not read as a store.
                 for name in (META, _PROGRESS, _PARTIAL, EMBEDDINGS, LABELS):
                     (self.path / name).unlink(missing_ok=True)
-            self.complete = self._is_complete()  # somebody may have finished it meanwhile
+            self.complete = self._is_complete()  # another writer may have finished it
             if not self.complete:
                 self._start()
         except BaseException:
@@ -258,7 +258,7 @@ class StoreWriter:
             self.block_size = progress["block_size"]
             self._crc32 = _whole_blocks(partial, header, progress, self.count, self.dim)
         elif partial.exists() or (self.path / EMBEDDINGS).exists():
-            # Without a progress file nobody knows what the rows are.
+            # Without a progress file, the rows are unknown.
             if (self.path / EMBEDDINGS).exists():
                 raise StoreError(
                     f"{self.path} holds an {EMBEDDINGS} without {META}; "

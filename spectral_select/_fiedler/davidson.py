@@ -41,7 +41,7 @@ __all__ = ["MOST_FLOORS", "RitzPairs", "davidson", "residual_floor"]
 _MAX_BASIS = 20
 _KEPT_AT_RESTART = 6
 _STRETCH = 2**14
-# So many times the floor counts as settled after as many restarts, and no more.
+# The roundoff tolerance grows by one floor per restart, up to this many floors.
 MOST_FLOORS = 16
 # The first guess shares the symmetries of the graph: on a star it is an eigenvector at
 # once, and so is the noise, while others of the same eigenvalue were not met yet.

@@ -1,9 +1,9 @@
 """How far each label can be trusted, by the similarity graph of the whole dataset.
 
-Labels are passed through a low-pass filter on the graph's spectrum: what a label's own
-sample says is left out, so the filtered value is what the neighborhood says of it. How
-that compares with what the graph says of labels given at random tells the share of wrong
-labels, and the probability that a single one is right.
+Labels are passed through a low-pass filter on the graph's spectrum: the contribution
+of the sample itself is left out, so the filtered value is the estimate of its neighbors.
+A comparison with the values of random labels gives the share of wrong labels, and the
+probability that a single label is right.
 
 With rows x̂ᵢ of norm 1, the graph has weights (1 + x̂ᵢ·x̂ⱼ)/2 ≥ 0, and its normalized
 affinity I − L = D^(-1/2)·S·D^(-1/2) = Z·Zᵀ has factors with d + 1 columns. The filter
@@ -31,7 +31,7 @@ _BLOCK_ENTRIES = 2**22
 _N_SAMPLED = 20_000
 # Strengths λ of the filter that are tried, in units of the mean eigenvalue of Zᵀ·Z.
 _STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-# What is said of a class counts as if so many more samples had what is said of all.
+# Estimates of a class are shrunk to those of all classes, with this many prior samples.
 _PRIOR_COUNT = 10.0
 _TINY = 1e-9  # where all labels look wrong, or none does, nothing is divided by 0
 # Shares of the rows of each predicted class that are taken for sure of it, one by one.
@@ -43,7 +43,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LabelTrust:
-    """What the similarity graph says of the labels.
+    """Estimates of the similarity graph about the labels.
 
     Attributes
     ----------
@@ -263,10 +263,10 @@ def _filtered(factors: _Factors, labels: NDArray[np.int64], n_classes: int, seed
     damped = values + _STRENGTHS[best] * unit
     own, rivals = np.empty(n), np.empty(n, np.int64)
     for place, rows in factors:
-        mine, every = labels[place], np.arange(len(rows))
-        scores = _left_out(rows @ vectors, mine, prior, damped, turned, n)
-        own[place] = scores[every, mine]
-        scores[every, mine] = -np.inf
+        given, every = labels[place], np.arange(len(rows))
+        scores = _left_out(rows @ vectors, given, prior, damped, turned, n)
+        own[place] = scores[every, given]
+        scores[every, given] = -np.inf
         rivals[place] = scores.argmax(1)
     return _Filtered(own, rivals, chosen, tried[best], _STRENGTHS[best])
 

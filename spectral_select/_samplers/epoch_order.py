@@ -145,8 +145,8 @@ def epoch_of(sampler: Any) -> int | None:
 def generator_of(sampler: Any) -> torch.Generator | None:
     """Return the generator that decides the sampler's next order, if it has its own."""
     generator = getattr(sampler, "generator", None)
-    mine = isinstance(sampler, SeededSampler) or epoch_of(sampler) is not None
-    return generator if isinstance(generator, torch.Generator) and not mine else None
+    reseeds = isinstance(sampler, SeededSampler) or epoch_of(sampler) is not None
+    return generator if isinstance(generator, torch.Generator) and not reseeds else None
 
 
 def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
@@ -177,10 +177,10 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
         return seeded_permutation(n, seed + epoch)
     if seed is not None and hasattr(sampler, "initial_seed"):
         # What Accelerate puts in the place of a random sampler; it counts epochs by itself.
-        mine = copy.copy(sampler)
-        mine.initial_seed = seed
+        reseeded = copy.copy(sampler)
+        reseeded.initial_seed = seed
         sampler.set_epoch(epoch + 1)  # type: ignore[attr-defined]
-        return _as_indices(list(mine))
+        return _as_indices(list(reseeded))
     seed = 0 if seed is None else seed
     if isinstance(sampler, SeededSampler):
         return seeded_permutation(len(sampler), seed + epoch)

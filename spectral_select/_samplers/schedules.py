@@ -54,8 +54,8 @@ class Schedule(ABC):
         Raises
         ------
         TypeError, ValueError
-            If `epoch` is no integer of at least 0, or the schedule gives
-            something that is no filter ratio.
+            If `epoch` is not an integer of at least 0, or the schedule returns
+            an invalid filter ratio.
         """
         epoch = check_int(epoch, "epoch", 0)
         return check_filter_ratio(self._ratio(epoch), f"{self!r}({epoch})")
@@ -77,7 +77,7 @@ class ConstantSchedule(Schedule):
     Raises
     ------
     TypeError, ValueError
-        If `filter_ratio` is no real number in [0, 1).
+        If `filter_ratio` is not a real number in [0, 1).
 
     Examples
     --------
@@ -135,7 +135,7 @@ class LinearSchedule(_Ramp):
     Raises
     ------
     TypeError, ValueError
-        If a ratio is outside [0, 1) or `n_epochs` is no positive integer.
+        If a ratio is outside [0, 1) or `n_epochs` is not a positive integer.
 
     Examples
     --------
@@ -164,7 +164,7 @@ class CosineSchedule(_Ramp):
     Raises
     ------
     TypeError, ValueError
-        If a ratio is outside [0, 1) or `n_epochs` is no positive integer.
+        If a ratio is outside [0, 1) or `n_epochs` is not a positive integer.
 
     Examples
     --------
@@ -288,7 +288,7 @@ def make_schedule(filter_ratio: ScheduleLike) -> Schedule:
     Raises
     ------
     TypeError, ValueError
-        If `filter_ratio` is none of these, or a ratio outside [0, 1).
+        If `filter_ratio` is of another type, or outside [0, 1).
 
     Examples
     --------

@@ -13,7 +13,7 @@ _SLACK = 2.0**-40
 
 
 def check_filter_ratio(filter_ratio: float, name: str = "filter_ratio") -> float:
-    """Return `filter_ratio` as a float, or say why it is none."""
+    """Return `filter_ratio` as a float, or raise an error that names it."""
     if isinstance(filter_ratio, bool) or not isinstance(filter_ratio, Real):
         raise TypeError(
             f"{name} must be a real number in [0, 1), the share of rows discarded; "
@@ -49,7 +49,7 @@ def n_kept(n: int, filter_ratio: float) -> int:
     Raises
     ------
     TypeError, ValueError
-        If `n` is no positive integer or `filter_ratio` is outside [0, 1).
+        If `n` is not a positive integer or `filter_ratio` is outside [0, 1).
 
     Examples
     --------
@@ -84,7 +84,7 @@ def n_candidates(batch_size: int, filter_ratio: float) -> int:
     Raises
     ------
     TypeError, ValueError
-        If `batch_size` is no positive integer or `filter_ratio` is outside [0, 1).
+        If `batch_size` is not a positive integer or `filter_ratio` is outside [0, 1).
 
     Examples
     --------

@@ -10,7 +10,7 @@ from spectral_select._utils.array_namespace import to_numpy
 
 __all__ = ["check_labels", "class_codes"]
 
-_LARGEST = 2.0**53  # whole numbers below it are told apart in floating point
+_LARGEST = 2.0**53  # integers below it are distinct in floating point
 
 
 def check_labels(y: Any, n: int, name: str = "y") -> NDArray[Any]:

@@ -39,7 +39,7 @@ class FolderLock:
     ...     FolderLock(Path(folder))
     Traceback (most recent call last):
         ...
-    spectral_select._utils.folders.StoreError: somebody else is writing to ...
+    spectral_select._utils.folders.StoreError: another process is writing to ...
     """
 
     _held: ClassVar[set[str]] = set()  # record locks do not tell two writers of one process
@@ -47,7 +47,7 @@ class FolderLock:
     def __init__(self, folder: Path, *, wait: bool = False) -> None:
         self._key = os.path.realpath(folder)
         self._file = None
-        busy = StoreError(f"somebody else is writing to {folder}; wait until they have finished")
+        busy = StoreError(f"another process is writing to {folder}; wait until it has finished")
         if self._key in self._held:
             raise busy
         try:

@@ -1,4 +1,4 @@
-"""A progress bar on stderr: tqdm's where there is one and somebody looks, else nothing."""
+"""A progress bar of tqdm on stderr, if tqdm is installed and stderr is a terminal."""
 
 import sys
 from typing import Any, Protocol, Self

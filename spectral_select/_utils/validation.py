@@ -36,7 +36,7 @@ def check_in(value: object, name: str, allowed: Sequence[str]) -> None:
 
 
 def check_int(value: object, name: str, low: int) -> int:
-    """Return `value` as an int of at least `low`; a bool is none."""
+    """Return `value` as an int of at least `low`; reject a bool."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(
             f"{name} must be an integer of at least {low}; "

@@ -237,6 +237,6 @@ def test_a_file_of_runs_with_other_settings_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is damaged, or no file of runs"):
         RunLog(path, {"epochs": 3})
     path.write_text("something else")
-    with pytest.raises(ValueError, match="is no file of runs"):
+    with pytest.raises(ValueError, match="is not a file of runs"):
         RunLog(path, {"epochs": 3})
     assert path.read_text() == "something else"

@@ -244,7 +244,7 @@ class TestOtherData:
 
 class TestTwoAtOnce:
     def test_the_second_writer_is_refused(self, tmp_path):
-        with writer(tmp_path), pytest.raises(StoreError, match="somebody else is writing to"):
+        with writer(tmp_path), pytest.raises(StoreError, match="another process is writing to"):
             writer(tmp_path)
         with writer(tmp_path) as w:
             fill(w)
@@ -262,7 +262,7 @@ class TestTwoAtOnce:
         command = [sys.executable, "-c", code, str(tmp_path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             child = int(process.stdout.readline())
-            with pytest.raises(StoreError, match="somebody else is writing to"):
+            with pytest.raises(StoreError, match="another process is writing to"):
                 writer(tmp_path, overwrite=True)
             process.kill()
             process.wait()

@@ -174,7 +174,7 @@ def test_a_rank_killed_in_mid_epoch_ends_the_run_and_the_run_goes_on(tmp_path):
 
 
 def start_without_agent(job, n_ranks, folder, *arguments):
-    """Run a job in processes that nobody watches over; return how each of them ended.
+    """Run a job in processes without an agent; return the exit status of each.
 
     torchrun itself would stop the other ranks; they are to notice by themselves.
     """

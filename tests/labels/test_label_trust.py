@@ -97,7 +97,7 @@ def test_a_class_that_the_features_know_nothing_of_separates_least():
     X, y = clusters(n=3000, seed=7)
     unknown = np.isin(y, (1, 4))
     X[unknown] = X[unknown][np.random.default_rng(7).permutation(unknown.sum())]
-    found = label_trust(X, y)  # 1 and 4 cannot be told from each other
+    found = label_trust(X, y)  # 1 and 4 cannot be distinguished
     assert found.class_separation[[1, 4]].max() < 0.7
     assert np.delete(found.class_separation, [1, 4]).min() > 0.8
 

@@ -92,10 +92,12 @@ def test_the_command_works_without_torch_and_names_the_extra(core, tmp_path):
     assert len(indices.split()) == 12
     for command in ("extract", "train"):
         assert command in core.run("spectral-select", command, "--help")
-        said = core.run("spectral-select", command, "digits", "--out", "out", status=2).splitlines()
-        assert len(said) == 1
-        assert said[0].startswith("spectral-select: error: this needs the package torch")
-        assert said[0].endswith("pip install 'spectral_select[torch]'")
+        lines = core.run(
+            "spectral-select", command, "digits", "--out", "out", status=2
+        ).splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith("spectral-select: error: this needs the package torch")
+        assert lines[0].endswith("pip install 'spectral_select[torch]'")
 
 
 def test_a_type_checker_sees_the_types_of_the_installed_package(core, tmp_path):

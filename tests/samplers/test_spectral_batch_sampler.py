@@ -191,12 +191,12 @@ def test_the_global_random_state_is_left_alone():
 
 
 def test_without_set_epoch_each_pass_is_one_epoch_more():
-    told, untold = build(), build()
+    explicit, automatic = build(), build()
     for epoch in range(3):
-        told.set_epoch(epoch)
-        assert len(untold) == len(told)
-        assert list(untold) == list(told)
-        assert untold.timings.epoch == epoch
+        explicit.set_epoch(epoch)
+        assert len(automatic) == len(explicit)
+        assert list(automatic) == list(explicit)
+        assert automatic.timings.epoch == epoch
 
 
 def test_the_schedule_sets_how_many_candidates_a_batch_takes():
@@ -258,9 +258,9 @@ def test_the_epoch_is_read_from_a_sampler_that_carries_one():
 def test_the_epoch_arrives_through_the_sampler_inside():
     sampler = build()
     sampler.sampler.set_epoch(6)
-    told = build()
-    told.set_epoch(6)
-    assert list(sampler) == list(told)
+    expected = build()
+    expected.set_epoch(6)
+    assert list(sampler) == list(expected)
 
 
 @pytest.mark.parametrize("bad", [-1, 1.5, None, True])

@@ -93,7 +93,7 @@ def test_runs_that_share_something_come_first(tmp_path):
         ("[0.5, 0.8]", '["a"]', "filter_ratios must be a list of different numbers"),
         ("epochs = 2", "out = 'x'", r"\[train\]: out is set by the sweep"),
         ("epochs = 2", "epochs = [2]", "epochs must be text, a number or a truth"),
-        ("[method.random]", "[method.stratified]", "'stratified'.* is none of the methods"),
+        ("[method.random]", "[method.stratified]", "'stratified'.* is not one of the methods"),
         ("[method.random]\nlr = 0.05", "[method]\nrandom = 1", "random must be a table; got 1"),
     ],
 )

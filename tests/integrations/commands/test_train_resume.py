@@ -109,7 +109,7 @@ class Victim:
             time.sleep(0.01)
 
     def killed(self, out):
-        """Go on with a run, kill it at a random moment, and tell whether it was too late."""
+        """Resume a run, kill it at a random time, and return whether it had finished."""
         process = start(self.server, out, "--resume", *self.more)
         self.wait_for_training(out, process)
         process.join(self.rng.random() * self.span)

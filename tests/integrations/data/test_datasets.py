@@ -1,4 +1,4 @@
-"""Datasets: what the splits hold, what the fingerprint sees, what a mistake is told."""
+"""Datasets: contents of splits, fingerprints, and error messages."""
 
 import os
 import pickle

@@ -286,7 +286,7 @@ class TestPretrained:
 
         entry = torchvision.models.ResNet18_Weights.DEFAULT
         torch.save({"weight": Evil()}, cache / Path(entry.url).name)
-        with pytest.raises(ValueError, match="is no state dict; remove it"):
+        with pytest.raises(ValueError, match="is not a state dict; remove it"):
             build_classifier("resnet18", 3, "default")
         assert not (tmp_path / "ran").exists()
 

@@ -44,7 +44,7 @@ def changed(path, value):
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         (["seeds"], [0, 2], "seeds was 0 1, is 0 2"),
         (["methods"], ["full"], "methods was full random, is full"),
@@ -57,9 +57,9 @@ def changed(path, value):
         (["models"], "models", "models was None, is models"),
     ],
 )
-def test_says_what_differs(path, value, told):
+def test_says_what_differs(path, value, message):
     found = differences(identity(RESULTS), identity(changed(path, value)))
-    assert told in found
+    assert message in found
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_begins_resumes_and_ends(tmp_path, begun):
     assert not Checkpoints(tmp_path).exist
     first = begun(wanted)
     assert first.exist
-    with pytest.raises(ValueError, match="somebody else is writing"):
+    with pytest.raises(ValueError, match="another process is writing"):
         Checkpoints(tmp_path).resume(wanted)
     first.close()
     again = Checkpoints(tmp_path)
@@ -112,7 +112,7 @@ def test_begins_resumes_and_ends(tmp_path, begun):
 
 def test_another_comparison_is_refused(begun):
     checkpoints = begun(identity(RESULTS))
-    with pytest.raises(ValueError, match=r"cannot go on with: config\.lr was 0\.1, is 0\.2"):
+    with pytest.raises(ValueError, match=r"cannot continue: config\.lr was 0\.1, is 0\.2"):
         checkpoints.check(identity(changed(["config", "lr"], 0.2)))
 
 

@@ -354,7 +354,7 @@ def test_another_process_that_trains_it_is_waited_for(tmp_path):
         text=True,
     ) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(StoreError, match="somebody else is writing"):
+        with pytest.raises(StoreError, match="another process is writing"):
             FolderLock(tmp_path)
         got = threading.Event()
 
@@ -430,9 +430,9 @@ def test_without_a_method_that_needs_it_there_is_none(tmp_path, parts):
 )
 def test_mistakes_are_told_in_one_line_before_any_work(tmp_path, capsys, parts, more, message):
     assert train(tmp_path / "run", "--methods", "jest", *more) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert message in told
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
     assert parts == []
 
 

@@ -202,7 +202,7 @@ def test_weights_scale_the_gradient():
 
 
 def stopped_after(made, steps):
-    """Return the state that a trainer has after so many steps, as a file would give it back."""
+    """Return the state of a trainer after `steps` steps, saved and loaded."""
     taken, state = 0, io.BytesIO()
 
     def on_step(n, loss, right):
@@ -326,7 +326,7 @@ def test_the_host_waits_for_the_device_once_an_epoch_and_not_at_each_step(method
     assert counts[0] == counts[1] > 0
 
 
-# What torch says of the first release of Python 3.13.
+# torch warns about the first release of Python 3.13.
 @pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")
 def test_compiled_steps_train_the_same_network(monkeypatch):
     compiled = []
