@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Train by every method, from every seed, at every filter ratio that a TOML file names, each
-run a process and a folder of its own. Call it again to go on where it stopped: complete
-runs are left alone, and the others resume from their checkpoints. Methods, seeds and
+Train by every method, from every seed, at every filter ratio that a TOML file names, with
+a separate process and folder for each run. Run the command again to resume: complete
+runs are kept, and the others resume from their checkpoints. Methods, seeds and
 ratios can be added to the file later.
 """
 
@@ -85,11 +85,13 @@ def run(args: argparse.Namespace) -> int:
         nonlocal done
         done += 1
         rest = (time.monotonic() - begin) / done * (len(left) - done)
-        told = _told(out / ended.folder) if status == 0 else _failure(out / ended.folder, status)
+        outcome = (
+            _outcome(out / ended.folder) if status == 0 else _failure(out / ended.folder, status)
+        )
         ratio = f", filter ratio {ended.ratios[0]:g}" if len(ended.ratios) == 1 else ""
         name = f"{ended.method}{ratio}, seed {ended.seed}"
         more = f"; about {_span(rest)} left" if done < len(left) else ""
-        print(f"{done}/{len(left)} {name}: {told} ({_span(seconds)}){more}", flush=True)
+        print(f"{done}/{len(left)} {name}: {outcome} ({_span(seconds)}){more}", flush=True)
 
     interrupted = False
     try:
@@ -130,7 +132,7 @@ def _report(out: Path, plan: "Plan") -> None:
         print(f"\nfor the whole report: spectral-select report {' '.join(written)}")
 
 
-def _told(folder: Path) -> str:
+def _outcome(folder: Path) -> str:
     from spectral_select.integrations.records.results import read_results
 
     final = read_results(folder).runs[0].final

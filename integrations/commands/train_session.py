@@ -45,12 +45,12 @@ _FOLDERS = ("checkpoints", "gallery", "last_layer", "models")
 
 @dataclass(frozen=True)
 class Keeping:
-    """What a comparison keeps on disk beside its results, and whether it goes on with some.
+    """Output options of a comparison besides its results, and whether to resume it.
 
     Attributes
     ----------
     resume : bool
-        Go on with the unfinished comparison in the folder, if there is one.
+        Resume the unfinished comparison in the folder, if there is one.
     checkpoint_every : int or None
         Steps between two checkpoints of a run; None: one at the end of each epoch.
     keep_checkpoints : bool
@@ -199,7 +199,7 @@ class Comparison:
         print(f"\n{format_table(Results.from_json(self.results))}\n")
         self._draw()
         if interrupted:
-            print(f"to go on with it, add --resume to the command (and --out {self.out})")
+            print(f"to resume it, add --resume to the command (and --out {self.out})")
         return 130 if interrupted else 0
 
     def _is_complete(self) -> bool:
@@ -218,7 +218,7 @@ class Comparison:
         return True
 
     def _begin(self) -> None:
-        """Find what there is to go on with, or put aside what is there."""
+        """Resume the checkpoints in the folder, or move them aside."""
         wanted = identity(self.results)
         exist = self._ranks.any(self._checkpoints.exist)  # all look before the first makes them
         if self.keeping.resume and exist:
@@ -238,7 +238,7 @@ class Comparison:
         elif exist:
             print(
                 f"{self.out} has checkpoints of a run, now checkpoints.previous; --resume would "
-                "have gone on with it"
+                "have continued it"
             )
         self._checkpoints.begin(wanted)
         if self._ranks.first:
@@ -343,7 +343,7 @@ class Comparison:
 def check_resumable(
     out: Path, config: TrainConfig, data: ImageDataset, methods: list[Method], seeds: list[int]
 ) -> None:
-    """Refuse early to go on with another comparison than the one in a folder, if there is one.
+    """Raise an error early if the comparison in the folder is a different one.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ NAMES = {"told", "said", "came", "mine"}
 def texts():
     """Return the files with code and pages, without the output of builds."""
     paths = set(ROOT.glob("*.md"))
-    for folder in ("docs", "tests/docs"):
+    for folder in ("benchmarks", "docs", "integrations", "spectral_select", "tests"):
         paths |= {p for p in (ROOT / folder).rglob("*") if p.suffix in {".md", ".py", ".rst"}}
     built = {DOCS / folder for folder in BUILT}
     return sorted(p for p in paths - {Path(__file__)} if not built & {*p.parents})

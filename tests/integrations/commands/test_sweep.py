@@ -48,9 +48,9 @@ def test_a_sweep_runs_what_is_left_and_puts_it_together(sweep, tmp_path, capsys)
     assert not (tmp_path / "out").exists()
 
     assert sweep() == 0
-    said = capsys.readouterr().out
-    assert "2/2" in said
-    assert "accuracy" in said
+    output = capsys.readouterr().out
+    assert "2/2" in output
+    assert "accuracy" in output
     results = read_results_json(tmp_path / "out" / "results-f0.8.json")
     assert results["status"] == "complete"
     assert results["command"] == describe_command()  # the sweep's, not its first run's
@@ -84,9 +84,9 @@ def test_a_run_that_fails_is_told_and_tried_again(sweep, tmp_path, capsys, monke
 
     monkeypatch.setattr(sweep_run.subprocess, "Popen", fail)
     assert sweep(text=broken) == 1
-    said = capsys.readouterr().out
-    assert "failed with status 3: no luck (see" in said
-    assert "1 of 1 runs failed" in said
+    output = capsys.readouterr().out
+    assert "failed with status 3: no luck (see" in output
+    assert "1 of 1 runs failed" in output
     monkeypatch.undo()
     assert sweep("--dry-run", text=broken) == 0
     assert "1 runs, 0 of them complete" in capsys.readouterr().out

@@ -175,7 +175,7 @@ def interrupted(out, monkeypatch, *more):
 
 def test_another_configuration_is_not_resumed(tmp_path, monkeypatch, capsys):
     interrupted(tmp_path, monkeypatch)
-    for change, told in (
+    for change, message in (
         (["--lr=0.5"], "config.lr was 0.02, is 0.5"),
         (["--seeds", "0", "1"], "seeds was 0, is 0 1"),
         (["--split-seed=3"], "data.split_seed was 0, is 3"),
@@ -185,7 +185,7 @@ def test_another_configuration_is_not_resumed(tmp_path, monkeypatch, capsys):
         assert train(tmp_path, "--methods", "random", "--resume", *change) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
-        assert told in error
+        assert message in error
     assert main(["train", "digits", "--resume", str(tmp_path), *QUICK, "--methods", "random"]) == 0
     assert "epoch  2/2" in capsys.readouterr().out
 
@@ -208,7 +208,7 @@ def test_resuming_where_there_is_nothing_begins(tmp_path, capsys):
 def test_a_run_that_is_not_resumed_is_put_aside(tmp_path, monkeypatch, capsys):
     interrupted(tmp_path, monkeypatch)
     assert train(tmp_path, "--methods", "random") == 0
-    assert "--resume would have gone on with it" in capsys.readouterr().out
+    assert "--resume would have continued it" in capsys.readouterr().out
     assert (tmp_path / "checkpoints.previous" / "run.json").exists()
     assert (tmp_path / "results.previous.json").exists()
 
@@ -306,11 +306,11 @@ def test_ctrl_c_before_the_first_epoch_is_over(tmp_path, monkeypatch, capsys):
         (["--frobnicate"], "--frobnicate"),
     ],
 )
-def test_mistakes_are_told_in_one_line_and_leave_nothing_behind(tmp_path, capsys, more, message):
+def test_user_errors_are_reported_in_one_line_and_write_no_results(tmp_path, capsys, more, message):
     assert train(tmp_path / "run", *more) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert message in told
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
     assert not (tmp_path / "run" / "results.json").exists()
 
 
