@@ -1,4 +1,4 @@
-"""Stand-ins for the tests of the batch sampler: a cheap selector, and its record."""
+"""A cheap selector and its record, for the tests of the samplers."""
 
 import threading
 from unittest import mock
@@ -6,7 +6,7 @@ from unittest import mock
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from spectral_select import n_kept
+from spectral_select import SpectralBatchSampler, n_kept
 from spectral_select._samplers import selection_pass
 
 
@@ -16,16 +16,16 @@ def blocks_of(n):
 
 
 class Calls(list):
-    """A record that leaves no trace in a selector's description."""
+    """A record that does not change the description of a selector."""
 
     def __repr__(self):
         return "None"
 
 
 class TopSum(BaseEstimator):
-    """Keep, of each candidate batch, the rows with the largest sums.
+    """Keep the rows with the largest sums of each candidate batch.
 
-    `calls`, if given, is a `Calls` to which each fit appends the features it saw.
+    Each fit appends its thread and its features to `calls`.
     """
 
     def __init__(self, filter_ratio=0.8, *, candidate_size=None, random_state=None, calls=None):
@@ -64,5 +64,17 @@ class TopSum(BaseEstimator):
 
 
 def table(n, d=3, seed=0):
-    """Return features of shape (n, d), all rows different."""
+    """Return random features of shape (n, d)."""
     return np.random.default_rng(seed).random((n, d), dtype=np.float32)
+
+
+def build(n=200, batch_size=8, *, ratio=0.5, seed=3, selector=None, sampler=None, **options):
+    """Return a `SpectralBatchSampler` of `n` samples, with a cheap selector by default."""
+    selector = TopSum(ratio) if selector is None else selector
+    options.setdefault("features", table(n))
+    return SpectralBatchSampler(sampler, batch_size, selector=selector, seed=seed, **options)
+
+
+def batches_by_rank(n_ranks, **options):
+    """Return one list of batches for each rank."""
+    return [list(build(num_replicas=n_ranks, rank=r, **options)) for r in range(n_ranks)]

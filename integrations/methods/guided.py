@@ -1,10 +1,10 @@
-"""Guided selection: the similarity graph says what is worth learning.
+"""Guided selection: label trust and hardness from the similarity graph.
 
-JEST and RHO-LOSS subtract the loss of a reference model, so that what is hard because its
-label is wrong is not chosen. Here the similarity graph of the stored features takes that
-model's place: nothing is trained, nothing is held out, and it is computed once. It says
-two things of each sample: how far its label can be trusted, and how hard it is, that is
-how little of its label the other samples' labels give away.
+JEST and RHO-LOSS subtract the loss of a reference model, so that samples with wrong labels,
+which have a large loss too, are not selected. Here the similarity graph of the stored features
+replaces the reference model: it is computed once, without training and without held-out data.
+It estimates two properties of each sample: the trust, the probability that its label is right,
+and the hardness, which is large if the labels of the other samples do not predict its label.
 """
 
 from collections.abc import Callable
@@ -38,26 +38,25 @@ __all__ = ["Guided", "GuidedFresh", "GuidedLoss"]
 @register
 @dataclass(frozen=True)
 class Guided(Method):
-    """Samples take turns, as often as hardness and trust in the label by the graph say.
+    """Visit each sample at its own rate, by label trust and hardness.
 
-    The sampler itself has them take turns, over the passes of a training: see
-    `SpectralBatchSampler`. Nothing depends on the network, so all is chosen ahead of it.
+    Visits are scheduled over the epochs as in `GuidedSampler`. They do not depend on the
+    network, so all samples are selected ahead of training.
 
     Parameters
     ----------
     trust_power : float, default=1
-        Power of the probability that the label is right, by the similarity graph; with 0
-        every label is taken for right.
+        Power of the label trust; 0 treats every label as right.
     hardness_power : float, default=0.5
-        Power of how hard the sample is, by the graph, from when as many samples came as there
-        are; before, it grows from 0. With 0 hardness is left out.
+        Power of the hardness; 0 ignores it. The power grows from 0 in the first epoch to
+        this value after as many visits as there are samples.
     """
 
     trust_power: float = 1.0
     hardness_power: float = 0.5
 
     name = "guided"
-    summary = "turns by hardness and trust in the label, by the graph; chosen ahead of training"
+    summary = "visits by label trust and hardness, from the graph; selected ahead of training"
     needs = frozenset({FEATURES})
 
     def __post_init__(self) -> None:
@@ -88,7 +87,7 @@ class Guided(Method):
         )
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw from a single candidate batch, by the graph of that batch alone.
+        """Draw from a single candidate batch, by the graph of that batch.
 
         Parameters
         ----------
@@ -105,16 +104,16 @@ class Guided(Method):
             trust_power=self.trust_power,
             loss_power=0.0,
         )
-        log_weights = parts[:, 0] + parts[:, 1]
-        return Choice(gumbel_top_k(log_weights, candidates.n_keep, candidates.rng))
+        keys = log_weights(parts, None)
+        return Choice(gumbel_top_k(keys, candidates.n_keep, candidates.rng))
 
 
 @dataclass(frozen=True)
 class _ByLoss(Method):
-    """Draw without replacement in proportion to trust · hardness^h · loss^p.
+    """Draw without replacement in proportion to trust^c · hardness^a · loss^p.
 
-    Where labels are wrong, a large loss says less: the loss's power p of a sample falls with
-    the share r of wrong labels in its class: see `guided_parts`.
+    A large loss is less informative in a class with wrong labels: the power p of a sample
+    decreases with the estimated noise rate of its class (see `guided_parts`).
     """
 
     loss_power: float = 0.5
@@ -127,7 +126,7 @@ class _ByLoss(Method):
         check_number(self.hardness_power, "hardness_power", 0, 1e6)
 
     def precompute(self, labels: Indices, features: NDArray[np.floating]) -> Floats:
-        """Return the label trust and hardness of each sample; see `spectral_select.label_trust`.
+        """Return the parts of each sample's weight that do not change during training.
 
         Parameters
         ----------
@@ -137,8 +136,8 @@ class _ByLoss(Method):
         Returns
         -------
         ndarray of shape (n_samples, 3)
-            The logarithms of what trust and hardness make of its weight, and the power of the
-            loss.
+            Result of `guided_parts`: logarithms of the trust and hardness factors, and the
+            power of the loss.
         """
         return guided_parts(
             label_trust(features, labels),
@@ -149,7 +148,7 @@ class _ByLoss(Method):
         )
 
     def _draw(self, loss: Floats, candidates: Candidates) -> Choice:
-        # What a network that has diverged returns counts for nothing.
+        # Infinite losses, of a network that has diverged, count as missing.
         loss = np.where(loss < np.inf, loss, np.nan)
         keys = log_weights(given(candidates, "precomputed"), loss)
         return Choice(gumbel_top_k(keys, candidates.n_keep, candidates.rng))
@@ -158,28 +157,27 @@ class _ByLoss(Method):
 @register
 @dataclass(frozen=True)
 class GuidedLoss(_ByLoss):
-    """Drawn by the loss each sample had when last trained on, and by what the graph says.
+    """Draw by the last training loss of each sample, its label trust and its hardness.
 
-    The choice costs no forward pass, and what is not chosen is not loaded. A sample not
-    trained on yet counts as if it had the largest loss in its candidate batch.
+    The selection needs no forward pass, and samples that are not selected are never loaded. A
+    sample without a loss so far gets the largest loss of its candidate batch.
 
     Parameters
     ----------
     loss_power : float, default=0.5
-        Of the loss, where labels are right; 0 leaves it out.
+        Power of the loss in a class without wrong labels; 0 ignores the loss.
     trust_power : float, default=1
-        Power of the probability that the label is right, by the similarity graph; with 0
-        every label is taken for right.
+        Power of the label trust; 0 treats every label as right.
     hardness_power : float, default=0.5
-        Power of how hard the sample is, by the graph; 0 leaves it out.
+        Power of the hardness; 0 ignores it.
     """
 
     name = "guided-loss"
-    summary = "drawn by last loss, hardness and trust in the label, by the graph; no forward pass"
+    summary = "random draw by last loss, label trust and hardness; no forward pass"
     needs = frozenset({FEATURES, LAST_LOSS})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw by the losses last seen.
+        """Draw by the last training losses.
 
         Parameters
         ----------
@@ -195,25 +193,24 @@ class GuidedLoss(_ByLoss):
 @register
 @dataclass(frozen=True)
 class GuidedFresh(_ByLoss):
-    """Drawn by the present model's loss of every candidate, and by what the graph says.
+    """Draw by the current loss of every candidate, its label trust and its hardness.
 
     Parameters
     ----------
     loss_power : float, default=0.5
-        Of the loss, where labels are right; 0 leaves it out.
+        Power of the loss in a class without wrong labels; 0 ignores the loss.
     trust_power : float, default=1
-        Power of the probability that the label is right, by the similarity graph; with 0
-        every label is taken for right.
+        Power of the label trust; 0 treats every label as right.
     hardness_power : float, default=0.5
-        Power of how hard the sample is, by the graph; 0 leaves it out.
+        Power of the hardness; 0 ignores it.
     """
 
     name = "guided-fresh"
-    summary = "the same by the present model's loss: a forward pass of all candidates"
+    summary = "random draw by current loss, label trust and hardness; needs a forward pass"
     needs = frozenset({FEATURES, FRESH})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw by fresh losses.
+        """Draw by the losses of the current model.
 
         Parameters
         ----------

@@ -213,7 +213,7 @@ class Method(ABC):
 
     @property
     def schedules_epoch(self) -> bool:
-        """Whether `visits` selects a whole epoch at once, instead of `choose` by batch."""
+        """Whether `visits` selects whole epochs, instead of `choose` single batches."""
         return False
 
     def visits(

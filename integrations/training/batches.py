@@ -115,7 +115,7 @@ class Batches:
     sampler : SpectralBatchSampler
         Of chosen batches, or of whole ones where a loss decides.
     precompute_seconds : float
-        What the method's `precompute` took, and the sampler's `prepare`.
+        Seconds spent on what the method computes once, before training.
     """
 
     def __init__(

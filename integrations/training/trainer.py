@@ -170,13 +170,13 @@ class Trainer:
     def first_choices(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Return candidates and kept samples of the first batches of the first epoch.
 
-        Where a pass is chosen from as a whole, the kept ones are those of the candidates
-        that come at all.
+        If the method schedules epochs, the kept samples are the candidates that the first
+        epoch visits.
 
         Returns
         -------
         list of (ndarray, ndarray)
-            Indices into the training data; empty before the first epoch was trained.
+            Indices into the training data; empty before the first training step.
         """
         candidates, kept = self._batches.candidates(len(self.first_kept)), self.first_kept
         visited = self._batches.first_visits() if candidates else None

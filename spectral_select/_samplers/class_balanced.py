@@ -1,4 +1,4 @@
-"""Class-balanced candidates, and weights that travel with the samples."""
+"""Class-balanced candidates, and a dataset that adds a weight to each sample."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["ClassBalancedSampler", "WeightedDataset"]
 
 
 class ClassBalancedSampler(Sampler[int]):
-    """Indices in an order in which all classes come equally often, everywhere.
+    """Yield indices so that all classes are equally frequent throughout an epoch.
 
-    Any run of as many indices as there are classes, from a multiple of that number on,
-    holds each class once. As the sampler inside `SpectralBatchSampler`, it balances the
-    candidate batches; what is kept of them is the selector's choice. The samples of
-    a class come in a random order and, all used, in another one: small classes repeat.
+    With c classes, each group of c consecutive indices contains every class once. As the
+    sampler inside `SpectralBatchSampler`, it balances the candidate batches; the selector
+    decides which candidates are kept. The samples of a class are shuffled, and shuffled again
+    when all have been used, so the samples of small classes repeat.
 
     Parameters
     ----------
     labels : array-like of shape (n_samples,)
         Class of each sample of the dataset.
     n_indices : int, optional
-        Number of indices of an epoch; by default the number of samples.
+        Number of indices in an epoch; by default the number of samples.
     seed : int, default=0
-        Seed of the order, with the epoch.
+        The order depends on this seed and the epoch.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class ClassBalancedSampler(Sampler[int]):
         labels = np.asarray(labels)
         if labels.ndim != 1 or len(labels) == 0:
             raise ValueError(
-                f"labels must have shape (n_samples,), with a sample at least; got {labels.shape}"
+                f"labels must have shape (n_samples,), with at least one sample; got {labels.shape}"
             )
         self.data_source = range(len(labels))
         self.epoch = 0
@@ -84,28 +84,28 @@ class ClassBalancedSampler(Sampler[int]):
 def _repeated(
     members: npt.NDArray[np.int64], n: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Return `n` members, each in its turn before any comes again."""
+    """Return `n` members in random order, using all of them before any is repeated."""
     times = -(-n // len(members))
     return np.concatenate([rng.permutation(members) for _ in range(times)])[:n]
 
 
 class WeightedDataset(Dataset[Any]):
-    """A map-style dataset whose samples come with a weight each.
+    """Add a weight to each sample of a map-style dataset.
 
-    A tuple or list gets the weight as one more entry, a dictionary under the key
-    ``"weight"``, any other sample becomes a pair.
+    The weight is appended to a tuple or list, and stored under the key ``"weight"`` in a
+    dictionary. Any other sample becomes a pair of the sample and its weight.
 
     Parameters
     ----------
     dataset : Dataset
-        Samples by index.
+        Returns a sample for each index.
     weights : array-like of shape (n_samples,)
-        Finite weights, not negative, one for each sample.
+        One finite, non-negative weight for each sample.
 
     Raises
     ------
     ValueError
-        If the weights are not one for each sample, finite and not negative.
+        If there is not one finite, non-negative weight for each sample.
 
     Examples
     --------
@@ -121,11 +121,12 @@ class WeightedDataset(Dataset[Any]):
         weights = np.asarray(weights, dtype=np.float32)
         if weights.ndim != 1 or not (np.isfinite(weights) & (weights >= 0)).all():
             raise ValueError(
-                f"weights must be finite, not negative, and of shape (n_samples,); got {weights!r}"
+                f"weights must be finite, non-negative and of shape (n_samples,); got {weights!r}"
             )
         if isinstance(dataset, Sized) and len(dataset) != len(weights):
             raise ValueError(
-                f"weights must be one for each of {len(dataset)} samples; got {len(weights)}"
+                f"weights must have one entry for each of {len(dataset)} samples; "
+                f"got {len(weights)}"
             )
         self.dataset = dataset
         self.weights = weights
@@ -135,7 +136,7 @@ class WeightedDataset(Dataset[Any]):
         return len(self.weights)
 
     def __getitem__(self, index: int) -> Any:
-        """Return a sample with its weight."""
+        """Return a sample and its weight."""
         sample, weight = self.dataset[index], float(self.weights[index])
         if isinstance(sample, dict):
             return {**sample, "weight": weight}

@@ -1,4 +1,4 @@
-"""The rank of this process, and who shards the data: the sampler or the loader."""
+"""The rank of this process, and whether the sampler or the loader shards the data."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def check_ranks(num_replicas: int | None, rank: int | None) -> tuple[int, int] |
 def ranks(sampler: Any, explicit: tuple[int, int] | None) -> tuple[int, int]:
     """Return the number of ranks and the rank of this process.
 
-    The first of these that is known: the explicit arguments, the ranks of a
-    `DistributedSampler` inside, the process group, a single process.
+    In order of precedence: the explicit arguments, the ranks of a `DistributedSampler`
+    inside, the process group, a single process.
     """
     if explicit is not None:
         return explicit
     if isinstance(sampler, DistributedSampler):
-        # A share that cannot be traced back to the whole order is divided as if it were whole.
+        # If only the share of this rank is known, it is not divided any further.
         return (sampler.num_replicas, sampler.rank) if spread_over_ranks(sampler) else (1, 0)
     return process_group_ranks()
 
@@ -58,9 +58,9 @@ def process_group_ranks() -> tuple[int, int]:
 
 
 def loader_shards_batches() -> bool:
-    """Return whether Accelerate runs several processes, and so shards the loaders.
+    """Return whether Accelerate runs several processes and therefore shards prepared loaders.
 
-    Its prepared loaders read every batch on every rank, and each rank keeps its share.
+    A prepared loader reads every batch on every rank, and each rank keeps its share.
     """
     state = sys.modules.get("accelerate.state")
     if state is None or not state.PartialState._shared_state:
@@ -79,8 +79,7 @@ class OtherRanksBatch(Sequence[int]):
 
     def __getitem__(self, index: Any) -> Never:
         raise RuntimeError(
-            "this batch belongs to another rank. Accelerate is running with several processes, so "
-            "SpectralBatchSampler expects its loader to go through accelerator.prepare(), which "
-            "keeps the batches of each rank; this loader did not. Prepare it, or pass num_replicas "
-            "and rank to the sampler"
+            "this batch belongs to another rank: Accelerate runs several processes, but the loader "
+            "of this SpectralBatchSampler was not prepared. Pass the loader through "
+            "accelerator.prepare(), or pass num_replicas and rank to the sampler"
         )

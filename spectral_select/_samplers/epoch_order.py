@@ -1,4 +1,4 @@
-"""The order of an epoch: which indices a sampler gives, as a function of the epoch."""
+"""The order of an epoch: the indices that a sampler yields, as a function of the epoch."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ class EpochClock:
 
 
 class SeededSampler(RandomSampler):
-    """All indices in an order that depends on the seed and the epoch alone.
+    """Yield all indices in an order that depends only on the seed and the epoch.
 
-    It is a `RandomSampler` so that a framework that puts a distributed sampler in
-    its place knows that the order was shuffled. The permutation is the one that
+    The class is a `RandomSampler`, so that a framework that replaces it by a distributed
+    sampler knows that the order is shuffled. The permutation is the one that
     `DistributedSampler` draws for the same seed and epoch.
     """
 
@@ -103,7 +103,7 @@ class SeededSampler(RandomSampler):
 
 
 def check_sampler(sampler: Any) -> None:
-    """Raise unless `sampler` can be read once an epoch."""
+    """Raise unless `sampler` can be read in every epoch."""
     if not hasattr(sampler, "__iter__") and not hasattr(sampler, "__getitem__"):
         raise TypeError(
             "sampler must be None, a torch Sampler or an iterable of indices; "
@@ -117,10 +117,10 @@ def check_sampler(sampler: Any) -> None:
 
 
 def spread_over_ranks(sampler: Any) -> bool:
-    """Tell whether `sampler` is a `DistributedSampler` whose whole order is known.
+    """Return whether `sampler` is a `DistributedSampler` whose order over all ranks is known.
 
-    Its share of the order is of no use to a sampler that deals out candidate batches
-    of its own: what counts is the order that the shares were taken from.
+    `SpectralBatchSampler` divides the candidate batches among the ranks, so it needs the
+    order over all ranks and not the share of one.
     """
     return (
         isinstance(sampler, DistributedSampler)
@@ -129,13 +129,13 @@ def spread_over_ranks(sampler: Any) -> bool:
 
 
 def dataset_of(sampler: Any) -> Any:
-    """Return what a sampler draws from, if it tells: a dataset, or one's stand-in."""
-    found = getattr(sampler, "dataset", None)
-    return getattr(sampler, "data_source", None) if found is None else found
+    """Return the dataset that a sampler draws from, or None if the sampler does not have it."""
+    dataset = getattr(sampler, "dataset", None)
+    return getattr(sampler, "data_source", None) if dataset is None else dataset
 
 
 def epoch_of(sampler: Any) -> int | None:
-    """Return the epoch that a sampler carries, or None if it carries none."""
+    """Return the epoch of a sampler, or None if it does not have one."""
     epoch = getattr(sampler, "epoch", None)
     if isinstance(epoch, bool) or not isinstance(epoch, Integral) or epoch < 0:
         return None
@@ -143,7 +143,7 @@ def epoch_of(sampler: Any) -> int | None:
 
 
 def generator_of(sampler: Any) -> torch.Generator | None:
-    """Return the generator that decides the sampler's next order, if it has its own."""
+    """Return the generator that determines the next order of a sampler, or None."""
     generator = getattr(sampler, "generator", None)
     reseeds = isinstance(sampler, SeededSampler) or epoch_of(sampler) is not None
     return generator if isinstance(generator, torch.Generator) and not reseeds else None
@@ -155,12 +155,11 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
     Parameters
     ----------
     sampler : sampler or iterable of int
-        A sampler with a `generator` left at None is given one for this pass, seeded
-        with ``seed + epoch``: its order is then the same on every rank, and can be
-        had again when training resumes.
+        If its `generator` is None, it gets one for this pass, seeded with ``seed + epoch``:
+        then its order is the same on every rank and after a resume.
     seed : int or None
-        None: 0, or the seed of a distributed sampler, or of what Accelerate puts in the
-        place of a random one.
+        None stands for 0, or for the seed of a `DistributedSampler` or of the
+        `SeedableRandomSampler` that Accelerate installs.
     epoch : int
         Epoch, counted from 0.
 
@@ -176,7 +175,7 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
         seed = sampler.seed if seed is None else seed  # type: ignore[attr-defined]
         return seeded_permutation(n, seed + epoch)
     if seed is not None and hasattr(sampler, "initial_seed"):
-        # What Accelerate puts in the place of a random sampler; it counts epochs by itself.
+        # The SeedableRandomSampler of Accelerate, which advances its epoch with each pass.
         reseeded = copy.copy(sampler)
         reseeded.initial_seed = seed
         sampler.set_epoch(epoch + 1)  # type: ignore[attr-defined]
@@ -193,18 +192,18 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
     order = _as_indices(list(sampler))
     if expected is not None and len(order) != expected:
         raise RuntimeError(
-            f"the sampler ({type(sampler).__name__}) gave {len(order)} indices but its length "
+            f"the sampler ({type(sampler).__name__}) yielded {len(order)} indices but its length "
             f"is {expected}; the number of batches would be wrong"
         )
     return order
 
 
 def check_indices(order: Order, n_rows: int) -> None:
-    """Raise unless all indices are those of rows."""
+    """Raise unless every index is that of a row."""
     outside = np.flatnonzero((order < 0) | (order >= n_rows))
     if len(outside):
         raise ValueError(
-            f"sampler must give indices of the {n_rows} rows of features; "
+            f"sampler must yield indices of the {n_rows} rows of features; "
             f"got {order[outside[0]]} at position {outside[0]}"
         )
 
@@ -222,7 +221,7 @@ def generator_state(generator: torch.Generator | None) -> str | None:
 
 
 def restore_generator(generator: torch.Generator, state: str) -> None:
-    """Put a generator into a state read by `generator_state`."""
+    """Restore a generator from the result of `generator_state`."""
     raw = np.frombuffer(b64decode(state), np.uint8).copy()
     generator.set_state(torch.from_numpy(raw))
 
@@ -240,7 +239,7 @@ def _as_indices(values: list[Any]) -> Order:
         return np.empty(0, np.int64)
     if order.ndim != 1 or order.dtype.kind not in "iu":
         raise TypeError(
-            "sampler must give one integer index at a time; "
+            "sampler must yield one integer index at a time; "
             f"got {values[0]!r} of type {type(values[0]).__name__}"
         )
     return order.astype(np.int64)

@@ -59,8 +59,10 @@ class GuidedSampler(DistributedSampler[int]):
         With several ranks, drop the samples that do not divide evenly instead of repeating
         a few.
     num_replicas, rank : int, optional
-        Number of processes that share the data, and the number of this process. By default
-        those of the process group, or a single process where Accelerate shards the loader.
+        Number of processes that share the data, and the number of this process. Explicit
+        values mean that this sampler divides the data itself: do not pass its loader to
+        ``accelerator.prepare``, which would divide them again. By default those of the process
+        group, or a single process where Accelerate divides the batches of a prepared loader.
 
     Raises
     ------

@@ -18,7 +18,7 @@ _JOIN_SECONDS = 10.0
 
 
 class _Shared(Generic[T]):
-    """What producer and consumer share; it refers to neither."""
+    """State shared by producer and consumer; it refers to neither of them."""
 
     def __init__(self, depth: int) -> None:
         self.depth = depth
@@ -32,21 +32,20 @@ class _Shared(Generic[T]):
 class Prefetcher(Iterator[T]):
     """Iterate over ``make_iterator(0)``, computed up to `depth` items ahead on a thread.
 
-    The thread starts with the first item asked for and ends with the last item, with
-    an error, on `close`, when the iterator is garbage, and when the interpreter exits.
-    An error on the thread is raised here, with its traceback, after the items
-    before it.
+    The thread starts when the first item is requested. It ends after the last item, after an
+    error, on `close`, when the iterator is garbage collected, and when the interpreter exits.
+    An error on the thread is raised in the consumer, with its traceback, after all items that
+    precede it.
 
     Parameters
     ----------
     make_iterator : callable
         ``make_iterator(n)`` returns an iterable that starts at item `n`. It must not refer
-        to the `Prefetcher` object, which could then never become garbage. In a forked
-        child, where the thread does not exist, it is called again, for what the child
-        has not been given yet.
+        to the `Prefetcher` object, which could then never be garbage collected. A forked
+        child does not have the thread: it calls ``make_iterator`` again, starting at the
+        first item that it has not consumed.
     depth : int
-        Largest number of items that wait; 0 computes each when asked for, without a
-        thread.
+        Largest number of items that wait; 0 computes each item on request, without a thread.
 
     Attributes
     ----------
@@ -64,7 +63,7 @@ class Prefetcher(Iterator[T]):
         self.waited = 0.0
         self._make_iterator = make_iterator
         self._depth = depth
-        self._taken = 0
+        self._n_consumed = 0
         self._inline: Iterator[T] | None = None
         self._shared: _Shared[T] | None = None
         self._finalizer: weakref.finalize[..., Prefetcher[T]] | None = None
@@ -76,26 +75,26 @@ class Prefetcher(Iterator[T]):
             raise StopIteration
         begin = perf_counter()
         try:
-            item = self._take()
-        except BaseException:  # StopIteration and Ctrl-C too: nothing may outlive this
+            item = self._next_item()
+        except BaseException:  # including StopIteration and KeyboardInterrupt
             self.close()
             raise
         finally:
             self.waited += perf_counter() - begin
-        self._taken += 1
+        self._n_consumed += 1
         return item
 
     def close(self) -> None:
-        """Stop the thread and wait for it; nothing comes after."""
+        """Stop the thread and wait for it; no more items are yielded."""
         self._closed = True
         self._inline = None
         if self._finalizer is not None and self._process == os.getpid():
             self._finalizer()
 
-    def _take(self) -> T:
+    def _next_item(self) -> T:
         if self._depth == 0 or self._process != os.getpid():
             if self._inline is None:
-                self._inline = iter(self._make_iterator(self._taken))
+                self._inline = iter(self._make_iterator(self._n_consumed))
             return next(self._inline)
         if self._shared is None:
             self._shared = self._start()
@@ -115,7 +114,7 @@ class Prefetcher(Iterator[T]):
         shared: _Shared[T] = _Shared(self._depth)
         thread = threading.Thread(
             target=_produce,
-            args=(shared, self._make_iterator, self._taken),
+            args=(shared, self._make_iterator, self._n_consumed),
             name="spectral-select",
             daemon=True,  # never keeps a process alive; the finalizer stops it before exit
         )
@@ -134,7 +133,7 @@ def _produce(shared: _Shared[T], make_iterator: Callable[[int], Iterable[T]], st
                     return
                 shared.ready.append(item)
                 shared.change.notify_all()
-    except BaseException as error:  # raised again where training can see it
+    except BaseException as error:  # raised again in the consumer
         shared.error = error
     finally:
         with shared.change:
@@ -147,6 +146,6 @@ def _stop(shared: _Shared[T], thread: threading.Thread) -> None:
         shared.stopped = True
         shared.ready.clear()
         shared.change.notify_all()
-    # Garbage may be collected on the very thread that is to be stopped.
+    # The garbage collector may run on the thread to be stopped, which cannot join itself.
     if thread is not threading.current_thread():
         thread.join(_JOIN_SECONDS)

@@ -27,9 +27,9 @@ __all__ = [
 class Schedule(ABC):
     """Filter ratio as a function of the epoch.
 
-    Calling a schedule with an epoch (an integer, counted from 0) returns the
-    share of each candidate batch that is discarded in that epoch, in [0, 1).
-    Subclasses implement ``_ratio(epoch)``; epoch and result are checked here.
+    Calling a schedule with an epoch (an integer, counted from 0) returns the share of the
+    samples that is discarded in that epoch, in [0, 1). Subclasses implement
+    ``_ratio(epoch)``; this class checks the epoch and the result.
 
     Examples
     --------
@@ -107,16 +107,16 @@ class _Ramp(Schedule):
         object.__setattr__(self, "n_epochs", check_positive_int(self.n_epochs, "n_epochs"))
 
     def _ratio(self, epoch: int) -> float:
-        # Both ends exactly, whatever the rounding in between.
+        # Both ends are exact, and rounding never exceeds them.
         if epoch == 0 and self.n_epochs > 1:
             return self.start
         if epoch >= self.n_epochs - 1:
             return self.end
-        way = self._way(epoch / (self.n_epochs - 1))
-        ratio = self.start + (self.end - self.start) * way
+        fraction = self._fraction(epoch / (self.n_epochs - 1))
+        ratio = self.start + (self.end - self.start) * fraction
         return min(max(ratio, min(self.start, self.end)), max(self.start, self.end))
 
-    def _way(self, time: float) -> float:
+    def _fraction(self, time: float) -> float:
         raise NotImplementedError
 
 
@@ -129,8 +129,8 @@ class LinearSchedule(_Ramp):
     start, end : float
         Filter ratios of the first epoch and of epoch ``n_epochs - 1``, in [0, 1).
     n_epochs : int
-        Number of epochs from `start` to `end`, both counted. Later epochs stay
-        at `end`, and so does a schedule of a single epoch.
+        Number of epochs from `start` to `end`, including both. All later epochs have the
+        ratio `end`, and with ``n_epochs=1`` so has the first one.
 
     Raises
     ------
@@ -145,7 +145,7 @@ class LinearSchedule(_Ramp):
     [0.75, 0.625, 0.5, 0.375, 0.25, 0.25, 0.25]
     """
 
-    def _way(self, time: float) -> float:
+    def _fraction(self, time: float) -> float:
         return time
 
 
@@ -158,8 +158,8 @@ class CosineSchedule(_Ramp):
     start, end : float
         Filter ratios of the first epoch and of epoch ``n_epochs - 1``, in [0, 1).
     n_epochs : int
-        Number of epochs from `start` to `end`, both counted. Later epochs stay
-        at `end`, and so does a schedule of a single epoch.
+        Number of epochs from `start` to `end`, including both. All later epochs have the
+        ratio `end`, and with ``n_epochs=1`` so has the first one.
 
     Raises
     ------
@@ -174,7 +174,7 @@ class CosineSchedule(_Ramp):
     [0.8, 0.741, 0.6, 0.459, 0.4, 0.4]
     """
 
-    def _way(self, time: float) -> float:
+    def _fraction(self, time: float) -> float:
         return (1.0 - cos(pi * time)) / 2.0
 
 
@@ -185,16 +185,16 @@ class StepSchedule(Schedule):
     Parameters
     ----------
     filter_ratios : sequence of float
-        The ratio before the first milestone, and from each milestone on: one
-        more than there are milestones. Each in [0, 1).
+        The ratio before the first milestone and the ratio from each milestone on, each in
+        [0, 1): one ratio more than milestones.
     milestones : sequence of int
-        Epochs, ascending, at which the next ratio starts.
+        Epochs, strictly ascending, at which the next ratio starts.
 
     Raises
     ------
     TypeError, ValueError
         If a ratio is outside [0, 1), the milestones are not ascending positive
-        integers, or the two lengths do not fit.
+        integers, or there is not one ratio more than milestones.
 
     Examples
     --------
@@ -218,7 +218,7 @@ class StepSchedule(Schedule):
         )
         if len(ratios) != len(milestones) + 1:
             raise ValueError(
-                "filter_ratios must hold one ratio more than there are milestones; "
+                "filter_ratios must hold one ratio more than milestones; "
                 f"got {len(ratios)} ratios and {len(milestones)} milestones"
             )
         if any(a >= b for a, b in pairwise(milestones)):
@@ -232,13 +232,13 @@ class StepSchedule(Schedule):
 
 @dataclass(frozen=True)
 class CallableSchedule(Schedule):
-    """A schedule given as any callable of the epoch; what it returns is checked.
+    """A schedule defined by a callable of the epoch, whose results are checked.
 
     Parameters
     ----------
     function : callable
-        ``function(epoch) -> filter_ratio``. To pickle the schedule (workers
-        that are spawned, checkpoints) use a function of a module, no lambda.
+        ``function(epoch) -> filter_ratio``. To pickle the schedule (for spawned workers or
+        checkpoints), use a module-level function, not a lambda.
 
     Raises
     ------
@@ -260,7 +260,7 @@ class CallableSchedule(Schedule):
             raise TypeError(f"function must be a callable of the epoch; got {self.function!r}")
 
     def __repr__(self) -> str:
-        # Names, no address: the text identifies the schedule across processes.
+        # Without an address, so that the text identifies the schedule in every process.
         named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
         return f"CallableSchedule({named.__module__}.{named.__qualname__})"
 
@@ -277,8 +277,8 @@ def make_schedule(filter_ratio: ScheduleLike) -> Schedule:
     Parameters
     ----------
     filter_ratio : float, Schedule or callable
-        A ratio becomes a `ConstantSchedule`; a schedule is returned as it is; any
-        other callable is called with the epoch and its result checked each time.
+        A ratio becomes a `ConstantSchedule`; a schedule is returned unchanged; any other
+        callable is called with the epoch, and its result is checked each time.
 
     Returns
     -------

@@ -111,9 +111,9 @@ class SelectionPass:
         self._block_size = max(1, min(MAX_BLOCK, _BLOCK_BYTES // batch_bytes))
 
     def blocks(self, skip: int = 0) -> Iterator[list[list[int]]]:
-        """Yield blocks of batches from the first batch on, without the first `skip` blocks."""
+        """Yield blocks of batches, without the first `skip` blocks."""
         seed = _seed_of_selector(self.selector)
-        stream = _own_stream(self.rows.device)
+        stream = _side_stream(self.rows.device)
         for start, stop in self._ranges()[skip:]:
             begin = perf_counter()
             # Not around the yield: without a thread, training would run inside the contexts.
@@ -139,10 +139,10 @@ class SelectionPass:
     def _select(self, start: int, stop: int, seed: int | None) -> list[list[int]]:
         """Return the batches from `start` to `stop`, whose candidate batches have one size.
 
-        The block is one solve. `FiedlerBatchSelector` gives the same result for a batch
-        whatever other batches are in the block, on the CPU to the last bit, so the selection
+        The block is one solve. The result of `FiedlerBatchSelector` for a batch does not
+        depend on the other batches in the block (bit for bit on the CPU), so the selection
         depends neither on the position where training resumes nor on the number of ranks.
-        Only a selector with a seed solves each batch separately, with its own random numbers.
+        A selector with a seed solves each batch separately, with its own random numbers.
         """
         plan = self.plan
         candidates = [self.order[plan.candidates(i)] for i in range(start, stop)]
@@ -150,15 +150,15 @@ class SelectionPass:
         k = plan.batch_size if start < plan.n_full else plan.last_batch_size
         if k == size:
             return [batch.tolist() for batch in candidates]
-        # A short last batch may hold more than its ratio says: at least two samples.
+        # A short last batch may hold more than its ratio implies: at least two samples.
         ratio = ratio_that_keeps(k, size, self.filter_ratio)
         selector = clone(self.selector).set_params(filter_ratio=ratio)
 
         def select_alone(i: int) -> list[int]:
             number = i * plan.num_replicas + plan.rank  # over all ranks
             entropy = np.random.SeedSequence([seed or 0, self.epoch, number])
-            own = clone(selector).set_params(random_state=int(entropy.generate_state(1)[0]))
-            return self._fit(own, candidates[i - start], 1, k)[0]
+            seeded = clone(selector).set_params(random_state=int(entropy.generate_state(1)[0]))
+            return self._fit(seeded, candidates[i - start], 1, k)[0]
 
         selector.set_params(candidate_size=size)
         if seed is not None:
@@ -201,8 +201,8 @@ def _seed_of_selector(selector: Any) -> int | None:
     return int(check_random_state(copy.deepcopy(state)).randint(np.iinfo(np.int32).max))
 
 
-def _own_stream(device: Any) -> AbstractContextManager[Any]:
-    """Return a context in which the work of a GPU does not queue behind that of training."""
+def _side_stream(device: Any) -> AbstractContextManager[Any]:
+    """Return a context whose GPU work does not queue behind that of training."""
     if device is None or device.type != "cuda":
         return nullcontext()
     stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -198,8 +198,8 @@ class SpectralBatchSampler(BatchSampler):
         self.sampler = (
             SeededSampler(self._rows.n_rows, self._seed or 0) if sampler is None else sampler
         )
-        self._own_clock = EpochClock()
-        self._read_epoch: int | None = None  # of a sampler with an epoch, when last read
+        self._default_clock = EpochClock()
+        self._read_epoch: int | None = None  # epoch of the sampler inside when it was last read
         self._active: _PassProgress | None = None
         self._resume: dict[str, Any] | None = None
         self._timings = SelectionTimings(0)
@@ -233,8 +233,8 @@ class SpectralBatchSampler(BatchSampler):
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next pass: its shuffling and its filter ratio.
 
-        If it is never called, every pass is a new epoch, unless the sampler inside has an
-        epoch: then that one counts.
+        If it is never called, each pass is a new epoch. A sampler inside that has an epoch
+        decides instead.
 
         Parameters
         ----------
@@ -390,7 +390,9 @@ class SpectralBatchSampler(BatchSampler):
 
     @property
     def _clock(self) -> EpochClock:
-        return self.sampler.clock if isinstance(self.sampler, SeededSampler) else self._own_clock
+        return (
+            self.sampler.clock if isinstance(self.sampler, SeededSampler) else self._default_clock
+        )
 
     def _upcoming(self) -> int:
         """Return the epoch of the next pass."""

@@ -1,4 +1,4 @@
-"""Accelerate: prepared loaders, and one that was not prepared."""
+"""Accelerate: prepared loaders, and a loader that is not prepared."""
 
 from frameworks.job_tools import (
     EPOCHS,
@@ -12,7 +12,7 @@ from frameworks.job_tools import (
 
 
 def main():
-    """Train three epochs with each form and configuration, and stop and resume once."""
+    """Train three epochs in each form and configuration, and stop and resume once."""
     import torch
     from accelerate import Accelerator, DataLoaderConfiguration
     from torch.utils.data import DataLoader, RandomSampler
@@ -61,14 +61,14 @@ def main():
                     "lengths": lengths,
                     "solved": rows_solved(calls),
                 }
-    # Rank 0 reads the batches of all ranks: it chooses them as the only process.
+    # Rank 0 reads the batches of all ranks, so it selects as a single process.
     accelerator = Accelerator(
         cpu=True, dataloader_config=DataLoaderConfiguration(dispatch_batches=True)
     )
     sampler, _ = make_sampler("fixed", num_replicas=1, rank=0, drop_last=True)
     loader = accelerator.prepare(DataLoader(Numbered(), batch_sampler=sampler))
     record["dispatched"] = {"batches": [batch["index"].tolist() for batch in loader]}
-    # Stop in the second epoch, and go on in a fresh loader from the sampler's state alone.
+    # Stop in the second epoch and resume in a new loader, from the state of the sampler.
     *training, loader, sampler, _ = prepared("fixed")
     whole = [train(*training, loader) for _ in range(EPOCHS)]
     *training, loader, sampler, _ = prepared("fixed")
@@ -86,7 +86,7 @@ def main():
         "solved": rows,
         "left": len(rest),
     }
-    # A loader that is not prepared would train on the batches of other ranks.
+    # Without prepare, this rank would train on the batches of other ranks.
     sampler, _ = make_sampler("fixed")
     try:
         unprepared = [b["index"].tolist() for b in DataLoader(Numbered(), batch_sampler=sampler)]

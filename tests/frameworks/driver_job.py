@@ -1,4 +1,4 @@
-"""The training driver under torchrun: whole, and stopped within an epoch and resumed."""
+"""The training driver under torchrun: uninterrupted, and stopped in mid-epoch and resumed."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ class StopError(Exception):
 
 
 def main():
-    """Compare methods and record what each rank saw; then again, with a stop in between."""
+    """Compare methods and record the samples of each rank; then repeat it with two stops."""
     from torch import distributed
 
     from spectral_select.integrations.methods import get_method
@@ -28,7 +28,7 @@ def main():
     size = int(os.environ["WORLD_SIZE"])
     if size > 1:
         distributed.init_process_group("gloo")
-    # A network with batch normalization, whose statistics are each rank's own.
+    # A network with batch normalization: its statistics differ between ranks.
     config = settings(
         model="shufflenet_v2_x0_5", image_size=32, filter_ratio=0.5, n_ranks=size, prefetch=1
     )
@@ -52,7 +52,7 @@ def main():
         (out / folder).mkdir(exist_ok=True)
         ranks = current_ranks()
         checkpoints = Checkpoints(out / folder, every=2, keep=True, ranks=ranks)
-        # All look before the first one makes them.
+        # All ranks must check before the first rank creates the checkpoints.
         if not ranks.any(checkpoints.exist):
             checkpoints.begin({})
         try:

@@ -14,7 +14,7 @@ BATCH_SIZE = 8
 def make_sampler(**options):
     """Return the sampler of all jobs.
 
-    Its epochs have one size: Lightning and Trainer fix the number of steps in the first.
+    All epochs have the same size, because Lightning and Trainer fix the number of steps.
     """
     labels = [i % 2 for i in range(N)]
     return GuidedSampler(labels, features=table(N), filter_ratio=0.6, seed=7, **options)
@@ -55,7 +55,7 @@ def run_plain():
 
 
 def run_lightning():
-    """Fit with the loader made inside and outside the hook, sampler replacement on and off."""
+    """Fit with the loader built inside and outside the hook, sampler replacement on and off."""
     import lightning
     import torch
 

@@ -1,7 +1,7 @@
-"""What the jobs that run under real frameworks share: data, samplers, and their record.
+"""Data, samplers and records shared by the jobs that run under real frameworks.
 
-A job is a script that `torchrun` starts in one or several processes. Each process
-writes what it saw to a JSON file of its own, which the tests then compare.
+A job is a script that `torchrun` starts in one or several processes. Each process writes its
+batches to a JSON file, and the tests compare these files.
 """
 
 import json
@@ -20,7 +20,7 @@ EPOCHS = 3
 FORMS = {
     # The number yielded is fixed, and so is the number of batches.
     "fixed": {"batch_size": 8, "schedule": 0.5},
-    # The number chosen from is fixed; what is kept of it grows from epoch to epoch.
+    # The number of candidates is fixed, and the size of the batches grows with the epochs.
     "papers": {"batch_size": None, "candidate_size": 16, "schedule": [0.75, 0.5, 0.25]},
 }
 
@@ -31,7 +31,7 @@ def ratio_of_epoch(ratios):
 
 
 def make_sampler(form, sampler=None, **options):
-    """Return a sampler of one of the forms, and the list its selector's calls go to."""
+    """Return a sampler of one of the forms, and the record of its selector."""
     calls = Calls()
     options = {**FORMS[form], "seed": 7, "selector": TopSum(0.5, calls=calls), **options}
     if isinstance(options["schedule"], list):
@@ -41,7 +41,7 @@ def make_sampler(form, sampler=None, **options):
 
 
 class Numbered(Dataset):
-    """Samples that know their index."""
+    """Samples that contain their index."""
 
     def __init__(self, n=N):
         self.features = torch.from_numpy(table(n))
@@ -70,14 +70,14 @@ class Net(torch.nn.Module):
 
 
 def rows_solved(calls):
-    """Return how many candidate rows were selected from."""
+    """Return the number of candidate rows in all calls of the selector."""
     return sum(len(X) for _, X in calls)
 
 
 def write_record(record):
-    """Write what this process saw to the folder named on the command line, and part."""
+    """Write the record of this process to the folder named on the command line, and leave."""
     rank = int(os.environ.get("RANK", "0"))
     Path(sys.argv[1], f"{rank}.json").write_text(json.dumps(record))
-    if torch.distributed.is_initialized():  # a rank that left early would abort the others
+    if torch.distributed.is_initialized():  # a rank that leaves early would abort the others
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()

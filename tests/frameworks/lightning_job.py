@@ -1,4 +1,4 @@
-"""Lightning: the loader built inside and outside the hook, sampler replacement on and off."""
+"""Lightning: loader built inside and outside the hook, sampler replacement on and off."""
 
 import os
 
@@ -14,7 +14,7 @@ from frameworks.job_tools import (
 
 
 def main():
-    """Fit with each form of the sampler and each way to hand over the loader."""
+    """Fit with each form of the sampler and each way to pass the loader."""
     import lightning
     import torch
     from torch.utils.data import DataLoader

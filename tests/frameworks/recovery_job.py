@@ -1,4 +1,4 @@
-"""A run that checkpoints, loses a rank in the middle of an epoch, and is started again."""
+"""A training that saves checkpoints, loses a rank in mid-epoch, and is started again."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def main():
                 }
                 torch.save(state, folder / "checkpoint.new")
                 (folder / "checkpoint.new").replace(checkpoint)
-            # What this rank trained on stays known whatever happens to it.
+            # Written after each step, so that the file survives a kill of this rank.
             (folder / f"seen-{rank}-{sys.argv[2]}.json").write_text(json.dumps(seen))
     weights = [parameter.tolist() for parameter in model.parameters()]
     write_record({"seen": seen, "weights": weights})

@@ -16,7 +16,7 @@ from train_helpers import read_results_json
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    """What two ranks recorded, and what one process did."""
+    """The records of one process and of two ranks."""
     return {n: run_job("driver_job", n, tmp_path_factory.mktemp(f"ranks{n}")) for n in (1, 2)}
 
 
@@ -28,7 +28,7 @@ def test_all_ranks_end_with_the_same_weights_and_results(records):
     assert {run["method"]: run["final_weights"] for run in first["results"]} == first["weights"]
 
 
-def test_ranks_share_what_one_process_chooses_from_and_take_as_many_steps(records):
+def test_ranks_share_the_candidates_of_one_process_and_take_as_many_steps(records):
     alone = records[1][0]["whole"]
     ranks = [record["whole"] for record in records[2]]
     for method in METHODS:
@@ -41,17 +41,17 @@ def test_ranks_share_what_one_process_chooses_from_and_take_as_many_steps(record
                 assert set(together) == set(candidates)
     for run, other in zip(alone["results"], ranks[0]["results"], strict=True):
         assert run["steps"] == other["steps"] == [3, 3]
-        if run["method"] != "infobatch":  # decides itself how many it keeps
+        if run["method"] != "infobatch":  # its number of kept samples varies
             assert run["samples"] == other["samples"]
 
 
-def test_results_do_not_depend_on_a_stop_within_an_epoch(records):
+def test_resume_in_mid_epoch_gives_the_same_results(records):
     for record in [*records[1], *records[2]]:
         assert record["resumed"]["results"] == record["whole"]["results"]
 
 
 def command(n_ranks, out, *more):
-    """Return the real command under torchrun."""
+    """Return the training command under torchrun."""
     return [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
         *(f"--nproc-per-node={n_ranks}", "-m", "spectral_select", "train", "digits"),
@@ -83,7 +83,7 @@ def end(process):
 
 
 def kill_all(process):
-    """Kill torchrun and its ranks, which are in groups of their own."""
+    """Kill torchrun and its ranks, which are in separate process groups."""
     ranks = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for pid in [process.pid, *map(int, ranks)]:
         os.kill(pid, signal.SIGKILL)
@@ -96,9 +96,9 @@ def final_weights(out):
 
 
 @pytest.mark.slow
-def test_the_command_under_torchrun_is_killed_and_resumed(tmp_path):
+def test_killed_training_command_resumes_to_the_same_weights(tmp_path):
     whole = end(begin(command(2, tmp_path / "whole")))
-    assert whole.count("epoch  1/3") == 1, "one rank speaks"
+    assert whole.count("epoch  1/3") == 1, "only one rank prints"
     process = begin(command(2, tmp_path / "killed"))
     meta = tmp_path / "killed" / "checkpoints"
     while not list(meta.glob("*.pt")):

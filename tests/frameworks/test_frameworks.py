@@ -1,4 +1,4 @@
-"""The batch sampler under the real frameworks, in as many real processes as ranks."""
+"""SpectralBatchSampler under the real frameworks, with one real process for each rank."""
 
 import json
 import os
@@ -17,7 +17,7 @@ TIMEOUT = 600
 
 
 def job_environment():
-    """Return the environment of a job's processes."""
+    """Return the environment of the processes of a job."""
     return os.environ | {
         "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")]),
         "OMP_NUM_THREADS": "1",
@@ -28,12 +28,12 @@ def job_environment():
 
 
 def run_job(job, n_ranks, folder, *arguments):
-    """Run a job in `n_ranks` processes and return what each of them recorded."""
+    """Run a job in `n_ranks` processes and return their records."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={n_ranks}", str(HERE / f"{job}.py"), str(folder), *arguments]
-    begun = any(folder.iterdir())
+    started = any(folder.iterdir())
     code, output = run_group(command)
-    if died_outside_python(code, output) and not begun:
+    if died_outside_python(code, output) and not started:
         # Python 3.11 can deadlock in a fork of loader workers while a thread of gloo enters
         # Python, gloo can abort at exit, and a suspended machine looks like a hang. A fault of
         # this library would occur again.
@@ -59,7 +59,7 @@ def run_group(command):
     try:
         output, _ = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
-        process.terminate()  # it ends its ranks, which are in groups of their own
+        process.terminate()  # torchrun ends its ranks, which are in separate process groups
         output, _ = process.communicate(timeout=TIMEOUT)
         return None, output
     return process.returncode, output
@@ -79,12 +79,12 @@ def of_one_process(form, epoch):
 
 
 def check_matrix(per_rank, form, *, short_last=True, our_order=True):
-    """Check what all ranks saw in three epochs against what one process would have seen."""
+    """Check the batches of all ranks in three epochs against those of one process."""
     n_ranks = len(per_rank)
     expected_solved = 0
     for epoch in range(EPOCHS):
         parts = [rank["epochs"][epoch] for rank in per_rank]
-        assert len({len(part) for part in parts}) == 1, "every rank the same number of batches"
+        assert len({len(part) for part in parts}) == 1, "every rank has the same number of batches"
         for rank in per_rank:
             assert rank["lengths"][epoch] == len(parts[0]), "the length is exact"
         flat = [i for part in parts for batch in part for i in batch]
@@ -103,7 +103,7 @@ def check_matrix(per_rank, form, *, short_last=True, our_order=True):
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2])
-def test_plain_loaders_and_stateful_ones_under_torchrun(n_ranks, tmp_path):
+def test_plain_and_stateful_loaders_under_torchrun(n_ranks, tmp_path):
     records = run_job("plain_job", n_ranks, tmp_path)
     assert len(records[0]) == 8
     for case in records[0]:
@@ -117,7 +117,7 @@ def test_lightning(n_ranks, tmp_path):
     for case in records[0]:
         ranks = [record[case] for record in records]
         if n_ranks > 1 and case.endswith("hook False, replacement True"):
-            # Lightning cannot re-create a sampler that it did not see being made.
+            # Lightning cannot re-create a sampler that was built outside the hook.
             assert all("use_distributed_sampler=False" in rank["refused"] for rank in ranks)
             continue
         check_matrix(ranks, case.partition(",")[0])
@@ -132,7 +132,7 @@ def test_accelerate(n_ranks, tmp_path):
         for kind in ("none", "random"):
             for name in ("default", "seedable", "stateful"):
                 ranks = [record[f"{form}, {name}, {kind}"] for record in records]
-                # Accelerate seeds a random sampler itself where there are several ranks.
+                # With several ranks, Accelerate seeds a random sampler.
                 ours = kind == "none" or n_ranks == 1 or name == "seedable"
                 check_matrix(ranks, form, short_last=n_ranks == 1, our_order=ours)
     for record in records:
@@ -160,7 +160,7 @@ def test_hugging_face_trainer(n_ranks, tmp_path):
             assert resumed == whole[9:]
 
 
-def test_a_rank_killed_in_mid_epoch_ends_the_run_and_the_run_goes_on(tmp_path):
+def test_killed_rank_ends_the_training_which_resumes_exactly(tmp_path):
     whole, run = tmp_path / "whole", tmp_path / "run"
     whole.mkdir()
     run.mkdir()
@@ -176,7 +176,7 @@ def test_a_rank_killed_in_mid_epoch_ends_the_run_and_the_run_goes_on(tmp_path):
 def start_without_agent(job, n_ranks, folder, *arguments):
     """Run a job in processes without an agent; return the exit status of each.
 
-    torchrun itself would stop the other ranks; they are to notice by themselves.
+    torchrun would stop the other ranks; here they must detect the loss of a rank.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""GuidedSampler under the real frameworks, in as many real processes as ranks."""
+"""GuidedSampler under the real frameworks, with one real process for each rank."""
 
 import math
 
@@ -16,7 +16,7 @@ def selected(epoch):
 
 
 def check_epochs(ranks, *, loader_shards):
-    """Check that the ranks together train on the samples of one process, in its order."""
+    """Check that the ranks together yield the samples of one process, in the same order."""
     n_ranks = len(ranks)
     assert [len(rank["epochs"]) for rank in ranks] == [EPOCHS] * n_ranks
     for epoch in range(EPOCHS):
@@ -39,7 +39,7 @@ def check_epochs(ranks, *, loader_shards):
 
 @pytest.mark.parametrize("n_ranks", [1, 2])
 @pytest.mark.parametrize("framework", ["plain", "lightning", "accelerate"])
-def test_every_epoch_arrives_and_nothing_is_lost(framework, n_ranks, tmp_path):
+def test_ranks_train_on_the_epochs_of_one_process(framework, n_ranks, tmp_path):
     records = run_job("guided_job", n_ranks, tmp_path, framework)
     for case in records[0]:
         ranks = [record[case] for record in records]

@@ -1,4 +1,4 @@
-"""Resuming in mid-epoch through loaders: torchdata's own count, and a plain loader's."""
+"""Resuming in mid-epoch through the stateful loader of torchdata and a plain loader."""
 
 import io
 
@@ -28,7 +28,7 @@ def indices(loader):
 
 
 def session(form, workers, steps, checkpoint=None):
-    """Train some steps, from a checkpoint on; return the batches and the next checkpoint."""
+    """Train some steps from a checkpoint; return the batches and the next checkpoint."""
     sampler, _ = make_sampler(form)
     loader = StatefulDataLoader(Numbered(), batch_sampler=sampler, num_workers=workers)
     start = 0
@@ -48,7 +48,7 @@ def session(form, workers, steps, checkpoint=None):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("stops", [(1, 1), (4, 2), (9, 5), (12, 13), (13, 13), (20, 1)])
-def test_torchdatas_loader_resumes_twice_in_a_row(form, workers, stops):
+def test_stateful_loader_resumes_twice_in_a_row(form, workers, stops):
     whole, _ = session(form, workers, steps=None)
     assert len(whole) == 39
     got, checkpoint = [], None
@@ -59,7 +59,7 @@ def test_torchdatas_loader_resumes_twice_in_a_row(form, workers, stops):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_torchdatas_loader_goes_on_after_a_finished_epoch(workers):
+def test_stateful_loader_resumes_after_a_complete_epoch(workers):
     sampler, _ = make_sampler("fixed")
     loader = StatefulDataLoader(Numbered(), batch_sampler=sampler, num_workers=workers)
     whole = []
@@ -78,7 +78,7 @@ def test_torchdatas_loader_goes_on_after_a_finished_epoch(workers):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_torchdatas_loader_selects_nothing_again_that_was_skipped(form):
+def test_stateful_loader_does_not_select_skipped_batches_again(form):
     sampler, _ = make_sampler(form)
     loader = StatefulDataLoader(Numbered(), batch_sampler=sampler)
     iterator = iter(loader)
@@ -93,7 +93,7 @@ def test_torchdatas_loader_selects_nothing_again_that_was_skipped(form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_plain_loader_resumes_with_another_number_of_workers(form):
+def test_plain_loader_resumes_with_another_number_of_workers(form):
     expected, _ = make_sampler(form)
     whole = indices(DataLoader(Numbered(), batch_sampler=expected))
     state, got = None, []

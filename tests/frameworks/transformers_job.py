@@ -1,4 +1,4 @@
-"""Hugging Face Trainer: three epochs, and a run that resumes from a checkpoint."""
+"""Hugging Face Trainer: three epochs, and a training resumed from a checkpoint."""
 
 import sys
 
@@ -58,8 +58,8 @@ def main():
 
     record = {}
     for form in FORMS:
-        # The optimizer's state stays out: transformers before 5.20 cannot load it on several
-        # CPU ranks, and what is tested is where the sampler goes on.
+        # Without the state of the optimizer, which transformers before 5.20 cannot load on
+        # several CPU ranks.
         made = trainer(form, save_strategy="steps", save_steps=9, save_only_model=True)
         made.train()
         record[form] = {

@@ -15,7 +15,7 @@ label_lists = st.lists(st.integers(0, 4), min_size=1, max_size=60)
 
 
 @given(label_lists, st.integers(1, 200), st.integers(0, 5), st.integers(0, 3))
-def test_every_round_holds_each_class_once(labels, n, seed, epoch):
+def test_every_group_contains_each_class_once(labels, n, seed, epoch):
     sampler = ClassBalancedSampler(labels, n, seed=seed)
     sampler.set_epoch(epoch)
     order = list(sampler)
@@ -31,7 +31,7 @@ def test_every_round_holds_each_class_once(labels, n, seed, epoch):
         assert of_class.max() - of_class.min() <= 1
 
 
-def test_the_order_changes_with_seed_and_epoch():
+def test_order_changes_with_seed_and_epoch():
     labels = [0, 1] * 50
     orders = []
     for seed in (0, 1):
@@ -43,7 +43,7 @@ def test_the_order_changes_with_seed_and_epoch():
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_candidates_are_balanced_inside_the_batch_sampler_and_resume(rank):
+def test_batch_sampler_gets_balanced_candidates_and_resumes(rank):
     labels = np.repeat([0, 1, 2, 3], [150, 30, 10, 10])
     features = table(200) + 10 * labels[:, None].astype(np.float32)
 
@@ -60,7 +60,7 @@ def test_candidates_are_balanced_inside_the_batch_sampler_and_resume(rank):
     sampler = fresh()
     sampler.set_epoch(2)
     batches = list(sampler)
-    # 16 candidates, 4 of each class; the sums keep the four of the last.
+    # 16 candidates, 4 of each class; the class with the largest sums is kept.
     assert all((labels[batch] == 3).all() for batch in batches[:-1])
     iterator = iter(fresh())
     first = [next(iterator) for _ in range(3)]
@@ -72,7 +72,7 @@ def test_candidates_are_balanced_inside_the_batch_sampler_and_resume(rank):
     assert next(iter(again)) == first[2]
 
 
-def test_weights_come_with_the_batch():
+def test_loader_returns_the_weights_of_each_batch():
     dataset = TensorDataset(torch.arange(40.0))
     weights = np.linspace(0, 2, 40)
     weighted = pickle.loads(pickle.dumps(WeightedDataset(dataset, weights)))
@@ -91,11 +91,11 @@ def test_weights_come_with_the_batch():
         (7, (7, 0.5)),
     ],
 )
-def test_samples_of_any_form_take_a_weight(sample, expected):
+def test_weight_is_added_to_samples_of_any_type(sample, expected):
     assert WeightedDataset([sample], [0.5])[0] == expected
 
 
-def test_what_does_not_fit_is_refused():
+def test_rejects_invalid_arguments():
     with pytest.raises(ValueError, match=r"labels must have shape \(n_samples,\)"):
         ClassBalancedSampler([])
     with pytest.raises(ValueError, match="n_indices must be an integer of at least 1; got 0"):
@@ -103,7 +103,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(TypeError, match="seed must be an integer"):
         ClassBalancedSampler([1, 2], seed=0.5)
     for bad in ([1.0, -1.0], [1.0, np.nan], [[1.0, 1.0]]):
-        with pytest.raises(ValueError, match="weights must be finite, not negative"):
+        with pytest.raises(ValueError, match="weights must be finite, non-negative"):
             WeightedDataset([0, 1], bad)
-    with pytest.raises(ValueError, match="one for each of 2 samples; got 3"):
+    with pytest.raises(ValueError, match="one entry for each of 2 samples; got 3"):
         WeightedDataset([0, 1], [1, 1, 1])

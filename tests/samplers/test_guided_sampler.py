@@ -67,7 +67,7 @@ def test_epoch_yields_its_share_without_repetition(ratio, seed):
         assert len(indices) == len(set(indices)) == n_kept(N, ratio) == len(sampler)
 
 
-def test_labels_that_are_probably_wrong_are_visited_less_often():
+def test_wrong_labels_are_visited_less_often():
     counts = visit_counts(build(0.8, hardness_power=0), 30)
     assert counts[WRONG].mean() < 0.5 * counts[~WRONG].mean()
 
@@ -116,7 +116,7 @@ def test_schedule_replaces_the_filter_ratio():
 
 
 @pytest.mark.parametrize("kind", ["list", "tensor", "strings", "store", "path"])
-def test_labels_and_features_of_any_kind(kind, tmp_path):
+def test_accepts_labels_and_features_of_any_kind(kind, tmp_path):
     features, labels = X, Y
     if kind == "list":
         labels = Y.tolist()
@@ -132,7 +132,7 @@ def test_labels_and_features_of_any_kind(kind, tmp_path):
     assert list(build(features=features, labels=labels)) == list(build())
 
 
-def test_dataloader_loads_only_what_is_visited():
+def test_dataloader_loads_only_visited_samples():
     loaded = []
 
     class Recorder(TensorDataset):
@@ -151,7 +151,7 @@ def test_dataloader_loads_only_what_is_visited():
 # --- epochs ----------------------------------------------------------------------------------
 
 
-def test_passes_are_epochs_unless_an_epoch_is_set():
+def test_each_pass_is_an_epoch_unless_set_epoch_is_called():
     sampler, other = build(), build()
     first, second, third = epochs_of(sampler, 3)
     other.set_epoch(2)
@@ -185,7 +185,7 @@ def test_schedule_may_end_with_the_training():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 5), st.booleans(), st.sampled_from([0.3, 0.5, 0.8, 0.9]))
-def test_ranks_share_the_order_of_one_process_as_in_distributed_sampler(n_ranks, drop_last, ratio):
+def test_ranks_share_the_order_of_one_process_like_distributed_sampler(n_ranks, drop_last, ratio):
     whole = build(ratio)
     parts = [
         build(ratio, num_replicas=n_ranks, rank=rank, drop_last=drop_last)
@@ -201,13 +201,13 @@ def test_ranks_share_the_order_of_one_process_as_in_distributed_sampler(n_ranks,
         assert [len(part) for part in parts] == [len(sampler) for sampler in reference]
 
 
-def test_more_ranks_than_samples_still_share_evenly():
+def test_more_ranks_than_samples_yield_equal_counts():
     parts = [list(build(0.99, num_replicas=7, rank=rank)) for rank in range(7)]
     assert [len(part) for part in parts] == [1] * 7
     assert len({i for part in parts for i in part}) == n_kept(N, 0.99) == 2
 
 
-def test_loader_that_shards_gets_the_whole_order(monkeypatch):
+def test_yields_the_whole_order_if_the_loader_shards(monkeypatch):
     monkeypatch.setattr(guided_sampler, "process_group_ranks", lambda: (2, 1))
     assert list(build()) == list(build(num_replicas=2, rank=1))
     monkeypatch.setattr(guided_sampler, "loader_shards_batches", lambda: True)
@@ -224,9 +224,7 @@ def test_loader_that_shards_gets_the_whole_order(monkeypatch):
     explicit=st.booleans(),
     scheduled=st.booleans(),
 )
-def test_resume_anywhere_yields_the_rest_of_an_uninterrupted_run(
-    stops, n_ranks, explicit, scheduled
-):
+def test_resume_at_any_position_equals_uninterrupted_training(stops, n_ranks, explicit, scheduled):
     schedule = LinearSchedule(0.8, 0.4, n_epochs=3) if scheduled else None
 
     def fresh():
@@ -299,7 +297,7 @@ def test_rejects_state_of_another_configuration(change, message):
         build(**change).load_state_dict(state)
 
 
-def test_rejects_what_is_not_a_state_and_stays_unchanged():
+def test_rejects_invalid_state_and_stays_unchanged():
     sampler = build()
     for state, error in [({}, ValueError), (None, TypeError), ({"version": 99}, ValueError)]:
         with pytest.raises(error, match="state_dict must be"):

@@ -22,40 +22,40 @@ def selection_threads():
 
 
 @pytest.fixture(autouse=True)
-def _no_thread_is_left_behind():
+def _no_thread_remains():
     yield
     gc.collect()
     assert selection_threads() == []
 
 
 @given(st.integers(0, 30), st.integers(0, 5))
-def test_items_come_in_order_whatever_the_depth(n, depth):
+def test_yields_items_in_order_at_any_depth(n, depth):
     ahead = Prefetcher(lambda skip: range(skip, n), depth)
     assert list(ahead) == list(range(n))
     assert list(ahead) == []
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-def test_no_more_items_than_the_depth_wait(depth):
-    made = []
+def test_at_most_depth_items_wait(depth):
+    produced = []
     filled = threading.Event()
 
     def count(skip):
         for i in range(20):
-            made.append(i)
-            if len(made) > depth + 1:
+            produced.append(i)
+            if len(produced) > depth + 1:
                 filled.set()
             yield i
 
     ahead = Prefetcher(count, depth)
     assert next(ahead) == 0
-    assert filled.wait(10)
-    # One was taken, `depth` wait, and one more is in the producer's hand.
-    assert len(made) <= depth + 2
+    assert filled.wait(300)
+    # One item was consumed, `depth` items wait, and the producer holds one more.
+    assert len(produced) <= depth + 2
     ahead.close()
 
 
-def test_the_consumers_waiting_is_counted():
+def test_counts_the_waiting_time_of_the_consumer():
     def slow(skip):
         time.sleep(0.05)
         yield 1
@@ -65,7 +65,7 @@ def test_the_consumers_waiting_is_counted():
     assert ahead.waited >= 0.04
 
 
-def test_an_error_surfaces_after_what_came_before_it_with_its_traceback():
+def test_raises_the_error_of_the_thread_after_the_items_before_it():
     def failing_producer(skip):
         yield 1
         raise KeyError("gone")
@@ -79,7 +79,7 @@ def test_an_error_surfaces_after_what_came_before_it_with_its_traceback():
 
 
 @pytest.mark.parametrize("end", ["closed", "deleted", "exhausted"])
-def test_the_thread_ends_with_the_iterator(end):
+def test_thread_ends_with_the_iterator(end):
     ahead = Prefetcher(lambda skip: iter(range(5 if end == "exhausted" else 10**9)), 2)
     next(ahead)
     assert end == "exhausted" or len(selection_threads()) == 1
@@ -92,7 +92,7 @@ def test_the_thread_ends_with_the_iterator(end):
     assert selection_threads() == []
 
 
-def test_a_forked_child_goes_on_without_the_thread():
+def test_forked_child_continues_without_the_thread():
     ahead = Prefetcher(lambda skip: range(skip, 10), 2)
     assert [next(ahead) for _ in range(4)] == [0, 1, 2, 3]
     child = os.fork()
@@ -107,7 +107,7 @@ def build(**options):
     return SpectralBatchSampler(None, 8, features=features, **options)
 
 
-def test_an_abandoned_pass_leaves_no_thread():
+def test_interrupted_pass_leaves_no_thread():
     sampler = build(selector=TopSum(0.5), prefetch=1)
     with blocks_of(1):
         for batch in sampler:
@@ -118,7 +118,7 @@ def test_an_abandoned_pass_leaves_no_thread():
     assert len(list(sampler)) == len(sampler)
 
 
-def test_what_goes_wrong_in_the_selector_is_raised_in_the_loop():
+def test_error_in_the_selector_is_raised_in_the_loop():
     class Failing(TopSum):
         def __sklearn_clone__(self):
             return Failing(self.filter_ratio, calls=self.calls)
@@ -135,7 +135,7 @@ def test_what_goes_wrong_in_the_selector_is_raised_in_the_loop():
     assert any("fit" in line for line in traceback.format_tb(caught.tb))
 
 
-def test_two_passes_at_once_do_not_disturb_each_other():
+def test_two_simultaneous_passes_are_independent():
     sampler = build(selector=TopSum(0.5))
     a, b = iter(sampler), iter(sampler)
     mixed = list(zip(a, b, strict=True))
@@ -174,7 +174,7 @@ def run_script(body, sleep):
     )
 
 
-def test_ctrl_c_ends_a_training_loop_that_waits_for_a_batch():
+def test_ctrl_c_ends_a_loop_that_waits_for_a_batch():
     process = run_script("for _ in iterator: pass", sleep=0.2)
     assert process.stdout.readline() == "started\n"
     time.sleep(0.3)
@@ -184,7 +184,7 @@ def test_ctrl_c_ends_a_training_loop_that_waits_for_a_batch():
     assert errors.rstrip().endswith("KeyboardInterrupt")
 
 
-def test_a_process_ends_although_a_pass_is_unfinished():
+def test_process_exits_during_an_unfinished_pass():
     process = run_script("print('done')", sleep=0.0)
     out, errors = process.communicate(timeout=300)
     assert (process.returncode, out, errors) == (0, "started\ndone\n", "")

@@ -44,7 +44,7 @@ def schedules(draw):
 
 
 @given(schedules(), epochs)
-def test_every_schedule_gives_a_filter_ratio_for_every_epoch(schedule, epoch):
+def test_schedules_return_a_filter_ratio_for_every_epoch(schedule, epoch):
     ratio = schedule(epoch)
     assert type(ratio) is float
     assert 0 <= ratio < 1
@@ -52,19 +52,19 @@ def test_every_schedule_gives_a_filter_ratio_for_every_epoch(schedule, epoch):
 
 
 @given(schedules(), epochs)
-def test_schedules_survive_pickling(schedule, epoch):
+def test_schedules_can_be_pickled(schedule, epoch):
     again = pickle.loads(pickle.dumps(schedule))
     assert again(epoch) == schedule(epoch)
     assert repr(again) == repr(schedule)
 
 
 @given(schedules())
-def test_make_schedule_returns_a_schedule_as_it_is(schedule):
+def test_make_schedule_returns_a_schedule_unchanged(schedule):
     assert make_schedule(schedule) is schedule
 
 
 @given(st.sampled_from([LinearSchedule, CosineSchedule]), ratios, ratios, st.integers(2, 300))
-def test_ramps_start_and_end_exactly_and_go_one_way(cls, start, end, n_epochs):
+def test_ramps_are_monotonic_with_exact_ends(cls, start, end, n_epochs):
     values = [cls(start, end, n_epochs)(epoch) for epoch in range(n_epochs + 2)]
     assert values[0] == start
     assert values[n_epochs - 1 :] == [end] * 3
@@ -79,7 +79,7 @@ def test_linear_steps_are_equal_and_cosine_is_symmetric(start, end, n_epochs):
     np.testing.assert_allclose(cosine + cosine[::-1], start + end, atol=1e-12)
 
 
-def test_a_ramp_of_one_epoch_stays_at_its_end():
+def test_ramp_of_one_epoch_has_the_end_ratio():
     assert [LinearSchedule(0.9, 0.1, 1)(e) for e in range(3)] == [0.1] * 3
 
 
@@ -90,11 +90,11 @@ def test_steps_start_at_their_milestones():
 
 
 @pytest.mark.parametrize("ratio", [0, 0.8, np.float32(0.5), np.float64(0.25), Fraction(1, 3)])
-def test_a_real_number_is_a_constant_schedule(ratio):
+def test_real_number_becomes_a_constant_schedule(ratio):
     assert make_schedule(ratio) == ConstantSchedule(float(ratio))
 
 
-def test_equal_schedules_are_equal_and_say_what_they_are():
+def test_schedules_have_equality_and_repr():
     assert LinearSchedule(0.9, 0.5, 10) == LinearSchedule(np.float64(0.9), 0.5, np.int64(10))
     assert LinearSchedule(0.9, 0.5, 10) != CosineSchedule(0.9, 0.5, 10)
     assert repr(LinearSchedule(0.9, 0.5, 10)) == "LinearSchedule(start=0.9, end=0.5, n_epochs=10)"
@@ -108,7 +108,7 @@ def test_equal_schedules_are_equal_and_say_what_they_are():
 
 
 @pytest.mark.parametrize("bad", [1.0, -0.1, float("nan"), float("inf")])
-def test_ratios_outside_their_range_are_refused(bad):
+def test_rejects_ratio_out_of_range(bad):
     for make in (
         lambda: make_schedule(bad),
         lambda: ConstantSchedule(bad),
@@ -121,7 +121,7 @@ def test_ratios_outside_their_range_are_refused(bad):
 
 
 @pytest.mark.parametrize("bad", [None, "0.8", [0.8], ConstantSchedule, float])
-def test_what_is_no_schedule_is_refused(bad):
+def test_rejects_invalid_schedule(bad):
     with pytest.raises(TypeError, match="schedule must be a filter ratio"):
         make_schedule(bad)
 
@@ -137,7 +137,7 @@ def test_what_is_no_schedule_is_refused(bad):
         (True, TypeError),
     ],
 )
-def test_what_a_callable_returns_is_checked_and_the_epoch_named(result, error):
+def test_rejects_invalid_result_of_a_callable_and_names_the_epoch(result, error):
     schedule = make_schedule(lambda epoch: result if epoch == 7 else 0.5)
     assert schedule(6) == 0.5
     with pytest.raises(error, match=r"CallableSchedule\(.*\)\(7\) must be"):
@@ -147,7 +147,7 @@ def test_what_a_callable_returns_is_checked_and_the_epoch_named(result, error):
 @pytest.mark.parametrize(
     ("epoch", "error"), [(-1, ValueError), (1.0, TypeError), (True, TypeError), (None, TypeError)]
 )
-def test_what_is_no_epoch_is_refused(epoch, error):
+def test_rejects_invalid_epoch(epoch, error):
     with pytest.raises(error, match="epoch must be an integer of at least 0; got"):
         ConstantSchedule(0.5)(epoch)
     assert ConstantSchedule(0.5)(np.int64(3)) == 0.5
@@ -162,12 +162,12 @@ def test_what_is_no_epoch_is_refused(epoch, error):
         (([0.5, 0.4], [0]), r"milestones\[0\] must be an integer of at least 1"),
     ],
 )
-def test_steps_that_do_not_fit_are_refused(arguments, message):
+def test_step_schedule_rejects_invalid_values(arguments, message):
     with pytest.raises(ValueError, match=message):
         StepSchedule(*arguments)
 
 
-def test_arguments_of_the_wrong_type_are_refused():
+def test_rejects_arguments_of_the_wrong_type():
     with pytest.raises(TypeError, match="filter_ratios must be a sequence"):
         StepSchedule(0.5, [3])
     with pytest.raises(TypeError, match=r"milestones\[0\]"):
@@ -180,7 +180,7 @@ def test_arguments_of_the_wrong_type_are_refused():
         CallableSchedule(0.5)
 
 
-def test_a_schedule_of_ones_own_needs_one_method():
+def test_custom_schedule_defines_one_method():
     class EveryOther(Schedule):
         def _ratio(self, epoch):
             return 0.8 * (epoch % 2)

@@ -8,13 +8,13 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sampler_helpers import Calls, TopSum, blocks_of, table
 from torch.utils.data import DistributedSampler, RandomSampler, WeightedRandomSampler
 
-from spectral_select import CosineSchedule, SpectralBatchSampler
+from spectral_select import CosineSchedule, SpectralBatchSampler, n_candidates
 
 
 def build(n=200, batch_size=8, *, selector=None, sampler=None, features=None, **options):
@@ -52,7 +52,7 @@ INNER = {
 @pytest.mark.parametrize("inner", INNER)
 @pytest.mark.parametrize("stop", [0, 1, 5, -1])
 @pytest.mark.parametrize("save", [through_json, through_torch])
-def test_a_new_process_goes_on_where_the_old_one_stopped_twice_in_a_row(inner, stop, save):
+def test_resumes_in_a_new_process_twice_in_a_row(inner, stop, save):
     def fresh():
         return build(sampler=INNER[inner](200), schedule=CosineSchedule(0.2, 0.7, 4))
 
@@ -79,7 +79,7 @@ def test_a_new_process_goes_on_where_the_old_one_stopped_twice_in_a_row(inner, s
     assert got == whole
 
 
-def test_nothing_that_was_yielded_is_selected_again():
+def test_yielded_batches_are_not_selected_again():
     calls = Calls()
     sampler = build(400)
     iterator = iter(sampler)
@@ -109,7 +109,7 @@ def test_epoch_advances_after_loading_a_state_without_set_epoch(inner, finished)
     assert list(again) == batches[2]
 
 
-def test_a_finished_epoch_that_is_set_again_has_nothing_left():
+def test_complete_epoch_is_empty_if_set_again():
     sampler, again = build(), build()
     list(sampler)
     again.load_state_dict(sampler.state_dict())
@@ -120,7 +120,7 @@ def test_a_finished_epoch_that_is_set_again_has_nothing_left():
     assert list(again) == list(sampler)
 
 
-def test_another_epoch_starts_from_its_beginning():
+def test_setting_another_epoch_starts_at_its_beginning():
     sampler, again = build(), build()
     next(iter(sampler))
     again.load_state_dict(sampler.state_dict())
@@ -129,11 +129,11 @@ def test_another_epoch_starts_from_its_beginning():
     assert list(again) == list(sampler)
 
 
-def test_a_state_taken_before_the_first_batch_is_the_beginning():
+def test_state_before_the_first_batch_starts_at_the_beginning():
     sampler, again = build(), build()
     again.load_state_dict(sampler.state_dict())
     assert list(again) == list(sampler)
-    # Loaded and saved again without a batch in between: the same state.
+    # A state that is loaded and saved again stays the same.
     iterator = iter(sampler)
     next(iterator)
     state = sampler.state_dict()
@@ -144,7 +144,7 @@ def test_a_state_taken_before_the_first_batch_is_the_beginning():
     assert list(third) == list(iterator)
 
 
-def test_the_caller_may_say_how_far_training_is():
+def test_batches_yielded_sets_the_position_to_resume():
     sampler = build()
     iterator = iter(sampler)
     batches = [next(iterator) for _ in range(8)]
@@ -158,7 +158,7 @@ def test_the_caller_may_say_how_far_training_is():
         sampler.state_dict(batches_yielded=-1)
 
 
-def test_a_state_is_a_copy_and_its_own():
+def test_state_is_a_copy():
     sampler = build()
     iterator = iter(sampler)
     next(iterator)
@@ -173,7 +173,7 @@ def test_a_state_is_a_copy_and_its_own():
     assert state == kept
 
 
-def test_the_state_of_one_rank_serves_all():
+def test_state_of_one_rank_resumes_all_ranks():
     options = {"num_replicas": 3, "n": 480}
     whole = [list(build(rank=r, **options)) for r in range(3)]
     first = build(rank=0, **options)
@@ -204,14 +204,14 @@ def test_the_state_of_one_rank_serves_all():
         ({"n": 201}, "another dataset: .*features='200x3-"),
     ],
 )
-def test_a_state_of_another_sampler_is_refused(other, message):
+def test_rejects_state_of_another_configuration(other, message):
     sampler = build()
     next(iter(sampler))
     with pytest.raises(ValueError, match=message):
         build(**other).load_state_dict(sampler.state_dict())
 
 
-def test_a_state_of_another_order_is_refused():
+def test_rejects_state_of_another_order():
     sampler = build(sampler=range(200))
     next(iter(sampler))
     again = build(sampler=range(199, -1, -1))
@@ -244,7 +244,7 @@ def test_a_state_of_another_order_is_refused():
         (lambda s: s | {"configuration": {}}, ValueError, "saved with batch_size=None"),
     ],
 )
-def test_what_is_no_state_is_refused_and_changes_nothing(change, error, message):
+def test_rejects_invalid_state_and_stays_unchanged(change, error, message):
     sampler, same = build(), build()
     iterator = iter(sampler)
     next(iterator)
@@ -255,7 +255,7 @@ def test_what_is_no_state_is_refused_and_changes_nothing(change, error, message)
     assert list(iterator) == list(same)[1:]
 
 
-def test_features_of_another_kind_with_the_same_content_are_the_same():
+def test_state_does_not_depend_on_the_type_of_the_features():
     sampler = build(features=table(200))
     next(iter(sampler))
     again = build(features=torch.from_numpy(table(200)))
@@ -264,7 +264,7 @@ def test_features_of_another_kind_with_the_same_content_are_the_same():
 
 
 class StopAndResume(RuleBasedStateMachine):
-    """Any configuration, stopped and resumed anywhere: the batches of one long run."""
+    """A run stopped and resumed anywhere yields the batches of an uninterrupted run."""
 
     @initialize(
         n=st.integers(30, 150),
@@ -275,14 +275,14 @@ class StopAndResume(RuleBasedStateMachine):
         n_ranks=st.integers(1, 3),
         inner=st.sampled_from(sorted(set(INNER) - {"distributed"})),
         random_state=st.sampled_from([None, 5]),
-        tell=st.booleans(),
+        explicit=st.booleans(),
         data=st.data(),
     )
     def start(
-        self, n, size, ratios, papers_form, drop_last, n_ranks, inner, random_state, tell, data
+        self, n, size, ratios, papers_form, drop_last, n_ranks, inner, random_state, explicit, data
     ):
         rank = data.draw(st.integers(0, n_ranks - 1))
-        self.tell = tell
+        self.explicit = explicit
 
         def fresh(prefetch):
             return build(
@@ -301,19 +301,15 @@ class StopAndResume(RuleBasedStateMachine):
         self.fresh = fresh
         self.blocks = ExitStack()
         self.stops = 0
-        try:
-            self.whole, self.sampler = fresh(0), fresh(0)
-            for epoch in range(3):
-                self.whole._plan(epoch, n).check_enough()
-        except ValueError:
-            self.whole = None
-            return
+        sizes = [2 * size if papers_form else n_candidates(size, ratio) for ratio in ratios]
+        assume(n // n_ranks >= max(sizes))  # every epoch has a batch
+        self.whole, self.sampler = fresh(0), fresh(0)
         self.epoch = -1
         self.next_epoch()
 
     def next_epoch(self):
         self.epoch += 1
-        if self.tell:
+        if self.explicit:
             self.whole.set_epoch(self.epoch)
             self.sampler.set_epoch(self.epoch)
         self.expected = list(self.whole)
@@ -322,8 +318,6 @@ class StopAndResume(RuleBasedStateMachine):
 
     @rule(n=st.integers(1, 12))
     def train(self, n):
-        if self.whole is None:
-            return
         for _ in range(n):
             batch = next(self.iterator, None)
             if batch is None:
@@ -335,9 +329,7 @@ class StopAndResume(RuleBasedStateMachine):
 
     @rule(block_size=st.integers(1, 5), prefetch=st.integers(0, 2), ahead=st.integers(0, 3))
     def stop_and_resume(self, block_size, prefetch, ahead):
-        if self.whole is None:
-            return
-        # A loader may have read ahead of training.
+        # A loader may read ahead of training.
         read = sum(next(self.iterator, None) is not None for _ in range(ahead))
         state = through_json(self.sampler.state_dict(self.done if self.done or read else None))
         self.iterator.close()
@@ -345,10 +337,10 @@ class StopAndResume(RuleBasedStateMachine):
         self.blocks.enter_context(blocks_of(block_size))
         self.sampler = self.fresh(prefetch)
         self.sampler.load_state_dict(state)
-        if self.tell:
+        if self.explicit:
             self.sampler.set_epoch(self.epoch)
         elif self.done == len(self.expected):
-            # The end of an epoch leads straight into the next.
+            # The end of an epoch leads to the next one.
             self.epoch += 1
             self.expected, self.done = list(self.whole), 0
         self.iterator = iter(self.sampler)
@@ -356,14 +348,14 @@ class StopAndResume(RuleBasedStateMachine):
 
     @invariant()
     def length_is_what_is_yielded(self):
-        if getattr(self, "whole", None) is not None and 0 < self.done < len(self.expected):
+        if hasattr(self, "iterator") and 0 < self.done < len(self.expected):
             assert len(self.sampler) == len(self.expected)
 
     def teardown(self):
         StopAndResume.total += getattr(self, "stops", 0)
         if hasattr(self, "blocks"):
             self.blocks.close()
-        if getattr(self, "whole", None) is not None:
+        if hasattr(self, "iterator"):
             self.iterator.close()
 
     total = 0
