@@ -109,8 +109,14 @@ def run_accelerate():
     import torch
     from accelerate import Accelerator, DataLoaderConfiguration
 
+    cases = {
+        "default": {},
+        "stateful": {"use_stateful_dataloader": True},
+        "dispatched": {"dispatch_batches": True},
+        "split": {"split_batches": True},
+    }
     record = {}
-    for name, options in {"default": {}, "stateful": {"use_stateful_dataloader": True}}.items():
+    for name, options in cases.items():
         configuration = DataLoaderConfiguration(**options)
         accelerator = Accelerator(cpu=True, dataloader_config=configuration)
         model = Net()
