@@ -3,6 +3,9 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
+# Scripts that torchrun starts; collecting doctests would import every framework.
+collect_ignore_glob = ["frameworks/*_job.py"]
+
 settings.register_profile("dev", deadline=None, max_examples=50)
 # The same examples each time, so that the result of CI for a commit is reproducible.
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)

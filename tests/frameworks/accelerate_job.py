@@ -1,105 +1,125 @@
 """Accelerate: prepared loaders, and a loader that is not prepared."""
 
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration
 from frameworks.job_tools import (
     EPOCHS,
     FORMS,
+    N,
     Net,
     Numbered,
     make_sampler,
     rows_solved,
     write_record,
 )
+from torch.utils.data import DataLoader, RandomSampler
+
+CONFIGURATIONS = {
+    "default": {},
+    "seedable": {"use_seedable_sampler": True, "data_seed": 7},
+    "stateful": {"use_stateful_dataloader": True},
+}
 
 
-def main():
-    """Train three epochs in each form and configuration, and stop and resume once."""
-    import torch
-    from accelerate import Accelerator, DataLoaderConfiguration
-    from torch.utils.data import DataLoader, RandomSampler
+class Training:
+    """A model and its prepared loader."""
 
-    def prepared(form, sampler=None, **configuration):
-        accelerator = Accelerator(
+    def __init__(self, form, inner=None, **configuration):
+        self.accelerator = Accelerator(
             cpu=True, dataloader_config=DataLoaderConfiguration(**configuration)
         )
-        sampler, calls = make_sampler(form, sampler)
+        self.sampler, self.calls = make_sampler(form, inner)
         model = Net()
-        model, optimizer, loader = accelerator.prepare(
+        self.model, self.optimizer, self.loader = self.accelerator.prepare(
             model,
             torch.optim.SGD(model.parameters(), lr=0.01),
-            DataLoader(Numbered(), batch_sampler=sampler),
+            DataLoader(Numbered(), batch_sampler=self.sampler),
         )
-        return accelerator, model, optimizer, loader, sampler, calls
 
-    def train(accelerator, model, optimizer, loader, stop=None):
+    def epoch(self, stop=None):
+        """Train for an epoch, or its first `stop` batches, and return the batches."""
         batches = []
-        for batch in loader:
-            optimizer.zero_grad()
-            accelerator.backward(model(batch["x"], batch["labels"])["loss"])
-            optimizer.step()
+        for batch in self.loader:
+            self.optimizer.zero_grad()
+            self.accelerator.backward(self.model(batch["x"], batch["labels"])["loss"])
+            self.optimizer.step()
             batches.append(batch["index"].tolist())
             if len(batches) == stop:
                 break
         return batches
 
-    record = {}
-    cases = {
-        "default": {},
-        "seedable": {"use_seedable_sampler": True, "data_seed": 7},
-        "stateful": {"use_stateful_dataloader": True},
-    }
-    for form in FORMS:
-        for name, configuration in cases.items():
-            for kind in ("none", "random"):
-                inner = RandomSampler(range(202)) if kind == "random" else None
-                *training, loader, _, calls = prepared(form, inner, **configuration)
-                epochs, lengths = [], []
-                for _ in range(EPOCHS):
-                    lengths.append(len(loader))
-                    epochs.append(train(*training, loader))
-                record[f"{form}, {name}, {kind}"] = {
-                    "epochs": epochs,
-                    "lengths": lengths,
-                    "solved": rows_solved(calls),
-                }
-    # Rank 0 reads the batches of all ranks, so it selects as a single process.
+
+def indices(loader):
+    """Return the batches of a loader."""
+    return [batch["index"].tolist() for batch in loader]
+
+
+def run_case(form, name, kind):
+    """Train three epochs."""
+    inner = RandomSampler(range(N)) if kind == "random" else None
+    training = Training(form, inner, **CONFIGURATIONS[name])
+    epochs, lengths = [], []
+    for _ in range(EPOCHS):
+        lengths.append(len(training.loader))
+        epochs.append(training.epoch())
+    return {"epochs": epochs, "lengths": lengths, "solved": rows_solved(training.calls)}
+
+
+def run_dispatched():
+    """Read one epoch, where rank 0 reads the batches of all ranks as a single process."""
     accelerator = Accelerator(
         cpu=True, dataloader_config=DataLoaderConfiguration(dispatch_batches=True)
     )
     sampler, _ = make_sampler("fixed", num_replicas=1, rank=0, drop_last=True)
     loader = accelerator.prepare(DataLoader(Numbered(), batch_sampler=sampler))
-    record["dispatched"] = {"batches": [batch["index"].tolist() for batch in loader]}
-    # Stop in the second epoch and resume in a new loader, from the state of the sampler.
-    *training, loader, sampler, _ = prepared("fixed")
-    whole = [train(*training, loader) for _ in range(EPOCHS)]
-    *training, loader, sampler, _ = prepared("fixed")
-    first = train(*training, loader)
-    part = train(*training, loader, stop=3)
-    state = sampler.state_dict(batches_yielded=3)
-    *training, loader, sampler, calls = prepared("fixed")
-    sampler.load_state_dict(state)
-    loader.set_epoch(1)
-    rest = train(*training, loader)
-    rows = rows_solved(calls)
-    record["resume"] = {
-        "whole": whole,
-        "resumed": [first, part + rest, train(*training, loader)],
-        "solved": rows,
-        "left": len(rest),
+    return {"batches": indices(loader)}
+
+
+def run_resume():
+    """Stop in the second epoch and resume in a new loader, from the state of the sampler."""
+    whole = Training("fixed")
+    expected = [whole.epoch() for _ in range(EPOCHS)]
+    stopped = Training("fixed")
+    first, part = stopped.epoch(), stopped.epoch(stop=3)
+    resumed = Training("fixed")
+    resumed.sampler.load_state_dict(stopped.sampler.state_dict(batches_yielded=3))
+    resumed.loader.set_epoch(1)
+    rest = resumed.epoch()
+    solved = rows_solved(resumed.calls)
+    return {
+        "whole": expected,
+        "resumed": [first, part + rest, resumed.epoch()],
+        "solved": solved,
     }
-    # Without prepare, this rank would train on the batches of other ranks.
+
+
+def run_unprepared():
+    """Read batches of other ranks from a loader that is not prepared."""
     sampler, _ = make_sampler("fixed")
     try:
-        unprepared = [b["index"].tolist() for b in DataLoader(Numbered(), batch_sampler=sampler)]
-        record["unprepared"] = {"batches": unprepared}
+        return {"batches": indices(DataLoader(Numbered(), batch_sampler=sampler))}
     except RuntimeError as error:
-        record["unprepared"] = {"refused": str(error)}
+        return {"refused": str(error)}
+
+
+def run_explicit_ranks():
+    """Read a loader that is not prepared, with a sampler that divides the batches itself."""
+    accelerator = Accelerator(cpu=True)
     sampler, _ = make_sampler(
         "fixed", num_replicas=accelerator.num_processes, rank=accelerator.process_index
     )
-    own = [b["index"].tolist() for b in DataLoader(Numbered(), batch_sampler=sampler)]
-    record["own"] = {"batches": own}
-    write_record(record)
+    return {"batches": indices(DataLoader(Numbered(), batch_sampler=sampler))}
 
 
 if __name__ == "__main__":
-    main()
+    record = {
+        f"{form}, {name}, {kind}": run_case(form, name, kind)
+        for form in FORMS
+        for name in CONFIGURATIONS
+        for kind in ("none", "random")
+    }
+    record["dispatched"] = run_dispatched()
+    record["resume"] = run_resume()
+    record["unprepared"] = run_unprepared()
+    record["explicit ranks"] = run_explicit_ranks()
+    write_record(record)

@@ -2,6 +2,8 @@
 
 import os
 
+import lightning
+import torch
 from frameworks.job_tools import (
     EPOCHS,
     FORMS,
@@ -11,74 +13,74 @@ from frameworks.job_tools import (
     rows_solved,
     write_record,
 )
+from torch.utils.data import DataLoader
+
+WORLD_SIZE = int(os.environ["WORLD_SIZE"])
 
 
-def main():
-    """Fit with each form of the sampler and each way to pass the loader."""
-    import lightning
-    import torch
-    from torch.utils.data import DataLoader
+class Module(lightning.LightningModule):
+    """Trains on one form of the sampler and records the batches."""
 
-    world = int(os.environ["WORLD_SIZE"])
+    def __init__(self, form):
+        super().__init__()
+        self.net, self.form = Net(), form
+        self.epochs, self.lengths, self.calls = [], [], []
 
-    class Module(lightning.LightningModule):
-        def __init__(self, form, hook):
-            super().__init__()
-            self.net, self.form, self.hook = Net(), form, hook
-            self.epochs, self.lengths, self.calls = [], [], []
+    def make_loader(self):
+        sampler, self.calls = make_sampler(self.form)
+        return DataLoader(Numbered(), batch_sampler=sampler)
 
-        def make_loader(self):
-            sampler, self.calls = make_sampler(self.form)
-            return DataLoader(Numbered(), batch_sampler=sampler)
+    def on_train_epoch_start(self):
+        self.epochs.append([])
+        self.lengths.append(len(self.trainer.train_dataloader))
 
-        def on_train_epoch_start(self):
-            self.epochs.append([])
-            self.lengths.append(len(self.trainer.train_dataloader))
+    def training_step(self, batch, _):
+        self.epochs[-1].append(batch["index"].tolist())
+        return self.net(batch["x"], batch["labels"])["loss"]
 
-        def training_step(self, batch, _):
-            self.epochs[-1].append(batch["index"].tolist())
-            return self.net(batch["x"], batch["labels"])["loss"]
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
 
-        def configure_optimizers(self):
-            return torch.optim.SGD(self.parameters(), lr=0.01)
 
-    class WithHook(Module):
-        def train_dataloader(self):
-            return self.make_loader()
+class WithHook(Module):
+    """Builds its loader in the hook."""
 
-    record = {}
-    for form in FORMS:
-        for hook in (True, False):
-            for replace in (True, False):
-                module = (WithHook if hook else Module)(form, hook)
-                trainer = lightning.Trainer(
-                    accelerator="cpu",
-                    devices=world,
-                    strategy="ddp" if world > 1 else "auto",
-                    max_epochs=EPOCHS,
-                    use_distributed_sampler=replace,
-                    logger=False,
-                    enable_checkpointing=False,
-                    enable_progress_bar=False,
-                    enable_model_summary=False,
-                )
-                name = f"{form}, hook {hook}, replacement {replace}"
-                try:
-                    if hook:
-                        trainer.fit(module)
-                    else:
-                        trainer.fit(module, module.make_loader())
-                except TypeError as error:
-                    record[name] = {"refused": str(error)}
-                    continue
-                record[name] = {
-                    "epochs": module.epochs,
-                    "lengths": module.lengths,
-                    "solved": rows_solved(module.calls),
-                    "inner": type(trainer.train_dataloader.batch_sampler.sampler).__name__,
-                }
-    write_record(record)
+    def train_dataloader(self):
+        return self.make_loader()
+
+
+def fit(form, hook, replace):
+    """Fit a module, and return its record or the error of the sampler."""
+    module = WithHook(form) if hook else Module(form)
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        devices=WORLD_SIZE,
+        strategy="ddp" if WORLD_SIZE > 1 else "auto",
+        max_epochs=EPOCHS,
+        use_distributed_sampler=replace,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    try:
+        trainer.fit(module, *([] if hook else [module.make_loader()]))
+    except TypeError as error:
+        return {"refused": str(error)}
+    return {
+        "epochs": module.epochs,
+        "lengths": module.lengths,
+        "solved": rows_solved(module.calls),
+        "inner": type(trainer.train_dataloader.batch_sampler.sampler).__name__,
+    }
 
 
 if __name__ == "__main__":
-    main()
+    write_record(
+        {
+            f"{form}, hook {hook}, replacement {replace}": fit(form, hook, replace)
+            for form in FORMS
+            for hook in (True, False)
+            for replace in (True, False)
+        }
+    )
