@@ -81,7 +81,13 @@ def test_the_core_works_without_torch_and_names_the_extra(core):
     assert printed == ["(40, 8)"] + [
         f"spectral_select.{name} needs the package torch, which is not installed: "
         "pip install 'spectral_select[torch]'"
-        for name in ("ClassBalancedSampler", "SpectralBatchSampler", "WeightedDataset")
+        for name in (
+            "ClassBalancedSampler",
+            "GuidedSampler",
+            "SelectionTimings",
+            "SpectralBatchSampler",
+            "WeightedDataset",
+        )
     ]
 
 
