@@ -206,7 +206,10 @@ def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "
         augmentation=None if args.no_augment else Augmentation(**plain),
         device=device,
         amp=args.amp,
-        channels_last=cuda if args.channels_last is None else args.channels_last,
+        # Compiled steps choose layouts themselves, and torch 2.11 fails on 1 × 1 maps otherwise.
+        channels_last=(
+            cuda and not args.compile if args.channels_last is None else args.channels_last
+        ),
         compile=args.compile,
         n_ranks=n_ranks,
         prefetch=(2 if cuda else 0) if args.prefetch is None else args.prefetch,

@@ -142,7 +142,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--channels-last",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="memory layout (default: on CUDA)",
+        help="memory layout (default: on CUDA, unless --compile is given)",
     )
     speed.add_argument(
         "--compile", action="store_true", help="training steps through torch.compile"

@@ -56,8 +56,7 @@ def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
     >>> resize_and_crop(Image.new("RGB", (30, 20)), 8).shape
     (8, 8, 3)
     """
-    if not isinstance(image, Image.Image):
-        image = to_pil_image(image)
+    image = _as_pil(image)
     if image.mode != "RGB":
         image = image.convert("RGB")
     width, height = image.size
@@ -71,7 +70,14 @@ def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8)
 
 
+def _as_pil(image: Any) -> Image.Image:
+    return image if isinstance(image, Image.Image) else to_pil_image(image)
+
+
 _PART = 1024  # images decoded at a time
+# Below this size threads mostly wait for Python's lock. On 2 cores, two threads decode
+# images of 112 px 1.2 times as fast as one, and images of 32 px at 0.6 times its speed.
+_THREADED_PIXELS = 64 * 64
 _SHARE = 0.25  # of a GPU's free memory, as each method and each part of the data has a table
 
 
@@ -179,18 +185,24 @@ class DecodedImages:
     def _decode(self, indices: NDArray[np.int64]) -> Tensor:
         out = np.empty((len(indices), self.image_size, self.image_size, 3), np.uint8)
 
-        def fill(place: int) -> None:
-            image = self.dataset[int(indices[place])][0]
-            out[place] = resize_and_crop(image, self.image_size)
+        def fill(places: NDArray[np.int64]) -> int:
+            """Decode images, and return the number of pixels of the last one."""
+            n_pixels = 0
+            for place in places:
+                image = _as_pil(self.dataset[int(indices[place])][0])
+                n_pixels = image.width * image.height
+                out[place] = resize_and_crop(image, self.image_size)
+            return n_pixels
 
-        if self._n_threads == 1 or len(indices) < 2 * self._n_threads:
-            for place in range(len(indices)):
-                fill(place)
-        else:
+        places = np.arange(len(indices))
+        large = fill(places[:1]) >= _THREADED_PIXELS
+        if large and self._n_threads > 1 and len(indices) >= 2 * self._n_threads:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._n_threads, "decode")
-            for _ in self._pool.map(fill, range(len(indices))):
+            for _ in self._pool.map(fill, np.array_split(places[1:], 4 * self._n_threads)):
                 pass
+        else:
+            fill(places[1:])
         self.n_decoded += len(indices)
         return torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()
 
