@@ -231,7 +231,7 @@ class _Basis:
         # Twice is enough, and what loses half of its square the second time was nothing
         # but rounding error the first time (the test of Kahan and Parlett).
         used_up = rest < 0.5
-        if is_cuda(t) or used_up.any():  # a GPU's host need not know
+        if used_up.any():  # rare: on a GPU, waiting for it costs less than doing the work
             twice = self._replaced(twice, used_up, q)
         self._q[:, m + 1 : stop + 1] = twice
         self.size, self.n_products = stop, self.n_products + 1

@@ -76,7 +76,12 @@ def test_extraction_agrees_with_the_cpu(tmp_path):
     network, transform, _ = build_backbone("resnet18", "random", image_size=64)
     stores = [
         extract_embeddings(
-            dataset, network, tmp_path / device, transform=transform, device=device, precision="float32"
+            dataset,
+            network,
+            tmp_path / device,
+            transform=transform,
+            device=device,
+            precision="float32",
         )
         for device in ("cpu", "cuda")
     ]
@@ -109,7 +114,15 @@ def test_an_interrupted_run_resumes(tmp_path, monkeypatch):
     from spectral_select.integrations.training import comparison
 
     out = tmp_path / "run"
-    arguments = ["train", "digits", *TRAIN, "--methods", "fiedler", "guided", "--checkpoint-every=1"]
+    arguments = [
+        "train",
+        "digits",
+        *TRAIN,
+        "--methods",
+        "fiedler",
+        "guided",
+        "--checkpoint-every=1",
+    ]
     calls = []
 
     def interrupted(*args, **kwargs):
