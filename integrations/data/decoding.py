@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import to_pil_image
 
 from spectral_select._utils.validation import check_positive_int
+from spectral_select.integrations.data.images import UnreadableImageError
+from spectral_select.integrations.data.rgb import as_rgb
 
 __all__ = ["DecodedImages", "resize_and_crop", "to_device"]
 
@@ -40,8 +41,8 @@ def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     image : PIL image, array or Tensor
-        Anything that torchvision can turn into a PIL image. Arrays have shape
-        (height, width, 3), tensors (3, height, width).
+        Anything that `as_rgb` takes. Arrays have shape (height, width, 3), tensors
+        (3, height, width).
     size : int
         Side in pixels.
 
@@ -56,9 +57,7 @@ def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
     >>> resize_and_crop(Image.new("RGB", (30, 20)), 8).shape
     (8, 8, 3)
     """
-    image = _as_pil(image)
-    if image.mode != "RGB":
-        image = image.convert("RGB")
+    image = as_rgb(image)
     width, height = image.size
     if (width, height) != (size, size):
         side = min(width, height)
@@ -68,10 +67,6 @@ def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
             (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
         )
     return np.asarray(image, dtype=np.uint8)
-
-
-def _as_pil(image: Any) -> Image.Image:
-    return image if isinstance(image, Image.Image) else to_pil_image(image)
 
 
 _PART = 1024  # images decoded at a time
@@ -189,7 +184,7 @@ class DecodedImages:
             """Decode images, and return the number of pixels of the last one."""
             n_pixels = 0
             for place in places:
-                image = _as_pil(self.dataset[int(indices[place])][0])
+                image = _rgb_at(self.dataset, int(indices[place]))
                 n_pixels = image.width * image.height
                 out[place] = resize_and_crop(image, self.image_size)
             return n_pixels
@@ -205,6 +200,14 @@ class DecodedImages:
             fill(places[1:])
         self.n_decoded += len(indices)
         return torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()
+
+
+def _rgb_at(dataset: Any, index: int) -> Image.Image:
+    image = dataset[index][0]
+    try:
+        return as_rgb(image)
+    except (TypeError, ValueError) as error:
+        raise UnreadableImageError(f"cannot read image {index} of the dataset: {error}") from error
 
 
 def _room(device: torch.device) -> float:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import Dataset
 
+from spectral_select.integrations.data.rgb import as_rgb
+
 __all__ = ["ImageArray", "ImageFiles", "ImageSplit", "UnreadableImageError"]
 
 
@@ -54,11 +56,12 @@ class ImageFiles:
         return str(self.root / self.paths[i])
 
     def load(self, i: int) -> Image.Image:
-        """Return image `i` as RGB."""
+        """Return image `i` as 8-bit RGB, upright, transparent pixels on white."""
         path = self.name(i)
         try:
             with Image.open(path) as image:
-                return image.convert("RGB")
+                _bound_pixels(image)
+                return as_rgb(image)
         # SyntaxError is what Pillow raises for some broken PNG files.
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             reason = " ".join(str(error).replace(repr(path), "").split())
@@ -75,6 +78,19 @@ class ImageFiles:
             name = Path(self.paths[i]).as_posix()
             digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
         return digest.digest()
+
+
+def _bound_pixels(image: Image.Image) -> None:
+    """Refuse an image above Pillow's limit on pixels; JPEG files are read at half size."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is None or image.width * image.height <= limit:
+        return
+    image.draft(None, (-(-image.width // 2), -(-image.height // 2)))
+    if image.width * image.height > limit:
+        raise ValueError(
+            f"it has {image.width} × {image.height} pixels, more than the limit of {limit} "
+            "(PIL.Image.MAX_IMAGE_PIXELS); make it smaller"
+        )
 
 
 class ImageArray:

@@ -7,9 +7,12 @@ from typing import Any
 
 import torch
 import torchvision
+from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms import v2
+from torchvision.transforms.functional import pil_to_tensor
 
+from spectral_select.integrations.data.rgb import as_rgb
 from spectral_select.integrations.models.pretrained_weights import Weights, resolve_weights
 from spectral_select.integrations.runtime.seeding import seeded
 
@@ -181,7 +184,7 @@ def build_backbone(
     ).eval()
     _check_takes(backbone, size)
     resize = size if image_size else int(preset.resize_size[0])
-    return backbone, _transform(resize, size, preset.interpolation), dim
+    return backbone, ResizedCenterCrop(resize, size, preset.interpolation), dim
 
 
 def _pixels(weights: Any, image_size: int | None) -> tuple[Backbone, Callable[[Any], Tensor], int]:
@@ -199,18 +202,50 @@ def _pixels(weights: Any, image_size: int | None) -> tuple[Backbone, Callable[[A
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
     ).eval()
-    return backbone, _transform(size, size, v2.InterpolationMode.BILINEAR), dim
+    return backbone, ResizedCenterCrop(size, size, v2.InterpolationMode.BILINEAR), dim
 
 
-def _transform(resize: int, size: int, interpolation: Any) -> Callable[[Any], Tensor]:
-    transform: Callable[[Any], Tensor] = v2.Compose(
-        [
-            v2.Resize(resize, interpolation=interpolation, antialias=True),
-            v2.CenterCrop(size),
-            v2.PILToTensor(),
-        ]
-    )
-    return transform
+class ResizedCenterCrop:
+    """From an image to a uint8 tensor: torchvision's Resize and CenterCrop in one step.
+
+    Only the pixels that are kept are resized, so a long, thin image takes no more memory than a
+    square one. Values differ from those of the two steps by rounding.
+
+    Parameters
+    ----------
+    resize : int
+        Length of the shorter side after resizing, in pixels.
+    crop : int
+        Side of the square cut out of the center; at most `resize`.
+    interpolation : InterpolationMode
+        How pixels are resampled, with antialiasing.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> crop = ResizedCenterCrop(256, 224, v2.InterpolationMode.BILINEAR)
+    >>> crop(Image.new("RGB", (1, 12_000))).shape
+    torch.Size([3, 224, 224])
+    """
+
+    def __init__(self, resize: int, crop: int, interpolation: v2.InterpolationMode) -> None:
+        self.resize = resize
+        self.crop = crop
+        self.resampling = Image.Resampling[interpolation.name]
+
+    def __call__(self, image: Any) -> Tensor:
+        """Return the square at the center of an image, of anything that `as_rgb` takes."""
+        rgb = as_rgb(image)
+        shorter = min(rgb.size)
+        box = []
+        for side in rgb.size:
+            resized = int(self.resize * side / shorter)
+            start = round((resized - self.crop) / 2)
+            box += [start * side / resized, (start + self.crop) * side / resized]
+        left, right, top, bottom = box
+        cropped = rgb.resize((self.crop, self.crop), self.resampling, (left, top, right, bottom))
+        pixels: Tensor = pil_to_tensor(cropped)
+        return pixels
 
 
 def build_classifier(

@@ -83,3 +83,13 @@ def test_takes_the_middle_of_the_shorter_side():
 def test_takes_tensors_and_grey_images():
     assert resize_and_crop(torch.zeros(3, 9, 12), 6).shape == (6, 6, 3)
     assert resize_and_crop(Image.new("L", (9, 12), 7), 6).tolist() == [[[7] * 3] * 6] * 6
+
+
+def test_rejects_images_of_unknown_range_by_index():
+    class Integers(Recorded):
+        def __getitem__(self, index):
+            return Image.new("I", (9, 9)), 0
+
+    images = DecodedImages(Integers(30), 8, cache_bytes=10**6)
+    with pytest.raises(ValueError, match="cannot read image 7 of the dataset: its values are 32"):
+        images.take([7])
