@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
+from spectral_select.integrations.data.folders import read_image_folder
 from spectral_select.integrations.data.images import ImageArray, ImageFiles, ImageSplit
 from spectral_select.integrations.data.splits import check_fraction, stratified_split
 
@@ -95,10 +95,10 @@ def load_dataset(
 ) -> ImageDataset:
     """Load a dataset by name or folder, in three parts.
 
-    A part that the dataset brings along is used as it is (CIFAR-10 and Oxford-IIIT
-    Pet: train and test; Flowers-102: all three; a folder: those of ``train/``,
-    ``val/`` and ``test/`` that are there). A missing test part is split off the
-    training data, then a missing validation part; both draws are stratified by class.
+    A part that comes with the dataset is used as it is (CIFAR-10 and Oxford-IIIT Pet:
+    train and test; Flowers-102: all three; a folder: those of ``train/``, ``val/`` and
+    ``test/`` that are there). A missing test part is split off the training data, then a
+    missing validation part. Both draws are stratified by class.
 
     Parameters
     ----------
@@ -106,7 +106,8 @@ def load_dataset(
         "digits" (scikit-learn's 1,797 images of 8 × 8, needs no network), "cifar10",
         "oxford-pet", "flowers102", or the path of a folder: either
         ``PATH/train/CLASS/*.jpg`` and ``PATH/test/CLASS/*.jpg`` (``val`` optional; a
-        ``val`` without ``test`` serves as the test part) or ``PATH/CLASS/*.jpg``.
+        ``val`` without ``test`` serves as the test part) or ``PATH/CLASS/*.jpg``. Parts may
+        have other common names ("training", "valid", "dev", "testing", …), in any case.
     root : path, default "data"
         Folder that holds the named datasets, or that they are downloaded to. A folder
         given by a relative path is looked for here too.
@@ -131,8 +132,8 @@ def load_dataset(
     FileNotFoundError
         If there is no such dataset, saying which files are expected where.
     ValueError, TypeError
-        If a folder holds no images, the parts disagree on their classes, or an
-        argument is out of range.
+        If a folder holds no images, its classes hold folders, its parts disagree on their
+        classes, or an argument is out of range.
 
     Examples
     --------
@@ -268,58 +269,5 @@ def _image_folder(
         raise NotADirectoryError(
             f"{folder} is a file; expected a folder with one sub-folder of images for each class"
         )
-    inside = set(_subfolders(folder))
-    names = {"train": "train"}
-    if "train" in inside and inside & {"val", "test"}:
-        names |= {k: k for k in ("val", "test") if k in inside}
-        if "test" not in inside:
-            names["test"] = names.pop("val")
-        layout = "folders " + ", ".join(f"{v} as {k}" for k, v in sorted(names.items()))
-    elif inside == {"train"} and _subfolders(folder / "train"):
-        layout = "folder train"
-    else:
-        names, layout = {"train": ""}, "one folder"
-    classes = _subfolders(folder / names["train"])
-    if not classes:
-        raise ValueError(
-            f"{folder} holds no sub-folders: expected {folder}/CLASS/*.jpg, or "
-            f"{folder}/train/CLASS/*.jpg and {folder}/test/CLASS/*.jpg"
-        )
-    parts: _Parts = {key: _folder_part(folder, part, classes) for key, part in names.items()}
-    empty = set(range(len(classes))) - set(parts["train"][1].tolist())
-    if empty:
-        where = folder / names["train"] / classes[min(empty)]
-        more = f" (and {len(empty) - 1} more classes)" if len(empty) > 1 else ""
-        raise ValueError(
-            f"{where}{more} holds no image; expected files ending in {', '.join(IMG_EXTENSIONS)}"
-        )
-    return parts, classes, None, layout
-
-
-def _subfolders(folder: Path) -> list[str]:
-    """Return the names of the folders in `folder`; hidden folders are not classes."""
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-
-
-def _folder_part(
-    folder: Path, part: str, classes: Sequence[str]
-) -> tuple[ImageFiles, NDArray[np.int64]]:
-    strange = set(_subfolders(folder / part)) - set(classes)
-    if strange:
-        raise ValueError(
-            f"{folder / part} has classes that {folder / 'train'} lacks: "
-            f"{', '.join(sorted(strange)[:5])}"
-        )
-    to_index = {name: k for k, name in enumerate(classes) if (folder / part / name).is_dir()}
-    samples = (
-        make_dataset(str(folder / part), to_index, extensions=IMG_EXTENSIONS, allow_empty=True)
-        if to_index
-        else []
-    )
-    if not samples:
-        raise ValueError(
-            f"{folder / part} holds no image; expected {folder / part}/CLASS/*.jpg"
-            f" (or another of {', '.join(IMG_EXTENSIONS)})"
-        )
-    return _listed(folder, [path for path, _ in samples], [label for _, label in samples])
+    found = read_image_folder(folder)
+    return dict(found.parts), found.classes, None, found.layout

@@ -1,0 +1,253 @@
+"""Folders of images: which folder is a part, a class or neither, and which files are images."""
+
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from spectral_select.integrations.data.images import ImageFiles
+
+__all__ = ["ImageFolder", "read_image_folder"]
+
+# Names of the parts, in any case, also as in "train_images" or "Test Set".
+_SUFFIX = r"([ _-]?(set|data|dataset|images|imgs|split))?"
+_PART_NAMES = {
+    "train": re.compile(rf"(train|training){_SUFFIX}", re.IGNORECASE),
+    "val": re.compile(rf"(val|valid|validation|validate|dev){_SUFFIX}", re.IGNORECASE),
+    "test": re.compile(rf"(test|testing){_SUFFIX}", re.IGNORECASE),
+}
+
+# Left behind by operating systems, file servers and notebooks; never data.
+_ALIEN = re.compile(
+    r"\..*|__MACOSX|__pycache__|Thumbs\.db|ehthumbs\.db|desktop\.ini|Icon\r"
+    r"|@eaDir|#recycle|\$RECYCLE\.BIN|System Volume Information|lost\+found",
+    re.IGNORECASE,
+)
+
+_LEADS_BACK, _BROKEN = "links to their own folder or one above", "broken links"
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """What `read_image_folder` found.
+
+    Attributes
+    ----------
+    parts : dict
+        Images and labels of "train" and, where the folder has them, of "val" and "test".
+    classes : list of str
+        Class names, by label.
+    layout : str
+        Which folder is which part.
+    """
+
+    parts: dict[str, tuple[ImageFiles, NDArray[np.int64]]]
+    classes: list[str]
+    layout: str
+
+
+def read_image_folder(folder: Path) -> ImageFolder:
+    """List the images of a folder with parts and classes, or with classes only.
+
+    Hidden files and those that systems leave behind (``__MACOSX``, ``Thumbs.db``) are
+    ignored. A warning says which other files were skipped.
+
+    Parameters
+    ----------
+    folder : Path
+        Has the form ``FOLDER/train/CLASS/*.jpg`` with ``val`` and ``test`` optional, or
+        ``FOLDER/CLASS/*.jpg``. Common names of the parts are known ("training", "valid",
+        "dev", "testing", …), in any case. A validation part without a test part serves as
+        the test part.
+
+    Returns
+    -------
+    ImageFolder
+
+    Raises
+    ------
+    ValueError
+        If there are no classes or no images, a class holds folders, two folders are the same
+        part or class, or a part has a class that the training part lacks.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     for part in ("Training", "valid"):
+    ...         (Path(name) / part / "cat").mkdir(parents=True)
+    ...         Image.new("L", (9, 9)).save(Path(name) / part / "cat" / "0.png")
+    ...     found = read_image_folder(Path(name))
+    >>> found.classes, found.layout
+    (['cat'], 'folders valid as test, Training as train')
+    """
+    scan = _Scan(folder)
+    names = _part_folders(folder, scan)
+    classes = scan.subfolders(folder / names["train"])
+    if not classes:
+        raise ValueError(
+            f"{folder} holds no sub-folders: expected {folder}/CLASS/*.jpg, or "
+            f"{folder}/train/CLASS/*.jpg and {folder}/test/CLASS/*.jpg"
+        )
+    train = folder / names["train"]
+    parts = {key: scan.part(name, classes, train) for key, name in names.items()}
+    empty = set(range(len(classes))) - set(parts["train"][1].tolist())
+    if empty:
+        where = train / classes[min(empty)]
+        more = f" (and {len(empty) - 1} more classes)" if len(empty) > 1 else ""
+        raise ValueError(
+            f"{where}{more} holds no image; expected files ending in {', '.join(IMG_EXTENSIONS)}"
+        )
+    scan.warn()
+    return ImageFolder(parts, classes, _layout(names))
+
+
+def _layout(names: dict[str, str]) -> str:
+    if names == {"train": ""}:
+        return "one folder"
+    if len(names) == 1:
+        return f"folder {names['train']}"
+    return "folders " + ", ".join(f"{v} as {k}" for k, v in sorted(names.items()))
+
+
+def _part_folders(folder: Path, scan: "_Scan") -> dict[str, str]:
+    """Return the folder of each part; the name of `folder` itself is empty."""
+    inside = scan.subfolders(folder)
+    names: dict[str, str] = {}
+    for name in inside:
+        part = next((k for k, names_of in _PART_NAMES.items() if names_of.fullmatch(name)), None)
+        if part in names:
+            raise ValueError(
+                f"{folder} has two folders for the {part} part, {names[part]} and {name}; "
+                "merge or rename them"
+            )
+        if part is not None:
+            names[part] = name
+    others = [name for name in inside if name not in names.values()]
+    if "train" not in names or not scan.subfolders(folder / names["train"]):
+        if names and not others:
+            raise ValueError(
+                f"{folder} holds {', '.join(names.values())}, but no folder train with one "
+                f"sub-folder for each class: expected {folder}/train/CLASS/*.jpg"
+            )
+        return {"train": ""}
+    if others:
+        if next(scan.images(folder / names["train"]), None):
+            raise ValueError(
+                f"{folder / names['train']} holds images and folders, so it is not clear whether "
+                f"it is a class like {others[0]} or the training part; move one of them"
+            )
+        scan.ignored += [f"the folder {name}, which is not a part" for name in others]
+    if "val" in names and "test" not in names:
+        names["test"] = names.pop("val")
+    return names
+
+
+@dataclass
+class _Scan:
+    """Reads folders below one, and counts what is skipped."""
+
+    root: Path
+    skipped: dict[str, str] = field(default_factory=dict)  # from a path to what is there
+    ignored: list[str] = field(default_factory=list)
+
+    def subfolders(self, folder: Path) -> list[str]:
+        """Return the names of the folders in a folder, sorted."""
+        folders = {entry.name: entry for entry in _entries(folder) if entry.is_dir()}
+        for name in [name for name, entry in folders.items() if _leads_back(entry, folder)]:
+            self.skipped[folders.pop(name).path] = _LEADS_BACK
+        return sorted(folders)
+
+    def images(self, folder: Path) -> Iterator[str]:
+        """Yield the names of the images in a folder, sorted."""
+        for entry in sorted(_entries(folder), key=lambda e: e.name):
+            if entry.is_file() and entry.name.lower().endswith(IMG_EXTENSIONS):
+                yield entry.name
+
+    def part(
+        self, name: str, classes: list[str], train: Path
+    ) -> tuple[ImageFiles, NDArray[np.int64]]:
+        """Return the images of a part, whose classes are among those of `train`, and labels."""
+        folder = self.root / name
+        present = self.subfolders(folder)
+        if strange := sorted(set(present) - set(classes)):
+            raise ValueError(f"{folder} has classes that {train} lacks: {', '.join(strange[:5])}")
+        self._refuse_same(folder, present)
+        outside = len(list(self.images(folder)))
+        if outside:
+            self.ignored.append(f"{outside} images in {folder} itself, outside of its classes")
+        paths: list[str] = []
+        labels: list[int] = []
+        for label, class_name in enumerate(classes):
+            if class_name in present:
+                self._check_class(folder / class_name)
+                found = list(self.images(folder / class_name))
+                paths += [os.path.join(name, class_name, file) for file in found]  # noqa: PTH118
+                labels += [label] * len(found)
+        if not paths:
+            raise ValueError(
+                f"{folder} holds no image; expected {folder}/CLASS/*.jpg"
+                f" (or another of {', '.join(IMG_EXTENSIONS)})"
+            )
+        return ImageFiles(self.root, paths), np.asarray(labels, dtype=np.int64)
+
+    def warn(self) -> None:
+        """Warn of what was skipped, in one line."""
+        ignored = list(self.ignored)
+        if self.skipped:
+            kinds = Counter(self.skipped.values()).most_common(6)
+            some = ", ".join(f"{n} {kind}" for kind, n in kinds[:5]) + ", …"[: 3 * (len(kinds) > 5)]
+            ignored.append(
+                f"{len(self.skipped)} files that are not images ({some}; images end in "
+                f"{', '.join(IMG_EXTENSIONS)})"
+            )
+        if ignored:
+            warnings.warn(f"{self.root}: skipped {'; '.join(ignored)}", stacklevel=5)
+
+    def _refuse_same(self, folder: Path, names: list[str]) -> None:
+        """Refuse two classes that are one folder, through a link."""
+        real: dict[str, str] = {}
+        for name in names:
+            first = real.setdefault(os.path.realpath(folder / name), name)
+            if first != name:
+                raise ValueError(
+                    f"the classes {first} and {name} of {folder} are the same folder, by a link"
+                )
+
+    def _check_class(self, folder: Path) -> None:
+        """Refuse a class that holds folders, and count its files that are not images."""
+        if inner := self.subfolders(folder):
+            some = ", ".join(inner[:3]) + (", …" if len(inner) > 3 else "")
+            raise ValueError(
+                f"{folder} holds folders ({some}), so it is not a class: expected image files in "
+                f"it. The dataset must have the form FOLDER/CLASS/*.jpg or "
+                "FOLDER/train/CLASS/*.jpg"
+            )
+        for entry in _entries(folder):
+            if entry.is_file() and not entry.name.lower().endswith(IMG_EXTENSIONS):
+                kind = Path(entry.name).suffix.lower() or "without an extension"
+                self.skipped[entry.path] = kind
+            elif not entry.is_file() and not entry.is_dir():
+                self.skipped[entry.path] = _BROKEN
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder, without hidden and alien files."""
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not _ALIEN.fullmatch(entry.name)]
+
+
+def _leads_back(entry: os.DirEntry[str], folder: Path) -> bool:
+    """Tell whether an entry is a link to its own folder or one above."""
+    if not entry.is_symlink():
+        return False
+    here, there = Path(os.path.realpath(folder)), Path(os.path.realpath(entry.path))
+    return there == here or there in here.parents
