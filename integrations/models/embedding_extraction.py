@@ -4,21 +4,28 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from spectral_select._features.store import EmbeddingStore
 from spectral_select._features.store_writer import StoreWriter
 from spectral_select._utils.folders import StoreError
 from spectral_select._utils.progress_bar import progress_bar
 from spectral_select._utils.validation import check_positive_int
-from spectral_select.integrations.data.images import UnreadableImageError
-from spectral_select.integrations.models.backbones import hash_weights
+from spectral_select.integrations.models.backbones import Backbone, hash_weights
+from spectral_select.integrations.models.embedding_network import (
+    Output,
+    check_output,
+    embeddings_of,
+    on_device,
+)
+from spectral_select.integrations.models.image_source import ImageSource, integer_labels
 from spectral_select.integrations.runtime.interrupts import interrupt_held
 from spectral_select.integrations.runtime.provenance import n_cores
 
@@ -37,6 +44,7 @@ def extract_embeddings(
     out: str | os.PathLike[str],
     *,
     transform: Callable[[Any], Tensor] | None = None,
+    output: Output = None,
     batch_size: int = 64,
     num_workers: int | None = None,
     device: str | torch.device = "auto",
@@ -47,20 +55,26 @@ def extract_embeddings(
 ) -> EmbeddingStore:
     """Compute the embedding of every image of a dataset, in order, into a store.
 
-    A killed extraction goes on at the last block that reached the disk when it is called
-    again with the same arguments; called on a finished store it only opens it.
+    If it is killed, the same call resumes at the last block that reached the disk. On a
+    finished store it only opens it. Both need the same images, transform and backbone: a
+    sample of the images is compared, and the weights or the first embedding.
 
     Parameters
     ----------
     split : map-style dataset
-        Gives (image, label): an `ImageSplit`, or any dataset with a length.
+        An `ImageSplit`, or any dataset with a length that gives (image, label), a dict with
+        the image under "image", or the image itself.
     backbone : Module
-        From `build_backbone`, or any module that maps a batch to (n, d).
+        From `build_backbone`, or any module that maps a batch to (n, d). Its mode, device and
+        memory layout are afterwards as before.
     out : path
         Folder of the store.
     transform : callable, optional
         From an image of `split` to a tensor: what `build_backbone` returned. None if the
-        dataset gives tensors already.
+        dataset gives tensors already. It must not be random.
+    output : str, int or callable, optional
+        Which of several outputs of `backbone` is the embedding: a key or attribute, an index,
+        or a function from what the backbone gives to a tensor of shape (n, d).
     batch_size : int, default 64
         Images in one forward pass.
     num_workers : int, optional
@@ -89,8 +103,9 @@ def extract_embeddings(
         If an image cannot be read; the message names the file.
     StoreError
         If `out` holds embeddings of other data, another backbone or other weights.
-    ValueError
-        If an argument is out of range, or an embedding is not finite.
+    ValueError, TypeError
+        If an argument is out of range, the images change each time they are read, the backbone
+        does not give (n, d), or an embedding is not finite.
 
     Examples
     --------
@@ -109,49 +124,43 @@ def extract_embeddings(
     block_size = check_positive_int(block_size, "block_size")
     where = check_device(device)
     dtype = _check_precision(precision, where)
+    output_name = check_output(output)
     if len(split) == 0:
         raise ValueError("the dataset is empty: there is nothing to extract")
-    if num_workers is None:
-        num_workers = default_workers(where) if len(split) > 2000 else 0
-    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
-        raise ValueError(f"num_workers must be an integer of at least 0; got {num_workers!r}")
-    images = _Images(split, transform)
-    writer = StoreWriter(
-        out,
-        count=len(split),
-        dim=_dim(backbone, images),
-        labels=getattr(split, "labels", getattr(split, "targets", None)),
-        meta=_origin(split, backbone) | {"precision": str(dtype).removeprefix("torch.")},
-        block_size=-(-block_size // batch_size) * batch_size,
-        overwrite=overwrite,
-    )
-    with writer:
-        if writer.complete:
-            store = EmbeddingStore.open(out)
-            if precision not in ("auto", store.meta.get("precision")):
-                raise StoreError(
-                    f"{out} was computed in {store.meta.get('precision')}, not {precision}; "
-                    "overwrite it or choose another folder"
-                )
-            return store
-        loader = DataLoader(
-            images,
-            batch_size=batch_size,
-            sampler=range(writer.n_done, len(split)),
-            num_workers=num_workers,
-            collate_fn=_collate,
-            pin_memory=where.type == "cuda",
-            generator=torch.Generator(),  # else it draws the workers' seed from the global one
-        )
-        bar = progress_bar(
-            len(split), desc="embeddings", unit="images", initial=writer.n_done, enabled=progress
-        )
-        rows, start = len(split) - writer.n_done, time.perf_counter()
-        with bar:
-            _fill(writer, _embed(loader, backbone, where, dtype), split, bar.update)
-        seconds = time.perf_counter() - start
-        # What all rows cost, at the pace of those computed here.
-        return writer.finish(seconds=seconds * len(split) / rows if rows else None)
+    num_workers = _check_workers(num_workers, where, len(split))
+    source = ImageSource(split, transform)
+    meta = source.origin() | _network(backbone) | {"output": output_name}
+    meta["precision"] = str(dtype).removeprefix("torch.")
+    with on_device(backbone, where) as network:
+        embed = partial(_embed, network, output=output, device=where, dtype=dtype)
+        if isinstance(backbone, Backbone):
+            first, dim = None, backbone.dim
+        else:
+            first = embed(source.image(0)[None])[0]
+            dim = len(first)
+        with StoreWriter(
+            out,
+            count=len(split),
+            dim=dim,
+            labels=integer_labels(split),
+            meta=meta,
+            block_size=-(-block_size // batch_size) * batch_size,
+            overwrite=overwrite,
+        ) as writer:
+            _check_resumable(writer, first, precision, meta["precision"])
+            if writer.complete:
+                return EmbeddingStore.open(out)
+            loader = DataLoader(
+                source,
+                batch_size=batch_size,
+                sampler=range(writer.n_done, len(split)),
+                num_workers=num_workers,
+                collate_fn=_collate,
+                pin_memory=where.type == "cuda",
+                generator=torch.Generator(),  # else it draws the workers' seed from the global one
+            )
+            seconds = _fill(writer, map(embed, _batches(loader)), source, progress)
+            return writer.finish(seconds=seconds)
 
 
 def check_device(device: str | torch.device) -> torch.device:
@@ -218,27 +227,6 @@ def default_workers(device: torch.device) -> int:
     return min(16, max(1, cores - 1))
 
 
-class _Images(Dataset[Any]):
-    """The images of a split without their labels; what fails comes back as an exception.
-
-    A loader's process would wrap the exception in the text of its traceback.
-    """
-
-    def __init__(self, split: Any, transform: Callable[[Any], Tensor] | None) -> None:
-        self.split = split
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, index: int) -> Tensor | Exception:
-        try:
-            image = self.split[index][0]
-            return self.transform(image) if self.transform else torch.as_tensor(image)
-        except UnreadableImageError as error:
-            return error
-
-
 def _collate(items: list[Tensor | Exception]) -> Tensor | Exception:
     for item in items:
         if isinstance(item, Exception):
@@ -246,90 +234,123 @@ def _collate(items: list[Tensor | Exception]) -> Tensor | Exception:
     return torch.stack(items)  # type: ignore[arg-type]
 
 
-def _embed(
-    loader: DataLoader[Any], backbone: nn.Module, device: torch.device, dtype: torch.dtype
-) -> Iterator[NDArray[np.float32]]:
-    backbone = backbone.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    autocast: Any = (
-        nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
-    )
+def _batches(loader: DataLoader[Any]) -> Iterator[Tensor]:
     with interrupt_held():  # while its workers are forked
         batches = iter(loader)
     for batch in batches:
         if isinstance(batch, Exception):
             raise batch
-        images = batch.to(device, non_blocking=True)
-        if images.ndim == 4:
-            images = images.contiguous(memory_format=torch.channels_last)
-        try:
-            with torch.inference_mode(), autocast:
-                found = backbone(images)
-        except torch.OutOfMemoryError as error:
-            raise MemoryError(
-                f"the device ran out of memory on a batch of {len(batch)} images; "
-                "lower the batch size"
-            ) from error
-        yield found.float().cpu().numpy()
+        yield batch
+
+
+def _embed(
+    network: nn.Module,
+    batch: Tensor,
+    *,
+    output: Output,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> NDArray[np.float32]:
+    """Return the embeddings of a batch of images."""
+    images = batch.to(device, non_blocking=True)
+    if images.ndim == 4:
+        images = images.contiguous(memory_format=torch.channels_last)
+    autocast: Any = (
+        nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
+    )
+    try:
+        # Not inference_mode: a tensor that the module keeps could not be trained with later.
+        with torch.no_grad(), autocast:
+            embeddings = embeddings_of(network(images), output, len(batch))
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(
+            f"the device ran out of memory on a batch of {len(batch)} images; lower the batch size"
+        ) from error
+    rows: NDArray[np.float32] = embeddings.float().cpu().numpy()
+    return rows
+
+
+def _check_resumable(
+    writer: StoreWriter, first: NDArray[np.float32] | None, precision: str, own: str
+) -> None:
+    """Refuse rows of another precision, or of a module whose first embedding is another one."""
+    begun = writer.earlier.get("precision")
+    if begun is not None and begun != own and not (writer.complete and precision == "auto"):
+        raise StoreError(
+            f"{writer.path} was computed in {begun}, not {own}; "
+            "overwrite it or choose another folder"
+        )
+    earlier = writer.first_row()
+    if first is None or earlier is None:
+        return
+    # Wider than what half precision and other devices change.
+    if np.linalg.norm(first - earlier) > 0.1 * np.linalg.norm(earlier) + 1e-6:
+        raise StoreError(
+            f"{writer.path} holds embeddings of something else (the first image has another "
+            "embedding by this backbone); overwrite it or choose another folder"
+        )
 
 
 def _fill(
     writer: StoreWriter,
     batches: Iterator[NDArray[np.float32]],
-    split: Any,
-    count: Callable[[int], object],
-) -> None:
+    source: ImageSource,
+    progress: bool | None,
+) -> float | None:
+    """Write all embeddings that are missing; return the seconds that all rows cost."""
+    n_rows, start = writer.count - writer.n_done, time.perf_counter()
     held: list[NDArray[np.float32]] = []
-    for batch in batches:
-        held.append(batch)
-        count(len(batch))
-        rows = sum(map(len, held))
-        while rows >= writer.block_size or (rows and writer.n_done + rows == writer.count):
-            block = np.concatenate(held)
-            _check_finite(block, writer.n_done, split)
-            writer.write_block(block[: writer.block_size])
-            held = [block[writer.block_size :]]
-            rows = len(held[0])
+    with progress_bar(
+        writer.count, desc="embeddings", unit="images", initial=writer.n_done, enabled=progress
+    ) as bar:
+        for batch in batches:
+            held.append(batch)
+            bar.update(len(batch))
+            rows = sum(map(len, held))
+            while rows >= writer.block_size or (rows and writer.n_done + rows == writer.count):
+                block = np.concatenate(held)
+                _check_finite(block, writer.n_done, source)
+                writer.write_block(block[: writer.block_size])
+                held = [block[writer.block_size :]]
+                rows = len(held[0])
+    # At the pace of the rows computed here.
+    return (time.perf_counter() - start) * writer.count / n_rows if n_rows else None
 
 
-def _check_finite(block: NDArray[np.float32], start: int, split: Any) -> None:
+def _check_finite(block: NDArray[np.float32], start: int, source: ImageSource) -> None:
     finite = np.isfinite(block).all(axis=1)
     if not finite.all():
-        row = start + int(np.flatnonzero(~finite)[0])
-        what = split.source(row) if hasattr(split, "source") else f"row {row}"
+        name = source.name(start + int(np.flatnonzero(~finite)[0]))
         raise ValueError(
-            f"the embedding of {what} has a value that is NaN or infinite; "
+            f"the embedding of {name} has a value that is NaN or infinite; "
             "try precision float32, and check the weights"
         )
 
 
-def _origin(split: Any, backbone: nn.Module) -> dict[str, Any]:
-    """Return what ties the embeddings to the data and the network, for the store."""
+def _network(backbone: nn.Module) -> dict[str, Any]:
+    """Return what identifies the network, for the store.
+
+    Attributes of modules from other libraries count only if they have the type meant here.
+    """
+    known: dict[str, Any] = {}
+    for name, kind in (("name", str), ("weights", str), ("weights_hash", str), ("image_size", int)):
+        value = getattr(backbone, name, None)
+        known[name] = value if type(value) is kind else None
     return {
-        "fingerprint": getattr(split, "fingerprint", None),
-        "dataset": getattr(split, "dataset", None) or None,
-        "split": getattr(split, "name", None),
-        "classes": list(getattr(split, "classes", ())) or None,
-        "backbone": getattr(backbone, "name", type(backbone).__name__),
-        "weights": getattr(backbone, "weights", "unknown"),
-        "weights_hash": getattr(backbone, "weights_hash", None) or hash_weights(backbone),
-        "image_size": getattr(backbone, "image_size", None),
+        "backbone": known["name"] or type(backbone).__name__,
+        "weights": known["weights"] or "unknown",
+        "weights_hash": known["weights_hash"] or hash_weights(backbone),
+        "image_size": known["image_size"],
         "torch": torch.__version__,
     }
 
 
-def _dim(backbone: nn.Module, images: _Images) -> int:
-    dim = getattr(backbone, "dim", None)
-    if isinstance(dim, int):
-        return dim
-    first = images[0]
-    if isinstance(first, Exception):
-        raise first
-    with torch.inference_mode():
-        weight = next(backbone.parameters(), torch.empty(0))
-        out = backbone.eval()(first[None].to(weight.device))
-    if out.ndim != 2:
-        raise ValueError(f"backbone must give (n, d); it gives {tuple(out.shape)} for one image")
-    return int(out.shape[1])
+def _check_workers(num_workers: int | None, device: torch.device, n_images: int) -> int:
+    if num_workers is None:
+        return default_workers(device) if n_images > 2000 else 0
+    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
+        raise ValueError(f"num_workers must be an integer of at least 0; got {num_workers!r}")
+    return num_workers
 
 
 def _check_precision(precision: str, device: torch.device) -> torch.dtype:

@@ -34,9 +34,11 @@ IDENTITY = {
     "count": "number of rows",
     "dim": "length of an embedding",
     "fingerprint": "fingerprint of the data",
+    "content": "hash of a sample of the images",
     "backbone": "backbone",
     "weights_hash": "hash of the weights",
     "image_size": "image size",
+    "output": "output of the backbone",
 }
 
 

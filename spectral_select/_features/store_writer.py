@@ -52,7 +52,8 @@ class StoreWriter:
         Labels.
     meta : mapping, optional
         What the embeddings are: ``fingerprint``, ``backbone``, ``weights_hash``,
-        ``image_size`` tell stores apart; anything else that is JSON is recorded.
+        ``image_size``, ``content`` (a hash of sampled images) and ``output`` tell stores
+        apart; anything else that is JSON is recorded.
     block_size : int, default 1024
         Rows a block. Blocks that an earlier writer left keep their size.
     overwrite : bool, default False
@@ -64,6 +65,8 @@ class StoreWriter:
         Rows of the next block (the last one may be shorter).
     complete : bool
         Whether the whole store was there already; nothing remains to be done then.
+    earlier : mapping
+        Metadata of the rows that were there already; empty if there were none.
 
     Raises
     ------
@@ -104,6 +107,7 @@ class StoreWriter:
         self._labels = _check_labels(labels, self.count)
         own = {"format": FORMAT, "count": self.count, "dim": self.dim}
         self._meta = dict(meta or {}) | own | {"has_labels": labels is not None}
+        self.earlier: Mapping[str, Any] = {}
         self._crc32: list[int] = []
         self._n_written = 0
         self._file: IO[bytes] | None = None
@@ -131,6 +135,15 @@ class StoreWriter:
     def n_done(self) -> int:
         """Rows that are on disk: the next block starts there."""
         return self.count if self.complete else min(len(self._crc32) * self.block_size, self.count)
+
+    def first_row(self) -> NDArray[np.float32] | None:
+        """Return the first row, or None if it has not been written."""
+        if self.complete:
+            return np.array(EmbeddingStore.open(self.path).features[0])
+        if not self._crc32:
+            return None
+        start = len(_header(self.count, self.dim))
+        return np.fromfile(self.path / _PARTIAL, np.float32, self.dim, offset=start)
 
     def write_block(self, block: ArrayLike) -> None:
         """Append the next block; when this returns, a kill no longer loses it.
@@ -231,6 +244,7 @@ class StoreWriter:
         except StoreError as error:
             raise StoreError(f"{error}; overwrite it or choose another folder") from error
         self._refuse_other(store.meta)
+        self.earlier = store.meta
         if self._labels is not None and not np.array_equal(self._labels, store.labels):  # type: ignore[arg-type]
             raise StoreError(
                 f"{self.path} holds other labels; overwrite it or choose another folder"
@@ -257,6 +271,7 @@ class StoreWriter:
                 (self.path / EMBEDDINGS).replace(partial)  # killed just before meta.json
             self.block_size = progress["block_size"]
             self._crc32 = _whole_blocks(partial, header, progress, self.count, self.dim)
+            self.earlier = progress if self._crc32 else {}
         elif partial.exists() or (self.path / EMBEDDINGS).exists():
             # Without a progress file, the rows are unknown.
             if (self.path / EMBEDDINGS).exists():

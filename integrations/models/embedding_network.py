@@ -1,0 +1,156 @@
+"""A user's module as an extractor: prepared and given back as it was, one output chosen."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Output", "check_output", "embeddings_of", "on_device"]
+
+#: Which output of a module is the embedding: a key or attribute, an index, or a function.
+Output = str | int | Callable[[Any], Tensor] | None
+
+
+@contextmanager
+def on_device(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+    """Give a module on `device`, channels last and in evaluation mode; restore it afterwards.
+
+    Parameters
+    ----------
+    module : Module
+        Whose device, memory layout and mode are restored, after an error too.
+    device : torch.device
+        Where it is to run.
+
+    Yields
+    ------
+    Module
+        The same module.
+
+    Examples
+    --------
+    >>> module = nn.Dropout()
+    >>> with on_device(module, torch.device("cpu")) as prepared:
+    ...     prepared.training
+    False
+    >>> module.training
+    True
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    parameters = list(module.parameters())
+    tensors = [*parameters, *(p.grad for p in parameters if p.grad is not None)]
+    before = [(tensor, tensor.data) for tensor in tensors]
+    # Moving a module replaces its buffers, where parameters only get other data.
+    buffers = [(part, name, b) for part in module.modules() for name, b in part._buffers.items()]
+    try:
+        yield module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    finally:
+        for tensor, data in before:
+            tensor.data = data
+        for part, name, buffer in buffers:
+            setattr(part, name, buffer)
+        for part, training in modes:
+            part.training = training
+
+
+def check_output(output: Output) -> str | int | None:
+    """Return the name of an output for the record, or raise TypeError.
+
+    Parameters
+    ----------
+    output : str, int or callable, optional
+        What a user gave.
+
+    Returns
+    -------
+    str, int or None
+        A function is recorded by its name.
+
+    Examples
+    --------
+    >>> check_output("pooler_output")
+    'pooler_output'
+    """
+    if callable(output):
+        return f"{getattr(output, '__qualname__', type(output).__name__)}()"
+    if isinstance(output, bool) or not isinstance(output, str | int | None):
+        raise TypeError(
+            f"output must be a name, an index or a function; got {output!r} of type "
+            f"{type(output).__name__}"
+        )
+    return output
+
+
+def embeddings_of(result: Any, output: Output, n_images: int) -> Tensor:
+    """Return the embeddings among what a module gave for a batch.
+
+    Parameters
+    ----------
+    result : Tensor, sequence, mapping or object
+        What the module gave.
+    output : str, int or callable, optional
+        Key or attribute, index, or function from `result` to the embeddings.
+    n_images : int
+        Number of images in the batch.
+
+    Returns
+    -------
+    Tensor of shape (n_images, d)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such output, or it is not a tensor of that shape.
+
+    Examples
+    --------
+    >>> embeddings_of((torch.zeros(2, 3), torch.ones(2, 1)), 1, 2).tolist()
+    [[1.0], [1.0]]
+    """
+    chosen = _choose(result, output)
+    if not isinstance(chosen, Tensor):
+        hint = "choose one with output=" if output is None else f"with output={output!r}"
+        raise TypeError(f"backbone must give a tensor; it gives {_describe(chosen)}; {hint}")
+    if chosen.ndim != 2 or len(chosen) != n_images:
+        raise ValueError(
+            f"backbone must give (n, d); it gives {tuple(chosen.shape)} for "
+            f"{'one image' if n_images == 1 else f'{n_images} images'}; "
+            "output= may be a function that makes one vector of each image"
+        )
+    return chosen
+
+
+def _choose(result: Any, output: Output) -> Any:
+    if output is None:
+        return result
+    if callable(output):
+        return output(result)
+    try:
+        if isinstance(output, str) and not isinstance(result, Mapping):
+            return getattr(result, output)
+        return result[output]
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"output must name an output of the backbone; got {output!r}, and the backbone gives "
+            f"{_describe(result)}"
+        ) from error
+
+
+def _describe(result: Any) -> str:
+    """Return what a module gave, in words."""
+    kind = type(result).__name__
+    if isinstance(result, Tensor):
+        return f"one tensor of shape {tuple(result.shape)}"
+    if isinstance(result, Mapping):
+        return f"a {kind} of " + ", ".join(f"{k!r}: {_short(v)}" for k, v in result.items())
+    if isinstance(result, Sequence) and not isinstance(result, str):
+        return f"a {kind} of " + ", ".join(map(_short, result))
+    fields = {k: v for k, v in getattr(result, "__dict__", {}).items() if isinstance(v, Tensor)}
+    return f"a {kind}" + "".join(f", {k}: {_short(v)}" for k, v in fields.items())
+
+
+def _short(value: Any) -> str:
+    name = type(value).__name__
+    return f"{name} {tuple(value.shape)}" if isinstance(value, Tensor) else name

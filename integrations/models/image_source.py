@@ -1,0 +1,175 @@
+"""The images of any map-style dataset, with what identifies them: labels, names, content."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Dataset, Subset
+
+from spectral_select.integrations.data.images import UnreadableImageError
+
+__all__ = ["ImageSource", "integer_labels"]
+
+# Images that stand for all in the hash of the content, and how many of these are read twice.
+_SAMPLED, _READ_TWICE = 32, 8
+_IMAGE_KEYS = ("image", "img", "pixel_values")
+
+
+class ImageSource(Dataset[Any]):
+    """The images of a dataset without their labels; what fails comes back as an exception.
+
+    A loader's process would wrap the exception in the text of its traceback.
+
+    Parameters
+    ----------
+    dataset : map-style dataset
+        Gives (image, label), a dict with the image under "image", or the image itself.
+    transform : callable, optional
+        From an image to a tensor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> dataset = torch.utils.data.TensorDataset(torch.eye(3), torch.arange(3))
+    >>> ImageSource(torch.utils.data.Subset(dataset, [2]))[0]
+    tensor([0., 0., 1.])
+    """
+
+    def __init__(self, dataset: Any, transform: Callable[[Any], Tensor] | None = None) -> None:
+        self.dataset = dataset
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Tensor | Exception:
+        try:
+            image = _image_of(self.dataset[index])
+            if self.transform is not None:
+                return self.transform(image)
+            if isinstance(image, Image.Image):
+                raise TypeError("transform is required, because the dataset gives PIL images")
+            return torch.as_tensor(image)
+        except UnreadableImageError as error:
+            return error
+        except ValueError as error:
+            named = UnreadableImageError(f"cannot read {self.name(index)}: {error}")
+            named.__cause__ = error
+            return named
+
+    def image(self, index: int) -> Tensor:
+        """Return an image as a tensor, or raise what reading it raised."""
+        image = self[index]
+        if isinstance(image, Exception):
+            raise image
+        return image
+
+    def name(self, index: int) -> str:
+        """Return what to call an image in messages."""
+        if callable(source := getattr(self.dataset, "source", None)):
+            return str(source(index))
+        return f"image {index} of the dataset"
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 of the number of images and of a fixed sample of them.
+
+        It covers the images as the backbone receives them, so it changes with the transform.
+        A change of images outside of the sample goes unnoticed.
+
+        Raises
+        ------
+        ValueError
+            If an image is another one when it is read again.
+        """
+        n = len(self)
+        indices = np.random.default_rng(0).permutation(n)[:_SAMPLED]
+        indices = np.unique([0, *indices, n - 1])
+        hashes = [self._hash(int(i)) for i in indices]
+        for i, before in list(zip(indices, hashes, strict=True))[:_READ_TWICE]:
+            if self._hash(int(i)) != before:
+                raise ValueError(
+                    f"{self.name(int(i))} changes each time it is read; use a transform without "
+                    "random changes"
+                )
+        return hashlib.sha256(f"{n}\0".encode() + b"".join(hashes)).hexdigest()
+
+    def origin(self) -> dict[str, Any]:
+        """Return what is known of the dataset, for the metadata of a store."""
+        base = self.dataset
+        while isinstance(base, Subset):
+            base = base.dataset
+        classes = getattr(base, "classes", None)
+        known = isinstance(classes, Sequence) and all(isinstance(c, str) for c in classes)
+        return {
+            "fingerprint": _text(self.dataset, "fingerprint"),
+            "content": self.content_hash(),
+            "dataset": _text(base, "dataset"),
+            "split": _text(self.dataset, "name"),
+            "classes": list(classes) if known and classes else None,
+        }
+
+    def _hash(self, index: int) -> bytes:
+        image = self.image(index).detach().cpu().contiguous()
+        digest = hashlib.sha256(f"{image.dtype}\0{tuple(image.shape)}\0".encode())
+        if image.numel():
+            digest.update(image.view(-1).view(torch.uint8).numpy().tobytes())
+        return digest.digest()
+
+
+def integer_labels(dataset: Any) -> NDArray[np.int64] | None:
+    """Return the labels of a dataset without reading its images, or None if it has none.
+
+    Parameters
+    ----------
+    dataset : map-style dataset
+        With integers as ``labels`` or ``targets``, or made from such a dataset with `Subset` or
+        `ConcatDataset`.
+
+    Returns
+    -------
+    ndarray of int64, or None
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> integer_labels(torch.utils.data.Subset(SimpleNamespace(targets=[5, 6, 7]), [2, 0]))
+    array([7, 5])
+    """
+    if isinstance(dataset, Subset):
+        whole = integer_labels(dataset.dataset)
+        return None if whole is None else whole[np.asarray(dataset.indices, dtype=np.int64)]
+    if isinstance(dataset, ConcatDataset):
+        parts = [integer_labels(part) for part in dataset.datasets]
+        known = [part for part in parts if part is not None]
+        return np.concatenate(known) if len(known) == len(parts) else None
+    for name in ("labels", "targets"):
+        labels = getattr(dataset, name, None)
+        if isinstance(labels, Sequence | np.ndarray | Tensor):
+            array = np.asarray(labels)
+            if array.ndim == 1 and array.dtype.kind in "iu":
+                return array.astype(np.int64)
+    return None
+
+
+def _image_of(item: Any) -> Any:
+    """Return the image of an item of a dataset."""
+    if isinstance(item, Mapping):
+        for key in _IMAGE_KEYS:
+            if key in item:
+                return item[key]
+        raise TypeError(
+            f"the dataset gives dicts with keys {', '.join(map(repr, item))}; "
+            f"expected one of {', '.join(map(repr, _IMAGE_KEYS))}"
+        )
+    return item[0] if isinstance(item, tuple | list) else item
+
+
+def _text(thing: Any, name: str) -> str | None:
+    """Return an attribute if it is text, for those of other libraries that mean other things."""
+    value = getattr(thing, name, None)
+    return value if isinstance(value, str) and value else None

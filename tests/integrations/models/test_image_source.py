@@ -1,0 +1,162 @@
+"""Images, labels and origin of the datasets that people have."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset, random_split
+from torchvision.datasets import ImageFolder
+
+from spectral_select.integrations.data.datasets import load_dataset
+from spectral_select.integrations.data.images import UnreadableImageError
+from spectral_select.integrations.models.backbones import build_backbone
+from spectral_select.integrations.models.embedding_extraction import extract_embeddings
+from spectral_select.integrations.models.image_source import ImageSource, integer_labels
+
+
+class Mean(nn.Module):
+    def forward(self, images):
+        return images.float().mean((2, 3))
+
+
+class Listed(Dataset):
+    """A dataset that gives the items it was made with."""
+
+    def __init__(self, items, **attributes):
+        self.items = items
+        vars(self).update(attributes)
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+IMAGES = torch.rand(12, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(5):
+            pixels = np.random.default_rng(i).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    return tmp_path / "photos"
+
+
+class TestSubset:
+    def test_random_split_of_a_torchvision_dataset(self, folder, tmp_path):
+        backbone, transform, _ = build_backbone("squeezenet1_1", "random", image_size=32)
+        whole = ImageFolder(folder, transform=transform)
+        part, _ = random_split(whole, [6, 4], torch.Generator().manual_seed(0))
+        store = extract_embeddings(part, backbone, tmp_path / "s")
+        assert store.labels.tolist() == [whole.targets[i] for i in part.indices]
+        assert store.meta["classes"] == ["cat", "dog"]
+        assert store.meta["dataset"] is None
+        again = extract_embeddings(part, backbone, tmp_path / "s")
+        assert again.n_written == 0
+
+    def test_subset_of_a_split(self, tmp_path):
+        split = load_dataset("digits").val
+        _, transform, _ = build_backbone("pixels", image_size=8)
+        part = Subset(Subset(split, range(40, 80)), [3, 1])
+        store = extract_embeddings(part, Mean(), tmp_path, transform=transform)
+        assert store.labels.tolist() == split.labels[[43, 41]].tolist()
+        assert store.meta["dataset"] == "digits"
+        assert store.meta["fingerprint"] is None
+
+    def test_subset_without_labels(self, tmp_path):
+        store = extract_embeddings(Subset(TensorDataset(IMAGES), [1, 2]), Mean(), tmp_path)
+        np.testing.assert_allclose(store.features, IMAGES[1:3].mean((2, 3)), rtol=1e-5)
+        assert store.labels is None
+
+
+class TestLabels:
+    @pytest.mark.parametrize("labels", [[1, 2], (1, 2), np.int8([1, 2]), torch.tensor([1, 2])])
+    @pytest.mark.parametrize("name", ["labels", "targets"])
+    def test_containers_of_integers(self, labels, name):
+        found = integer_labels(Listed([0, 0], **{name: labels}))
+        assert (found.dtype, found.tolist()) == (np.int64, [1, 2])
+
+    @pytest.mark.parametrize(
+        "targets", [["a.xml", "b.xml"], [0.5, 1.5], [[0, 1], [1, 0]], None, print]
+    )
+    def test_targets_that_are_not_classes_are_not_labels(self, targets):
+        assert integer_labels(Listed([0, 0], targets=targets)) is None
+
+    def test_concatenated_datasets(self):
+        a, b = Listed([0, 0], labels=[1, 2]), Listed([0], targets=[3])
+        assert integer_labels(ConcatDataset([a, b])).tolist() == [1, 2, 3]
+        assert integer_labels(ConcatDataset([a, Listed([0])])) is None
+
+    def test_rejects_labels_of_another_length(self, tmp_path):
+        data = Listed([(image, 0) for image in IMAGES], labels=[0, 1])
+        with pytest.raises(ValueError, match="labels must be 12 integers"):
+            extract_embeddings(data, Mean(), tmp_path / "s")
+
+
+class TestItems:
+    @pytest.mark.parametrize(
+        "items",
+        [
+            [(image, 0) for image in IMAGES],
+            [[image, 0] for image in IMAGES],
+            [{"image": image, "label": 0} for image in IMAGES],
+            [{"pixel_values": image} for image in IMAGES],
+            list(IMAGES),
+            [image.numpy() for image in IMAGES],
+        ],
+        ids=["tuple", "list", "image", "pixel_values", "tensor", "array"],
+    )
+    def test_kinds_of_items(self, items, tmp_path):
+        store = extract_embeddings(Listed(items), Mean(), tmp_path)
+        np.testing.assert_allclose(store.features, IMAGES.mean((2, 3)), rtol=1e-5)
+
+    def test_rejects_dicts_without_image(self, tmp_path):
+        data = Listed([{"text": "a", "label": 0}])
+        with pytest.raises(TypeError, match=r"dicts with keys 'text', 'label'; expected one of"):
+            extract_embeddings(data, Mean(), tmp_path)
+
+    def test_rejects_pil_images_without_transform(self, tmp_path):
+        data = Listed([(Image.new("RGB", (4, 4)), 0)])
+        with pytest.raises(TypeError, match="transform is required"):
+            extract_embeddings(data, Mean(), tmp_path)
+
+    @pytest.mark.parametrize("num_workers", [0, 1])
+    def test_refused_images_are_named(self, num_workers, tmp_path):
+        images = [Image.new("RGB", (9, 9))] * 99
+        images.insert(50, Image.new("I", (9, 9)))
+        _, transform, _ = build_backbone("pixels", image_size=8)
+        with pytest.raises(
+            UnreadableImageError, match="cannot read image 50 of the dataset: its values are 32-bit"
+        ):
+            extract_embeddings(
+                Listed([(image, 0) for image in images]),
+                Mean(),
+                tmp_path,
+                transform=transform,
+                num_workers=num_workers,
+            )
+
+
+def test_origin_ignores_attributes_that_mean_something_else():
+    data = Listed([(IMAGES[0], 0)], name=print, dataset=IMAGES, classes={"a": 1}, fingerprint=3)
+    origin = ImageSource(data).origin()
+    content = origin.pop("content")
+    assert origin == dict.fromkeys(("fingerprint", "dataset", "split", "classes"))
+    json.dumps(content)
+
+
+def test_module_attributes_that_mean_something_else_are_ignored(tmp_path):
+    network = Mean()
+    network.dim, network.image_size, network.name = 64, (4, 4), None
+    network.weights = nn.Parameter(torch.ones(2))
+    store = extract_embeddings(TensorDataset(IMAGES), network, tmp_path)
+    assert (store.meta["dim"], store.meta["image_size"]) == (3, None)
+    assert (store.meta["backbone"], store.meta["weights"]) == ("Mean", "unknown")
+    assert extract_embeddings(TensorDataset(IMAGES), network, tmp_path).n_written == 0
