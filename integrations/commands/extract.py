@@ -3,6 +3,7 @@
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 from spectral_select.integrations.commands.dataset_arguments import (
     add_dataset_arguments,
@@ -20,7 +21,9 @@ interrupted, run the same command again to resume; once it is done, it does noth
 _EPILOG = """\
 examples:
   spectral-select extract photos --out photos.store
-                               # photos/CLASS/*.jpg, ResNet-50, 2048 numbers an image
+                               # the training part, ResNet-50, 2048 numbers an image
+  spectral-select extract photos --split all --out all.store
+                               # every image of photos/CLASS/*.jpg
   spectral-select extract cifar10 --out cifar.store --backbone resnet18 --image-size 64
   spectral-select extract photos --out small.store --backbone squeezenet1_0 \\
       --weights squeezenet.safetensors            # without a network connection
@@ -38,54 +41,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--split",
-        choices=("train", "val", "test"),
-        default="train",
-        help="which part of the dataset (default: %(default)s)",
+        choices=("train", "val", "test", "all"),
+        help="which part of the dataset; all: every image, as if there were no parts "
+        "(default: train)",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a store that is in FOLDER already"
     )
-    network = parser.add_argument_group("the network")
-    network.add_argument(
+    _add_network_arguments(parser.add_argument_group("the network"))
+    _add_speed_arguments(parser.add_argument_group("speed"))
+
+
+def _add_network_arguments(group: Any) -> None:
+    group.add_argument(
         "--backbone",
         metavar="NAME",
         default="resnet50",
         help="any torchvision classification network, or pixels for the images themselves "
         "(default: %(default)s)",
     )
-    network.add_argument(
+    group.add_argument(
         "--weights",
         metavar="W",
         default="default",
         help="default: torchvision's pretrained ones (downloaded once); random; or a state "
         "dict (.safetensors, .pt, .pth)",
     )
-    network.add_argument(
+    group.add_argument(
         "--image-size",
         metavar="PX",
         type=int,
         help="resize and crop images to PX (default: as the pretrained network expects, "
         "mostly 224); smaller is faster",
     )
-    network.add_argument("--seed", metavar="S", type=int, default=0, help="seed of random weights")
-    speed = parser.add_argument_group("speed")
-    speed.add_argument(
+    group.add_argument("--seed", metavar="S", type=int, default=0, help="seed of random weights")
+
+
+def _add_speed_arguments(group: Any) -> None:
+    group.add_argument(
         "--batch-size", metavar="N", type=int, default=64, help="(default: %(default)s)"
     )
-    speed.add_argument(
+    group.add_argument(
         "--workers",
         metavar="N",
         type=int,
         help="processes that load images (default: what suits the machine)",
     )
-    speed.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    speed.add_argument(
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    group.add_argument(
         "--precision",
         choices=("auto", "float32", "float16", "bfloat16"),
         default="auto",
         help="arithmetic of the network (default: float16 on CUDA, float32 elsewhere)",
     )
-    speed.add_argument(
+    group.add_argument(
         "--progress",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -104,7 +113,8 @@ def run(args: argparse.Namespace) -> int:
     )
 
     check_device(args.device)
-    split = load_from_arguments(args).split(args.split)
+    data = load_from_arguments(args)
+    split = data.split(args.split or "train")
     backbone, transform, _ = build_backbone(
         args.backbone, args.weights, image_size=args.image_size, seed=args.seed
     )
@@ -120,14 +130,15 @@ def run(args: argparse.Namespace) -> int:
         precision=args.precision,
         overwrite=args.overwrite,
         progress=args.progress,
+        meta={"n_images": data.n_images, "split_named": args.split is not None},
     )
     seconds = time.perf_counter() - start
-    what = f"{len(store)} embeddings of length {store.meta['dim']} in {args.out}"
+    what = f"{store.extent}: embeddings of length {store.meta['dim']} in {args.out}"
     if store.n_written:
         rate = store.n_written / seconds
         earlier = len(store) - store.n_written
         resumed = f", {earlier} of them from an earlier run" if earlier else ""
         print(f"{what}{resumed} ({seconds:.1f} s, {rate:.0f} images/s)")
     else:
-        print(f"{what}: they were there already, nothing to do")
+        print(f"{what} were there already, nothing to do")
     return 0

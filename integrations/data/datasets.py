@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select.integrations.data.folders import read_image_folder
-from spectral_select.integrations.data.images import ImageArray, ImageFiles, ImageSplit
+from spectral_select.integrations.data.images import (
+    ImageArray,
+    ImageFiles,
+    ImageSplit,
+    concatenated,
+)
 from spectral_select.integrations.data.splits import check_fraction, stratified_split
 
-__all__ = ["NAMES", "ImageDataset", "load_dataset"]
+__all__ = ["NAMES", "SPLITS", "ImageDataset", "load_dataset"]
+
+#: Names of the parts of a dataset, and of all images, without regard to the parts.
+SPLITS = ("train", "val", "test", "all")
 
 #: Datasets known by name; anything else is taken for the path of an image folder.
 NAMES = ("digits", "cifar10", "oxford-pet", "flowers102")
@@ -43,6 +51,8 @@ class ImageDataset:
         Side of the images in pixels where all share one, else None.
     record : dict
         How the parts came about (layout, seed, fractions), for JSON.
+    sources : tuple of (images, labels)
+        All images, in the folders or arrays that the parts were drawn from.
 
     Examples
     --------
@@ -58,13 +68,29 @@ class ImageDataset:
     test: ImageSplit
     image_size: int | None
     record: dict[str, Any]
+    sources: tuple[tuple[ImageFiles | ImageArray, NDArray[np.int64]], ...] = field(
+        default=(), repr=False
+    )
+
+    @property
+    def n_images(self) -> int:
+        """Number of images in all."""
+        return sum(len(images) for images, _ in self.sources)
 
     def split(self, name: str) -> ImageSplit:
-        """Return the part called `name`: "train", "val" or "test"."""
-        if name not in ("train", "val", "test"):
-            raise ValueError(f"split must be 'train', 'val' or 'test'; got {name!r}")
+        """Return the part called `name`: "train", "val" or "test", or "all" images."""
+        if name not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {name!r}")
+        if name == "all":
+            return self._all()
         part: ImageSplit = getattr(self, name)
         return part
+
+    def _all(self) -> ImageSplit:
+        images = concatenated([images for images, _ in self.sources])
+        labels = np.concatenate([labels for _, labels in self.sources])
+        every = np.arange(len(images))
+        return ImageSplit(images, labels, every, self.classes, "all", dataset=self.name)
 
     def describe(self) -> dict[str, Any]:
         """Return the record with counts and fingerprints, ready for JSON."""
@@ -161,7 +187,8 @@ def load_dataset(
         "test_fraction": test_fraction if "test" not in parts else None,
         "train_size": train_size,
     }
-    return ImageDataset(name, tuple(classes), *splits, image_size=size, record=record)
+    sources = tuple(parts[key] for key in SPLITS if key in parts)
+    return ImageDataset(name, tuple(classes), *splits, size, record, sources)
 
 
 def _divide(

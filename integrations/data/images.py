@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from spectral_select.integrations.data.rgb import as_rgb
 
-__all__ = ["ImageArray", "ImageFiles", "ImageSplit", "UnreadableImageError"]
+__all__ = ["ImageArray", "ImageFiles", "ImageSplit", "UnreadableImageError", "concatenated"]
 
 
 class UnreadableImageError(ValueError):
@@ -55,6 +55,10 @@ class ImageFiles:
         """Return the name of image `i`, for messages."""
         return str(self.root / self.paths[i])
 
+    def id(self, i: int) -> str:
+        """Return the path of image `i` below the folder, which stays when the folder is moved."""
+        return Path(self.paths[i]).as_posix()
+
     def load(self, i: int) -> Image.Image:
         """Return image `i` as 8-bit RGB, upright, transparent pixels on white."""
         path = self.name(i)
@@ -75,8 +79,7 @@ class ImageFiles:
                 size = os.stat(self.name(i)).st_size  # noqa: PTH116  (50,000 of them)
             except OSError as error:
                 raise UnreadableImageError(f"cannot read the image {self.name(i)}") from error
-            name = Path(self.paths[i]).as_posix()
-            digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
+            digest.update(f"{self.id(i)}\0{size}\0".encode("utf-8", "surrogateescape"))
         return digest.digest()
 
 
@@ -102,6 +105,8 @@ class ImageArray:
         RGB.
     name : str
         What to call the array in messages.
+    names : sequence of str, optional
+        What to call each image; by default NAME[INDEX].
 
     Examples
     --------
@@ -111,16 +116,21 @@ class ImageArray:
     (5, 'zeros[3]', (8, 8))
     """
 
-    def __init__(self, images: NDArray[np.uint8], name: str) -> None:
+    def __init__(
+        self, images: NDArray[np.uint8], name: str, names: Sequence[str] | None = None
+    ) -> None:
         self.images = images
         self.source = name
+        self.names = names
 
     def __len__(self) -> int:
         return len(self.images)
 
     def name(self, i: int) -> str:
         """Return the name of image `i`, for messages."""
-        return f"{self.source}[{i}]"
+        return f"{self.source}[{i}]" if self.names is None else self.names[i]
+
+    id = name
 
     def load(self, i: int) -> Image.Image:
         """Return image `i` as RGB."""
@@ -132,6 +142,36 @@ class ImageArray:
         for start in range(0, len(indices), 1024):
             digest.update(self.images[indices[start : start + 1024]].tobytes())
         return digest.digest()
+
+
+def concatenated(sources: Sequence[ImageFiles | ImageArray]) -> ImageFiles | ImageArray:
+    """Return images of one dataset, which all are files under one folder or all arrays, as one.
+
+    Parameters
+    ----------
+    sources : sequence of ImageFiles or of ImageArray
+        At least one.
+
+    Returns
+    -------
+    ImageFiles or ImageArray
+        `sources[0]` itself if it is the only one.
+
+    Examples
+    --------
+    >>> parts = [ImageFiles(Path("photos"), ["train/a.jpg"]), ImageFiles(Path("photos"), ["b.jpg"])]
+    >>> concatenated(parts).paths
+    ['train/a.jpg', 'b.jpg']
+    """
+    first = sources[0]
+    if len(sources) == 1:
+        return first
+    if isinstance(first, ImageFiles):
+        paths = [path for part in sources if isinstance(part, ImageFiles) for path in part.paths]
+        return ImageFiles(first.root, paths)
+    arrays = [part for part in sources if isinstance(part, ImageArray)]
+    names = [part.name(i) for part in arrays for i in range(len(part))]
+    return ImageArray(np.concatenate([part.images for part in arrays]), first.source, names)
 
 
 class ImageSplit(Dataset[tuple[Any, int]]):
@@ -148,7 +188,7 @@ class ImageSplit(Dataset[tuple[Any, int]]):
     classes : sequence of str
         Class names, by label.
     name : str
-        "train", "val" or "test".
+        "train", "val", "test" or "all".
     transform : callable, optional
         Applied to the PIL image (RGB) before it is returned.
     dataset : str
@@ -213,6 +253,16 @@ class ImageSplit(Dataset[tuple[Any, int]]):
     def source(self, index: int) -> str:
         """Return where image `index` comes from (its path), for messages."""
         return self.images.name(int(self.indices[index]))
+
+    @property
+    def paths(self) -> list[str]:
+        """Path of each image below the folder of the dataset, or its name if it has no file."""
+        return [self.images.id(int(i)) for i in self.indices]
+
+    @property
+    def drawn_from(self) -> int | None:
+        """Number of images that the split was drawn from, or None if it has all of them."""
+        return len(self.images) if len(self) < len(self.images) else None
 
     @cached_property
     def fingerprint(self) -> str:

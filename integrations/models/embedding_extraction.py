@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -25,7 +25,11 @@ from spectral_select.integrations.models.embedding_network import (
     embeddings_of,
     on_device,
 )
-from spectral_select.integrations.models.image_source import ImageSource, integer_labels
+from spectral_select.integrations.models.image_source import (
+    ImageSource,
+    integer_labels,
+    sample_paths,
+)
 from spectral_select.integrations.runtime.interrupts import interrupt_held
 from spectral_select.integrations.runtime.provenance import n_cores
 
@@ -52,6 +56,7 @@ def extract_embeddings(
     block_size: int = 1024,
     overwrite: bool = False,
     progress: bool | None = None,
+    meta: Mapping[str, Any] | None = None,
 ) -> EmbeddingStore:
     """Compute the embedding of every image of a dataset, in order, into a store.
 
@@ -91,6 +96,8 @@ def extract_embeddings(
         Compute them anew, whatever is in `out`.
     progress : bool, optional
         Whether to show a progress bar; by default only on a terminal.
+    meta : mapping, optional
+        Further metadata for the store, anything that is JSON.
 
     Returns
     -------
@@ -129,8 +136,8 @@ def extract_embeddings(
         raise ValueError("the dataset is empty: there is nothing to extract")
     num_workers = _check_workers(num_workers, where, len(split))
     source = ImageSource(split, transform)
-    meta = source.origin() | _network(backbone) | {"output": output_name}
-    meta["precision"] = str(dtype).removeprefix("torch.")
+    own = source.origin() | _network(backbone) | {"output": output_name}
+    own["precision"] = str(dtype).removeprefix("torch.")
     with on_device(backbone, where) as network:
         embed = partial(_embed, network, output=output, device=where, dtype=dtype)
         if isinstance(backbone, Backbone):
@@ -143,11 +150,12 @@ def extract_embeddings(
             count=len(split),
             dim=dim,
             labels=integer_labels(split),
-            meta=meta,
+            paths=sample_paths(split),
+            meta=dict(meta or {}) | own,
             block_size=-(-block_size // batch_size) * batch_size,
             overwrite=overwrite,
         ) as writer:
-            _check_resumable(writer, first, precision, meta["precision"])
+            _check_resumable(writer, first, precision, own["precision"])
             if writer.complete:
                 return EmbeddingStore.open(out)
             loader = DataLoader(

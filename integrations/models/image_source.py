@@ -13,7 +13,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from spectral_select.integrations.data.images import UnreadableImageError
 
-__all__ = ["ImageSource", "integer_labels"]
+__all__ = ["ImageSource", "integer_labels", "sample_paths"]
 
 # Images that stand for all in the hash of the content, and how many of these are read twice.
 _SAMPLED, _READ_TWICE = 32, 8
@@ -104,12 +104,14 @@ class ImageSource(Dataset[Any]):
         while isinstance(base, Subset):
             base = base.dataset
         classes = getattr(base, "classes", None)
+        drawn_from = getattr(self.dataset, "drawn_from", None)
         known = isinstance(classes, Sequence) and all(isinstance(c, str) for c in classes)
         return {
             "fingerprint": _text(self.dataset, "fingerprint"),
             "content": self.content_hash(),
             "dataset": _text(base, "dataset"),
             "split": _text(self.dataset, "name"),
+            "drawn_from": drawn_from if type(drawn_from) is int else None,
             "classes": list(classes) if known and classes else None,
         }
 
@@ -154,6 +156,37 @@ def integer_labels(dataset: Any) -> NDArray[np.int64] | None:
             if array.ndim == 1 and array.dtype.kind in "iu":
                 return array.astype(np.int64)
     return None
+
+
+def sample_paths(dataset: Any) -> list[str] | None:
+    """Return where each sample comes from, or None if that is not known.
+
+    Parameters
+    ----------
+    dataset : map-style dataset
+        With ``paths``, or ``samples`` whose first entry is a path as in torchvision. A `Subset` of
+        another dataset gives the indices in it.
+
+    Returns
+    -------
+    list of str, or None
+
+    Examples
+    --------
+    >>> sample_paths(torch.utils.data.Subset([7, 8, 9], [2, 0]))
+    ['2', '0']
+    """
+    if isinstance(dataset, Subset):
+        whole = sample_paths(dataset.dataset)
+        indices = [int(i) for i in dataset.indices]
+        return [str(i) if whole is None else whole[i] for i in indices]
+    paths = getattr(dataset, "paths", None)
+    samples = getattr(dataset, "samples", None)
+    if isinstance(samples, list) and all(isinstance(sample, tuple) for sample in samples):
+        paths = [sample[0] for sample in samples]
+    if not isinstance(paths, list) or len(paths) != len(dataset):
+        return None
+    return paths if all(isinstance(path, str) for path in paths) else None
 
 
 def _image_of(item: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The command select: reads a file of features and writes the selected indices, without torch."""
+"""The command select: reads a file of features and writes what it selects, without torch."""
 
 import argparse
 import csv
@@ -12,20 +12,23 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_select._cli.row_names import RowNames
 from spectral_select._utils.atomic_files import write_atomically
 
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
 Select rows of a matrix of features (embeddings, one row per sample) and print or write their
-indices, counted from 0, in ascending order. Needs neither images nor PyTorch.
+indices, counted from 0, in ascending order. For a store that extract wrote, print or write the
+paths of the images. Needs neither images nor PyTorch.
 """
 
 _EPILOG = """\
 examples:
   spectral-select select features.npy                     # print a fifth of the rows
   spectral-select select store --method guided --out keep.txt   # by label trust
-  spectral-select select store --out keep.npy             # a store that extract wrote
+  spectral-select select store --out keep.txt         # paths of images, one per line
+  spectral-select select store --out keep.csv         # index, path, label and score
   spectral-select select data.npz --key emb --out keep.csv    # with the score of each row
   spectral-select select data.parquet --columns embedding --filter-ratio 0.5
   spectral-select select store --candidate-size 128 --shuffle --out keep.txt
@@ -62,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         default="-",
         help="file for the indices, by its extension: .npy, .txt (one per line), .csv (index, "
-        "score), .json (with the options); by default they are printed, one per line",
+        "score), .json (with the options); by default they are printed, one per line. For a "
+        "store with paths, .txt and the printed lines hold paths, .csv and .json both",
     )
     parser.add_argument("--key", help="array of an .npz file")
     parser.add_argument(
@@ -150,6 +154,8 @@ def run(args: argparse.Namespace) -> int:
 
     selector = _make_selector(args, options)
     X = read_features(args.features, key=args.key, columns=args.columns)
+    names = RowNames.of(args.features)
+    names.check_format(out)
     y = read_labels(args.features, options["labels"]) if args.method == "guided" else None
     start = time.perf_counter()
     try:
@@ -163,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
         raise
     seconds = time.perf_counter() - start
     if out is None:
-        sys.stdout.write(_lines(indices))
+        sys.stdout.write(names.lines(indices).encode(errors="backslashreplace").decode())
         return 0
     shared = ("filter_ratio", "candidate_size", "shuffle")
     record = {
@@ -175,9 +181,10 @@ def run(args: argparse.Namespace) -> int:
         **options,
         "seed": args.seed,
     }
-    write_atomically(out, lambda file: _write(file, out.suffix, indices, scores, record))
+    write_atomically(out, lambda file: _write(file, out.suffix, indices, scores, names, record))
     print(
-        f"kept {len(indices)} of {len(X)} rows of {X.shape[1]} features in {seconds:.2f} s: {out}",
+        f"kept {len(indices)} of {len(X)} rows of {X.shape[1]} features in {seconds:.2f} s: {out}"
+        + (f"; the rows are {names.extent}" if names.extent else ""),
         file=sys.stderr,
     )
     return 0
@@ -252,6 +259,7 @@ def _write(
     suffix: str,
     indices: NDArray[np.int64],
     scores: NDArray[Any],
+    names: RowNames,
     options: dict[str, Any],
 ) -> None:
     if suffix == ".npy":
@@ -260,15 +268,13 @@ def _write(
     text = io.StringIO()
     if suffix == ".csv":
         table = csv.writer(text, lineterminator="\n")
-        table.writerow(["index", "score"])
-        table.writerows(zip(indices.tolist(), scores.tolist(), strict=True))
+        columns = names.columns(indices)
+        table.writerow(["index", *columns, "score"])
+        table.writerows(zip(indices.tolist(), *columns.values(), scores.tolist(), strict=True))
     elif suffix == ".json":
-        json.dump({**options, "indices": indices.tolist()}, text)
+        named = {"paths": names.columns(indices)["path"]} if names.paths else {}
+        json.dump({**options, "indices": indices.tolist(), **named}, text)
         text.write("\n")
     else:
-        text.write(_lines(indices))
-    file.write(text.getvalue().encode())
-
-
-def _lines(indices: NDArray[np.int64]) -> str:
-    return "".join(f"{i}\n" for i in indices.tolist())
+        text.write(names.lines(indices))
+    file.write(text.getvalue().encode("utf-8", "surrogateescape"))

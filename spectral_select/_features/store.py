@@ -1,13 +1,15 @@
 """Embeddings in a folder on disk, tied to the data they were computed from.
 
 A store is a folder with ``embeddings.npy`` (float32, n × d), ``labels.npy`` (int64,
-optional) and ``meta.json``. It is whole if and only if ``meta.json`` is there: that file
-is written last. The file names are fixed and nothing in ``meta.json`` is taken for a path.
+optional), ``paths.json`` (where each sample comes from, optional) and ``meta.json``. It is whole
+if and only if ``meta.json`` is there: that file is written last. The names of the files in the
+folder are fixed, and no path in ``meta.json`` or ``paths.json`` is opened.
 """
 
 import os
 import zlib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,13 @@ __all__ = [
     "FORMAT",
     "LABELS",
     "META",
+    "PATHS",
     "EmbeddingStore",
     "load_array",
 ]
 
 FORMAT = "spectral_select embeddings 1"
-EMBEDDINGS, LABELS, META = "embeddings.npy", "labels.npy", "meta.json"
+EMBEDDINGS, LABELS, PATHS, META = "embeddings.npy", "labels.npy", "paths.json", "meta.json"
 
 #: What ties embeddings to where they come from, with the words for it in messages.
 IDENTITY = {
@@ -150,6 +153,36 @@ class EmbeddingStore:
                     f"the first at row {differ[0]}"
                 )
 
+    @cached_property
+    def paths(self) -> tuple[str, ...] | None:
+        """Where each sample comes from, or None if that is not known.
+
+        Paths of files below the folder of the dataset, or names of rows. Nothing here opens them.
+        """
+        if self.meta.get("has_paths") is not True:
+            return None
+        path = inside(self.path, PATHS)
+        if not path.is_file():
+            raise StoreError(f"{self.path} is damaged: {PATHS} is missing")
+        try:
+            paths = read_json_object(path).get("paths")
+        except ValueError as error:
+            raise StoreError(str(error)) from error
+        if not isinstance(paths, list) or not all(isinstance(name, str) for name in paths):
+            raise StoreError(f"{path} is damaged: expected a list of paths")
+        if len(paths) != len(self):
+            raise StoreError(f"{path} is damaged: {len(paths)} paths for {len(self)} samples")
+        return tuple(paths)
+
+    @property
+    def extent(self) -> str:
+        """Which part of the dataset the rows are, in words: "216 of 300 images (train split)"."""
+        split, total = self.meta.get("split"), self.meta.get("n_images")
+        if type(total) is not int or total == len(self):
+            total = self.meta.get("drawn_from")
+        of = f" of {total}" if type(total) is int and total > len(self) else ""
+        return f"{len(self)}{of} images" + (f" ({split} split)" if of and split else "")
+
     def verify(self) -> None:
         """Read every embedding and raise StoreError if one changed since it was written."""
         size = self.meta["block_size"]
@@ -174,7 +207,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
     path = inside(folder, META)
     if not path.is_file():
         state = (
-            "an extraction into it has not finished; run the same extraction again to go on"
+            "an extraction into it has not finished; run the same extraction again to resume"
             if (folder / "progress.json").exists()
             else f"expected {META} and {EMBEDDINGS} in it, as spectral-select extract writes them"
         )

@@ -7,7 +7,7 @@ one checksum for each block that has reached the disk, and no ``meta.json``.
 import io
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from spectral_select._features.store import (
     FORMAT,
     LABELS,
     META,
+    PATHS,
     EmbeddingStore,
     differences,
 )
@@ -36,7 +37,7 @@ from spectral_select._utils.validation import check_positive_int
 __all__ = ["StoreWriter", "save_embeddings"]
 
 _PARTIAL, _PROGRESS = EMBEDDINGS + ".partial", "progress.json"
-_TEMPORARY = tuple(f".{name}." for name in (LABELS, META, _PROGRESS))
+_TEMPORARY = tuple(f".{name}." for name in (LABELS, PATHS, META, _PROGRESS))
 
 
 class StoreWriter:
@@ -50,6 +51,8 @@ class StoreWriter:
         Rows and columns of the whole.
     labels : array of int, shape (count,), optional
         Labels.
+    paths : sequence of str, optional
+        Where each sample comes from: the path of its file, or a name.
     meta : mapping, optional
         What the embeddings are: ``fingerprint``, ``backbone``, ``weights_hash``,
         ``image_size``, ``content`` (a hash of sampled images) and ``output`` tell stores
@@ -96,6 +99,7 @@ class StoreWriter:
         count: int,
         dim: int,
         labels: ArrayLike | None = None,
+        paths: Sequence[str] | None = None,
         meta: Mapping[str, Any] | None = None,
         block_size: int = 1024,
         overwrite: bool = False,
@@ -105,8 +109,10 @@ class StoreWriter:
         self.dim = check_positive_int(dim, "dim")
         self.block_size = check_positive_int(block_size, "block_size")
         self._labels = _check_labels(labels, self.count)
+        self._paths = _check_paths(paths, self.count)
         own = {"format": FORMAT, "count": self.count, "dim": self.dim}
-        self._meta = dict(meta or {}) | own | {"has_labels": labels is not None}
+        own |= {"has_labels": labels is not None, "has_paths": paths is not None}
+        self._meta = dict(meta or {}) | own
         self.earlier: Mapping[str, Any] = {}
         self._crc32: list[int] = []
         self._n_written = 0
@@ -122,7 +128,7 @@ class StoreWriter:
         try:
             if overwrite:
                 # meta.json first, so that an incomplete folder is not read as a store.
-                for name in (META, _PROGRESS, _PARTIAL, EMBEDDINGS, LABELS):
+                for name in (META, _PROGRESS, _PARTIAL, EMBEDDINGS, LABELS, PATHS):
                     (self.path / name).unlink(missing_ok=True)
             self.complete = self._is_complete()  # another writer may have finished it
             if not self.complete:
@@ -200,6 +206,8 @@ class StoreWriter:
             if self._labels is not None:
                 labels = self._labels
                 write_atomically(self.path / LABELS, lambda file: np.save(file, labels))
+            if self._paths is not None:
+                write_json_atomically(self.path / PATHS, {"paths": self._paths})
             self._close_file()
             (self.path / _PARTIAL).replace(self.path / EMBEDDINGS)
             write_json_atomically(self.path / META, more | self._progress())
@@ -340,11 +348,22 @@ def _check_labels(labels: ArrayLike | None, count: int) -> NDArray[np.int64] | N
     return array.astype(np.int64)
 
 
+def _check_paths(paths: Sequence[str] | None, count: int) -> list[str] | None:
+    if paths is None:
+        return None
+    if isinstance(paths, str) or not all(isinstance(path, str) for path in paths):
+        raise TypeError("paths must be a sequence of text, one for each row")
+    if len(paths) != count:
+        raise ValueError(f"paths must have one entry for each of {count} rows; got {len(paths)}")
+    return list(paths)
+
+
 def save_embeddings(
     path: str | os.PathLike[str],
     features: ArrayLike,
     labels: ArrayLike | None = None,
     *,
+    paths: Sequence[str] | None = None,
     overwrite: bool = False,
     **meta: Any,
 ) -> EmbeddingStore:
@@ -358,6 +377,8 @@ def save_embeddings(
         Embeddings.
     labels : array of int, shape (n,), optional
         Labels.
+    paths : sequence of str, optional
+        Where each sample comes from; `select` then writes paths.
     overwrite : bool, default=False
         Replace a store in the folder.
     **meta
@@ -383,7 +404,13 @@ def save_embeddings(
             f"features must be a 2-D array of real numbers; got shape {X.shape} of type {X.dtype}"
         )
     with StoreWriter(
-        path, count=X.shape[0], dim=X.shape[1], labels=labels, meta=meta, overwrite=overwrite
+        path,
+        count=X.shape[0],
+        dim=X.shape[1],
+        labels=labels,
+        paths=paths,
+        meta=meta,
+        overwrite=overwrite,
     ) as writer:
         for start in range(writer.n_done, len(X), writer.block_size):
             writer.write_block(X[start : start + writer.block_size])

@@ -1,7 +1,6 @@
 """The command line as its user meets it: output, one line for a mistake, exit status."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -13,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from spectral_select import FiedlerBatchSelector, __version__, save_embeddings
 from spectral_select._cli.main import main
@@ -420,71 +418,3 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
-
-
-class TestExtract:
-    @pytest.fixture
-    def photos(self, tmp_path):
-        rng = np.random.default_rng(0)
-        for part, n in (("train", 12), ("test", 3)):
-            for name in ("cat", "dog"):
-                folder = tmp_path / "photos" / part / name
-                folder.mkdir(parents=True)
-                for i in range(n):
-                    pixels = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
-                    Image.fromarray(pixels).save(folder / f"{i:02}.jpg")
-        return tmp_path / "photos"
-
-    def words(self, photos, out):
-        network = "--backbone squeezenet1_1 --weights random --image-size 32 --workers 0"
-        return ["extract", photos, "--out", out, *network.split()]
-
-    def test_extract_then_select(self, run, photos, tmp_path):
-        status, out, err = run(*self.words(photos, tmp_path / "s"))
-        assert (status, err) == (0, "")
-        assert re.fullmatch(r"22 embeddings of length 512 in .*/s \(\S+ s, \d+ images/s\)\n", out)
-        status, out, err = run(*self.words(photos, tmp_path / "s"))
-        assert (status, err) == (0, "")
-        assert "they were there already, nothing to do" in out
-        status, out, _ = run("select", tmp_path / "s", "--filter-ratio", "0.5")
-        assert status == 0
-        assert len(out.splitlines()) == 11
-
-    def test_splits_and_overwrite(self, run, fails, photos, tmp_path):
-        words = self.words(photos, tmp_path / "s")
-        run(*words)
-        err = fails(*words, "--split", "test")
-        assert "holds embeddings of something else (number of rows 22, not 6" in err
-        status, out, _ = run(*words, "--split", "test", "--overwrite")
-        assert status == 0
-        assert out.startswith("6 embeddings")
-        assert "hash of the weights" in fails(*words, "--split", "test", "--seed", "1")
-
-    def test_an_unreadable_image_is_named(self, fails, photos, tmp_path):
-        (photos / "train" / "dog" / "05.jpg").write_text("no image")
-        err = fails(*self.words(photos, tmp_path / "s"), "--val-fraction", "0")
-        assert "cannot read the image" in err
-        assert "train/dog/05.jpg" in err
-
-    def test_interrupted_by_a_signal_it_ends_quietly(self, tmp_path):
-        code = "import sys; from spectral_select._cli.main import main; sys.exit(main())"
-        words = [str(w) for w in self.words("digits", tmp_path / "s")]
-        slow = ["--image-size", "512", "--batch-size", "1", "--workers", "2"]
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, *words, *slow, "--progress"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-        with process:
-            err = ""
-            while err.count("images") < 2:  # the bar has moved: the work has begun
-                err += (char := process.stderr.read(1))
-                assert char, err
-            os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does
-            out, rest = process.communicate()
-        assert process.returncode == 130
-        assert out == ""
-        assert "Traceback" not in err + rest

@@ -76,6 +76,64 @@ def test_labels_are_optional(tmp_path):
     np.testing.assert_array_equal(found.features, X)
 
 
+class TestPaths:
+    NAMES = ("cat/0 é.jpg", "a\nb", "\udcff")
+
+    def test_round_trip(self, tmp_path):
+        save_embeddings(tmp_path, np.eye(3), paths=self.NAMES)
+        assert EmbeddingStore.open(tmp_path).paths == self.NAMES
+
+    def test_are_optional(self, store):
+        assert EmbeddingStore.open(store).paths is None
+
+    def test_stores_written_before_have_none(self, store):
+        meta = json.loads((store / "meta.json").read_text())
+        del meta["has_paths"]
+        (store / "meta.json").write_text(json.dumps(meta))
+        assert EmbeddingStore.open(store).paths is None
+
+    @pytest.mark.parametrize(
+        "content",
+        [None, "", "[]", "{}", '{"paths": 3}', '{"paths": ["a"]}', '{"paths": [1, 2, 3]}'],
+    )
+    def test_rejects_damaged_file(self, tmp_path, content):
+        save_embeddings(tmp_path, np.eye(3), paths=self.NAMES)
+        (tmp_path / "paths.json").unlink()
+        if content is not None:
+            (tmp_path / "paths.json").write_text(content)
+        with pytest.raises(StoreError, match=r"paths\.json"):
+            _ = EmbeddingStore.open(tmp_path).paths
+
+    @pytest.mark.parametrize(
+        ("paths", "error"), [(["a"], ValueError), ("abc", TypeError), ([1, 2, 3], TypeError)]
+    )
+    def test_rejects_paths_that_do_not_fit(self, tmp_path, paths, error):
+        with pytest.raises(error, match="paths must"):
+            save_embeddings(tmp_path / "s", np.eye(3), paths=paths)
+        assert not (tmp_path / "s").exists()
+
+    def test_links_that_lead_out_are_refused(self, tmp_path):
+        save_embeddings(tmp_path / "s", np.eye(3), paths=self.NAMES)
+        shutil.move(tmp_path / "s" / "paths.json", tmp_path / "outside")
+        (tmp_path / "s" / "paths.json").symlink_to("../outside")
+        with pytest.raises(StoreError, match="leads out of the store"):
+            _ = EmbeddingStore.open(tmp_path / "s").paths
+
+
+@pytest.mark.parametrize(
+    ("meta", "extent"),
+    [
+        ({}, "3 images"),
+        ({"split": "train", "n_images": 3}, "3 images"),
+        ({"split": "train", "n_images": 9}, "3 of 9 images (train split)"),
+        ({"split": "val", "drawn_from": 7}, "3 of 7 images (val split)"),
+        ({"drawn_from": 7, "n_images": "x"}, "3 of 7 images"),
+    ],
+)
+def test_extent_says_which_part_of_the_dataset(tmp_path, meta, extent):
+    assert save_embeddings(tmp_path, np.eye(3), **meta).extent == extent
+
+
 def test_a_second_writer_has_nothing_to_do(store):
     before = {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in store.iterdir()}
     with writer(store) as w:

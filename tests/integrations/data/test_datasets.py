@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from spectral_select.integrations.data.datasets import load_dataset
-from spectral_select.integrations.data.images import UnreadableImageError
+from spectral_select.integrations.data.images import ImageArray, UnreadableImageError, concatenated
 from spectral_select.integrations.data.splits import stratified_split
 
 
@@ -105,6 +105,27 @@ def test_own_parts_of_a_folder_are_used(layered):
     data = load_dataset(layered)  # ImageNet's layout: what is called val is the test part
     assert [len(data.train), len(data.val), len(data.test)] == [14, 2, 4]
     assert "/val/" in data.test.source(0)
+
+
+@pytest.mark.parametrize("options", [{}, {"train_size": 3, "val_fraction": 0.3}])
+def test_all_images_disregard_the_parts(flat, layered, options):
+    for folder, n in ((flat, 20), (layered, 26)):
+        data = load_dataset(folder, **options)
+        whole = data.split("all")
+        assert len(whole) == data.n_images == n
+        assert sorted(whole.paths) == sorted(
+            p.relative_to(folder).as_posix() for p in folder.rglob("*.png")
+        )
+        assert all(f"/{data.classes[y]}/" in whole.source(i) for i, y in enumerate(whole.labels))
+        assert whole.drawn_from is None
+        assert data.train.drawn_from == (20 if folder == flat else None if not options else 16)
+
+
+def test_all_images_of_arrays_keep_their_names():
+    parts = [ImageArray(np.full((2, 4, 4, 3), k, np.uint8), f"part {k}") for k in (1, 2)]
+    whole = concatenated(parts)
+    assert [whole.name(i) for i in range(4)] == ["part 1[0]", "part 1[1]", "part 2[0]", "part 2[1]"]
+    assert np.asarray(whole.load(3))[0, 0, 0] == 2
 
 
 def test_a_part_may_lack_a_class_and_labels_still_agree(layered):
@@ -239,8 +260,8 @@ class TestBadInput:
             load_dataset("digits", **options)
 
     def test_unknown_split(self):
-        with pytest.raises(ValueError, match="split must be 'train', 'val' or 'test'; got 'all'"):
-            load_dataset("digits").split("all")
+        with pytest.raises(ValueError, match="one of train, val, test, all; got 'rest'"):
+            load_dataset("digits").split("rest")
 
 
 @pytest.mark.parametrize("name", ["cifar10", "oxford-pet", "flowers102"])

@@ -14,7 +14,11 @@ from spectral_select.integrations.data.datasets import load_dataset
 from spectral_select.integrations.data.images import UnreadableImageError
 from spectral_select.integrations.models.backbones import build_backbone
 from spectral_select.integrations.models.embedding_extraction import extract_embeddings
-from spectral_select.integrations.models.image_source import ImageSource, integer_labels
+from spectral_select.integrations.models.image_source import (
+    ImageSource,
+    integer_labels,
+    sample_paths,
+)
 
 
 class Mean(nn.Module):
@@ -74,6 +78,24 @@ class TestSubset:
         store = extract_embeddings(Subset(TensorDataset(IMAGES), [1, 2]), Mean(), tmp_path)
         np.testing.assert_allclose(store.features, IMAGES[1:3].mean((2, 3)), rtol=1e-5)
         assert store.labels is None
+        assert store.paths == ("1", "2")
+
+
+class TestPaths:
+    def test_files_of_a_split_are_relative_to_its_folder(self, folder):
+        split = load_dataset(folder, val_fraction=0, test_fraction=0).train
+        assert sample_paths(Subset(split, [7, 0])) == ["dog/2.png", "cat/0.png"]
+
+    def test_files_of_a_torchvision_folder(self, folder):
+        assert sample_paths(ImageFolder(folder))[3] == str(folder / "cat" / "3.png")
+
+    def test_rows_of_arrays_are_named(self):
+        split = load_dataset("digits").val
+        assert sample_paths(split)[0] == f"digits[{split.indices[0]}]"
+
+    @pytest.mark.parametrize("paths", [["a"], [1, 2], "ab", None])
+    def test_attributes_that_are_not_paths_are_ignored(self, paths):
+        assert sample_paths(Listed([0, 0], paths=paths, samples=[1, 2])) is None
 
 
 class TestLabels:
@@ -148,7 +170,7 @@ def test_origin_ignores_attributes_that_mean_something_else():
     data = Listed([(IMAGES[0], 0)], name=print, dataset=IMAGES, classes={"a": 1}, fingerprint=3)
     origin = ImageSource(data).origin()
     content = origin.pop("content")
-    assert origin == dict.fromkeys(("fingerprint", "dataset", "split", "classes"))
+    assert origin == dict.fromkeys(("fingerprint", "dataset", "split", "drawn_from", "classes"))
     json.dumps(content)
 
 
