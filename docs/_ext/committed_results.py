@@ -226,6 +226,22 @@ def solver_memory(results: Mapping[str, Any]) -> str:
     return table(["features", "cost"], rows)
 
 
+def solver_on_gpu(results: Mapping[str, Any]) -> str:
+    """Return the table of solves on a GPU."""
+    rows = []
+    for case in results["results"]:
+        times = (median(values) for values in case["seconds"].values())
+        rows.append(
+            [
+                f"{case['batches']} × {case['n']:,} × {case['d']:,}",
+                *map(seconds, times),
+                f"{case['times_faster_than_cpu']:.2f}",
+            ]
+        )
+    head = ["batches × n × d", "Gram product, GPU", "spectral_select, GPU", "spectral_select, CPU"]
+    return table([*head, "CPU / GPU"], rows, results["gpu"])
+
+
 def sampler_cost(part: str) -> Callable[[Mapping[str, Any]], str]:
     """Return the function that makes the table of one part of the sampler results."""
 
@@ -262,6 +278,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "solver-single": ("solver_speed", solver_single),
     "solver-epoch": ("solver_speed", solver_epoch),
     "solver-memory": ("solver_speed", solver_memory),
+    "solver-gpu": ("solver_on_gpu", solver_on_gpu),
     "sampler-training": ("sampler_overhead", sampler_cost("training")),
     "sampler-loader": ("sampler_overhead", sampler_cost("loader")),
     "time-caltech-101": ("time_caltech-101", time_to_accuracy),

@@ -10,6 +10,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+import psutil
+
 from spectral_select._utils.atomic_files import read_json_object, write_json_atomically
 from spectral_select.integrations.commands.sweep_plan import Run
 from spectral_select.integrations.methods import FEATURES, REFERENCE
@@ -142,7 +144,7 @@ def _next(
             return None  # what it shares with another one is being made
         largest = max([needed, *(each.peak for each in going)])
         recent = min(monotonic() - each.begin for each in going)
-        if recent < _SETTLE or _available() < 2 * largest:
+        if recent < _SETTLE or psutil.virtual_memory().available < 2 * largest:
             return None  # the last one still grows, or too little is free
     return waiting.pop(0)
 
@@ -195,18 +197,8 @@ def _interrupt(going: Sequence[_Started]) -> None:
 
 
 def _resident(pid: int) -> int:
-    """Return the resident memory of a process in bytes; 0 where the system does not say."""
+    """Return the resident memory of a process in bytes, or 0 if it has ended."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _available() -> float:
-    """Return the memory in bytes that is free for new processes, if the system says."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(x.split()[1]) * 1024 for x in lines if x.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return float("inf")

@@ -8,9 +8,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from spectral_select import __version__
+
 __all__ = ["describe_command", "describe_hardware", "describe_versions", "n_cores"]
 
-_PACKAGES = ("spectral_select", "numpy", "scipy", "scikit-learn", "torch", "torchvision", "pillow")
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "pillow")
 
 
 def describe_command() -> str:
@@ -34,7 +36,10 @@ def describe_versions() -> dict[str, str | None]:
     >>> sorted(describe_versions())[:2]
     ['numpy', 'pillow']
     """
-    versions: dict[str, str | None] = {"python": platform.python_version()}
+    versions: dict[str, str | None] = {
+        "python": platform.python_version(),
+        "spectral_select": __version__,
+    }
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)
@@ -57,6 +62,7 @@ def describe_hardware(device: Any) -> dict[str, Any]:
     >>> describe_hardware(torch.device("cpu"))["gpu"] is None
     True
     """
+    import psutil
     import torch
 
     return {
@@ -65,7 +71,7 @@ def describe_hardware(device: Any) -> dict[str, Any]:
         "processor": _processor(),
         "cores": n_cores(),
         "threads": torch.get_num_threads(),
-        "memory_gib": _memory_gib(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
     }
 
@@ -91,11 +97,3 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or "unknown"
-
-
-def _memory_gib() -> float | None:
-    try:
-        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
-    return round(pages * size / 2**30, 1)
