@@ -1,4 +1,4 @@
-"""Command-line arguments that say which dataset; importing this imports no torch."""
+"""Command-line arguments of the dataset; this module does not import torch."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -10,18 +10,20 @@ __all__ = ["add_dataset_arguments", "load_from_arguments"]
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the dataset and how it is split, alike for all commands."""
+    """Declare the arguments of the dataset and its splits, the same for all commands."""
     parser.add_argument(
         "dataset",
         metavar="DATASET",
         help="digits, cifar10, oxford-pet, flowers102, or a folder of images: "
-        "FOLDER/train/CLASS/*.jpg and FOLDER/test/CLASS/*.jpg, or FOLDER/CLASS/*.jpg",
+        "FOLDER/train/CLASS/*.jpg and FOLDER/test/CLASS/*.jpg (val is optional, and training, "
+        "valid, dev and testing are known too), or FOLDER/CLASS/*.jpg",
     )
     group = parser.add_argument_group("the dataset and its splits")
     group.add_argument(
         "--root",
         metavar="FOLDER",
-        help="where the datasets known by name lie or are downloaded to (default: data)",
+        help="folder that the datasets known by name are read from and downloaded to "
+        "(default: data)",
     )
     group.add_argument(
         "--no-download", action="store_true", help="fail rather than download a dataset"
@@ -31,19 +33,19 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         type=float,
         default=0.1,
-        help="share of the training images held out for validation, where the dataset "
-        "brings no such part (default: %(default)s)",
+        help="share of the training images held out for validation, if the dataset has no "
+        "such part (default: %(default)s)",
     )
     group.add_argument(
         "--test-fraction",
         metavar="F",
         type=float,
         default=0.2,
-        help="share of the images held out for testing, where the dataset brings no such "
-        "part (default: %(default)s)",
+        help="share of the images held out for testing, if the dataset has no such part "
+        "(default: %(default)s)",
     )
     group.add_argument(
-        "--train-size", metavar="N", type=int, help="take only N of the training images"
+        "--train-size", metavar="N", type=int, help="use only N of the training images"
     )
     group.add_argument(
         "--split-seed",
@@ -55,7 +57,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_from_arguments(args: argparse.Namespace) -> "ImageDataset":
-    """Load the dataset that the arguments name."""
+    """Load the dataset that the arguments describe."""
     from spectral_select.integrations.data.datasets import load_dataset
 
     return load_dataset(

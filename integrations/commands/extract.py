@@ -1,4 +1,4 @@
-"""The command extract: the embeddings of an image dataset, into a store."""
+"""The command extract: writes the embeddings of an image dataset to a store."""
 
 import argparse
 import time
@@ -13,9 +13,9 @@ from spectral_select.integrations.commands.dataset_arguments import (
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Run every image of a dataset through a pretrained network once and keep the embeddings
-in a folder (a store), for `select`, `train`, or your own code. If it is
-interrupted, run the same command again to resume; once it is done, it does nothing.
+Run each image of a dataset through a pretrained network once and write the embeddings to a
+folder (a store), for `select`, `train`, or your own code. If it is interrupted, run the same
+command again to resume. If the store is complete, it is only checked.
 """
 
 _EPILOG = """\
@@ -26,9 +26,9 @@ examples:
                                # every image of photos/CLASS/*.jpg
   spectral-select extract cifar10 --out cifar.store --backbone resnet18 --image-size 64
   spectral-select extract photos --out small.store --backbone squeezenet1_0 \\
-      --weights squeezenet.safetensors            # without a network connection
+      --weights squeezenet.safetensors            # works without a network connection
   spectral-select extract digits --out digits.store --backbone resnet18 \\
-      --weights random --image-size 32            # to try it: needs no download at all
+      --weights random --image-size 32            # try it without a download
 """
 
 
@@ -64,7 +64,7 @@ def _add_network_arguments(group: Any) -> None:
         "--weights",
         metavar="W",
         default="default",
-        help="default: torchvision's pretrained ones (downloaded once); random; or a state "
+        help="default: pretrained weights of torchvision (downloaded once); random; or a state "
         "dict (.safetensors, .pt, .pth)",
     )
     group.add_argument(
@@ -72,7 +72,7 @@ def _add_network_arguments(group: Any) -> None:
         metavar="PX",
         type=int,
         help="resize and crop images to PX (default: as the pretrained network expects, "
-        "mostly 224); smaller is faster",
+        "usually 224); smaller is faster",
     )
     group.add_argument("--seed", metavar="S", type=int, default=0, help="seed of random weights")
 
@@ -85,7 +85,7 @@ def _add_speed_arguments(group: Any) -> None:
         "--workers",
         metavar="N",
         type=int,
-        help="processes that load images (default: what suits the machine)",
+        help="processes that load images (default: depends on the machine)",
     )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument(

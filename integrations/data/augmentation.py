@@ -1,9 +1,9 @@
-"""Random changes of whole batches of images, each image by draws of its own.
+"""Random changes of whole batches of images, with separate draws for each image.
 
-torchvision's transforms draw once a call, so a batch has to go through them image by
-image. Here the draws come in as a table, one row an image, and every operation runs
-once on the batch: the same code on CPU and GPU, and the same change of the same image
-whatever batch it is in.
+torchvision's transforms draw once for each call, so a batch must pass through them image by
+image. Here the draws are a table with one row for each image, and each operation runs once on
+the batch. The code is the same on CPU and GPU, and an image is changed in the same way in any
+batch.
 """
 
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ N_DRAWS = 6
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random flip, rotation and color jitter; by default those of the SALN paper.
+    """Random flip, rotation and color jitter; the defaults are those of the SALN paper.
 
     The parameters are those of torchvision's RandomHorizontalFlip, RandomRotation
     (here with bilinear interpolation) and ColorJitter (here always in the order
@@ -36,7 +36,7 @@ class Augmentation:
     flip : float, default=0.5
         Probability of a horizontal flip.
     degrees : float, default=15
-        Largest rotation, either way.
+        Largest rotation in either direction.
     brightness, contrast, saturation : float, default=0.2
         A factor is drawn from 1 ± this.
     hue : float, default=0.1
@@ -59,32 +59,34 @@ class Augmentation:
     hue: float = 0.1
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Return the images changed.
+        """Return the changed images.
 
         Parameters
         ----------
         images : Tensor of shape (n, 3, height, width)
             RGB in [0, 1].
         draws : Tensor of shape (n, N_DRAWS)
-            Uniform in [0, 1), a row an image; 0.5 everywhere changes nothing.
+            Uniform in [0, 1), one row for each image; 0.5 everywhere changes nothing.
 
         Returns
         -------
         Tensor of shape (n, 3, height, width)
-            In [0, 1]; what is rotated in is black.
+            In [0, 1]; pixels from outside the image are black.
         """
         flip, angle, *jitter = draws.unbind(1)
         signed = [2 * draw - 1 for draw in (angle, *jitter)]
         if self.flip or self.degrees:
-            images = _turn(images, flip < self.flip, torch.deg2rad(signed[0] * self.degrees))
+            images = _flip_and_rotate(
+                images, flip < self.flip, torch.deg2rad(signed[0] * self.degrees)
+            )
         if self.brightness:
             images = (images * _column(1 + signed[1] * self.brightness)).clamp_(0, 1)
         if self.contrast:
-            mean = _grey(images).mean((1, 2, 3), keepdim=True)
+            mean = _gray(images).mean((1, 2, 3), keepdim=True)
             images = mean.lerp(images, _column(1 + signed[2] * self.contrast)).clamp_(0, 1)
         if self.saturation:
             factor = _column(1 + signed[3] * self.saturation)
-            images = _grey(images).lerp(images, factor).clamp_(0, 1)
+            images = _gray(images).lerp(images, factor).clamp_(0, 1)
         if self.hue:
             images = _shift_hue(images, signed[4] * self.hue)
         return images
@@ -105,7 +107,7 @@ def normalize(images: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (n, 3, height, width)
-        Less the mean and over the standard deviation of each channel.
+        The mean of each channel subtracted, divided by its standard deviation.
 
     Examples
     --------
@@ -119,7 +121,7 @@ def normalize(images: Tensor) -> Tensor:
 
 @cache
 def _channels(values: tuple[float, float, float], device: torch.device) -> Tensor:
-    """Return one number a channel, on the device; made once, as a GPU waits for each copy."""
+    """Return one number for each channel, cached because a GPU waits for each copy."""
     return torch.tensor(values, device=device).view(3, 1, 1)
 
 
@@ -127,12 +129,12 @@ def _column(factors: Tensor) -> Tensor:
     return factors.view(-1, 1, 1, 1)
 
 
-def _turn(images: Tensor, flipped: Tensor, angles: Tensor) -> Tensor:
+def _flip_and_rotate(images: Tensor, flipped: Tensor, angles: Tensor) -> Tensor:
     """Flip, then rotate counter-clockwise about the center, in one resampling."""
     height, width = images.shape[-2:]
     cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
-    # Where each output place looks: the inverse of the rotation, in coordinates that
-    # run over [-1, 1] along both sides; then the flip.
+    # The position in the input of each output pixel: the inverse rotation, in coordinates that
+    # range over [-1, 1] along both sides, then the flip.
     mirror = 1.0 - 2.0 * flipped.to(images.dtype)
     theta = torch.stack(
         [
@@ -146,13 +148,13 @@ def _turn(images: Tensor, flipped: Tensor, angles: Tensor) -> Tensor:
     return functional.grid_sample(images, grid, mode="bilinear", align_corners=False)
 
 
-def _grey(images: Tensor) -> Tensor:
+def _gray(images: Tensor) -> Tensor:
     red, green, blue = images.unbind(1)
     return (0.2989 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
 
 
 def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:
-    """Turn the hue by `shift` of a full circle, at constant value and chroma."""
+    """Rotate the hue by `shift` of a full circle, at constant value and chroma."""
     red, green, blue = images.unbind(1)
     value = images.amax(1)
     chroma = value - images.amin(1)
@@ -163,7 +165,7 @@ def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:
         torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
     )
     sextant = sextant + 6 * shift.view(-1, 1, 1)
-    # RGB from hue, value and chroma, one formula for the three channels.
+    # RGB from hue, value and chroma, with one formula for all three channels.
     place = (_channels((5.0, 3.0, 1.0), images.device) + sextant.unsqueeze(1)) % 6
     fall = torch.minimum(place, 4 - place).clamp_(0, 1)
     return value.unsqueeze(1) - chroma.unsqueeze(1) * fall

@@ -23,7 +23,7 @@ __all__ = ["NAMES", "SPLITS", "ImageDataset", "load_dataset"]
 #: Names of the parts of a dataset, and of all images, without regard to the parts.
 SPLITS = ("train", "val", "test", "all")
 
-#: Datasets known by name; anything else is taken for the path of an image folder.
+#: Datasets known by name; any other name is the path of an image folder.
 NAMES = ("digits", "cifar10", "oxford-pet", "flowers102")
 
 _EXPECTED = {
@@ -42,15 +42,15 @@ class ImageDataset:
     Attributes
     ----------
     name : str
-        The name asked for, or the folder's path.
+        Name of the dataset, or path of the folder.
     classes : tuple of str
         Class names, by label.
     train, val, test : ImageSplit
         The parts; one may be empty.
     image_size : int or None
-        Side of the images in pixels where all share one, else None.
+        Side of the images in pixels, or None if they differ in size.
     record : dict
-        How the parts came about (layout, seed, fractions), for JSON.
+        How the dataset was divided (layout, seed, fractions), for JSON.
     sources : tuple of (images, labels)
         All images, in the folders or arrays that the parts were drawn from.
 
@@ -104,8 +104,7 @@ class ImageDataset:
         }
 
 
-# What a reader returns: per part its images and labels (a part not there is split off
-# train), the class names, and the common image size.
+# Images and labels of each part; a part that is missing is split off the training part.
 _Parts = dict[str, tuple[ImageFiles | ImageArray, NDArray[np.int64]]]
 
 
@@ -135,18 +134,18 @@ def load_dataset(
         ``val`` without ``test`` serves as the test part) or ``PATH/CLASS/*.jpg``. Parts may
         have other common names ("training", "valid", "dev", "testing", …), in any case.
     root : path, default "data"
-        Folder that holds the named datasets, or that they are downloaded to. A folder
-        given by a relative path is looked for here too.
+        Folder that the named datasets are read from and downloaded to. A relative path of a
+        folder is also looked up here.
     download : bool, default True
         Whether a named dataset that is not under `root` may be downloaded.
     val_fraction : float, default 0.1
         Share of the training data held out for validation, in [0, 1).
     test_fraction : float, default 0.2
-        Share held out as the test part where there is none, in [0, 1).
+        Share held out as the test part if the dataset has none, in [0, 1).
     train_size : int, optional
         Number of training images to keep (stratified).
     seed : int, default 0
-        Seed of the splits. It is not the seed of training: leave it be when comparing.
+        Seed of the splits, not of training. Keep it fixed in comparisons.
 
     Returns
     -------
@@ -156,7 +155,7 @@ def load_dataset(
     Raises
     ------
     FileNotFoundError
-        If there is no such dataset, saying which files are expected where.
+        If there is no such dataset; the message names the files expected.
     ValueError, TypeError
         If a folder holds no images, its classes hold folders, its parts disagree on their
         classes, or an argument is out of range.
@@ -205,10 +204,9 @@ def _divide(
     splits = {}
     for key, fraction, stream in (("test", test_fraction, 0), ("val", val_fraction, 1)):
         if key in parts:
-            own, own_labels = parts[key]
-            splits[key] = ImageSplit(
-                own, own_labels, np.arange(len(own)), classes, key, dataset=name
-            )
+            part, part_labels = parts[key]
+            every = np.arange(len(part))
+            splits[key] = ImageSplit(part, part_labels, every, classes, key, dataset=name)
             continue
         rest, held = stratified_split(labels[kept], round(len(kept) * fraction), [seed, stream])
         splits[key] = ImageSplit(images, labels, kept[held], classes, key, dataset=name)
@@ -218,7 +216,7 @@ def _divide(
             raise TypeError(f"train_size must be an integer; got {train_size!r}")
         if not 1 <= train_size <= len(kept):
             raise ValueError(
-                f"train_size must be between 1 and the {len(kept)} training images there are; "
+                f"train_size must be between 1 and {len(kept)}, the number of training images; "
                 f"got {train_size!r}"
             )
         _, held = stratified_split(labels[kept], int(train_size), [seed, 2])
@@ -256,7 +254,7 @@ def _named(name: str, root: Path, download: bool) -> tuple[_Parts, Sequence[str]
                 f"dataset {name!r} is not in {root}: expected {root}/{_EXPECTED[name]}; {reason}"
             ) from missing
 
-    if name == "cifar10":  # torchvision reads its files only if their checksums are right
+    if name == "cifar10":  # torchvision verifies the checksums before it reads the files
         both = {"train": get(datasets.CIFAR10, train=True)}
         both["test"] = get(datasets.CIFAR10, train=False)
         parts: _Parts = {
@@ -266,12 +264,12 @@ def _named(name: str, root: Path, download: bool) -> tuple[_Parts, Sequence[str]
         return parts, both["train"].classes, 32, "torchvision CIFAR10"
     if name == "oxford-pet":
         official = {"train": "trainval", "test": "test"}
-        found = {k: get(datasets.OxfordIIITPet, split=v) for k, v in official.items()}
-        parts = {k: _listed(root, part._images, part._labels) for k, part in found.items()}
-        return parts, found["train"].classes, None, "torchvision OxfordIIITPet"
-    found = {k: get(datasets.Flowers102, split=k) for k in ("train", "val", "test")}
-    parts = {k: _listed(root, part._image_files, part._labels) for k, part in found.items()}
-    classes = getattr(found["train"], "classes", [str(k) for k in range(102)])
+        pets = {k: get(datasets.OxfordIIITPet, split=v) for k, v in official.items()}
+        parts = {k: _listed(root, part._images, part._labels) for k, part in pets.items()}
+        return parts, pets["train"].classes, None, "torchvision OxfordIIITPet"
+    flowers = {k: get(datasets.Flowers102, split=k) for k in ("train", "val", "test")}
+    parts = {k: _listed(root, part._image_files, part._labels) for k, part in flowers.items()}
+    classes = getattr(flowers["train"], "classes", [str(k) for k in range(102)])
     return parts, classes, None, "torchvision Flowers102"
 
 
@@ -296,5 +294,5 @@ def _image_folder(
         raise NotADirectoryError(
             f"{folder} is a file; expected a folder with one sub-folder of images for each class"
         )
-    found = read_image_folder(folder)
-    return dict(found.parts), found.classes, None, found.layout
+    images = read_image_folder(folder)
+    return dict(images.parts), images.classes, None, images.layout

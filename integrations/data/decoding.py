@@ -24,7 +24,7 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     tensor : Tensor
         On the host.
     device : torch.device
-        Where it goes; on the CPU it stays what it is.
+        Target; for the CPU, `tensor` itself is returned.
 
     Examples
     --------
@@ -69,18 +69,19 @@ def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8)
 
 
-_PART = 1024  # images decoded at a time
+_CHUNK = 1024  # images decoded at a time
 # Below this size threads mostly wait for Python's lock. On 2 cores, two threads decode
 # images of 112 px 1.2 times as fast as one, and images of 32 px at 0.6 times its speed.
 _THREADED_PIXELS = 64 * 64
-_SHARE = 0.25  # of a GPU's free memory, as each method and each part of the data has a table
+# Share of a GPU's free memory, because each method and each part of the data has a table.
+_SHARE = 0.25
 
 
 class DecodedImages:
-    """Images of a dataset at one size, each decoded when first asked for, then kept.
+    """Images of a dataset at one size, each decoded when first requested, then kept.
 
-    They are kept on the device that they are asked for on, where they fit there: then a
-    batch is a lookup in its memory, and nothing but indices comes from the host.
+    They are kept on the target device if they fit there. A batch is then a lookup in its memory,
+    and only indices are copied from the host.
 
     Parameters
     ----------
@@ -89,21 +90,21 @@ class DecodedImages:
     image_size : int
         Side of the square images, in pixels.
     cache_bytes : int
-        Most memory to keep images in; where the whole dataset needs more, none are
-        kept and each is decoded every time.
+        Largest memory for the images. If the whole dataset needs more, none are kept, and
+        each is decoded every time.
     n_threads : int, default=1
         Threads that decode.
     device : torch.device, optional
-        Where the images are wanted; by default on the CPU.
+        Device of the batches; the CPU by default.
 
     Attributes
     ----------
     forgets : bool
-        Whether they take more than `cache_bytes`, so that none are kept.
+        Whether the images need more than `cache_bytes`, so that none are kept.
     resident : bool
         Whether they are kept on `device`.
     n_decoded : int
-        Number of images decoded so far, counting one again if it was decoded again.
+        Number of images decoded so far; an image decoded twice counts twice.
 
     Examples
     --------
@@ -134,7 +135,7 @@ class DecodedImages:
         self.forgets = not fits
         self.resident = fits and n_bytes <= _room(self.device)
         home = self.device if self.resident else torch.device("cpu")
-        # Untouched pages of the host's take no memory.
+        # On the host, pages that were never written take no memory.
         self._pixels = torch.empty(shape, dtype=torch.uint8, device=home) if fits else None
         self._known = np.zeros(len(dataset), bool)
 
@@ -142,12 +143,12 @@ class DecodedImages:
         return len(self._known)
 
     def take(self, indices: Any) -> Tensor:
-        """Return the images at `indices`, decoded where need be.
+        """Return the images at `indices`; decode those that are not kept.
 
         Parameters
         ----------
         indices : array of int, shape (n,)
-            Places in the dataset.
+            Indices in the dataset.
 
         Returns
         -------
@@ -162,14 +163,14 @@ class DecodedImages:
             self._pixels[torch.from_numpy(missing)] = self._decode(missing).to(self._pixels.device)
             self._known[missing] = True
         places = to_device(torch.from_numpy(indices), self._pixels.device)
-        taken = self._pixels[places]
-        return taken if self.resident else to_device(taken, self.device)
+        images = self._pixels[places]
+        return images if self.resident else to_device(images, self.device)
 
     def fill(self, indices: Any) -> None:
-        """Decode the images at `indices` where they are to be kept, so that they are there."""
+        """Decode the images at `indices` ahead of time, if images are kept."""
         if self._pixels is not None:
-            for start in range(0, len(indices), _PART):
-                self.take(indices[start : start + _PART])
+            for start in range(0, len(indices), _CHUNK):
+                self.take(indices[start : start + _CHUNK])
 
     def close(self) -> None:
         """End the decoding threads; they start again when needed."""

@@ -36,7 +36,7 @@ _LEADS_BACK, _BROKEN = "links to their own folder or one above", "broken links"
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """What `read_image_folder` found.
+    """Images, labels and classes that `read_image_folder` returns.
 
     Attributes
     ----------
@@ -189,9 +189,9 @@ class _Scan:
         for label, class_name in enumerate(classes):
             if class_name in present:
                 self._check_class(folder / class_name)
-                found = list(self.images(folder / class_name))
-                paths += [os.path.join(name, class_name, file) for file in found]  # noqa: PTH118
-                labels += [label] * len(found)
+                files = list(self.images(folder / class_name))
+                paths += [os.path.join(name, class_name, file) for file in files]  # noqa: PTH118
+                labels += [label] * len(files)
         if not paths:
             raise ValueError(
                 f"{folder} holds no image; expected {folder}/CLASS/*.jpg"

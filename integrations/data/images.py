@@ -1,4 +1,4 @@
-"""Images behind labels: files or an array, cut into splits that know their fingerprint."""
+"""Images with labels, in files or arrays, and splits of them with a fingerprint."""
 
 import copy
 import hashlib
@@ -19,11 +19,11 @@ __all__ = ["ImageArray", "ImageFiles", "ImageSplit", "UnreadableImageError", "co
 
 
 class UnreadableImageError(ValueError):
-    """An image file that is missing, truncated or no image; the message names it."""
+    """An image that is missing, damaged or refused; the message names it."""
 
 
 class ImageFiles:
-    """Images in files under one folder, decoded when asked for.
+    """Images in files under one folder, decoded when requested.
 
     Parameters
     ----------
@@ -104,9 +104,9 @@ class ImageArray:
     images : ndarray of shape (n, height, width, 3), uint8
         RGB.
     name : str
-        What to call the array in messages.
+        Name of the array in messages.
     names : sequence of str, optional
-        What to call each image; by default NAME[INDEX].
+        Name of each image; by default NAME[INDEX].
 
     Examples
     --------
@@ -180,11 +180,11 @@ class ImageSplit(Dataset[tuple[Any, int]]):
     Parameters
     ----------
     images : ImageFiles or ImageArray
-        Where the images are.
+        The images.
     labels : array of int, shape (len(images),)
         Label of every image in `images`.
     indices : array of int, shape (n,)
-        Which images make up the split, in order.
+        Indices in `images` of those in the split, in order.
     classes : sequence of str
         Class names, by label.
     name : str
@@ -192,12 +192,12 @@ class ImageSplit(Dataset[tuple[Any, int]]):
     transform : callable, optional
         Applied to the PIL image (RGB) before it is returned.
     dataset : str
-        Name of the dataset that this is a part of.
+        Name of the dataset.
 
     Attributes
     ----------
     labels : array of int64, shape (n,)
-        Label of each image of the split, without decoding any.
+        Label of each image of the split, known without decoding it.
 
     Examples
     --------
@@ -234,24 +234,24 @@ class ImageSplit(Dataset[tuple[Any, int]]):
         return (self.transform(image) if self.transform else image), int(self.labels[index])
 
     def with_transform(self, transform: Callable[[Any], Any] | None) -> "ImageSplit":
-        """Return the same split giving images through `transform`; nothing is copied.
+        """Return the same split with another transform; nothing is copied.
 
         Parameters
         ----------
         transform : callable or None
-            From a PIL image (RGB) to what the split is to give.
+            Applied to the PIL image (RGB) before it is returned.
 
         Returns
         -------
         ImageSplit
-            Its labels and images are those of this one.
+            Shares labels and images with this one.
         """
         other = copy.copy(self)
         other.transform = transform
         return other
 
     def source(self, index: int) -> str:
-        """Return where image `index` comes from (its path), for messages."""
+        """Return the path of image `index`, or its name, for messages."""
         return self.images.name(int(self.indices[index]))
 
     @property
@@ -268,10 +268,10 @@ class ImageSplit(Dataset[tuple[Any, int]]):
     def fingerprint(self) -> str:
         """SHA-256 over the split in order, 64 hexadecimal digits.
 
-        For image files it covers each file's path below the root, its size in bytes and
-        its label (not the pixels: a file replaced by one of equal size goes unnoticed);
-        for arrays every byte and label. Class names are covered too; the transform and
-        the root are not, so a folder may move.
+        For image files, it covers each file's path below the root, its size in bytes and its
+        label. It does not cover pixels: a file replaced by one of equal size goes unnoticed. For
+        arrays, it covers each byte and label. Class names are covered too. The transform and the
+        root are not, so a folder may be moved.
         """
         digest = hashlib.sha256(b"spectral_select split 1\0")
         digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))

@@ -155,5 +155,5 @@ def _from_unit_range(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
     """Return the values of a TIFF tag, none for files of other formats."""
-    found = getattr(image, "tag_v2", {}).get(number, ())
-    return found if isinstance(found, tuple) else (found,)
+    values = getattr(image, "tag_v2", {}).get(number, ())
+    return values if isinstance(values, tuple) else (values,)

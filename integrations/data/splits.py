@@ -11,10 +11,10 @@ __all__ = ["check_fraction", "stratified_split"]
 def stratified_split(
     labels: NDArray[Any], n_held: int, seed: int | list[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Hold out `n_held` rows, each class in proportion to its size.
+    """Hold out `n_held` rows, from each class in proportion to its size.
 
-    Quotas are rounded by largest remainder, so their sum is exact; a class is only
-    emptied when `n_held` leaves no other way, so rare classes stay in the larger part.
+    Quotas are rounded by largest remainder, so their sum is exact. A class keeps at least one
+    row unless `n_held` is too large for that, so rare classes stay in the larger part.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def stratified_split(
     rest : ndarray of shape (n - n_held,), int64
         Indices of the rows not held out, ascending.
     held : ndarray of shape (n_held,), int64
-        Indices of those held out, ascending.
+        Indices of the rows held out, ascending.
 
     Raises
     ------
@@ -47,13 +47,13 @@ def stratified_split(
     labels = np.asarray(labels)
     n = len(labels)
     if not 0 <= n_held <= n:
-        raise ValueError(f"n_held must be between 0 and the {n} rows there are; got {n_held!r}")
+        raise ValueError(f"n_held must be between 0 and {n}, the number of rows; got {n_held!r}")
     rng = np.random.default_rng(seed)
     _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     quota = sizes * (n_held / max(n, 1))
     counts = np.minimum(np.floor(quota).astype(np.int64), sizes)
     while (missing := n_held - int(counts.sum())) > 0:
-        # First the classes that keep a row, by largest remainder; ties by class.
+        # Classes that keep a row come first, in order of the remainder, then of the class.
         spare = sizes - 1 - counts if (counts < sizes - 1).any() else sizes - counts
         order = np.argsort(counts - quota, kind="stable")
         counts[order[spare[order] > 0][:missing]] += 1
@@ -71,9 +71,9 @@ def check_fraction(fraction: float, name: str) -> float:
     Parameters
     ----------
     fraction : float
-        What a user gave.
+        Value of an argument.
     name : str
-        Under which name, for the message.
+        Name of the argument, for the message.
 
     Returns
     -------

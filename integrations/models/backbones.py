@@ -1,4 +1,4 @@
-"""Torchvision networks by name: as feature extractors and as classifiers to train."""
+"""Torchvision networks by name, as feature extractors and as classifiers to train."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ __all__ = [
     "last_layer",
 ]
 
-#: Name for the pixels of a small image as features, without a network, as a baseline.
+#: Name of the baseline without a network, whose features are the pixels of a small image.
 PIXELS = "pixels"
 _PIXELS_SIZE = 32
 
@@ -49,7 +49,7 @@ class Backbone(nn.Module):
     image_size : int
         Side of the square images expected, in pixels.
     weights : str
-        Where the weights come from, for the record.
+        Origin of the weights, for records.
     weights_hash : str
         `hash_weights` of the network's weights.
     mean, std : tuple of three floats
@@ -95,8 +95,8 @@ class Backbone(nn.Module):
         Parameters
         ----------
         images : Tensor, shape (n, 3, height, width)
-            Either uint8 RGB (normalized here, so that loaders move a quarter of the
-            bytes), or floating point and normalized already.
+            Either uint8 RGB, which is normalized here so that loaders move a quarter of the
+            bytes, or normalized floating point.
 
         Returns
         -------
@@ -120,36 +120,36 @@ def build_backbone(
     Parameters
     ----------
     name : str, default "resnet50"
-        A torchvision classification model, or "pixels": no network at all, the embedding is
-        the image itself, with values in [0, 1].
+        A torchvision classification model, or "pixels" for no network: the embedding is the
+        image itself, with values in [0, 1].
     weights : str or path, default "default"
-        "default" (torchvision's best pretrained weights; downloaded unless cached),
-        the name of another of its entries such as "IMAGENET1K_V1", "random" (drawn
-        from `seed`), or the path of a state dict (.safetensors, .pt, .pth) of the whole
-        network. A file's last layer may be missing or of any size: it is not used.
+        "default" (torchvision's best pretrained weights, downloaded unless cached), the name
+        of another entry such as "IMAGENET1K_V1", "random" (drawn from `seed`), or the path of
+        a state dict (.safetensors, .pt, .pth) of the whole network. The last layer is not used,
+        so it may be missing or of any size.
     image_size : int, optional
-        Side in pixels: images are resized to it by their shorter side and cropped at the
-        center. By default they are resized and cropped as the pretrained weights expect;
-        32 for "pixels".
+        Side in pixels. The shorter side of each image is resized to it, and the center is
+        cropped. By default images are prepared as the pretrained weights expect, and "pixels"
+        uses 32.
     seed : int, default 0
-        Seed of random weights. The global random state is left as it was.
+        Seed of random weights. The global random state is not changed.
 
     Returns
     -------
     backbone : Backbone
         In evaluation mode, its parameters frozen.
     transform : callable
-        From a PIL image to a uint8 tensor (3, s, s), which the backbone normalizes.
+        From an image to a uint8 tensor (3, s, s), which the backbone normalizes.
     dim : int
         Length of an embedding.
 
     Raises
     ------
     ValueError
-        If there is no such model, the weights do not fit it, or it does not take
-        images of this size.
+        If there is no such model, the weights do not fit it, or it cannot process images of
+        this size.
     FileNotFoundError
-        If the weights are neither on disk nor to be had.
+        If there is no such file, or the download failed.
 
     Examples
     --------
@@ -162,22 +162,22 @@ def build_backbone(
         return _pixels(weights, image_size)
     _check_name(name)
     _check_seed(seed)
-    found = resolve_weights(name, weights)
+    resolved = resolve_weights(name, weights)
     with seeded(seed):
-        network = _construct(name, found)
+        network = _construct(name, resolved)
     head = last_layer(network)
-    found.load_into(network, name, except_layer=head)
+    resolved.load_into(network, name, except_layer=head)
     layer = network.get_submodule(head)
     dim = int(getattr(layer, "in_features", None) or layer.in_channels)  # type: ignore[arg-type]
     network.set_submodule(head, nn.Identity())
-    preset = _preset(name, found)
+    preset = _preset(name, resolved)
     size = _check_image_size(image_size) if image_size is not None else int(preset.crop_size[0])
     backbone = Backbone(
         network.eval().requires_grad_(requires_grad=False),
         name=name,
         dim=dim,
         image_size=size,
-        weights=f"random (seed {seed})" if found.kind == "random" else found.label,
+        weights=f"random (seed {seed})" if resolved.kind == "random" else resolved.label,
         weights_hash=hash_weights(network),
         mean=tuple(preset.mean),
         std=tuple(preset.std),
@@ -256,7 +256,7 @@ def build_classifier(
     small_input: bool = False,
     seed: int = 0,
 ) -> nn.Module:
-    """Build a torchvision classifier with a fresh last layer for `n_classes` classes.
+    """Build a torchvision classifier with a new last layer for `n_classes` classes.
 
     Parameters
     ----------
@@ -265,12 +265,12 @@ def build_classifier(
     n_classes : int
         Number of classes, at least 1.
     weights : str or path, default "random"
-        As for `build_backbone`. The last layer is fresh whatever the weights are.
+        As for `build_backbone`. The last layer is always new.
     small_input : bool, default False
-        For images of about 32 px (ResNets only): a 3 × 3 first convolution of stride 1,
-        always fresh, and no max-pooling behind it.
+        For images of about 32 px (ResNets only): a new 3 × 3 first convolution of stride 1,
+        without max-pooling.
     seed : int, default 0
-        Seed of everything that is fresh. The global random state is left as it was.
+        Seed of all new layers. The global random state is not changed.
 
     Returns
     -------
@@ -294,12 +294,12 @@ def build_classifier(
     _check_seed(seed)
     if isinstance(n_classes, bool) or not isinstance(n_classes, int) or n_classes < 1:
         raise ValueError(f"n_classes must be a positive integer; got {n_classes!r}")
-    found = resolve_weights(name, weights)
+    resolved = resolve_weights(name, weights)
     with seeded(seed):
-        network = _construct(name, found)
+        network = _construct(name, resolved)
         head = last_layer(network)
-        found.load_into(network, name, except_layer=head)
-        network.set_submodule(head, _fresh_like(network.get_submodule(head), n_classes))
+        resolved.load_into(network, name, except_layer=head)
+        network.set_submodule(head, _new_last_layer(network.get_submodule(head), n_classes))
         if small_input:
             _adapt_to_small_images(network, name)
     if hasattr(network, "num_classes"):
@@ -345,7 +345,7 @@ def last_layer(network: nn.Module) -> str:
     Parameters
     ----------
     network : Module
-        One of torchvision's classification models, with any number of classes.
+        A classification model of torchvision, with any number of classes.
 
     Returns
     -------
@@ -370,25 +370,24 @@ def last_layer(network: nn.Module) -> str:
     raise ValueError(f"{type(network).__name__} has no last layer that gives logits")
 
 
-def _construct(name: str, found: Weights) -> nn.Module:
+def _construct(name: str, resolved: Weights) -> nn.Module:
     options: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
-        # Their auxiliary classifiers only matter in training from scratch; a state dict
-        # brings them along, so they are there while it is loaded.
-        options = {"init_weights": found.kind == "random", "aux_logits": True}
-        options["transform_input"] = found.kind == "entry"
-    if found.entry is not None and name.startswith("vit_"):
-        options["image_size"] = found.entry.meta["min_size"][0]
+        # The auxiliary classifiers are only needed to load a state dict that has them.
+        options = {"init_weights": resolved.kind == "random", "aux_logits": True}
+        options["transform_input"] = resolved.kind == "entry"
+    if resolved.entry is not None and name.startswith("vit_"):
+        options["image_size"] = resolved.entry.meta["min_size"][0]
     network: nn.Module = torchvision.models.get_model(name, weights=None, **options)
     return network
 
 
-def _fresh_like(layer: nn.Module, n_classes: int) -> nn.Module:
+def _new_last_layer(layer: nn.Module, n_classes: int) -> nn.Module:
     if isinstance(layer, nn.Conv2d):  # SqueezeNet, initialized as torchvision does
-        fresh = nn.Conv2d(layer.in_channels, n_classes, layer.kernel_size)  # type: ignore[arg-type]
-        nn.init.normal_(fresh.weight, mean=0.0, std=0.01)
-        nn.init.zeros_(fresh.bias)  # type: ignore[arg-type]
-        return fresh
+        new = nn.Conv2d(layer.in_channels, n_classes, layer.kernel_size)  # type: ignore[arg-type]
+        nn.init.normal_(new.weight, mean=0.0, std=0.01)
+        nn.init.zeros_(new.bias)  # type: ignore[arg-type]
+        return new
     return nn.Linear(int(layer.in_features), n_classes, bias=layer.bias is not None)  # type: ignore[arg-type]
 
 
@@ -400,9 +399,9 @@ def _adapt_to_small_images(network: nn.Module, name: str) -> None:
     network.maxpool = nn.Identity()
 
 
-def _preset(name: str, found: Weights) -> Any:
+def _preset(name: str, resolved: Weights) -> Any:
     """Return how torchvision prepares images for this model."""
-    entry = found.entry or torchvision.models.get_model_weights(name).DEFAULT
+    entry = resolved.entry or torchvision.models.get_model_weights(name).DEFAULT
     return entry.transforms()
 
 
@@ -414,7 +413,7 @@ def _check_takes(backbone: Backbone, size: int) -> None:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"{backbone.name} does not take images of {size} px ({reason}); "
-            "try another image_size, or none for the model's own"
+            "try another image_size, or leave it out for the default of the model"
         ) from error
     if out.shape != (1, backbone.dim):
         raise ValueError(f"{backbone.name} gives {tuple(out.shape)}, expected (1, {backbone.dim})")

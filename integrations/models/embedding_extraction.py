@@ -83,17 +83,17 @@ def extract_embeddings(
     batch_size : int, default 64
         Images in one forward pass.
     num_workers : int, optional
-        Processes that load images; by default as many as suit the machine, none for a
-        small dataset.
+        Processes that load images. The default depends on the machine; small datasets are
+        loaded by this process.
     device : str or torch.device, default "auto"
-        "auto" takes CUDA where there is one.
+        "auto" is CUDA if it is available.
     precision : str, default "auto"
         "float32", "float16" or "bfloat16" arithmetic; "auto" is float16 on CUDA and
-        float32 elsewhere. Embeddings are stored in float32 in any case.
+        float32 elsewhere. Embeddings are always stored in float32.
     block_size : int, default 1024
         Images between two writes; rounded up to a multiple of `batch_size`.
     overwrite : bool, default False
-        Compute them anew, whatever is in `out`.
+        Replace a store in `out`.
     progress : bool, optional
         Whether to show a progress bar; by default only on a terminal.
     meta : mapping, optional
@@ -136,8 +136,8 @@ def extract_embeddings(
         raise ValueError("the dataset is empty: there is nothing to extract")
     num_workers = _check_workers(num_workers, where, len(split))
     source = ImageSource(split, transform)
-    own = source.origin() | _network(backbone) | {"output": output_name}
-    own["precision"] = str(dtype).removeprefix("torch.")
+    origin = source.origin() | _network(backbone) | {"output": output_name}
+    origin["precision"] = str(dtype).removeprefix("torch.")
     with on_device(backbone, where) as network:
         embed = partial(_embed, network, output=output, device=where, dtype=dtype)
         if isinstance(backbone, Backbone):
@@ -151,11 +151,11 @@ def extract_embeddings(
             dim=dim,
             labels=integer_labels(split),
             paths=sample_paths(split),
-            meta=dict(meta or {}) | own,
+            meta=dict(meta or {}) | origin,
             block_size=-(-block_size // batch_size) * batch_size,
             overwrite=overwrite,
         ) as writer:
-            _check_resumable(writer, first, precision, own["precision"])
+            _check_resumable(writer, first, origin["precision"], any_precision=precision == "auto")
             if writer.complete:
                 return EmbeddingStore.open(out)
             loader = DataLoader(
@@ -172,7 +172,7 @@ def extract_embeddings(
 
 
 def check_device(device: str | torch.device) -> torch.device:
-    """Return the device meant by `device`, where "auto" is CUDA if there is one.
+    """Return the device that a name stands for; "auto" is CUDA if it is available.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def check_device(device: str | torch.device) -> torch.device:
     Returns
     -------
     torch.device
-        One that this machine has.
+        A device of this machine.
 
     Raises
     ------
@@ -197,21 +197,21 @@ def check_device(device: str | torch.device) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.device(device)
+        chosen = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N'; got {device!r}"
         ) from error
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
         raise ValueError(f"device {device!r} is not there: PyTorch sees {count} CUDA devices")
-    return found
+    return chosen
 
 
 def default_workers(device: torch.device) -> int:
     """Return how many loading processes suit this machine.
 
-    On a CPU the forward pass needs the cores itself; on an accelerator all but one load.
+    On a CPU, the forward pass needs the cores; with an accelerator, all cores but one load.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def default_workers(device: torch.device) -> int:
     Returns
     -------
     int
-        Number of processes beside this one.
+        Number of processes in addition to this one.
 
     Examples
     --------
@@ -279,13 +279,13 @@ def _embed(
 
 
 def _check_resumable(
-    writer: StoreWriter, first: NDArray[np.float32] | None, precision: str, own: str
+    writer: StoreWriter, first: NDArray[np.float32] | None, precision: str, *, any_precision: bool
 ) -> None:
     """Refuse rows of another precision, or of a module whose first embedding is another one."""
-    begun = writer.earlier.get("precision")
-    if begun is not None and begun != own and not (writer.complete and precision == "auto"):
+    earlier_precision = writer.earlier.get("precision", precision)
+    if earlier_precision != precision and not (writer.complete and any_precision):
         raise StoreError(
-            f"{writer.path} was computed in {begun}, not {own}; "
+            f"{writer.path} was computed in {earlier_precision}, not {precision}; "
             "overwrite it or choose another folder"
         )
     earlier = writer.first_row()

@@ -1,4 +1,4 @@
-"""Where a network's weights come from: torchvision, a file that is never unpickled, a seed."""
+"""Weights of networks: from torchvision, from a file that is never unpickled, or random."""
 
 import os
 import pickle
@@ -18,18 +18,18 @@ __all__ = ["Weights", "read_state_dict", "resolve_weights"]
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights found for a model, not loaded into it yet.
+    """Weights of a model that are not loaded into it yet.
 
     Parameters
     ----------
     kind : {"random", "entry", "file"}
-        Fresh ones, an entry of torchvision's enumeration, or those of a file.
+        Random weights, an entry of torchvision's enumeration, or a file.
     label : str
-        What to call them in a record.
+        Name in records.
     entry : WeightsEnum, optional
         Torchvision's entry.
     state : mapping of str to Tensor, optional
-        The state dict, its shapes those of the network; None if random.
+        The state dict, with the shapes of the network; None for random weights.
 
     Examples
     --------
@@ -43,16 +43,16 @@ class Weights:
     state: Mapping[str, Tensor] | None = field(default=None, repr=False)
 
     def load_into(self, network: nn.Module, name: str, *, except_layer: str) -> None:
-        """Load the weights into `network`, whose layer `except_layer` may not fit.
+        """Load the weights into `network`, except into one layer.
 
         Parameters
         ----------
         network : Module
-            Takes them; auxiliary classifiers are switched off.
+            Receives the weights; its auxiliary classifiers are switched off.
         name : str
-            What to call the network in messages.
+            Name of the network in messages.
         except_layer : str
-            Name of a layer that keeps the weights it has.
+            Name of the layer that keeps its weights.
 
         Raises
         ------
@@ -60,19 +60,19 @@ class Weights:
             If keys are missing, left over, or of another shape.
         """
         if self.state is not None:
-            own = network.state_dict()
-            given = OrderedDict(self.state)
+            current = network.state_dict()
+            state = OrderedDict(self.state)
             for key in (f"{except_layer}.weight", f"{except_layer}.bias"):
-                if key in own:
-                    given[key] = own[key]
+                if key in current:
+                    state[key] = current[key]
                 else:
-                    given.pop(key, None)
-            # Files from before PyTorch counted batches lack the counters, which nothing reads.
-            given |= {k: v for k, v in own.items() if k.endswith("num_batches_tracked")} | given
-            # The versions of the modules, by which some of them convert an older layout.
-            given._metadata = getattr(self.state, "_metadata", own._metadata)  # type: ignore[attr-defined]
-            _check_fits(given, own, f"{self.label} does not fit {name}")
-            network.load_state_dict(given)
+                    state.pop(key, None)
+            # Old files lack the counters of batches, which are not used.
+            state |= {k: v for k, v in current.items() if k.endswith("num_batches_tracked")} | state
+            # The versions of the modules, which some of them need to convert an older layout.
+            state._metadata = getattr(self.state, "_metadata", current._metadata)  # type: ignore[attr-defined]
+            _check_fits(state, current, f"{self.label} does not fit {name}")
+            network.load_state_dict(state)
         for aux in ("aux1", "aux2", "AuxLogits"):
             if hasattr(network, aux):
                 setattr(network, aux, None)
@@ -93,12 +93,12 @@ def resolve_weights(name: str, weights: str | os.PathLike[str]) -> Weights:
     Returns
     -------
     Weights
-        Downloaded or read, where they are not random.
+        Downloaded or read, unless they are random.
 
     Raises
     ------
     FileNotFoundError
-        If they are neither a file nor to be downloaded.
+        If there is no such file, or the download failed.
     ValueError
         If the file cannot be read as a state dict.
 
@@ -134,8 +134,8 @@ def resolve_weights(name: str, weights: str | os.PathLike[str]) -> Weights:
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Read a state dict from a .safetensors, .pt or .pth file, on the CPU.
 
-    A dict that holds it under "state_dict" or "model" is unwrapped, and the prefix
-    that DistributedDataParallel leaves ("module.") is dropped.
+    A state dict under the key "state_dict" or "model" is unwrapped, and the prefix of
+    DistributedDataParallel ("module.") is removed.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to Tensor
-        Tensors by name, of the shapes that the file holds.
+        Tensors by name, with the shapes in the file.
 
     Raises
     ------
@@ -175,9 +175,9 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     else:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about files that are about to be refused
+                warnings.simplefilter("ignore")  # about files that are refused below
                 state = torch.load(path, map_location="cpu", weights_only=True)
-        # What a file of another kind makes the reader raise has no end: even IndexError.
+        # Files of other kinds make the reader raise errors of any type, such as IndexError.
         except Exception as error:
             raise ValueError(
                 f"{path} is not a state dict that can be read without running code from it: "
@@ -211,7 +211,7 @@ def _pretrained(name: str, entry: Any) -> dict[str, Tensor]:
             "the path of a state dict as weights"
         ) from error
     if name.startswith("densenet"):
-        # These files are older than the names of the layers in torchvision's code.
+        # These files have the layer names of an older version of torchvision.
         for old in ("norm.1", "norm.2", "conv.1", "conv.2"):
             state = {
                 k.replace(f".{old}.", f".{old.replace('.', '')}."): v for k, v in state.items()
@@ -219,22 +219,22 @@ def _pretrained(name: str, entry: Any) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _check_fits(given: Mapping[str, Tensor], own: Mapping[str, Tensor], what: str) -> None:
+def _check_fits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], what: str) -> None:
     problems = []
     for title, keys in (
-        ("missing", [k for k in own if k not in given]),
-        ("unexpected", [k for k in given if k not in own]),
+        ("missing", [k for k in expected if k not in state]),
+        ("unexpected", [k for k in state if k not in expected]),
     ):
         if keys:
             problems.append(
                 f"{len(keys)} {title} ({', '.join(keys[:3])}{', …'[: 3 * (len(keys) > 3)]})"
             )
-    wrong = [k for k in own if k in given and given[k].shape != own[k].shape]
+    wrong = [k for k in expected if k in state and state[k].shape != expected[k].shape]
     if wrong:
         k = wrong[0]
         problems.append(
-            f"{len(wrong)} of another shape ({k}: {tuple(given[k].shape)}, "
-            f"expected {tuple(own[k].shape)})"
+            f"{len(wrong)} of another shape ({k}: {tuple(state[k].shape)}, "
+            f"expected {tuple(expected[k].shape)})"
         )
     if problems:
         raise ValueError(f"{what}: " + "; ".join(problems))

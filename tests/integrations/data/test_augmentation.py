@@ -25,7 +25,7 @@ def draws(n=6, seed=1):
         ("hue", 0.4, lambda x, s: reference.adjust_hue(x, 0.4 * s)),
     ],
 )
-def test_color_jitter_is_torchvisions_image_by_image(name, amount, oracle):
+def test_color_jitter_equals_torchvision(name, amount, oracle):
     images, table = batch(), draws()
     changed = Augmentation(**{**OFF, name: amount})(images, table)
     signed = 2 * table[:, COLUMN[name]] - 1
@@ -36,7 +36,7 @@ def test_color_jitter_is_torchvisions_image_by_image(name, amount, oracle):
 
 
 @pytest.mark.parametrize(("height", "width"), [(12, 12), (10, 16)])
-def test_rotation_is_torchvisions_image_by_image(height, width):
+def test_rotation_equals_torchvision(height, width):
     images, table = batch(height=height, width=width), draws()
     changed = Augmentation(**{**OFF, "degrees": 30})(images, table)
     angles = 30 * (2 * table[:, COLUMN["degrees"]] - 1)
@@ -52,7 +52,7 @@ def test_rotation_is_torchvisions_image_by_image(height, width):
     torch.testing.assert_close(changed[inner], expected[inner], atol=1e-4, rtol=0)
 
 
-def test_flip_where_the_draw_says_so():
+def test_flips_images_with_small_draws():
     images, table = batch(), draws()
     changed = Augmentation(**{**OFF, "flip": 0.5})(images, table)
     flipped = table[:, 0] < 0.5
@@ -61,14 +61,14 @@ def test_flip_where_the_draw_says_so():
     torch.testing.assert_close(changed[~flipped], images[~flipped], atol=1e-5, rtol=0)
 
 
-def test_an_image_is_changed_alike_in_any_batch():
+def test_change_does_not_depend_on_the_batch():
     images, table, augment = batch(), draws(), Augmentation()
     together = augment(images, table)
     alone = torch.cat([augment(images[i : i + 1], table[i : i + 1]) for i in range(len(images))])
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
 
 
-def test_stays_within_the_color_range_and_leaves_its_input_alone():
+def test_output_is_in_range_and_input_is_unchanged():
     images, table = batch(n=40), draws(n=40)
     before = images.clone()
     changed = Augmentation()(images, table)
@@ -77,7 +77,7 @@ def test_stays_within_the_color_range_and_leaves_its_input_alone():
     assert torch.equal(images, before)
 
 
-def test_normalize_is_torchvisions():
+def test_normalize_equals_torchvision():
     images = batch()
     expected = reference.normalize(images, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     torch.testing.assert_close(normalize(images.clone()), expected)

@@ -8,7 +8,7 @@ from spectral_select.integrations.data import decoding as decoded
 from spectral_select.integrations.data.decoding import DecodedImages, resize_and_crop
 
 
-def test_decodes_what_is_asked_for_and_only_once():
+def test_decodes_requested_images_once():
     dataset = Recorded(30)
     images = DecodedImages(dataset, 8, cache_bytes=10**6)
     first = images.take([4, 2, 4])
@@ -20,7 +20,7 @@ def test_decodes_what_is_asked_for_and_only_once():
     assert torch.equal(first[1], again[0])
 
 
-def test_is_on_the_device_where_it_fits(monkeypatch):
+def test_is_on_the_device_if_it_fits(monkeypatch):
     room = {"meta": 30 * 3 * 8 * 8}
     monkeypatch.setattr(decoded, "_room", lambda device: room[device.type])
     images = DecodedImages(Recorded(30), 8, cache_bytes=10**6, device=torch.device("meta"))
@@ -32,7 +32,7 @@ def test_is_on_the_device_where_it_fits(monkeypatch):
     assert not images.forgets
 
 
-def test_what_is_filled_in_is_there():
+def test_fill_decodes_ahead_of_time():
     dataset = Recorded(30)
     images = DecodedImages(dataset, 8, cache_bytes=10**6)
     images.fill([])
@@ -44,7 +44,7 @@ def test_what_is_filled_in_is_there():
     assert len(dataset.loaded) == 20
 
 
-def test_keeps_nothing_beyond_its_memory():
+def test_keeps_nothing_beyond_cache_bytes():
     dataset = Recorded(30)
     images = DecodedImages(dataset, 8, cache_bytes=30 * 3 * 8 * 8 - 1)
     assert torch.equal(images.take([4]), images.take([4]))
@@ -52,7 +52,7 @@ def test_keeps_nothing_beyond_its_memory():
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
-def test_images_come_in_the_order_asked_for(n_threads):
+def test_images_keep_the_requested_order(n_threads):
     dataset = Recorded(30)
     images = DecodedImages(dataset, 20, cache_bytes=10**6, n_threads=n_threads)
     order = np.random.default_rng(0).permutation(30)
@@ -62,7 +62,7 @@ def test_images_come_in_the_order_asked_for(n_threads):
     assert np.array_equal(taken.permute(0, 2, 3, 1).numpy(), expected)
 
 
-def test_an_error_while_decoding_names_the_image():
+def test_errors_while_decoding_name_the_image():
     class Broken(Recorded):
         def __getitem__(self, index):
             raise ValueError(f"cannot read image {index}")
@@ -73,14 +73,14 @@ def test_an_error_while_decoding_names_the_image():
     images.close()
 
 
-def test_takes_the_middle_of_the_shorter_side():
+def test_crops_the_center():
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 200
     assert (resize_and_crop(Image.fromarray(wide), 10) == 200).all()
     assert (resize_and_crop(Image.fromarray(wide.transpose(1, 0, 2)), 10) == 200).all()
 
 
-def test_takes_tensors_and_grey_images():
+def test_accepts_tensors_and_gray_images():
     assert resize_and_crop(torch.zeros(3, 9, 12), 6).shape == (6, 6, 3)
     assert resize_and_crop(Image.new("L", (9, 12), 7), 6).tolist() == [[[7] * 3] * 6] * 6
 

@@ -1,4 +1,4 @@
-"""Networks by name: what an embedding is, where weights come from, what does not fit."""
+"""Networks by name: embeddings, weights from all sources, and input that is rejected."""
 
 import pickle
 from pathlib import Path
@@ -40,7 +40,7 @@ def images(n=2, side=64, seed=0):
         ("regnet_x_400mf", 400),
     ],
 )
-def test_the_last_layer_on_the_embedding_gives_the_logits(name, dim):
+def test_last_layer_on_the_embedding_gives_the_logits(name, dim):
     backbone, _, length = build_backbone(name, "random", image_size=64)
     whole = build_classifier(name, 1000, "random").eval()
     head = [m for m in whole.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1]
@@ -71,7 +71,7 @@ def test_pixels_are_the_image_itself():
         build_backbone(PIXELS, "some.pt")
 
 
-def test_a_transformer_at_its_own_size():
+def test_transformer_at_its_default_size():
     backbone, transform, dim = build_backbone("vit_b_32", "random")
     out = backbone(transform(Image.new("RGB", (300, 260)))[None])
     assert out.shape == (1, dim) == (1, 768)
@@ -87,7 +87,7 @@ def test_resnet_embedding_is_the_pooled_feature():
         torch.testing.assert_close(backbone(x), reference.eval()(x))
 
 
-def test_bytes_are_normalized_as_imagenet_is():
+def test_bytes_are_normalized_with_imagenet_statistics():
     backbone, transform, _ = build_backbone("resnet18", "random", image_size=40)
     pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
     tensor = transform(Image.fromarray(pixels))
@@ -138,7 +138,7 @@ def test_backbone_is_frozen_and_in_evaluation_mode():
     assert not any(parameter.requires_grad for parameter in backbone.parameters())
 
 
-def test_random_weights_follow_the_seed_and_leave_the_global_state():
+def test_random_weights_depend_on_the_seed_only():
     before = torch.random.get_rng_state()
     one, same, other = (
         build_backbone("squeezenet1_1", "random", image_size=32, seed=seed)[0] for seed in (1, 1, 2)
@@ -156,7 +156,7 @@ def state():
 
 class TestFiles:
     @pytest.mark.parametrize("form", ["safetensors", "pt", "wrapped", "parallel", "legacy"])
-    def test_forms(self, state, tmp_path, form):
+    def test_file_formats(self, state, tmp_path, form):
         path = tmp_path / ("w.safetensors" if form == "safetensors" else "w.pth")
         if form == "safetensors":
             save_file(state, path)
@@ -175,7 +175,7 @@ class TestFiles:
             torch.testing.assert_close(backbone(x), expected)
         assert backbone.weights == path.name
 
-    def test_a_backbone_does_not_mind_the_last_layer(self, state, tmp_path):
+    def test_backbone_ignores_the_last_layer(self, state, tmp_path):
         rest = {k: v for k, v in state.items() if not k.startswith("classifier")}
         other = rest | {"classifier.1.weight": torch.ones(3, 512, 1, 1)}
         hashes = set()
@@ -184,7 +184,7 @@ class TestFiles:
             hashes.add(build_backbone("squeezenet1_1", tmp_path / f"{k}.pt")[0].weights_hash)
         assert len(hashes) == 1
 
-    def test_a_classifier_takes_all_but_the_last_layer(self, state, tmp_path):
+    def test_classifier_loads_all_but_the_last_layer(self, state, tmp_path):
         torch.save(state, tmp_path / "w.pt")
         network = build_classifier("squeezenet1_1", 4, tmp_path / "w.pt")
         own = network.state_dict()
@@ -193,17 +193,17 @@ class TestFiles:
                 assert torch.equal(own[key], value), key
         assert network(images(side=32)).shape == (2, 4)
 
-    def test_files_older_than_the_batch_counters(self, tmp_path):
+    def test_loads_files_without_batch_counters(self, tmp_path):
         state = build_classifier("resnet18", 1000).state_dict()
         old = {k: v for k, v in state.items() if "num_batches_tracked" not in k}
         torch.save(old, tmp_path / "old.pth")
         build_backbone("resnet18", tmp_path / "old.pth", image_size=32)
 
-    def test_formats_without_module_versions(self, tmp_path):
+    def test_loads_formats_without_module_versions(self, tmp_path):
         save_file(build_classifier("mnasnet0_5", 1000).state_dict(), tmp_path / "w.safetensors")
         build_backbone("mnasnet0_5", tmp_path / "w.safetensors", image_size=32)
 
-    def test_missing_and_unexpected_keys_are_named(self, state, tmp_path):
+    def test_names_missing_and_unexpected_keys(self, state, tmp_path):
         torch.save(state, tmp_path / "w.pt")
         with pytest.raises(
             ValueError,
@@ -211,7 +211,7 @@ class TestFiles:
         ):
             build_backbone("resnet18", tmp_path / "w.pt")
 
-    def test_shapes_are_named(self, state, tmp_path):
+    def test_names_wrong_shapes(self, state, tmp_path):
         bad = dict(state) | {"features.0.weight": torch.ones(2, 2)}
         torch.save(bad, tmp_path / "w.pt")
         with pytest.raises(ValueError, match=r"features\.0\.weight: \(2, 2\), expected \(64, 3"):
@@ -219,21 +219,21 @@ class TestFiles:
 
     @pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
     @pytest.mark.parametrize("content", [b"", b"root:x:0:0:root:/root:/bin/bash\n", b"\x80\x04."])
-    def test_rubbish(self, tmp_path, suffix, content):
+    def test_rejects_other_content(self, tmp_path, suffix, content):
         path = tmp_path / f"rubbish{suffix}"
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"rubbish\.\w+ is not a "):
             build_backbone("resnet18", path)
 
     @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-    def test_cut_short(self, state, tmp_path, suffix):
+    def test_rejects_truncated_file(self, state, tmp_path, suffix):
         path = tmp_path / f"cut{suffix}"
         save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
         path.write_bytes(path.read_bytes()[:5000])
         with pytest.raises(ValueError, match="cut"):
             build_backbone("squeezenet1_1", path)
 
-    def test_nothing_is_unpickled(self, tmp_path):
+    def test_unpickles_nothing(self, tmp_path):
         class Evil:
             def __reduce__(self):
                 return (Path.touch, (tmp_path / "ran",))
@@ -246,16 +246,16 @@ class TestFiles:
         assert not (tmp_path / "ran").exists()
 
     @pytest.mark.parametrize("content", [{}, {"weight": 3}, [torch.ones(1)], torch.ones(1)])
-    def test_no_state_dict(self, tmp_path, content):
+    def test_rejects_content_that_is_not_a_state_dict(self, tmp_path, content):
         torch.save(content, tmp_path / "w.pt")
         with pytest.raises(ValueError, match="expected tensors by name"):
             read_state_dict(tmp_path / "w.pt")
 
-    def test_a_folder(self, tmp_path):
+    def test_rejects_folder(self, tmp_path):
         with pytest.raises(IsADirectoryError, match="is a folder; expected a file"):
             build_backbone("resnet18", tmp_path)
 
-    def test_nowhere(self):
+    def test_rejects_missing_file(self):
         with pytest.raises(
             FileNotFoundError, match=r"no weights 'nope\.pt' for resnet18: expected 'default'"
         ):
@@ -273,7 +273,7 @@ class TestPretrained:
         return folder
 
     @pytest.mark.parametrize("name", ["resnet18", "densenet121"])
-    def test_default_is_torchvisions_network(self, cache, name):
+    def test_default_equals_torchvision(self, cache, name):
         entry = torchvision.models.get_model_weights(name).DEFAULT
         state = build_classifier(name, 1000, seed=7).state_dict()
         if name == "densenet121":  # as these files are: of an older layout
@@ -294,7 +294,7 @@ class TestPretrained:
         with torch.inference_mode():
             torch.testing.assert_close(head(backbone(x)), whole(x))
 
-    def test_no_network_is_told(self, monkeypatch):
+    def test_reports_failed_download(self, monkeypatch):
         def fail(*args, **kwargs):
             raise OSError("no route to host")
 
@@ -304,7 +304,7 @@ class TestPretrained:
         ):
             build_backbone("resnet18")
 
-    def test_a_cached_pickle_is_refused(self, cache, tmp_path):
+    def test_rejects_cached_pickle(self, cache, tmp_path):
         class Evil:
             def __reduce__(self):
                 return (Path.touch, (tmp_path / "ran",))
@@ -339,45 +339,45 @@ class TestClassifier:
         network(images(side=32))
         assert seen == [(2, 64, 32, 32)]
 
-    def test_small_input_is_for_resnets(self):
+    def test_rejects_small_input_for_other_networks(self):
         with pytest.raises(ValueError, match=r"small_input is for ResNets.*got 'squeezenet1_0'"):
             build_classifier("squeezenet1_0", 3, small_input=True)
 
     @pytest.mark.parametrize("n_classes", [0, -1, 2.0, True, None])
-    def test_n_classes(self, n_classes):
+    def test_rejects_invalid_n_classes(self, n_classes):
         with pytest.raises(ValueError, match="n_classes must be a positive integer; got"):
             build_classifier("resnet18", n_classes)
 
 
 class TestBadInput:
-    def test_unknown_model(self):
+    def test_rejects_unknown_model(self):
         with pytest.raises(ValueError, match="called 'resnet51'; did you mean resnet"):
             build_backbone("resnet51", "random")
 
-    def test_detection_models_are_not_meant(self):
+    def test_rejects_detection_models(self):
         with pytest.raises(ValueError, match="no torchvision classification model"):
             build_backbone("fasterrcnn_resnet50_fpn", "random")
 
     @pytest.mark.parametrize(
         ("name", "size", "reason"), [("alexnet", 16, "too small"), ("vit_b_32", 32, "Expected 224")]
     )
-    def test_images_it_cannot_take(self, name, size, reason):
+    def test_rejects_unsupported_image_size(self, name, size, reason):
         with pytest.raises(
             ValueError, match=rf"{name} does not take images of {size} px.*{reason}"
         ):
             build_backbone(name, "random", image_size=size)
 
     @pytest.mark.parametrize("size", [-1, 0, 5000, 3.5, True])
-    def test_image_size(self, size):
+    def test_rejects_invalid_image_size(self, size):
         with pytest.raises(ValueError, match="image_size must be an integer between 1 and 4096"):
             build_backbone("resnet18", "random", image_size=size)
 
     @pytest.mark.parametrize("seed", [-1, 0.5, True, None])
-    def test_seed(self, seed):
+    def test_rejects_invalid_seed(self, seed):
         with pytest.raises(ValueError, match="seed must be an integer"):
             build_backbone("resnet18", "random", seed=seed)
 
-    def test_types(self):
+    def test_rejects_wrong_types(self):
         with pytest.raises(TypeError, match="name must be a string; got 5"):
             build_backbone(5)
         with pytest.raises(TypeError, match=r"weights must be .* got None of type NoneType"):

@@ -1,4 +1,4 @@
-"""Extraction: the right rows in the right order, however often it was killed."""
+"""Extraction: the right rows in the right order, also after kills."""
 
 import os
 import random
@@ -15,7 +15,6 @@ from torch import nn
 
 from spectral_select import EmbeddingStore
 from spectral_select._utils.folders import StoreError
-from spectral_select._utils.progress_bar import progress_bar
 from spectral_select.integrations.data.datasets import load_dataset
 from spectral_select.integrations.data.images import UnreadableImageError
 from spectral_select.integrations.models.backbones import build_backbone
@@ -64,7 +63,7 @@ def to_tensor(image):
     return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())
 
 
-def test_rows_are_the_backbones_output_in_order(network, digits, tmp_path):
+def test_rows_are_outputs_of_the_backbone_in_order(network, digits, tmp_path):
     backbone, transform, dim = network
     store = extract_embeddings(digits, backbone, tmp_path, transform=transform, batch_size=50)
     batch = torch.stack([transform(digits[i][0]) for i in range(len(digits))])
@@ -83,13 +82,13 @@ def test_rows_are_the_backbones_output_in_order(network, digits, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"batch_size": 7}, {"num_workers": 2}, {"block_size": 5}])
-def test_how_it_is_batched_changes_nothing(digits, tmp_path, options):
+def test_result_does_not_depend_on_batching(digits, tmp_path, options):
     plain = extract_embeddings(digits, Tiny(), tmp_path / "a", transform=to_tensor)
     other = extract_embeddings(digits, Tiny(), tmp_path / "b", transform=to_tensor, **options)
     np.testing.assert_array_equal(plain.features, other.features)
 
 
-def test_a_second_call_does_nothing(digits, tmp_path):
+def test_second_call_only_opens_the_store(digits, tmp_path):
     first, second = Tiny(), Tiny()
     store = extract_embeddings(digits, first, tmp_path, transform=to_tensor)
     assert store.n_written == 144
@@ -100,7 +99,7 @@ def test_a_second_call_does_nothing(digits, tmp_path):
     assert {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == before
 
 
-def test_another_network_or_split_is_refused(digits, tmp_path):
+def test_rejects_another_network_or_split(digits, tmp_path):
     extract_embeddings(digits, Tiny(), tmp_path, transform=to_tensor)
     other = Tiny()
     nn.init.zeros_(other.scale)
@@ -135,7 +134,7 @@ def test_any_dataset_and_module(tmp_path):
     assert store.meta["backbone"] == "Tiny"
 
 
-def test_global_random_state_is_left(digits, tmp_path):
+def test_keeps_global_random_state(digits, tmp_path):
     before = torch.random.get_rng_state()
     extract_embeddings(digits, Tiny(), tmp_path, transform=to_tensor, num_workers=1)
     assert torch.equal(before, torch.random.get_rng_state())
@@ -143,7 +142,7 @@ def test_global_random_state_is_left(digits, tmp_path):
 
 class TestBadInput:
     @pytest.mark.parametrize("num_workers", [0, 2])
-    def test_an_unreadable_image_is_named_and_the_rest_is_kept(self, photos, tmp_path, num_workers):
+    def test_names_unreadable_image_and_keeps_the_rest(self, photos, tmp_path, num_workers):
         victim = photos / "dog" / "09.png"  # not in the sample that is compared
         whole = victim.read_bytes()
         victim.write_bytes(whole[:50] + bytes(len(whole) - 50))  # of the same size
@@ -159,14 +158,14 @@ class TestBadInput:
         straight = extract_embeddings(split, Tiny(), tmp_path / "t", **options)
         np.testing.assert_array_equal(resumed.features, straight.features)
 
-    def test_an_embedding_that_is_not_finite_names_the_image(self, photos, tmp_path):
+    def test_names_image_whose_embedding_is_not_finite(self, photos, tmp_path):
         split = load_dataset(photos, val_fraction=0, test_fraction=0).train
         network = Tiny()
         nn.init.constant_(network.scale, float("nan"))
         with pytest.raises(ValueError, match=r"the embedding of .*cat/00\.png has a value that is"):
             extract_embeddings(split, network, tmp_path / "s", transform=to_tensor)
 
-    def test_an_empty_split(self, tmp_path):
+    def test_rejects_empty_split(self, tmp_path):
         empty = load_dataset("digits", val_fraction=0).val
         with pytest.raises(ValueError, match="the dataset is empty"):
             extract_embeddings(empty, Tiny(), tmp_path / "s", transform=to_tensor)
@@ -183,18 +182,18 @@ class TestBadInput:
             ({"device": "cuda:99"}, "device 'cuda:99' is not there: PyTorch sees"),
         ],
     )
-    def test_arguments(self, digits, tmp_path, options, message):
+    def test_rejects_arguments_out_of_range(self, digits, tmp_path, options, message):
         with pytest.raises(ValueError, match=message):
             extract_embeddings(digits, Tiny(), tmp_path / "s", transform=to_tensor, **options)
         assert not (tmp_path / "s").exists()
 
-    def test_a_module_that_gives_no_vectors(self, digits, tmp_path):
+    def test_rejects_module_that_gives_no_vectors(self, digits, tmp_path):
         with pytest.raises(ValueError, match=r"must give \(n, d\); it gives \(1, 3, 8, 8\)"):
             extract_embeddings(digits, nn.Identity(), tmp_path / "s", transform=to_tensor)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
-def test_killed_at_random_moments_it_ends_in_the_same_bytes(photos, tmp_path):
+def test_resumed_after_kills_gives_the_same_bytes(photos, tmp_path):
     script = (
         "import sys, time, torch, numpy as np\n"
         "from torch import nn\n"
@@ -260,7 +259,7 @@ def test_devices():
     assert 1 <= default_workers(torch.device("cuda")) <= 16
 
 
-def test_progress_is_silent_unless_asked_for(digits, tmp_path, capsys):
+def test_progress_is_silent_by_default(digits, tmp_path, capsys):
     extract_embeddings(digits, Tiny(), tmp_path / "a", transform=to_tensor)
     assert capsys.readouterr() == ("", "")
     extract_embeddings(digits, Tiny(), tmp_path / "b", transform=to_tensor, progress=True)
@@ -268,12 +267,3 @@ def test_progress_is_silent_unless_asked_for(digits, tmp_path, capsys):
     assert captured.out == ""
     assert "144/144" in captured.err
     assert "images/s" in captured.err
-
-
-def test_progress_without_tqdm(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    with progress_bar(3, enabled=True) as bar:
-        bar.update(2)
-        bar.set_postfix(loss=1)
-        bar.close()
-    assert capsys.readouterr().err == ""
