@@ -19,7 +19,7 @@ __all__ = ["ImageFolder", "read_image_folder"]
 # Names of the parts, in any case, also as in "train_images" or "Test Set".
 _SUFFIX = r"([ _-]?(set|data|dataset|images|imgs|split))?"
 _PART_NAMES = {
-    "train": re.compile(rf"(train|training){_SUFFIX}", re.IGNORECASE),
+    "train": re.compile(rf"(train|training|trainval){_SUFFIX}", re.IGNORECASE),
     "val": re.compile(rf"(val|valid|validation|validate|dev){_SUFFIX}", re.IGNORECASE),
     "test": re.compile(rf"(test|testing){_SUFFIX}", re.IGNORECASE),
 }
@@ -27,7 +27,7 @@ _PART_NAMES = {
 # Left behind by operating systems, file servers and notebooks; never data.
 _ALIEN = re.compile(
     r"\..*|__MACOSX|__pycache__|Thumbs\.db|ehthumbs\.db|desktop\.ini|Icon\r"
-    r"|@eaDir|#recycle|\$RECYCLE\.BIN|System Volume Information|lost\+found",
+    r"|@eaDir|@__thumb|#recycle|\$RECYCLE\.BIN|System Volume Information|lost\+found",
     re.IGNORECASE,
 )
 
@@ -97,6 +97,7 @@ def read_image_folder(folder: Path) -> ImageFolder:
             f"{folder} holds no sub-folders: expected {folder}/CLASS/*.jpg, or "
             f"{folder}/train/CLASS/*.jpg and {folder}/test/CLASS/*.jpg"
         )
+    _refuse_same(folder, list(names.values()))
     train = folder / names["train"]
     parts = {key: scan.part(name, classes, train) for key, name in names.items()}
     empty = set(range(len(classes))) - set(parts["train"][1].tolist())
@@ -180,8 +181,13 @@ class _Scan:
         present = self.subfolders(folder)
         if strange := sorted(set(present) - set(classes)):
             raise ValueError(f"{folder} has classes that {train} lacks: {', '.join(strange[:5])}")
-        self._refuse_same(folder, present)
+        _refuse_same(folder, present)
         outside = len(list(self.images(folder)))
+        if outside and not present:
+            raise ValueError(
+                f"{folder} holds {outside} images, but no sub-folder for each class: expected "
+                f"{folder}/CLASS/*.jpg; images without labels do not belong in the dataset"
+            )
         if outside:
             self.ignored.append(f"{outside} images in {folder} itself, outside of its classes")
         paths: list[str] = []
@@ -212,16 +218,6 @@ class _Scan:
         if ignored:
             warnings.warn(f"{self.root}: skipped {'; '.join(ignored)}", stacklevel=5)
 
-    def _refuse_same(self, folder: Path, names: list[str]) -> None:
-        """Refuse two classes that are one folder, through a link."""
-        real: dict[str, str] = {}
-        for name in names:
-            first = real.setdefault(os.path.realpath(folder / name), name)
-            if first != name:
-                raise ValueError(
-                    f"the classes {first} and {name} of {folder} are the same folder, by a link"
-                )
-
     def _check_class(self, folder: Path) -> None:
         """Refuse a class that holds folders, and count its files that are not images."""
         if inner := self.subfolders(folder):
@@ -237,6 +233,15 @@ class _Scan:
                 self.skipped[entry.path] = kind
             elif not entry.is_file() and not entry.is_dir():
                 self.skipped[entry.path] = _BROKEN
+
+
+def _refuse_same(folder: Path, names: list[str]) -> None:
+    """Refuse two parts or classes that are one folder, through a link."""
+    real: dict[str, str] = {}
+    for name in names:
+        first = real.setdefault(os.path.realpath(folder / name), name)
+        if first != name:
+            raise ValueError(f"{first} and {name} in {folder} are the same folder, by a link")
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

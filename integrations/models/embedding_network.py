@@ -38,19 +38,22 @@ def on_device(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
     >>> module.training
     True
     """
-    modes = [(part, part.training) for part in module.modules()]
+    parts = list(module.modules())
+    modes = [(part, part.training) for part in parts]
+    # Depending on the device, a move replaces a tensor or only its data.
+    owners: list[tuple[nn.Module, str, Any]] = []
+    for part in parts:
+        owners += [(part, *item) for item in (*part._parameters.items(), *part._buffers.items())]
     parameters = list(module.parameters())
     tensors = [*parameters, *(p.grad for p in parameters if p.grad is not None)]
     before = [(tensor, tensor.data) for tensor in tensors]
-    # Moving a module replaces its buffers, where parameters only get other data.
-    buffers = [(part, name, b) for part in module.modules() for name, b in part._buffers.items()]
     try:
         yield module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     finally:
+        for part, name, owned in owners:
+            setattr(part, name, owned)
         for tensor, data in before:
             tensor.data = data
-        for part, name, buffer in buffers:
-            setattr(part, name, buffer)
         for part, training in modes:
             part.training = training
 

@@ -103,7 +103,7 @@ class ImageSource(Dataset[Any]):
         base = self.dataset
         while isinstance(base, Subset):
             base = base.dataset
-        classes = getattr(base, "classes", None)
+        classes = _class_names(base)
         drawn_from = getattr(self.dataset, "drawn_from", None)
         known = isinstance(classes, Sequence) and all(isinstance(c, str) for c in classes)
         return {
@@ -129,8 +129,8 @@ def integer_labels(dataset: Any) -> NDArray[np.int64] | None:
     Parameters
     ----------
     dataset : map-style dataset
-        With integers as ``labels`` or ``targets``, or made from such a dataset with `Subset` or
-        `ConcatDataset`.
+        With integers as ``labels`` or ``targets``, a Hugging Face dataset with a column "label" or
+        "labels", or one made from these with `Subset` or `ConcatDataset`.
 
     Returns
     -------
@@ -149,8 +149,11 @@ def integer_labels(dataset: Any) -> NDArray[np.int64] | None:
         parts = [integer_labels(part) for part in dataset.datasets]
         known = [part for part in parts if part is not None]
         return np.concatenate(known) if len(known) == len(parts) else None
-    for name in ("labels", "targets"):
-        labels = getattr(dataset, name, None)
+    for labels in (
+        getattr(dataset, "labels", None),
+        getattr(dataset, "targets", None),
+        _column(dataset),
+    ):
         if isinstance(labels, Sequence | np.ndarray | Tensor):
             array = np.asarray(labels)
             if array.ndim == 1 and array.dtype.kind in "iu":
@@ -187,6 +190,25 @@ def sample_paths(dataset: Any) -> list[str] | None:
     if not isinstance(paths, list) or len(paths) != len(dataset):
         return None
     return paths if all(isinstance(path, str) for path in paths) else None
+
+
+def _label_name(dataset: Any) -> str | None:
+    """Return the name of the column of labels of a Hugging Face dataset, or None."""
+    if type(dataset).__module__.partition(".")[0] != "datasets":
+        return None
+    return next((name for name in ("label", "labels") if name in dataset.column_names), None)
+
+
+def _column(dataset: Any) -> Any:
+    name = _label_name(dataset)
+    return None if name is None else np.asarray(dataset[name])
+
+
+def _class_names(dataset: Any) -> Any:
+    name = _label_name(dataset)
+    if name is not None:
+        return getattr(dataset.features[name], "names", None)
+    return getattr(dataset, "classes", None)
 
 
 def _image_of(item: Any) -> Any:

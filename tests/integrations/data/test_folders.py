@@ -26,7 +26,7 @@ def paths_of(found):
 
 
 class TestParts:
-    @pytest.mark.parametrize("train", ["train", "TRAIN", "Training", "train_images", "Train Set"])
+    @pytest.mark.parametrize("train", ["TRAIN", "Training", "trainval", "Train Set"])
     @pytest.mark.parametrize("val", ["val", "valid", "Validation", "DEV", "valid-set"])
     @pytest.mark.parametrize("test", ["test", "Testing", "test_data"])
     def test_common_names_of_the_parts(self, tmp_path, train, val, test):
@@ -103,7 +103,18 @@ class TestClasses:
     def test_rejects_one_folder_as_two_classes(self, tmp_path):
         fill(tmp_path, "cat")
         (tmp_path / "kitten").symlink_to("cat", target_is_directory=True)
-        with pytest.raises(ValueError, match=r"classes cat and kitten of .* are the same folder"):
+        with pytest.raises(ValueError, match=r"cat and kitten in .* are the same folder"):
+            read_image_folder(tmp_path)
+
+    def test_rejects_one_folder_as_two_parts(self, tmp_path):
+        fill(tmp_path, "train/cat")
+        (tmp_path / "test").symlink_to("train", target_is_directory=True)
+        with pytest.raises(ValueError, match=r"and \w+ in .* are the same folder, by a link"):
+            read_image_folder(tmp_path)
+
+    def test_rejects_test_part_without_labels(self, tmp_path):
+        fill(tmp_path, "train/cat", "train/dog", "test")
+        with pytest.raises(ValueError, match="test holds 3 images, but no sub-folder for each cl"):
             read_image_folder(tmp_path)
 
     def test_classes_may_be_links_to_other_places(self, tmp_path):

@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from spectral_select.integrations.models.embedding_extraction import extract_embeddings
+from spectral_select.integrations.models.embedding_network import on_device
 
 IMAGES = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 DATA = TensorDataset(IMAGES)
@@ -58,6 +59,14 @@ def test_module_is_given_back_as_it_came(error, layout, tmp_path):
         extract_embeddings(DATA, network, tmp_path)
     assert state_of(network) == before
     assert all(torch.equal(values[key], value) for key, value in network.state_dict().items())
+
+
+def test_device_is_restored():
+    network = Network()
+    before = state_of(network)
+    with on_device(network, torch.device("meta")) as prepared:
+        assert {tensor.device.type for tensor in prepared.state_dict().values()} == {"meta"}
+    assert state_of(network) == before
 
 
 def test_module_is_given_back_where_the_first_image_fails(tmp_path):

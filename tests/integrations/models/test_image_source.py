@@ -111,6 +111,20 @@ class TestLabels:
     def test_targets_that_are_not_classes_are_not_labels(self, targets):
         assert integer_labels(Listed([0, 0], targets=targets)) is None
 
+    def test_column_of_a_hugging_face_dataset(self, tmp_path):
+        datasets = pytest.importorskip("datasets")
+        features = datasets.Features(
+            {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
+        )
+        images = [Image.new("RGB", (9, 9), (i, 0, 0)) for i in range(6)]
+        columns = {"image": images, "label": [0, 1, 1, 0, 1, 0]}
+        data = datasets.Dataset.from_dict(columns, features=features)
+        _, transform, _ = build_backbone("pixels", image_size=8)
+        store = extract_embeddings(Subset(data, [5, 2]), Mean(), tmp_path, transform=transform)
+        assert store.labels.tolist() == [0, 1]
+        assert store.meta["classes"] == ["cat", "dog"]
+        np.testing.assert_allclose(store.features[:, 0], [5, 2])
+
     def test_concatenated_datasets(self):
         a, b = Listed([0, 0], labels=[1, 2]), Listed([0], targets=[3])
         assert integer_labels(ConcatDataset([a, b])).tolist() == [1, 2, 3]
