@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from spectral_select import EmbeddingStore
 from spectral_select._utils.atomic_files import write_atomically
+from spectral_select._utils.manifest import Manifest
 from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import get_method
 from spectral_select.integrations.training.config import TrainConfig
@@ -184,10 +185,10 @@ class RunLog:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._append(header)
             return
-        if lines[0] != json.loads(json.dumps(header)):
+        if unlike := Manifest(lines[0]).diff(Manifest(header)):
             raise ValueError(
-                f"{self.path} holds runs with other settings or on other data: "
-                f"{lines[0].get('settings')}, not {header['settings']}; take another --out"
+                f"{self.path} holds runs with other settings or on other data "
+                f"({'; '.join(unlike)}); choose another --out"
             )
         for line in lines[1:]:
             self.results[Run(**line["run"])] = line["result"]

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from spectral_select._utils.atomic_files import read_json_object, write_json_atomically
+from spectral_select._utils.manifest import Manifest
 from spectral_select.integrations.commands.sweep_plan import Run
 from spectral_select.integrations.methods import FEATURES, REFERENCE
 from spectral_select.integrations.records.results import read_results
@@ -54,11 +55,12 @@ def is_done(out: Path, run: Run) -> bool:
     folder = out / run.folder
     if not (folder / "run.json").exists():
         return False
-    found = read_json_object(folder / "run.json").get("arguments")
-    if found != list(run.arguments):
+    saved = read_json_object(folder / "run.json").get("arguments")
+    arguments = saved if isinstance(saved, list) else []
+    if unlike := _manifest(arguments).diff(_manifest(run.arguments)):
         raise SweepError(
-            f"{folder} was made with other options: {_difference(found, run.arguments)}; "
-            "take another folder, or remove that one"
+            f"{folder} was made with other options ({'; '.join(unlike)}); "
+            "choose another folder, or remove that one"
         )
     try:
         return read_results(folder).status == "complete"
@@ -66,11 +68,10 @@ def is_done(out: Path, run: Run) -> bool:
         return False
 
 
-def _difference(found: Any, wanted: Sequence[str]) -> str:
-    found = found if isinstance(found, list) else []
-    gone = [word for word in found if word not in wanted]
-    new = [word for word in wanted if word not in found]
-    return f"{' '.join(map(str, gone)) or 'nothing'} there, {' '.join(new) or 'nothing'} here"
+def _manifest(arguments: Sequence[str]) -> Manifest:
+    """Return the arguments of a run by option; ``--lr 1`` and ``--lr=1`` are not mixed."""
+    words = (str(word).partition("=") for word in arguments)
+    return Manifest({option: value if equals else True for option, equals, value in words})
 
 
 def run_all(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from spectral_select.integrations.commands.dataset_arguments import load_from_arguments
 from spectral_select.integrations.commands.train_arguments import add_arguments
+from spectral_select.integrations.records.run_records import InputRecord, Results
 
 if TYPE_CHECKING:
     import torch
 
-    from spectral_select.integrations.commands.train_session import Comparison, Keeping
+    from spectral_select.integrations.commands.train_session import Comparison, OutputOptions
     from spectral_select.integrations.data.datasets import ImageDataset
     from spectral_select.integrations.runtime.distributed import Ranks
     from spectral_select.integrations.training.config import TrainConfig
@@ -50,7 +51,7 @@ def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -
 
     methods = check_methods(args.methods)
     seeds = _check_seeds(args.seeds)
-    keeping = _keeping(args)
+    options = _output_options(args)
     out = _folder(args)
     if ranks.size > 1 and args.out is None and args.resume is None:
         raise ValueError("--out is required with several processes, which share the folder")
@@ -63,14 +64,15 @@ def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -
             f"images; got {config.candidate_size}"
         )
     _check_network(config, data)
-    if keeping.resume:
+    if options.resume:
         check_resumable(out, config, data, methods, seeds)
     wanted = {need for method in methods for need in method.needs}
     reference = _given_reference(args, data) if REFERENCE in wanted else None
     with ranks.one_after_another():
         out.mkdir(parents=True, exist_ok=True)
-        given = FEATURES in wanted
-        features, origin = _features(args, data, out, config) if given else (None, _NO_FEATURES)
+        features, origin = None, InputRecord(seconds=0.0, extra={"dim": None})
+        if FEATURES in wanted:
+            features, origin = _features(args, data, out, config)
         if REFERENCE in wanted and reference is None:
             reference = _reference(args, data, out, config)
     return Comparison(
@@ -83,11 +85,11 @@ def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -
         origin=origin,
         reference=reference,
         progress=args.progress,
-        keeping=keeping,
+        options=options,
     )
 
 
-def run_comparison(dataset: str, **options: Any) -> dict[str, Any]:
+def run_comparison(dataset: str, **options: Any) -> Results:
     """Do in this process what ``spectral-select train`` does.
 
     Parameters
@@ -100,7 +102,7 @@ def run_comparison(dataset: str, **options: Any) -> dict[str, Any]:
 
     Returns
     -------
-    dict
+    Results
         The content of ``results.json``.
 
     Raises
@@ -130,9 +132,6 @@ def run_comparison(dataset: str, **options: Any) -> dict[str, Any]:
     return comparison.results
 
 
-_NO_FEATURES = {"source": None, "seconds": 0.0, "dim": None}
-
-
 def _check_seeds(seeds: list[int]) -> list[int]:
     if min(seeds) < 0 or len(set(seeds)) != len(seeds):
         raise ValueError(
@@ -141,15 +140,15 @@ def _check_seeds(seeds: list[int]) -> list[int]:
     return seeds
 
 
-def _keeping(args: argparse.Namespace) -> "Keeping":
+def _output_options(args: argparse.Namespace) -> "OutputOptions":
     from spectral_select._utils.validation import check_positive_int
-    from spectral_select.integrations.commands.train_session import Keeping
+    from spectral_select.integrations.commands.train_session import OutputOptions
 
     if args.checkpoint_every is not None:
         check_positive_int(args.checkpoint_every, "--checkpoint-every")
     if args.tensorboard:
         import torch.utils.tensorboard  # noqa: F401  (fails early if missing)
-    return Keeping(
+    return OutputOptions(
         args.resume is not None,
         args.checkpoint_every,
         args.keep_checkpoints,
@@ -239,7 +238,7 @@ def _check_network(config: "TrainConfig", data: "ImageDataset") -> None:
 
 def _features(
     args: argparse.Namespace, data: "ImageDataset", out: Path, config: "TrainConfig"
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Any, InputRecord]:
     """Return the features of the training images and what is known of their origin."""
     import numpy as np
 
@@ -259,7 +258,8 @@ def _features(
         )
         table = pixels.reshape(len(pixels), -1).astype(np.float32)
         seconds = time.perf_counter() - start
-        return table, {"source": "pixel values", "seconds": seconds, "dim": table.shape[1]}
+        dim = {"dim": table.shape[1]}
+        return table, InputRecord(source="pixel values", seconds=seconds, extra=dim)
     from spectral_select.integrations.models.backbones import build_backbone
     from spectral_select.integrations.models.embedding_extraction import extract_embeddings
 
@@ -307,9 +307,12 @@ def _announce(folder: Path, what: str) -> None:
         print(f"{what}, once, into {folder}", flush=True)
 
 
-def _origin(store: Any) -> dict[str, Any]:
+def _origin(store: Any) -> InputRecord:
     meta = store.meta
     network = f"{meta.get('backbone', 'unknown')} ({meta.get('weights', 'unknown weights')})"
     known = {key: meta.get(key) for key in ("fingerprint", "weights_hash", "image_size")}
-    known |= {"seconds": meta.get("seconds"), "dim": meta["dim"]}
-    return {"source": f"embeddings by {network}"} | known
+    return InputRecord(
+        source=f"embeddings by {network}",
+        seconds=meta.get("seconds"),
+        extra=known | {"dim": meta["dim"]},
+    )

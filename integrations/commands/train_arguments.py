@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for the results (default: a new one under runs/); results that are in it "
         "already are kept as results.previous.json",
     )
-    _add_keeping(parser)
+    _add_output_options(parser)
     choice = parser.add_argument_group("what is compared")
     choice.add_argument(
         "--methods",
@@ -169,7 +169,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_keeping(parser: argparse.ArgumentParser) -> None:
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output and resuming")
     group.add_argument(
         "--resume",

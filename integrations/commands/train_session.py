@@ -12,16 +12,20 @@ from typing import Any
 
 from safetensors.torch import save
 
-from spectral_select._utils.atomic_files import (
-    read_json_object,
-    write_atomically,
-    write_json_atomically,
-)
+from spectral_select._utils.atomic_files import write_atomically
+from spectral_select._utils.manifest import Manifest
 from spectral_select._utils.progress_bar import progress_bar
 from spectral_select.integrations.data.datasets import ImageDataset
 from spectral_select.integrations.methods import Method
+from spectral_select.integrations.records.results import read_results, write_results
 from spectral_select.integrations.records.run_files import slug
-from spectral_select.integrations.report import FORMAT, Results, draw_curves, format_table
+from spectral_select.integrations.records.run_records import (
+    DataRecord,
+    InputRecord,
+    Results,
+    RunRecord,
+)
+from spectral_select.integrations.report import draw_curves, format_table
 from spectral_select.integrations.runtime.distributed import ONE, current_ranks
 from spectral_select.integrations.runtime.interrupts import Interrupt
 from spectral_select.integrations.runtime.provenance import (
@@ -31,20 +35,20 @@ from spectral_select.integrations.runtime.provenance import (
 )
 from spectral_select.integrations.training.artifacts import save_shown
 from spectral_select.integrations.training.budget import Budget
-from spectral_select.integrations.training.checkpoints import Checkpoints, differences, identity
+from spectral_select.integrations.training.checkpoints import Checkpoints, identity, settings_of
 from spectral_select.integrations.training.comparison import compare
 from spectral_select.integrations.training.config import TrainConfig
 from spectral_select.integrations.training.reference_model import Reference
 from spectral_select.integrations.training.tensorboard_log import Scalars
 from spectral_select.integrations.training.trainer import Trainer
 
-__all__ = ["Comparison", "Keeping", "check_resumable"]
+__all__ = ["Comparison", "OutputOptions", "check_resumable"]
 
 _FOLDERS = ("checkpoints", "gallery", "last_layer", "models")
 
 
 @dataclass(frozen=True)
-class Keeping:
+class OutputOptions:
     """Output options of a comparison besides its results, and whether to resume it.
 
     Attributes
@@ -86,18 +90,18 @@ class Comparison:
         One run of each method from each.
     features : array of shape (n, d), optional
         Of the training images.
-    origin : dict
-        What is known of the features: ``source``, ``seconds``, ``dim``.
+    origin : InputRecord
+        Origin of the features.
     reference : Reference, optional
         For methods that need a reference model.
     progress : bool, optional
         Whether to show a progress bar; by default on a terminal.
-    keeping : Keeping, optional
+    options : OutputOptions, optional
         What is kept beside the results; by default checkpoints until all is complete.
 
     Attributes
     ----------
-    results : dict
+    results : Results
         The content of ``results.json``.
     """
 
@@ -110,34 +114,22 @@ class Comparison:
         seeds: list[int],
         *,
         features: Any = None,
-        origin: dict[str, Any],
+        origin: InputRecord,
         reference: Reference | None = None,
         progress: bool | None = None,
-        keeping: Keeping | None = None,
+        options: OutputOptions | None = None,
     ) -> None:
         self.out, self.config, self.data, self.progress = out, config, data, progress
         self.methods, self.seeds, self.features = methods, seeds, features
         self.reference = reference
-        self.results: dict[str, Any] = {
-            "format": FORMAT,
-            "status": "running",
-            "command": describe_command(),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "finished": None,
-            "resumed": [],
-            "hardware": describe_hardware(config.device),
-            **_shared(config, data, methods, seeds),
-            "features": origin,
-            "reference": None if reference is None else reference.describe(),
-            "runs": [],
-        }
-        self.keeping = Keeping() if keeping is None else keeping
-        self.results["models"] = "models" if self.keeping.save_models else None
+        self.results = _new_results(config, data, methods, seeds, origin, reference)
+        self.options = OutputOptions() if options is None else options
+        self.results.models = "models" if self.options.save_models else None
         self._ranks = current_ranks() if config.n_ranks > 1 else ONE
         self._checkpoints = Checkpoints(
             out,
-            every=self.keeping.checkpoint_every,
-            keep=self.keeping.keep_checkpoints,
+            every=self.options.checkpoint_every,
+            keep=self.options.keep_checkpoints,
             ranks=self._ranks,
         )
         self._budgets = {m.spec: Budget.of(m, config, len(data.train)) for m in methods}
@@ -152,14 +144,14 @@ class Comparison:
             if not self._ranks.first:  # only the first speaks
                 silence = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
                 stack.enter_context(redirect_stdout(silence))
-            if self.keeping.resume and self._is_complete():
+            if self.options.resume and self._is_complete():
                 print(f"{self.out} is complete: there is nothing to resume")
-                print(f"\n{format_table(Results.from_json(self.results))}\n")
+                print(f"\n{format_table(self.results)}\n")
                 return 0
             stack.callback(self._checkpoints.close)
             self._begin()
-            if self.keeping.tensorboard and self._ranks.first:
-                scalars = Scalars(self.out / "tensorboard", self.results["runs"])
+            if self.options.tensorboard and self._ranks.first:
+                scalars = Scalars(self.out / "tensorboard", self.results.runs)
                 self._scalars = stack.enter_context(scalars)
             self._announce()
             return self._train()
@@ -167,14 +159,14 @@ class Comparison:
     def _train(self) -> int:
         status, interrupted = "failed", False
         total = sum(budget.n_images for budget in self._budgets.values()) * len(self.seeds)
-        done = sum(e["samples"] for run in self.results["runs"] for e in run["history"])
+        done = sum(epoch.samples for run in self.results.runs for epoch in run.history)
         shown = self.progress if self._ranks.first else False
         try:
             with (
                 progress_bar(total, unit="images", initial=done, enabled=shown) as self.bar,
                 Interrupt(self._ranks) as interrupt,
             ):
-                self.results["runs"] = compare(
+                self.results.runs = compare(
                     self.config,
                     self.data,
                     self.methods,
@@ -191,12 +183,12 @@ class Comparison:
         except KeyboardInterrupt:
             status, interrupted = "interrupted", True
         finally:
-            self.results["status"] = status
-            self.results["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+            self.results.status = status
+            self.results.finished = datetime.now(UTC).isoformat(timespec="seconds")
             self._write()
         if not interrupted:
             self._checkpoints.finish()
-        print(f"\n{format_table(Results.from_json(self.results))}\n")
+        print(f"\n{format_table(self.results)}\n")
         self._draw()
         if interrupted:
             print(f"to resume it, add --resume to the command (and --out {self.out})")
@@ -207,33 +199,35 @@ class Comparison:
         path = self.out / "results.json"
         if self._checkpoints.exist or not path.is_file():
             return False
-        found = read_json_object(path)
-        if found.get("format") != FORMAT or found.get("status") != "complete":
+        try:
+            earlier = read_results(path)
+        except ValueError:
             return False
-        if unlike := differences(identity(found), identity(self.results)):
+        if earlier.status != "complete":
+            return False
+        if unlike := identity(earlier).diff(identity(self.results)):
             raise ValueError(
                 f"{path} is of another comparison, which is complete: {'; '.join(unlike)}"
             )
-        self.results = found
+        self.results = earlier
         return True
 
     def _begin(self) -> None:
         """Resume the checkpoints in the folder, or move them aside."""
         wanted = identity(self.results)
         exist = self._ranks.any(self._checkpoints.exist)  # all look before the first makes them
-        if self.keeping.resume and exist:
+        if self.options.resume and exist:
             begun, resumed = self._checkpoints.resume(wanted)
             if self._ranks.first:
                 for folder in (self.out, *map(self.out.joinpath, _FOLDERS)):
                     for stale in folder.glob(".*.tmp"):  # of a process killed while writing
                         stale.unlink(missing_ok=True)
-            self.results |= {"started": begun, "resumed": resumed}
-            methods = [method.spec for method in self.methods]
-            self.results["runs"] = self._checkpoints.runs(methods, self.seeds)
-            epochs = sum(len(run["history"]) for run in self.results["runs"])
+            self.results.started, self.results.resumed = begun, resumed
+            self.results.runs = self._checkpoints.runs(self.results.methods, self.seeds)
+            epochs = sum(len(run.history) for run in self.results.runs)
             print(f"resuming: {epochs} epochs are done in {self.out}")
             return
-        if self.keeping.resume:
+        if self.options.resume:
             print(f"nothing to resume in {self.out}: starting from the beginning")
         elif exist:
             print(
@@ -265,8 +259,8 @@ class Comparison:
             return ""
         known = self.reference.describe()
         return (
-            f"reference model: {known['source']}, {100 * known['accuracy']:.1f}% right on the "
-            f"half that each has not seen ({known['seconds']:.1f} s)\n"
+            f"reference model: {known.source}, {100 * known.extra['accuracy']:.1f}% right on the "
+            f"half that each has not seen ({known.seconds:.1f} s)\n"
         )
 
     def _on_step(self, trainer: Trainer, n: int, loss: Any, right: Any) -> None:
@@ -289,49 +283,48 @@ class Comparison:
                 selecting=f"{100 * trainer.selection_share():.0f}%",
             )
 
-    def _on_complete(self, trainer: Trainer, run: dict[str, Any]) -> None:
+    def _on_complete(self, trainer: Trainer, run: RunRecord) -> None:
         """Keep what a report shows of a run beside its numbers, and its weights if asked."""
         if not self._ranks.first:
             return
         save_shown(self.out, self.data.train, trainer, run)
-        if self.keeping.save_models:
+        if self.options.save_models:
             state = {k: v.cpu().contiguous() for k, v in trainer.model.state_dict().items()}
-            path = self.out / "models" / f"{slug(run['method'])}-seed{run['seed']}.safetensors"
+            path = self.out / "models" / f"{slug(run.method)}-seed{run.seed}.safetensors"
             path.parent.mkdir(exist_ok=True)
             content = save(state)
             write_atomically(path, lambda file: file.write(content))
 
-    def _on_epoch(self, runs: list[dict[str, Any]]) -> None:
-        self.results["runs"] = runs
+    def _on_epoch(self, runs: list[RunRecord]) -> None:
+        self.results.runs = runs
         self._write()
         if self._scalars is not None:
             self._scalars.write(runs)
         now = runs[-len(self.methods) :]
-        epoch = max(len(run["history"]) for run in now)
+        epoch = max(len(run.history) for run in now)
         cells = []
         for run in now:
-            if len(run["history"]) < epoch:  # ended before
+            if len(run.history) < epoch:  # ended before
                 continue
-            record = run["history"][-1]
-            part = record["val"] if record["val"]["accuracy"] is not None else record["test"]
-            accuracy = part["accuracy"]
-            shown = "-" if accuracy is None else f"{100 * accuracy:5.1f}%"
-            cells.append(f"{run['method']} {shown} ({record['seconds']['total']:.1f} s)")
-        seed = f"seed {now[0]['seed']}, " if len(self.seeds) > 1 else ""
+            record = run.history[-1]
+            part = record.val if record.val.accuracy is not None else record.test
+            shown = "-" if part.accuracy is None else f"{100 * part.accuracy:5.1f}%"
+            cells.append(f"{run.method} {shown} ({record.seconds.total:.1f} s)")
+        seed = f"seed {now[0].seed}, " if len(self.seeds) > 1 else ""
         _say(f"{seed}epoch {epoch:>2}/{self.config.epochs}   " + "   ".join(cells))
 
     def _write(self) -> None:
         if self._ranks.first:
-            write_json_atomically(self.out / "results.json", self.results)
+            write_results(self.results, self.out / "results.json")
 
     def _draw(self) -> None:
         print(f"{self.out / 'results.json'}: everything about this run")
-        if not any(run["history"] for run in self.results["runs"]):
+        if not any(run.history for run in self.results.runs):
             return
         if not self._ranks.first:
             return
         try:
-            draw_curves(Results.from_json(self.results), self.out / "curves.png")
+            draw_curves(self.results, self.out / "curves.png")
         except ModuleNotFoundError as error:
             if error.name != "matplotlib":
                 raise
@@ -357,20 +350,32 @@ def check_resumable(
     """
     checkpoints = Checkpoints(out)
     if checkpoints.exist:
-        checkpoints.check(identity(_shared(config, data, methods, seeds)))
+        results = _new_results(config, data, methods, seeds, InputRecord(seconds=None))
+        checkpoints.check(Manifest(settings_of(results)))
 
 
-def _shared(
-    config: TrainConfig, data: ImageDataset, methods: list[Method], seeds: list[int]
-) -> dict[str, Any]:
-    """Return what is known of a comparison before features and a reference are at hand."""
-    return {
-        "versions": describe_versions(),
-        "config": config.describe(),
-        "methods": [method.spec for method in methods],
-        "seeds": seeds,
-        "data": data.describe(),
-    }
+def _new_results(
+    config: TrainConfig,
+    data: ImageDataset,
+    methods: list[Method],
+    seeds: list[int],
+    features: InputRecord,
+    reference: Reference | None = None,
+) -> Results:
+    return Results(
+        status="running",
+        command=describe_command(),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        hardware=describe_hardware(config.device),
+        versions=describe_versions(),
+        config=config.describe(),
+        methods=[method.spec for method in methods],
+        seeds=seeds,
+        data=DataRecord.from_json(data.describe()),
+        features=features,
+        reference=None if reference is None else reference.describe(),
+        runs=[],
+    )
 
 
 def _range(kept: Sequence[int]) -> str:

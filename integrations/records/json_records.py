@@ -5,10 +5,10 @@ from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
 from typing import Any, Self, TypeAlias, get_args, get_origin
 
-__all__ = ["JsonObject", "JsonRecord", "JsonValue"]
+__all__ = ["JsonObject", "JsonRecord"]
 
-JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
-JsonObject: TypeAlias = dict[str, JsonValue]
+#: The open part of a record: an object whose keys differ from one writer to another.
+JsonObject: TypeAlias = dict[str, Any]
 
 _NAMES = {dict: "an object", list: "a list", str: "a string", int: "an integer"}
 

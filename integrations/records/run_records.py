@@ -6,6 +6,7 @@ from spectral_select.integrations.records.json_records import JsonObject, JsonRe
 
 __all__ = [
     "FORMAT",
+    "NOT_MEASURED",
     "DataRecord",
     "EpochRecord",
     "EpochSeconds",
@@ -34,6 +35,10 @@ class Measurement(JsonRecord):
     count: int | None = None
     accuracy: float | None
     loss: float | None
+
+
+#: Of a part that has not been measured, or has no images.
+NOT_MEASURED = Measurement(accuracy=None, loss=None)
 
 
 @dataclass(kw_only=True)

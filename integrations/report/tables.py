@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from statistics import mean, median
 from typing import NamedTuple
 
-from spectral_select.integrations.records.json_records import JsonValue
 from spectral_select.integrations.records.run_records import Results
 from spectral_select.integrations.report.costs import amortized, cost_of
 from spectral_select.integrations.report.intervals import Interval, mean_interval
@@ -226,13 +225,13 @@ def facts(results: Results) -> list[tuple[str, str]]:
     return lines
 
 
-def _flat(value: JsonValue) -> str:
+def _flat(value: object) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{key}: {_flat_inner(inner)}" for key, inner in value.items())
     return str(value)
 
 
-def _flat_inner(value: JsonValue) -> str:
+def _flat_inner(value: object) -> str:
     if isinstance(value, dict):
         return "(" + ", ".join(f"{key} {_flat_inner(inner)}" for key, inner in value.items()) + ")"
     return "none" if value is None else str(value)

@@ -13,6 +13,7 @@ from spectral_select._utils.atomic_files import write_atomically
 from spectral_select.integrations.data.decoding import resize_and_crop
 from spectral_select.integrations.models.backbones import last_layer
 from spectral_select.integrations.records.run_files import slug
+from spectral_select.integrations.records.run_records import RunRecord
 from spectral_select.integrations.training.trainer import Trainer
 
 __all__ = ["file_name", "save_gallery", "save_last_layer", "save_shown"]
@@ -42,7 +43,7 @@ def file_name(method: str, seed: int) -> str:
     return f"{slug(method)}-seed{seed}.npz"
 
 
-def save_shown(out: Path, dataset: Any, trainer: Trainer, run: dict[str, Any]) -> None:
+def save_shown(out: Path, dataset: Any, trainer: Trainer, run: RunRecord) -> None:
     """Write what a report shows of a trained network, and enter the files into its run.
 
     Parameters
@@ -53,17 +54,16 @@ def save_shown(out: Path, dataset: Any, trainer: Trainer, run: dict[str, Any]) -
         The training data.
     trainer : Trainer
         After training.
-    run : dict
-        The run's record, with ``method`` and ``seed``; gets ``gallery`` and
-        ``last_layer``, paths relative to `out`.
+    run : RunRecord
+        Its ``gallery`` and ``last_layer`` are set to paths relative to `out`.
     """
-    name = file_name(run["method"], run["seed"])
+    name = file_name(run.method, run.seed)
     choices = dict(enumerate(trainer.first_choices()))
     if choices:
-        run["gallery"] = f"gallery/{name}"
-        save_gallery(out / run["gallery"], dataset, choices, image_size=trainer.config.image_size)
-    run["last_layer"] = f"last_layer/{name}"
-    save_last_layer(out / run["last_layer"], trainer.model)
+        run.gallery = f"gallery/{name}"
+        save_gallery(out / run.gallery, dataset, choices, image_size=trainer.config.image_size)
+    run.last_layer = f"last_layer/{name}"
+    save_last_layer(out / run.last_layer, trainer.model)
 
 
 def save_gallery(

@@ -1,11 +1,10 @@
 """Checkpoints of an unfinished comparison on disk, and when they may be resumed."""
 
-import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -15,11 +14,14 @@ from spectral_select._utils.atomic_files import (
     write_json_atomically,
 )
 from spectral_select._utils.locks import FolderLock
+from spectral_select._utils.manifest import Manifest
+from spectral_select.integrations.records.json_records import JsonObject
 from spectral_select.integrations.records.run_files import slug
+from spectral_select.integrations.records.run_records import InputRecord, Results, RunRecord
 from spectral_select.integrations.runtime.distributed import ONE, Ranks
 from spectral_select.integrations.training.trainer import Trainer
 
-__all__ = ["Checkpoints", "differences", "identity"]
+__all__ = ["Checkpoints", "Saved", "identity", "settings_of"]
 
 _FORMAT = "spectral_select checkpoints 1"
 _META = "run.json"
@@ -28,73 +30,60 @@ _HARMLESS = frozenset({"cache_bytes", "n_threads", "prefetch"})
 _VERSIONS = ("spectral_select", "torch")
 
 
-def identity(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that must match for a comparison to be resumed.
+def identity(results: Results) -> Manifest:
+    """Return what must match for a comparison to be resumed.
 
     Parameters
     ----------
-    results : mapping
-        The content of ``results.json``, with or without runs.
-
-    Returns
-    -------
-    dict
-        As JSON gives it back. Memory, threads, the number of a GPU, paths of data and what
-        things took are left out.
+    results : Results
+        The results, with or without runs. Memory, threads, the number of a GPU, paths of data
+        and times do not count.
     """
-    config = {key: value for key, value in results["config"].items() if key not in _HARMLESS}
+    return Manifest(
+        settings_of(results)
+        | {
+            "features": _timeless(results.features),
+            "reference": None if results.reference is None else _timeless(results.reference),
+            "models": results.models,
+        }
+    )
+
+
+def settings_of(results: Results) -> JsonObject:
+    """Return the part of an `identity` that is known before features are computed."""
+    config = {key: value for key, value in results.config.items() if key not in _HARMLESS}
     config["device"] = config["device"].partition(":")[0]
-    kept: dict[str, Any] = {
-        "methods": results["methods"],
-        "seeds": results["seeds"],
+    data = results.data.to_json()
+    del data["name"]
+    versions = results.versions or {}
+    return {
+        "methods": results.methods,
+        "seeds": results.seeds,
         "config": config,
-        "data": {key: value for key, value in results["data"].items() if key != "name"},
-        "versions": {name: results["versions"].get(name) for name in _VERSIONS},
+        "data": data,
+        "versions": {name: versions.get(name) for name in _VERSIONS},
     }
-    for key in ("features", "reference", "models"):
-        if key in results:
-            kept[key] = _timeless(results[key])
-    plain: dict[str, Any] = json.loads(json.dumps(kept))
-    return plain
 
 
-def _timeless(value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    return {k: _timeless(v) for k, v in value.items() if not k.endswith(("seconds", "folder"))}
+def _timeless(record: InputRecord) -> JsonObject:
+    content = record.to_json()
+    return {k: v for k, v in content.items() if not k.endswith(("seconds", "folder"))}
 
 
-def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Return in words where two identities differ; what only one of them has is left out.
+@dataclass
+class Saved:
+    """A checkpoint of one run.
 
-    Parameters
+    Attributes
     ----------
-    saved, wanted : mapping
-        From `identity`.
-
-    Examples
-    --------
-    >>> differences({"config": {"lr": 0.1, "epochs": 3}}, {"config": {"lr": 0.2, "epochs": 3}})
-    ['config.lr was 0.1, is 0.2']
+    run : RunRecord
+        The run so far.
+    trainer : dict or None
+        State of its trainer; None if the run is complete.
     """
-    first, second = dict(_flat(saved, "")), dict(_flat(wanted, ""))
-    tops = saved.keys() & wanted.keys()
-    keys = [key for key in first | second if key.partition(".")[0] in tops]
-    return [
-        f"{key} was {first.get(key)}, is {second.get(key)}"
-        for key in keys
-        if first.get(key) != second.get(key)
-    ]
 
-
-def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else key)
-    elif isinstance(value, list):
-        yield name, " ".join(map(str, value))
-    else:
-        yield name, value
+    run: RunRecord
+    trainer: JsonObject | None
 
 
 class Checkpoints:
@@ -122,7 +111,7 @@ class Checkpoints:
     ) -> None:
         self.folder = out / "checkpoints"
         self.every, self.keep, self.ranks = every, keep, ranks
-        self._places: dict[tuple[str, int], int] = {}
+        self._steps: dict[tuple[str, int], int] = {}
         self._lock: FolderLock | None = None
 
     @property
@@ -130,12 +119,12 @@ class Checkpoints:
         """Whether there is an unfinished comparison to resume."""
         return (self.folder / _META).is_file()
 
-    def begin(self, wanted: Mapping[str, Any]) -> None:
+    def begin(self, wanted: Manifest) -> None:
         """Start a comparison from its beginning; what is in the folder becomes ``previous``.
 
         Parameters
         ----------
-        wanted : mapping
+        wanted : Manifest
             Its `identity`.
 
         Raises
@@ -152,16 +141,16 @@ class Checkpoints:
             self.folder.mkdir(parents=True)
             self._lock = FolderLock(self.folder)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            meta = {"format": _FORMAT, "identity": wanted, "started": now, "resumed": []}
+            meta = {"format": _FORMAT, "identity": wanted.content, "started": now, "resumed": []}
             write_json_atomically(self.folder / _META, meta)
         self.ranks.wait()
 
-    def check(self, wanted: Mapping[str, Any]) -> None:
+    def check(self, wanted: Manifest) -> None:
         """Raise an error if the interrupted comparison is a different one.
 
         Parameters
         ----------
-        wanted : mapping
+        wanted : Manifest
             Its `identity`, or a part of it.
 
         Raises
@@ -169,18 +158,18 @@ class Checkpoints:
         ValueError
             If they differ, saying where.
         """
-        if unlike := differences(self._meta()["identity"], wanted):
+        if unlike := Manifest(self._meta()["identity"]).diff(wanted, shared_only=True):
             raise ValueError(
                 f"{self.folder} is of another comparison, which --resume cannot continue: "
                 + "; ".join(unlike)
             )
 
-    def resume(self, wanted: Mapping[str, Any]) -> tuple[str, list[str]]:
+    def resume(self, wanted: Manifest) -> tuple[str, list[str]]:
         """Resume the comparison; return its start time, and the times when it was resumed.
 
         Parameters
         ----------
-        wanted : mapping
+        wanted : Manifest
             Its `identity`.
 
         Raises
@@ -197,7 +186,7 @@ class Checkpoints:
             write_json_atomically(self.folder / _META, meta)
         return meta["started"], meta["resumed"]
 
-    def _meta(self) -> dict[str, Any]:
+    def _meta(self) -> JsonObject:
         meta = read_json_object(self.folder / _META)
         if meta.get("format") != _FORMAT:
             raise ValueError(
@@ -208,8 +197,8 @@ class Checkpoints:
     def _file(self, method: str, seed: int) -> Path:
         return self.folder / f"{slug(method)}-seed{seed}.pt"
 
-    def load(self, method: str, seed: int) -> dict[str, Any] | None:
-        """Return the latest checkpoint of a run: ``run`` and ``trainer``; None without one.
+    def load(self, method: str, seed: int) -> Saved | None:
+        """Return the latest checkpoint of a run, or None if there is none.
 
         Raises
         ------
@@ -218,8 +207,8 @@ class Checkpoints:
         """
         return self._read(method, seed)
 
-    def runs(self, methods: Sequence[str], seeds: Sequence[int]) -> list[dict[str, Any]]:
-        """Return what there is of the runs in the checkpoints, seed by seed.
+    def runs(self, methods: Sequence[str], seeds: Sequence[int]) -> list[RunRecord]:
+        """Return the runs that have checkpoints, seed by seed.
 
         Parameters
         ----------
@@ -228,28 +217,28 @@ class Checkpoints:
         seeds : sequence of int
             The seeds.
         """
-        found = [self._read(method, seed, mmap=True) for seed in seeds for method in methods]
-        return [saved["run"] for saved in found if saved is not None]
+        saved = [self._read(method, seed, mmap=True) for seed in seeds for method in methods]
+        return [each.run for each in saved if each is not None]
 
-    def _read(self, method: str, seed: int, *, mmap: bool = False) -> dict[str, Any] | None:
+    def _read(self, method: str, seed: int, *, mmap: bool = False) -> Saved | None:
         path = self._file(method, seed)
         if not path.exists():
             return None
         try:
-            found = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-            found["run"]["history"], found["trainer"]
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+            return Saved(RunRecord.from_json(content["run"]), content["trainer"])
         except Exception as error:  # whatever a file of another kind makes the reader raise
             raise ValueError(
                 f"{path} is damaged ({type(error).__name__}); remove it to train that run again "
                 "from its beginning"
             ) from error
-        saved: dict[str, Any] = found
-        return saved
 
-    def restore(self, trainer: Trainer, saved: Mapping[str, Any]) -> None:
-        """Bring a trainer to where its checkpoint was taken."""
-        trainer.load_state_dict(saved["trainer"], next_epoch=len(saved["run"]["history"]))
-        self._places[trainer.method.spec, trainer.seed] = trainer.place
+    def restore(self, trainer: Trainer, saved: Saved) -> None:
+        """Load the state of an incomplete run into its trainer."""
+        if saved.trainer is None:
+            raise ValueError(f"the checkpoint of {saved.run.method} has no state of its trainer")
+        trainer.load_state_dict(saved.trainer, next_epoch=len(saved.run.history))
+        self._steps[_key(trainer)] = trainer.global_step
 
     def due(self, trainer: Trainer, *, epoch_is_over: bool = False) -> bool:
         """Tell whether a checkpoint is to be taken at this step."""
@@ -260,27 +249,27 @@ class Checkpoints:
         return self._since(trainer) > 0
 
     def _since(self, trainer: Trainer) -> int:
-        return trainer.place - self._places.get(_key(trainer), 0)
+        return trainer.global_step - self._steps.get(_key(trainer), 0)
 
-    def save(self, trainer: Trainer, run: Mapping[str, Any]) -> None:
+    def save(self, trainer: Trainer, run: RunRecord) -> None:
         """Write a run's checkpoint, whole or not at all; called on all ranks.
 
         Parameters
         ----------
         trainer : Trainer
             Its state is left out once the run is complete, unless checkpoints are kept.
-        run : mapping
-            The run's entry in ``results.json``.
+        run : RunRecord
+            The run so far.
         """
-        over = run["status"] == "complete" and not self.keep
+        over = run.status == "complete" and not self.keep
         with trainer.stopped_clock():
-            content = {"run": dict(run), "trainer": None if over else trainer.state_dict()}
+            content = {"run": run.to_json(), "trainer": None if over else trainer.state_dict()}
             if self.ranks.first:
                 write_atomically(
                     self._file(trainer.method.spec, trainer.seed),
                     lambda file: torch.save(content, file),
                 )
-        self._places[_key(trainer)] = trainer.place
+        self._steps[_key(trainer)] = trainer.global_step
 
     def close(self) -> None:
         """Release the checkpoints for another process."""

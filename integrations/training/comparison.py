@@ -18,6 +18,7 @@ from torch import Tensor
 from spectral_select.integrations.data.decoding import DecodedImages
 from spectral_select.integrations.methods import Method, Outputs
 from spectral_select.integrations.models.backbones import build_classifier, hash_weights
+from spectral_select.integrations.records.run_records import FinalRecord, Measurement, RunRecord
 from spectral_select.integrations.runtime.interrupts import Interrupt
 from spectral_select.integrations.training.checkpoints import Checkpoints
 from spectral_select.integrations.training.config import TrainConfig
@@ -25,8 +26,6 @@ from spectral_select.integrations.training.evaluation import evaluate
 from spectral_select.integrations.training.trainer import Trainer
 
 __all__ = ["compare"]
-
-Run = dict[str, Any]
 
 
 def compare(
@@ -38,11 +37,11 @@ def compare(
     reference: Outputs | None = None,
     seeds: Sequence[int] = (0,),
     on_step: Callable[[Trainer, int, Tensor, Tensor], object] | None = None,
-    on_epoch: Callable[[list[Run]], object] | None = None,
-    on_complete: Callable[[Trainer, Run], object] | None = None,
+    on_epoch: Callable[[list[RunRecord]], object] | None = None,
+    on_complete: Callable[[Trainer, RunRecord], object] | None = None,
     checkpoints: Checkpoints | None = None,
     interrupt: Interrupt | None = None,
-) -> list[Run]:
+) -> list[RunRecord]:
     """Train a network by each method from each seed, under equal conditions.
 
     Parameters
@@ -74,10 +73,8 @@ def compare(
 
     Returns
     -------
-    list of dict
-        One run each: ``method``, ``seed``, ``status``, ``initial_weights`` (a hash),
-        ``history`` by epoch, and ``final``, the results on train, val and test, with
-        ``final_weights``.
+    list of RunRecord
+        One run of each method from each seed.
 
     Raises
     ------
@@ -91,13 +88,13 @@ def compare(
     >>> data = load_dataset("digits", train_size=128)
     >>> config = TrainConfig(epochs=1, candidate_size=64)
     >>> runs = compare(config, data, check_methods(["full", "random"]))
-    >>> [(run["method"], run["history"][0]["samples"]) for run in runs]
+    >>> [(run.method, run.history[0].samples) for run in runs]
     [('full', 128), ('random', 24)]
     """
-    race = _Race(config, data, on_step, on_complete, checkpoints, interrupt)
-    runs: list[Run] = []
+    robin = _RoundRobin(config, data, on_step, on_complete, checkpoints, interrupt)
+    runs: list[RunRecord] = []
     with ExitStack() as pools:
-        for images in race.parts.values():
+        for images in robin.parts.values():
             pools.callback(images.close)
         for seed in seeds:
             saved = [
@@ -105,11 +102,11 @@ def compare(
                 for method in methods
             ]
             new = [
-                _new_run(method, seed) if state is None else state["run"]
+                _new_run(method, seed) if state is None else state.run
                 for method, state in zip(methods, saved, strict=True)
             ]
             runs += new
-            if all(run["status"] == "complete" for run in new):
+            if all(run.status == "complete" for run in new):
                 continue
             initial = build_classifier(
                 config.model,
@@ -118,62 +115,54 @@ def compare(
                 small_input=config.small_input,
                 seed=seed,
             )
-            start = hash_weights(initial)
-            with ExitStack() as own:
-                race.pairs = []
+            with ExitStack() as stack:
+                robin.pairs = []
                 for method, state, run in zip(methods, saved, new, strict=True):
-                    if run["status"] == "complete":
+                    if run.status == "complete":
                         continue
+                    model = copy.deepcopy(initial)
                     trainer = Trainer(
                         config,
                         data.train,
                         method,
-                        copy.deepcopy(initial),
+                        model,
                         features=features,
                         reference=reference,
                         seed=seed,
                     )
-                    own.callback(trainer.images.close)
-                    _enter_start(run, trainer, start)
+                    stack.callback(trainer.images.close)
+                    _record_start(run, trainer, hash_weights(initial))
                     trainer.warm_up()
                     if checkpoints is not None and state is not None:
                         checkpoints.restore(trainer, state)
-                    race.pairs.append((trainer, run))
+                    robin.pairs.append((trainer, run))
                 for epoch in range(config.epochs):
-                    if race.take_turns(epoch) and on_epoch is not None:
+                    if robin.train_epoch(epoch) and on_epoch is not None:
                         on_epoch(runs)
     return runs
 
 
-def _new_run(method: Method, seed: int) -> Run:
-    return {
-        "method": method.spec,
-        "seed": seed,
-        "needs": sorted(method.needs),
-        "precompute_seconds": None,
-        "status": "running",
-        "initial_weights": None,
-        "history": [],
-        "final": None,
-        "final_weights": None,
-    }
+def _new_run(method: Method, seed: int) -> RunRecord:
+    return RunRecord(
+        method=method.spec, seed=seed, needs=sorted(method.needs), status="running", history=[]
+    )
 
 
-def _enter_start(run: Run, trainer: Trainer, weights: str) -> None:
-    """Enter what a run starts from, or check that it is what the run did start from."""
-    if run["initial_weights"] is None:
-        run["initial_weights"] = weights
-        run["precompute_seconds"] = trainer.precompute_seconds
-    elif run["initial_weights"] != weights:
+def _record_start(run: RunRecord, trainer: Trainer, weights: str) -> None:
+    """Record the initial weights of a run, or check that a resumed run has the same."""
+    if run.initial_weights is None:
+        run.initial_weights = weights
+        run.precompute_seconds = trainer.precompute_seconds
+    elif run.initial_weights != weights:
         raise ValueError(
-            f"the checkpoint of {run['method']}, seed {run['seed']}, started from other weights "
+            f"the checkpoint of {run.method}, seed {run.seed}, started from other weights "
             f"than {trainer.config.weights!r} gives now"
         )
 
 
 @dataclass
-class _Race:
-    """What all that take turns share."""
+class _RoundRobin:
+    """Trains the methods of one seed in turns, an epoch each."""
 
     config: TrainConfig
     data: Any
@@ -193,22 +182,22 @@ class _Race:
             )
             for name in ("train", "val", "test")
         }
-        self.pairs: list[tuple[Trainer, Run]] = []
+        self.pairs: list[tuple[Trainer, RunRecord]] = []
 
-    def take_turns(self, epoch: int) -> bool:
-        """Train each method for an epoch; tell whether there was one to train."""
-        # Out of turn are those whose budget is spent, and those ahead before a resume.
+    def train_epoch(self, epoch: int) -> bool:
+        """Train each method for an epoch; return whether any method was trained."""
+        # Skipped are methods whose budget is spent, and those already ahead in a resumed run.
         turns = [
             (trainer, run)
             for trainer, run in self.pairs
-            if epoch < trainer.budget.n_epochs and epoch == len(run["history"])
+            if epoch < trainer.budget.n_epochs and epoch == len(run.history)
         ]
         for trainer, run in turns:
-            self.take_turn(trainer, run, epoch)
+            self._train_method(trainer, run, epoch)
         return bool(turns)
 
-    def take_turn(self, trainer: Trainer, run: Run, epoch: int) -> None:
-        """Train one method for an epoch, evaluate it, and enter both into its run."""
+    def _train_method(self, trainer: Trainer, run: RunRecord, epoch: int) -> None:
+        """Train one method for an epoch, evaluate it, and record both."""
 
         def on_step(n: int, loss: Tensor, right: Tensor) -> None:
             if self.on_step is not None:
@@ -220,18 +209,18 @@ class _Race:
         record = trainer.train_epoch(epoch, on_step)
         begin = perf_counter()
         last = epoch == trainer.budget.n_epochs - 1
-        measured = {}
+        measured: dict[str, Measurement] = {}
         for name in ("val", "test", *["train"] * last):
             self._stop_if_asked(every_call=True)
             labels = getattr(self.data, name).labels
             measured[name] = self._evaluate(trainer, self.parts[name], labels)
-        record |= {"val": measured["val"], "test": measured["test"]}
-        record["seconds"]["evaluation"] = perf_counter() - begin
-        run["history"].append(record)
+        record.val, record.test = measured["val"], measured["test"]
+        record.seconds.evaluation = perf_counter() - begin
+        run.history.append(record)
         if last:
-            run["final"] = {name: measured[name] for name in ("train", "val", "test")}
-            run["final_weights"] = hash_weights(trainer.model)
-            run["status"] = "complete"
+            run.final = FinalRecord(**measured)
+            run.final_weights = hash_weights(trainer.model)
+            run.status = "complete"
             if self.on_complete is not None:
                 self.on_complete(trainer, run)
         if self.checkpoints is not None and (
@@ -239,7 +228,7 @@ class _Race:
         ):
             self.checkpoints.save(trainer, run)
 
-    def _evaluate(self, trainer: Trainer, images: DecodedImages, labels: Any) -> Run:
+    def _evaluate(self, trainer: Trainer, images: DecodedImages, labels: Any) -> Measurement:
         return evaluate(trainer.model, images, labels, self.config, trainer.ranks)
 
     def _stop_if_asked(self, *, every_call: bool = False) -> None:

@@ -10,12 +10,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spectral_select.integrations.records.run_records import (
+    NOT_MEASURED,
+    EpochRecord,
+    EpochSeconds,
+)
 from spectral_select.integrations.runtime.distributed import Ranks
 from spectral_select.integrations.training.evaluation import plain
 
 __all__ = ["Clock", "Progress", "Seen", "Stopwatch", "synchronize"]
 
-_KEYS = ("total", "loading", "choosing", "solving", "waiting", "felt")
+_KEYS = ("total", "loading", "choosing", "solving", "waiting", "loop_wait")
 
 
 def synchronize(device: torch.device) -> None:
@@ -44,7 +49,7 @@ class Progress:
         Sums over its samples; kept on the device while it goes on.
     seconds : dict
         ``total``, ``loading``, ``choosing``, ``solving``, ``waiting`` for the sampler, and
-        ``felt``: waited for by the loop in all.
+        ``loop_wait``: all waiting of the training loop.
 
     Examples
     --------
@@ -76,8 +81,8 @@ class Progress:
         waiting = self.seconds["waiting"] + self.seconds["choosing"]
         return waiting / max(self.seconds["total"], 1e-9)
 
-    def record(self, ranks: Ranks, *, ahead: bool) -> dict[str, Any]:
-        """Return what the epoch came to: counts of all ranks, seconds of this one.
+    def record(self, ranks: Ranks, *, ahead: bool) -> EpochRecord:
+        """Return the record of the epoch: counts of all ranks, seconds of this one.
 
         Parameters
         ----------
@@ -90,23 +95,25 @@ class Progress:
         samples, decoded, loss, correct = ranks.sum(local)
         seconds = self.seconds
         waiting = seconds["waiting"] + seconds["choosing"]
-        # Ahead of training these two overlap with it: what the loop felt is the wait.
-        felt = seconds["felt"]
-        return {
-            "epoch": self.epoch,
-            "steps": self.steps,
-            "samples": int(samples),
-            "loss": plain(loss / max(samples, 1)),
-            "accuracy": correct / max(samples, 1),
-            "decoded": int(decoded),
-            "seconds": {
-                "total": seconds["total"],
-                "selection": seconds["solving"] + seconds["choosing"],
-                "waiting": min(waiting, felt) if ahead else waiting,
-                "loading": seconds["loading"],
-                "training": max(seconds["total"] - felt, 0.0),
-            },
-        }
+        # Ahead of training these two overlap with it: the loop waits for both at once.
+        loop_wait = seconds["loop_wait"]
+        return EpochRecord(
+            epoch=self.epoch,
+            steps=self.steps,
+            samples=int(samples),
+            loss=plain(loss / max(samples, 1)),
+            accuracy=correct / max(samples, 1),
+            decoded=int(decoded),
+            seconds=EpochSeconds(
+                total=seconds["total"],
+                selection=seconds["solving"] + seconds["choosing"],
+                waiting=min(waiting, loop_wait) if ahead else waiting,
+                loading=seconds["loading"],
+                training=max(seconds["total"] - loop_wait, 0.0),
+            ),
+            val=NOT_MEASURED,
+            test=NOT_MEASURED,
+        )
 
 
 class Stopwatch:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from spectral_select.integrations.data.augmentation import normalize
 from spectral_select.integrations.data.decoding import DecodedImages, to_device
+from spectral_select.integrations.records.run_records import Measurement
 from spectral_select.integrations.runtime.distributed import ONE, Ranks
 from spectral_select.integrations.training.config import TrainConfig
 
@@ -24,7 +25,7 @@ def evaluate(
     labels: Any,
     config: TrainConfig,
     ranks: Ranks = ONE,
-) -> dict[str, Any]:
+) -> Measurement:
     """Return accuracy and mean cross-entropy of a model on a part of the data.
 
     Parameters
@@ -42,12 +43,12 @@ def evaluate(
 
     Returns
     -------
-    dict
-        ``count``, ``accuracy`` and ``loss``; the last two None where there is no image.
+    Measurement
+        Its accuracy and loss are None if there is no image.
     """
     n = len(images)
     if not n:
-        return {"count": 0, "accuracy": None, "loss": None}
+        return Measurement(count=0, accuracy=None, loss=None)
     device = config.device
     known = to_device(torch.as_tensor(np.asarray(labels)), device)
     # Added up on the device, which is then waited for once.
@@ -67,7 +68,7 @@ def evaluate(
             correct += (logits.argmax(1) == expected).sum()
     model.train(was_training)
     total, right = ranks.sum([loss.item(), correct.item()])
-    return {"count": n, "accuracy": right / n, "loss": plain(total / n)}
+    return Measurement(count=n, accuracy=right / n, loss=plain(total / n))
 
 
 def as_images(pixels: Tensor, config: TrainConfig, draws: Tensor | None) -> Tensor:

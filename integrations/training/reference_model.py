@@ -13,8 +13,7 @@ written last: the reference is whole if and only if that file is there.
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,86 @@ from spectral_select._features.store import load_array
 from spectral_select._utils.atomic_files import read_json_object
 from spectral_select._utils.folders import StoreError, inside
 from spectral_select.integrations.methods import Outputs
+from spectral_select.integrations.records.json_records import JsonObject, JsonRecord
+from spectral_select.integrations.records.run_records import InputRecord
 
-__all__ = ["COSINES", "FORMAT", "LOGITS", "META", "Reference", "hash_array", "outputs_of"]
+__all__ = [
+    "COSINES",
+    "LOGITS",
+    "META",
+    "Reference",
+    "ReferenceIdentity",
+    "ReferenceRecord",
+    "hash_array",
+    "outputs_of",
+]
 
 FORMAT = "spectral_select reference 1"
 LOGITS, COSINES, META = "logits.npy", "cosines.npy", "reference.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceIdentity(JsonRecord):
+    """What a reference depends on.
+
+    Attributes
+    ----------
+    count, n_classes : int
+        Numbers of samples and classes.
+    fingerprint : str or None
+        Of the training data.
+    seed : int
+        Seed of the halves and of training.
+    initial_weights : list of str
+        Hashes of the two networks before training.
+    config : dict
+        The training configuration.
+    """
+
+    count: int
+    n_classes: int
+    fingerprint: str | None = None
+    seed: int = 0
+    initial_weights: list[str] = field(default_factory=list)
+    config: JsonObject
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceRecord(JsonRecord):
+    """Content of ``reference.json``.
+
+    Attributes
+    ----------
+    format : str
+        Format of the file.
+    count, n_classes : int
+        Numbers of samples and classes.
+    identity : ReferenceIdentity
+        What it depends on.
+    accuracy, loss : float
+        Over all samples, each scored by the network that was not trained on it.
+    seconds, training_seconds, scoring_seconds : float
+        Time in all, and its parts.
+    hashes : dict
+        Hashes of the two arrays, by file name.
+    weights : list of str
+        Hashes of the two trained networks.
+    versions : dict
+        Versions of the packages.
+    """
+
+    format: str = FORMAT
+    count: int
+    n_classes: int
+    identity: ReferenceIdentity
+    accuracy: float
+    loss: float
+    seconds: float
+    training_seconds: float = 0.0
+    scoring_seconds: float = 0.0
+    hashes: JsonObject
+    weights: list[str] = field(default_factory=list)
+    versions: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,9 +117,8 @@ class Reference:
     outputs : Outputs
         Of each training sample, by the network that was not trained on it. There are no
         embeddings.
-    meta : dict
-        ``identity`` (what it depends on), ``count``, ``n_classes``, ``accuracy``,
-        ``loss``, ``seconds`` and the like.
+    meta : ReferenceRecord
+        Content of ``reference.json``.
 
     Examples
     --------
@@ -57,7 +130,7 @@ class Reference:
 
     path: Path
     outputs: Outputs
-    meta: dict[str, Any]
+    meta: ReferenceRecord
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], dataset: Any) -> "Reference":
@@ -86,31 +159,33 @@ class Reference:
         meta = _read_meta(path)
         labels = np.asarray(dataset.labels)
         _check_matches(path, meta, dataset, labels)
-        shape = (meta["count"], meta["n_classes"])
+        shape = (meta.count, meta.n_classes)
         arrays = {}
         for name in (LOGITS, COSINES):
             arrays[name] = load_array(path, name, np.float32, shape)
-            if hash_array(arrays[name]) != meta["hashes"].get(name):
+            if hash_array(arrays[name]) != meta.hashes.get(name):
                 raise StoreError(
                     f"{path / name} is damaged: it is not what {META} was written for; "
                     "remove the folder and train the reference again"
                 )
         return cls(path, outputs_of(arrays[LOGITS], arrays[COSINES], labels), meta)
 
-    def describe(self) -> dict[str, Any]:
-        """Return what results record of it: where it comes from and what it cost, for JSON."""
-        identity = self.meta["identity"]
-        config = identity["config"]
-        return {
-            "source": f"{config['model']} cross-fitted on two halves, {config['epochs']} epochs",
-            "seconds": self.meta["seconds"],
-            "accuracy": self.meta["accuracy"],
-            "loss": self.meta["loss"],
-            "epochs": config["epochs"],
-            "seed": identity.get("seed"),
-            "fingerprint": identity.get("fingerprint"),
-            "hash": self.meta["hashes"][LOGITS],
-        }
+    def describe(self) -> InputRecord:
+        """Return its record for the results: origin, accuracy and cost."""
+        identity = self.meta.identity
+        model, epochs = identity.config["model"], identity.config["epochs"]
+        return InputRecord(
+            source=f"{model} cross-fitted on two halves, {epochs} epochs",
+            seconds=self.meta.seconds,
+            extra={
+                "accuracy": self.meta.accuracy,
+                "loss": self.meta.loss,
+                "epochs": epochs,
+                "seed": identity.seed,
+                "fingerprint": identity.fingerprint,
+                "hash": self.meta.hashes[LOGITS],
+            },
+        )
 
 
 def outputs_of(
@@ -165,7 +240,7 @@ def hash_array(array: NDArray[Any]) -> str:
     return hashlib.sha256(array.data).hexdigest()
 
 
-def _read_meta(folder: Path) -> dict[str, Any]:
+def _read_meta(folder: Path) -> ReferenceRecord:
     """Return the checked ``reference.json`` of a folder."""
     if not folder.exists():
         raise FileNotFoundError(f"there is no reference model's folder {folder}")
@@ -183,37 +258,28 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         raise StoreError(str(error)) from error
     if meta.get("format") != FORMAT:
         raise StoreError(f"{path} has format {meta.get('format')!r}; expected {FORMAT!r}")
-    for key in ("count", "n_classes"):
-        if type(meta.get(key)) is not int or meta[key] < 1:
-            raise StoreError(f"{path} is damaged: {key!r} is {meta.get(key)!r}")
-    for key in ("hashes", "identity"):
-        if not isinstance(meta.get(key), dict):
-            raise StoreError(f"{path} is damaged: {key!r} is {meta.get(key)!r}")
-    for key in ("accuracy", "loss", "seconds"):
-        if not isinstance(meta.get(key), float):
-            raise StoreError(f"{path} is damaged: {key!r} is {meta.get(key)!r}")
-    config = meta["identity"].get("config")
-    if not isinstance(config, dict) or not {"model", "epochs"} <= set(config):
-        raise StoreError(f"{path} is damaged: its 'identity' has no configuration")
-    return meta
+    try:
+        return ReferenceRecord.from_json(meta)
+    except ValueError as error:
+        raise StoreError(f"{path} is damaged: it {error}") from error
 
 
-def _check_matches(path: Path, meta: Mapping[str, Any], dataset: Any, labels: NDArray[Any]) -> None:
+def _check_matches(path: Path, meta: ReferenceRecord, dataset: Any, labels: NDArray[Any]) -> None:
     """Raise StoreError unless a reference is one on this dataset."""
-    if len(labels) != meta["count"]:
+    if len(labels) != meta.count:
         raise StoreError(
-            f"{path} holds a reference on {meta['count']} samples, but the training data has "
+            f"{path} holds a reference on {meta.count} samples, but the training data has "
             f"{len(labels)}; train it again on these"
         )
-    theirs, own = getattr(dataset, "fingerprint", None), meta["identity"].get("fingerprint")
+    theirs, own = getattr(dataset, "fingerprint", None), meta.identity.fingerprint
     if theirs is not None and own is not None and theirs != own:
         raise StoreError(
             f"{path} belongs to other data: its fingerprint is {str(own)[:12]}…, that of the "
             f"training data {str(theirs)[:12]}… (files, their order, sizes or labels differ)"
         )
     n_classes = len(getattr(dataset, "classes", ())) or int(labels.max()) + 1
-    if n_classes != meta["n_classes"]:
+    if n_classes != meta.n_classes:
         raise StoreError(
-            f"{path} holds a reference on {meta['n_classes']} classes, but the training data "
+            f"{path} holds a reference on {meta.n_classes} classes, but the training data "
             f"has {n_classes}"
         )

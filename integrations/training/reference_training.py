@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import nn
 from spectral_select._utils.atomic_files import write_atomically, write_json_atomically
 from spectral_select._utils.folders import StoreError, inside
 from spectral_select._utils.locks import FolderLock
+from spectral_select._utils.manifest import Manifest
 from spectral_select._utils.progress_bar import ProgressBar, progress_bar
 from spectral_select._utils.validation import check_positive_int
 from spectral_select.integrations.data.decoding import DecodedImages
@@ -33,10 +33,11 @@ from spectral_select.integrations.training.evaluation import amp_dtype, as_image
 from spectral_select.integrations.training.model_outputs import model_outputs
 from spectral_select.integrations.training.reference_model import (
     COSINES,
-    FORMAT,
     LOGITS,
     META,
     Reference,
+    ReferenceIdentity,
+    ReferenceRecord,
     hash_array,
     outputs_of,
 )
@@ -129,7 +130,7 @@ def train_reference(
         total = len(dataset) + sum(_n_images(config, half) for half in halves)
         with progress_bar(total, desc="reference", unit="images", enabled=progress) as bar:
             meta = _train(config, dataset, n_classes, halves, networks, identity, folder, bar)
-        write_json_atomically(folder / META, meta)
+        write_json_atomically(folder / META, meta.to_json())
     return Reference.open(folder, dataset)
 
 
@@ -169,42 +170,32 @@ def _stream(seed: int, half: int) -> int:
 
 def _identity(
     config: TrainConfig, dataset: Any, n_classes: int, seed: int, networks: list[nn.Module]
-) -> dict[str, Any]:
-    """Return what a reference depends on, as JSON gives it back."""
+) -> ReferenceIdentity:
     own = {k: v for k, v in config.describe().items() if k not in _NOT_ITS_OWN}
-    identity = {
-        "count": len(dataset),
-        "n_classes": n_classes,
-        "fingerprint": getattr(dataset, "fingerprint", None),
-        "seed": seed,
-        "initial_weights": [hash_weights(network) for network in networks],
-        "config": own,
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(identity))
-    return plain
+    return ReferenceIdentity(
+        count=len(dataset),
+        n_classes=n_classes,
+        fingerprint=getattr(dataset, "fingerprint", None),
+        seed=seed,
+        initial_weights=[hash_weights(network) for network in networks],
+        config=own,
+    )
 
 
-def _find(folder: Path, dataset: Any, identity: Mapping[str, Any]) -> Reference | None:
+def _find(folder: Path, dataset: Any, identity: ReferenceIdentity) -> Reference | None:
     """Return the reference in a folder, None if there is none; refuse one that is another."""
     if not inside(folder, META).exists():
         return None
     found = Reference.open(folder, dataset)
-    if unlike := _differences(found.meta["identity"], identity):
+    unlike = Manifest(found.meta.identity.to_json()).diff(Manifest(identity.to_json()))
+    # Other settings explain other initial weights.
+    unlike = [text for text in unlike if not text.startswith("initial_weights")] or unlike
+    if unlike:
         raise StoreError(
-            f"{folder} holds another reference model ({unlike}); to use it as it is give it as "
-            "--reference, else remove it or choose another folder"
+            f"{folder} holds another reference model ({'; '.join(unlike)}); to use it as it "
+            "is, give it as --reference; otherwise remove it or choose another folder"
         )
     return found
-
-
-def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Return in words how two identities differ, or an empty string."""
-    a, b = ({**x, **x.get("config", {})} for x in (found, wanted))
-    keys = [key for key in b if key != "config" and a.get(key) != b[key]]
-    keys = keys if keys == ["initial_weights"] else [k for k in keys if k != "initial_weights"]
-    if keys == ["initial_weights"]:
-        return "its initial weights were others"
-    return "; ".join(f"{key} {a.get(key)}, not {b[key]}" for key in keys)
 
 
 def _remove_stale(folder: Path) -> None:
@@ -220,21 +211,22 @@ def _train(
     n_classes: int,
     halves: tuple[NDArray[np.int64], NDArray[np.int64]],
     networks: list[nn.Module],
-    identity: dict[str, Any],
+    identity: ReferenceIdentity,
     folder: Path,
     bar: ProgressBar,
-) -> dict[str, Any]:
-    """Train both networks, write the outputs of each for the other half, return the metadata."""
+) -> ReferenceRecord:
+    """Train both networks, write the outputs of each for the other half, return the record."""
     logits, cosines = np.empty((2, len(dataset), n_classes), np.float32)
     trained = scored = 0.0
     weights = []
     for half, network in enumerate(networks):
         seen, held = _Part(dataset, halves[half]), _Part(dataset, halves[1 - half])
-        key = hashlib.sha256(json.dumps([identity, half], sort_keys=True).encode()).hexdigest()
+        inputs = json.dumps([identity.to_json(), half], sort_keys=True)
+        key = hashlib.sha256(inputs.encode()).hexdigest()
         file = inside(folder, f"model-{half}.safetensors")
         seconds = _restore(network, file, key)
         if seconds is None:
-            seconds = _fit(config, seen, network, _stream(identity["seed"], half), half, bar)
+            seconds = _fit(config, seen, network, _stream(identity.seed, half), half, bar)
             _save(network, file, key, seconds)
         else:
             bar.update(_n_images(config, seen))
@@ -254,21 +246,19 @@ def _train(
     for name, array in ((LOGITS, logits), (COSINES, cosines)):
         _write_array(folder / name, array)
     right = logits.argmax(axis=1) == np.asarray(dataset.labels)
-    return {
-        "format": FORMAT,
-        "count": len(dataset),
-        "n_classes": n_classes,
-        "identity": identity,
-        "config": config.describe(),
-        "accuracy": float(right.mean()),
-        "loss": float(outputs.loss.mean(dtype=np.float64)),
-        "seconds": trained + scored,
-        "training_seconds": trained,
-        "scoring_seconds": scored,
-        "hashes": {LOGITS: hash_array(logits), COSINES: hash_array(cosines)},
-        "weights": weights,
-        "versions": describe_versions(),
-    }
+    return ReferenceRecord(
+        count=len(dataset),
+        n_classes=n_classes,
+        identity=identity,
+        accuracy=float(right.mean()),
+        loss=float(outputs.loss.mean(dtype=np.float64)),
+        seconds=trained + scored,
+        training_seconds=trained,
+        scoring_seconds=scored,
+        hashes={LOGITS: hash_array(logits), COSINES: hash_array(cosines)},
+        weights=weights,
+        versions=dict(describe_versions()),
+    )
 
 
 def _fit(
@@ -282,7 +272,7 @@ def _fit(
         for epoch in range(trainer.budget.n_epochs):
             bar.set_postfix(network=f"{half + 1}/2", epoch=f"{epoch + 1}/{config.epochs}")
             record = trainer.train_epoch(epoch, lambda n, loss, right: bar.update(n))
-            seconds += record["seconds"]["total"]
+            seconds += record.seconds.total
     return seconds
 
 

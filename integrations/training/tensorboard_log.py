@@ -1,10 +1,11 @@
 """Accuracy, loss and speed by epoch, for TensorBoard."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from spectral_select.integrations.records.run_files import slug
+from spectral_select.integrations.records.run_records import EpochRecord, RunRecord
 
 __all__ = ["Scalars"]
 
@@ -19,7 +20,7 @@ class Scalars:
     ----------
     folder : Path
         Where they go: ``SLUG-seedS`` in it.
-    runs : sequence of dict
+    runs : sequence of RunRecord
         What there is already of the runs.
 
     Raises
@@ -28,13 +29,13 @@ class Scalars:
         If TensorBoard is not installed.
     """
 
-    def __init__(self, folder: Path, runs: Sequence[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, folder: Path, runs: Sequence[RunRecord] = ()) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self._new_writer: Any = SummaryWriter
         self._folder = folder
         self._writers: dict[str, Any] = {}
-        self._written = {_name(run): len(run["history"]) for run in runs}
+        self._written = {_name(run): len(run.history) for run in runs}
 
     def __enter__(self) -> Self:
         return self
@@ -43,44 +44,43 @@ class Scalars:
         for writer in self._writers.values():
             writer.close()
 
-    def write(self, runs: Sequence[Mapping[str, Any]]) -> None:
+    def write(self, runs: Sequence[RunRecord]) -> None:
         """Write the epochs of `runs` that were not written yet.
 
         Parameters
         ----------
-        runs : sequence of dict
+        runs : sequence of RunRecord
             As `compare` returns them.
         """
         for run in runs:
             name = _name(run)
             done = self._written.get(name, 0)
-            if done == len(run["history"]):
+            if done == len(run.history):
                 continue
             if name not in self._writers:
                 self._writers[name] = self._new_writer(str(self._folder / name), purge_step=done)
-            for record in run["history"][done:]:
+            for record in run.history[done:]:
                 for tag, value in _scalars(record):
-                    self._writers[name].add_scalar(tag, value, record["epoch"])
+                    self._writers[name].add_scalar(tag, value, record.epoch)
             self._writers[name].flush()
-            self._written[name] = len(run["history"])
+            self._written[name] = len(run.history)
 
 
-def _name(run: Mapping[str, Any]) -> str:
-    return f"{slug(run['method'])}-seed{run['seed']}"
+def _name(run: RunRecord) -> str:
+    return f"{slug(run.method)}-seed{run.seed}"
 
 
-def _scalars(record: Mapping[str, Any]) -> list[tuple[str, float]]:
+def _scalars(record: EpochRecord) -> list[tuple[str, float]]:
     """Return tags and numbers of an epoch; what was not measured is left out."""
-    seconds = record["seconds"]
-    total = max(seconds["total"], 1e-9)
-    found = [
-        ("learning rate", record["lr"]),
-        ("filter ratio", record["filter_ratio"]),
-        ("samples", record["samples"]),
-        ("images a second", record["samples"] / total),
-        ("share of time in selection", seconds["waiting"] / total),
-        *((f"seconds/{name}", value) for name, value in seconds.items()),
+    total = max(record.seconds.total, 1e-9)
+    scalars: list[tuple[str, float | None]] = [
+        ("learning rate", record.lr),
+        ("filter ratio", record.filter_ratio),
+        ("samples", record.samples),
+        ("images a second", record.samples / total),
+        ("share of time in selection", record.seconds.waiting / total),
+        *((f"seconds/{name}", value) for name, value in record.seconds.to_json().items()),
     ]
-    for part, measured in (("train", record), ("val", record["val"]), ("test", record["test"])):
-        found += [(f"{key}/{part}", measured[key]) for key in ("accuracy", "loss")]
-    return [(tag, value) for tag, value in found if value is not None]
+    for part, measured in (("train", record), ("val", record.val), ("test", record.test)):
+        scalars += [(f"accuracy/{part}", measured.accuracy), (f"loss/{part}", measured.loss)]
+    return [(tag, value) for tag, value in scalars if value is not None]

@@ -19,6 +19,7 @@ from spectral_select.integrations.methods import (
     Method,
     Outputs,
 )
+from spectral_select.integrations.records.run_records import EpochRecord
 from spectral_select.integrations.runtime.distributed import ONE, current_ranks
 from spectral_select.integrations.runtime.seeding import (
     generator_states,
@@ -186,8 +187,8 @@ class Trainer:
 
     def train_epoch(
         self, epoch: int, on_step: Callable[[int, Tensor, Tensor], object] | None = None
-    ) -> dict[str, Any]:
-        """Train for one epoch, or for what a loaded state leaves of it.
+    ) -> EpochRecord:
+        """Train for one epoch, or for the rest of an epoch after loading a state.
 
         Parameters
         ----------
@@ -199,11 +200,8 @@ class Trainer:
 
         Returns
         -------
-        dict
-            ``steps``, ``samples``, ``lr`` of the last step, ``loss`` and ``accuracy`` over
-            the batches trained on, ``decoded`` images, and ``seconds``: ``total``,
-            ``selection`` (work), ``waiting`` (of the loop, for selection), ``loading`` and
-            ``training``. The counts are over all ranks, the seconds this one's.
+        EpochRecord
+            Not evaluated yet. Counts are over all ranks, seconds are those of this one.
         """
         device, running, clock = self.config.device, self._begin(epoch), Clock()
         self.model.train()
@@ -227,10 +225,10 @@ class Trainer:
             self._mine.zero_()
         self.ranks.share_buffers(self.model)
         ahead = self.config.prefetch > 0 and self.method.selects_ahead
-        return running.record(self.ranks, ahead=ahead) | {
-            "lr": self._rate(self.place - 1),
-            "filter_ratio": self.budget.schedule(epoch),
-        }
+        record = running.record(self.ranks, ahead=ahead)
+        record.lr = self._rate(self.global_step - 1)
+        record.filter_ratio = self.budget.schedule(epoch)
+        return record
 
     def _begin(self, epoch: int) -> Progress:
         """Return the progress of an epoch: none, or that of a loaded state."""
@@ -250,9 +248,9 @@ class Trainer:
 
     def _take(self, batch: Batch, running: Progress, on_step: Any) -> None:
         """Take a step, and enter it into the epoch's progress."""
-        place = self.place
-        losses, right = self._step(batch, self._rate(place))
-        if place < min(_N_FIRST, self.budget.n_steps_per_epoch):
+        step = self.global_step
+        losses, right = self._step(batch, self._rate(step))
+        if step < min(_N_FIRST, self.budget.n_steps_per_epoch):
             self.first_kept.append(batch.indices)
         running.loss += losses.sum()
         running.correct += right
@@ -264,13 +262,13 @@ class Trainer:
             on_step(len(losses), losses.mean(), right)
 
     @property
-    def place(self) -> int:
-        """Number of steps taken in all."""
+    def global_step(self) -> int:
+        """Number of steps taken, over all epochs."""
         return self.progress.epoch * self.budget.n_steps_per_epoch + self.progress.steps
 
-    def _rate(self, place: int) -> float:
+    def _rate(self, step: int) -> float:
         config = self.config
-        return learning_rate(config.lr_schedule, config.lr, place, self.budget.n_steps)
+        return learning_rate(config.lr_schedule, config.lr, step, self.budget.n_steps)
 
     def selection_share(self) -> float:
         """Return the share of the epoch's time so far that went into waiting for selection."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from spectral_select._utils.atomic_files import read_json_object
 from spectral_select._utils.folders import StoreError, inside
+from spectral_select._utils.manifest import Manifest
 
 __all__ = [
     "EMBEDDINGS",
@@ -27,6 +28,7 @@ __all__ = [
     "PATHS",
     "EmbeddingStore",
     "load_array",
+    "manifest_of",
 ]
 
 FORMAT = "spectral_select embeddings 1"
@@ -231,17 +233,9 @@ def read_meta(folder: Path) -> dict[str, Any]:
     return meta
 
 
-def differences(meta: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Return in words how `meta` differs from what is `wanted`, or an empty string."""
-
-    def short(value: Any) -> str:
-        return f"{value[:12]}…" if isinstance(value, str) and len(value) > 40 else str(value)
-
-    return "; ".join(
-        f"{words} {short(meta.get(key))}, not {short(wanted.get(key))}"
-        for key, words in IDENTITY.items()
-        if meta.get(key) != wanted.get(key)
-    )
+def manifest_of(meta: Mapping[str, Any]) -> Manifest:
+    """Return what the embeddings of a store depend on."""
+    return Manifest({key: meta.get(key) for key in IDENTITY}, IDENTITY)
 
 
 def load_array(

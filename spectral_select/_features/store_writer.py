@@ -23,7 +23,7 @@ from spectral_select._features.store import (
     META,
     PATHS,
     EmbeddingStore,
-    differences,
+    manifest_of,
 )
 from spectral_select._utils.atomic_files import (
     read_json_object,
@@ -260,9 +260,9 @@ class StoreWriter:
         return True
 
     def _refuse_other(self, found: Mapping[str, Any]) -> None:
-        if unlike := differences(found, self._meta):
+        if unlike := manifest_of(found).diff(manifest_of(self._meta)):
             raise StoreError(
-                f"{self.path} holds embeddings of something else ({unlike}); "
+                f"{self.path} holds embeddings of something else ({'; '.join(unlike)}); "
                 "overwrite it or choose another folder"
             )
 

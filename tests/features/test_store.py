@@ -239,12 +239,15 @@ class TestOtherData:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"meta": META | {"fingerprint": "e" * 64}}, r"fingerprint of the data f+…, not e+…"),
-            ({"meta": META | {"backbone": "vit_b_16"}}, "backbone resnet18, not vit_b_16"),
-            ({"meta": META | {"weights_hash": "v" * 64}}, r"hash of the weights w+…, not v+…"),
-            ({"meta": META | {"image_size": 64}}, "image size 32, not 64"),
-            ({"count": 51, "labels": None}, "number of rows 50, not 51"),
-            ({"dim": 7}, "length of an embedding 6, not 7"),
+            (
+                {"meta": META | {"fingerprint": "e" * 64}},
+                r"of the data was f+…, is e+…",
+            ),
+            ({"meta": META | {"backbone": "vit_b_16"}}, "backbone was resnet18, is vit_b_16"),
+            ({"meta": META | {"weights_hash": "v" * 64}}, r"hash of the weights was w+…, is v+…"),
+            ({"meta": META | {"image_size": 64}}, "image size was 32, is 64"),
+            ({"count": 51, "labels": None}, "number of rows was 50, is 51"),
+            ({"dim": 7}, "length of an embedding was 6, is 7"),
         ],
     )
     def test_is_refused_and_left_alone(self, tmp_path, state, change, message):

@@ -8,6 +8,7 @@ from frameworks.job_tools import write_record
 from torch import distributed
 from train_helpers import data_set, features_of, settings
 
+from spectral_select._utils.manifest import Manifest
 from spectral_select.integrations.methods import get_method
 from spectral_select.integrations.models.backbones import hash_weights
 from spectral_select.integrations.runtime.distributed import current_ranks
@@ -35,8 +36,8 @@ class Recorder:
             raise StopError
 
     def on_complete(self, trainer, run):
-        self.weights[run["method"]] = hash_weights(trainer.model)
-        self.seen[run["method"]] = [kept.tolist() for kept in trainer.first_kept]
+        self.weights[run.method] = hash_weights(trainer.model)
+        self.seen[run.method] = [kept.tolist() for kept in trainer.first_kept]
 
 
 def train(folder, stop_after=None):
@@ -50,7 +51,7 @@ def train(folder, stop_after=None):
     checkpoints = Checkpoints(folder, every=2, keep=True, ranks=ranks)
     # All ranks must check before the first rank creates the checkpoints.
     if not ranks.any(checkpoints.exist):
-        checkpoints.begin({})
+        checkpoints.begin(Manifest({}))
     try:
         runs = compare(
             config,
@@ -64,10 +65,10 @@ def train(folder, stop_after=None):
     except StopError:
         return None
     results = [
-        {key: run[key] for key in ("method", "final", "final_weights")}
-        | {"samples": [epoch["samples"] for epoch in run["history"]]}
-        | {"steps": [epoch["steps"] for epoch in run["history"]]}
-        | {"losses": [epoch["loss"] for epoch in run["history"]]}
+        {"method": run.method, "final": run.final.to_json(), "final_weights": run.final_weights}
+        | {"samples": [epoch.samples for epoch in run.history]}
+        | {"steps": [epoch.steps for epoch in run.history]}
+        | {"losses": [epoch.loss for epoch in run.history]}
         for run in runs
     ]
     return {"results": results, "weights": recorder.weights, "seen": recorder.seen}

@@ -78,7 +78,7 @@ class TestExtract:
         words = self.words(photos, tmp_path / "s")
         run(*words)
         err = fails(*words, "--split", "test")
-        assert "holds embeddings of something else (number of rows 22, not 6" in err
+        assert "holds embeddings of something else (number of rows was 22, is 6" in err
         status, out, _ = run(*words, "--split", "test", "--overwrite")
         assert status == 0
         assert out.startswith("6 of 30 images (test split)")

@@ -243,10 +243,10 @@ def test_a_comparison_in_this_process(tmp_path, capsys):
     options = {"out": tmp_path, "methods": ["random"], "epochs": 1, "train_size": 100}
     options |= {"model": "squeezenet1_1", "image_size": 24, "candidate_size": 50}
     found = run_comparison("digits", **options, progress=False)
-    assert found == read_results_json(tmp_path)
+    assert found.to_json() == read_results_json(tmp_path)
     with pytest.raises(TypeError, match="train has no option 'epoch'"):
         run_comparison("digits", epoch=1)
-    assert run_comparison("digits", **options, resume=True)["runs"] == found["runs"]
+    assert run_comparison("digits", **options, resume=True).runs == found.runs
 
 
 def test_the_command_can_be_run_as_a_module():

@@ -6,6 +6,7 @@ from train_helpers import Recorded, data_set, features_of, settings
 
 from spectral_select.integrations.methods import get_method
 from spectral_select.integrations.models.backbones import build_classifier
+from spectral_select.integrations.records.run_records import RunRecord
 from spectral_select.integrations.report.figures.last_layer import read_last_layer
 from spectral_select.integrations.report.figures.selected_batches import read_batches
 from spectral_select.integrations.training.artifacts import (
@@ -44,7 +45,7 @@ def test_thumbnails_stay_small(tmp_path, n, image_size):
     assert batch.images.shape[1] >= 32
 
 
-def test_a_kept_sample_that_is_no_candidate_is_refused(tmp_path):
+def test_rejects_a_kept_sample_that_is_not_a_candidate(tmp_path):
     with pytest.raises(ValueError, match=r"choices\[1\] keeps sample 7"):
         save_gallery(
             tmp_path / "x.npz", Recorded(9), {0: ([1], [1]), 1: ([1, 2], [7])}, image_size=8
@@ -63,7 +64,7 @@ def test_the_last_layer_comes_back(tmp_path, name):
     assert torch.equal(torch.from_numpy(layer.bias), own.bias.detach())
 
 
-def test_a_layer_without_bias_in_half_precision(tmp_path):
+def test_layer_without_bias_in_half_precision(tmp_path):
     network = nn.Sequential(nn.Linear(3, 2, bias=False)).to(torch.bfloat16)
     save_last_layer(tmp_path / "x.npz", network)
     layer = read_last_layer(tmp_path / "x.npz")
@@ -71,23 +72,23 @@ def test_a_layer_without_bias_in_half_precision(tmp_path):
     assert layer.bias.size == 0
 
 
-def test_every_run_has_its_own_file():
+def test_file_names_are_unique():
     names = {file_name(method, seed) for method in ("jest", "jest:a=1") for seed in (0, 1, 10)}
     assert len(names) == 6
 
 
 @pytest.mark.parametrize(("method", "kept"), [("full", 20), ("fiedler", 4)])
-def test_what_a_run_shows_is_written_and_entered(tmp_path, method, kept):
+def test_saves_and_records_artifacts(tmp_path, method, kept):
     data, config = data_set(), settings(epochs=1)
     network = build_classifier(config.model, 3, seed=0)
     trainer = Trainer(config, data.train, get_method(method), network, features=features_of(data))
     trainer.train_epoch(0)
-    run = {"method": method, "seed": 0}
+    run = RunRecord(method=method, seed=0, needs=[], status="running", history=[])
     save_shown(tmp_path, data.train, trainer, run)
-    batches = read_batches(tmp_path / run["gallery"])
+    batches = read_batches(tmp_path / run.gallery)
     assert [batch.number for batch in batches] == [0, 1]
     assert [int(batch.kept.sum()) for batch in batches] == [kept, kept]
     assert len({*batches[0].indices, *batches[1].indices}) == 40
-    layer = read_last_layer(tmp_path / run["last_layer"])
+    layer = read_last_layer(tmp_path / run.last_layer)
     own = trainer.model.get_submodule(layer.name).weight.detach()
     assert np.array_equal(layer.weight, own.reshape(3, -1).numpy())

@@ -5,9 +5,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from spectral_select.integrations.training.checkpoints import Checkpoints, differences, identity
+from spectral_select._utils.manifest import Manifest
+from spectral_select.integrations.records.run_records import Results
+from spectral_select.integrations.training.checkpoints import Checkpoints, identity
 
 RESULTS = {
+    "status": "running",
+    "runs": [],
     "methods": ["full", "random"],
     "seeds": [0, 1],
     "config": {"lr": 0.1, "device": "cuda:0", "prefetch": 2, "augmentation": {"flip": 0.5}},
@@ -33,14 +37,15 @@ def begun(tmp_path):
         yield begin
 
 
-def changed(path, value):
-    """Return RESULTS with one value changed, by the path of keys to it."""
-    results = json.loads(json.dumps(RESULTS))
-    inner = results
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = value
-    return results
+def results(path=(), value=None):
+    """Return results, with one value changed by the path of keys to it."""
+    content = json.loads(json.dumps(RESULTS))
+    if path:
+        inner = content
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+    return Results.from_json(content)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +55,7 @@ def changed(path, value):
         (["methods"], ["full"], "methods was full random, is full"),
         (["config", "lr"], 0.2, "config.lr was 0.1, is 0.2"),
         (["config", "device"], "cpu", "config.device was cuda, is cpu"),
-        (["config", "augmentation"], None, "config.augmentation.flip was 0.5, is None"),
+        (["config", "augmentation"], None, "config.augmentation.flip was 0.5, is missing"),
         (["data", "fingerprint", "train"], "abd", "data.fingerprint.train was abc, is abd"),
         (["versions", "torch"], "3", "versions.torch was 2, is 3"),
         (["features", "source"], "embeddings", "features.source was pixels, is embeddings"),
@@ -58,8 +63,7 @@ def changed(path, value):
     ],
 )
 def test_says_what_differs(path, value, message):
-    found = differences(identity(RESULTS), identity(changed(path, value)))
-    assert message in found
+    assert message in identity(results()).diff(identity(results(path, value)))
 
 
 @pytest.mark.parametrize(
@@ -72,21 +76,15 @@ def test_says_what_differs(path, value, message):
         (["features", "seconds"], 9.0),
     ],
 )
-def test_what_changes_nothing_but_speed_and_place_does_not_count(path, value):
-    assert differences(identity(RESULTS), identity(changed(path, value))) == []
-
-
-def test_a_part_is_compared_with_what_it_has():
-    part = {"seeds": [0, 1]}
-    assert differences(identity(RESULTS), part) == []
-    assert differences(identity(RESULTS), {"seeds": [1]}) == ["seeds was 0 1, is 1"]
+def test_speed_and_place_do_not_matter(path, value):
+    assert identity(results()).diff(identity(results(path, value))) == []
 
 
 def fake(place=0):
-    return SimpleNamespace(method=SimpleNamespace(spec="random"), seed=3, place=place)
+    return SimpleNamespace(method=SimpleNamespace(spec="random"), seed=3, global_step=place)
 
 
-def test_a_checkpoint_is_due_after_so_many_steps_or_after_an_epoch(tmp_path):
+def test_due_after_an_epoch_or_a_number_of_steps(tmp_path):
     each_epoch, every = Checkpoints(tmp_path), Checkpoints(tmp_path, every=4)
     assert not each_epoch.due(fake(50))
     assert each_epoch.due(fake(50), epoch_is_over=True)
@@ -96,7 +94,7 @@ def test_a_checkpoint_is_due_after_so_many_steps_or_after_an_epoch(tmp_path):
 
 
 def test_begins_resumes_and_ends(tmp_path, begun):
-    wanted = identity(RESULTS)
+    wanted = identity(results())
     assert not Checkpoints(tmp_path).exist
     first = begun(wanted)
     assert first.exist
@@ -110,28 +108,28 @@ def test_begins_resumes_and_ends(tmp_path, begun):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_comparison_is_refused(begun):
-    checkpoints = begun(identity(RESULTS))
+def test_rejects_another_comparison(begun):
+    checkpoints = begun(identity(results()))
     with pytest.raises(ValueError, match=r"cannot continue: config\.lr was 0\.1, is 0\.2"):
-        checkpoints.check(identity(changed(["config", "lr"], 0.2)))
+        checkpoints.check(identity(results(["config", "lr"], 0.2)))
 
 
-def test_those_of_a_run_before_are_put_aside(tmp_path, begun):
+def test_earlier_checkpoints_are_put_aside(tmp_path, begun):
     for number in range(3):
-        begun({"number": number}).close()
+        begun(Manifest({"number": number})).close()
     found = json.loads((tmp_path / "checkpoints.previous" / "run.json").read_text())
     assert found["identity"] == {"number": 1}
 
 
-def test_those_that_are_kept_stay(begun):
-    checkpoints = begun({}, keep=True)
+def test_keeps_checkpoints_if_asked(begun):
+    checkpoints = begun(Manifest({}), keep=True)
     checkpoints.finish()
     assert checkpoints.exist
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish", "other"])
-def test_a_damaged_file_is_named(begun, content):
-    checkpoints = begun({})
+def test_names_a_damaged_file(begun, content):
+    checkpoints = begun(Manifest({}))
     path = checkpoints.folder / "random-seed3.pt"
     if content == "other":
         torch.save({"weights": torch.ones(2)}, path)
@@ -142,20 +140,20 @@ def test_a_damaged_file_is_named(begun, content):
     assert checkpoints.load("random", 4) is None
 
 
-def test_nothing_in_a_file_is_run(tmp_path, begun):
+def test_rejects_pickled_code(tmp_path, begun):
     class Evil:
         def __reduce__(self):
             return (tmp_path.joinpath("pwned").touch, ())
 
-    checkpoints = begun({})
+    checkpoints = begun(Manifest({}))
     torch.save({"run": {"history": []}, "trainer": Evil()}, checkpoints.folder / "random-seed3.pt")
     with pytest.raises(ValueError, match="is damaged"):
         checkpoints.load("random", 3)
     assert not (tmp_path / "pwned").exists()
 
 
-def test_a_folder_of_another_format_is_refused(tmp_path):
+def test_rejects_a_folder_of_another_format(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "run.json").write_text('{"format": "something"}')
     with pytest.raises(ValueError, match="has format 'something'; expected"):
-        Checkpoints(tmp_path).check({})
+        Checkpoints(tmp_path).check(Manifest({}))

@@ -6,6 +6,7 @@ from train_helpers import data_set, features_of, settings
 
 from spectral_select.integrations.data.decoding import DecodedImages
 from spectral_select.integrations.methods import get_method
+from spectral_select.integrations.records.run_records import Measurement
 from spectral_select.integrations.training.comparison import compare
 
 
@@ -19,63 +20,56 @@ def compared(names=("full", "random", "fiedler"), seeds=(0,), data=None, **optio
 def results(runs):
     """Return what training came to, without what it took."""
     return [
-        (run["method"], run["seed"], run["final"], [(e["loss"], e["lr"]) for e in run["history"]])
-        for run in runs
+        (run.method, run.seed, run.final, [(e.loss, e.lr) for e in run.history]) for run in runs
     ]
 
 
 def test_all_methods_start_alike_and_take_the_same_steps():
     runs = compared(seeds=(0, 3))
-    assert [(run["method"], run["seed"]) for run in runs] == [
+    assert [(run.method, run.seed) for run in runs] == [
         (method, seed) for seed in (0, 3) for method in ("full", "random", "fiedler")
     ]
-    assert len({run["initial_weights"] for run in runs}) == 2
-    assert len({(run["seed"], run["initial_weights"]) for run in runs}) == 2
+    assert len({run.initial_weights for run in runs}) == 2
+    assert len({(run.seed, run.initial_weights) for run in runs}) == 2
     for run in runs:
-        assert run["status"] == "complete"
-        assert [epoch["steps"] for epoch in run["history"]] == [3, 3]
-        kept = 20 if run["method"] == "full" else 4
-        assert [epoch["samples"] for epoch in run["history"]] == [3 * kept] * 2
-    rates = {tuple(epoch["lr"] for epoch in run["history"]) for run in runs}
+        assert run.status == "complete"
+        assert [epoch.steps for epoch in run.history] == [3, 3]
+        kept = 20 if run.method == "full" else 4
+        assert [epoch.samples for epoch in run.history] == [3 * kept] * 2
+    rates = {tuple(epoch.lr for epoch in run.history) for run in runs}
     assert len(rates) == 1
 
 
-def test_the_same_again():
+def test_reproducible():
     assert results(compared()) == results(compared())
 
 
-def test_a_method_does_not_depend_on_the_others_beside_it():
+def test_methods_do_not_depend_on_each_other():
     together = results(compared())
     alone = results(compared(names=("random",)))
     assert alone == [run for run in together if run[0] == "random"]
 
 
-def test_results_are_plain_json_with_every_timer():
-    runs = json.loads(json.dumps(compared(), allow_nan=False))
+def test_records_are_plain_json_with_every_timer():
+    runs = compared()
+    json.dumps([run.to_json() for run in runs], allow_nan=False)
     for run in runs:
-        for epoch in run["history"]:
-            assert set(epoch["seconds"]) == {
-                "total",
-                "selection",
-                "waiting",
-                "loading",
-                "training",
-                "evaluation",
-            }
-            assert epoch["test"]["count"] == 12
-            assert epoch["val"]["count"] == 8
-        assert run["final"]["train"]["count"] == 64
-        assert run["final"]["test"] == run["history"][-1]["test"]
+        for epoch in run.history:
+            assert min(epoch.seconds.to_json().values()) >= 0
+            assert epoch.test.count == 12
+            assert epoch.val.count == 8
+        assert run.final.train.count == 64
+        assert run.final.test == run.history[-1].test
 
 
-def test_callbacks_hear_of_every_step_and_epoch():
+def test_callbacks_get_every_step_and_epoch():
     steps, epochs = [], []
     compared(
         names=("full", "random"),
         on_step=lambda trainer, n, loss, right: steps.append(
             (trainer.method.spec, trainer.seed, trainer.progress.epoch, n)
         ),
-        on_epoch=lambda runs: epochs.append([len(run["history"]) for run in runs]),
+        on_epoch=lambda runs: epochs.append([len(run.history) for run in runs]),
     )
     expected = [
         (method, 0, epoch, n) for epoch in (0, 1) for method, n in (("full", 20), ("random", 4))
@@ -84,36 +78,36 @@ def test_callbacks_hear_of_every_step_and_epoch():
     assert epochs == [[1, 1], [2, 2]]
 
 
-def test_a_run_that_is_complete_is_told_of_with_its_trainer():
+def test_on_complete_gets_trainer_and_run():
     found = []
     runs = compared(
         names=("full-short", "random"),
-        on_complete=lambda trainer, run: found.append((trainer.method.spec, run["status"])),
+        on_complete=lambda trainer, run: found.append((trainer.method.spec, run.status)),
     )
     assert found == [("full-short", "complete"), ("random", "complete")]
-    assert all(len(run["final_weights"]) == 64 for run in runs)
-    assert len({run["final_weights"] for run in runs}) == 2
+    assert all(len(run.final_weights) == 64 for run in runs)
+    assert len({run.final_weights for run in runs}) == 2
 
 
-def test_an_empty_part_is_left_out():
+def test_empty_part_is_not_measured():
     run = compared(names=("random",), data=data_set(n_val=0))[0]
-    assert run["final"]["val"] == {"count": 0, "accuracy": None, "loss": None}
+    assert run.final.val == Measurement(count=0, accuracy=None, loss=None)
 
 
-def test_a_run_that_diverges_says_so_in_valid_json():
+def test_diverging_run_is_valid_json():
     run = compared(names=("full",), config=settings(lr=1e20, lr_schedule="constant"))[0]
-    assert run["history"][-1]["loss"] is None
-    json.dumps(run, allow_nan=False)
+    assert run.history[-1].loss is None
+    json.dumps(run.to_json(), allow_nan=False)
 
 
-def test_it_learns():
+def test_training_learns():
     data = data_set(n=120)
     config = settings(
         model="resnet18", image_size=32, epochs=6, candidate_size=30, filter_ratio=0.5
     )
-    final = compared(names=("random",), data=data, config=config)[0]["final"]
-    assert final["train"]["accuracy"] > 0.6
-    assert np.isfinite(final["test"]["loss"])
+    final = compared(names=("random",), data=data, config=config)[0].final
+    assert final.train.accuracy > 0.6
+    assert np.isfinite(final.test.loss)
 
 
 def test_decoding_threads_end_whatever_happens(monkeypatch):

@@ -11,7 +11,7 @@ from spectral_select.integrations.training.epoch_progress import Clock, Progress
 CPU = torch.device("cpu")
 
 
-def test_an_epoch_described_as_plain_numbers_is_gone_on_with():
+def test_resumes_from_plain_numbers():
     first = Progress(2, steps=3, samples=12)
     first.move_to(CPU)
     first.loss += 1.5
@@ -19,10 +19,10 @@ def test_an_epoch_described_as_plain_numbers_is_gone_on_with():
     again = Progress(**json.loads(json.dumps(first.describe())))
     again.move_to(CPU)
     assert again.record(ONE, ahead=False) == first.record(ONE, ahead=False)
-    assert (again.record(ONE, ahead=False)["loss"], float(again.correct)) == (0.125, 7)
+    assert (again.record(ONE, ahead=False).loss, float(again.correct)) == (0.125, 7)
 
 
-def test_the_clock_goes_on_from_where_it_was_and_stands_still_when_stopped(monkeypatch):
+def test_stopwatch_adds_to_saved_seconds_and_can_be_stopped(monkeypatch):
     now = iter([100.0, 104.0, 105.0, 110.0])
     monkeypatch.setattr(progress, "perf_counter", lambda: next(now))
     epoch, clock = Progress(0), Clock()
@@ -38,20 +38,20 @@ def test_the_clock_goes_on_from_where_it_was_and_stands_still_when_stopped(monke
         "choosing": 0.0,
         "solving": 3.0,
         "waiting": 6.0,
-        "felt": 2.5,
+        "loop_wait": 2.5,
     }
     assert epoch.selection_share == 6 / 59
 
 
-def test_what_overlaps_with_training_counts_as_far_as_it_was_felt():
+def test_overlapping_work_counts_only_while_the_loop_waits():
     epoch = Progress(0, samples=1)
-    epoch.seconds |= {"total": 10.0, "waiting": 4.0, "felt": 1.0}
-    assert epoch.record(ONE, ahead=True)["seconds"]["waiting"] == 1.0
-    assert epoch.record(ONE, ahead=False)["seconds"]["waiting"] == 4.0
-    assert epoch.record(ONE, ahead=True)["seconds"]["training"] == 9.0
+    epoch.seconds |= {"total": 10.0, "waiting": 4.0, "loop_wait": 1.0}
+    assert epoch.record(ONE, ahead=True).seconds.waiting == 1.0
+    assert epoch.record(ONE, ahead=False).seconds.waiting == 4.0
+    assert epoch.record(ONE, ahead=True).seconds.training == 9.0
 
 
-def test_an_image_is_new_once():
+def test_counts_each_image_once():
     seen = Seen(4)
     assert [seen.add(np.array(places)) for places in ([0, 2], [2, 3], [0, 3])] == [2, 1, 0]
     assert seen.mask.tolist() == [True, False, True, True]

@@ -30,8 +30,8 @@ def test_ranks_evaluate_every_image_once_between_them():
     for rank in ranks:
         evaluate(Brightness(), images, data.test.labels, config, rank)
     loss, right = (sum(values) for values in zip(*(rank.given for rank in ranks), strict=True))
-    assert right / 1000 == whole["accuracy"]
-    assert loss / 1000 == pytest.approx(whole["loss"], rel=1e-9)
+    assert right / 1000 == whole.accuracy
+    assert loss / 1000 == pytest.approx(whole.loss, rel=1e-9)
 
 
 def test_images_are_changed_by_draws_and_only_by_them():

@@ -61,9 +61,9 @@ def test_every_method_trains_for_an_epoch_on_as_many_as_it_should_and_repeatably
     made = trainer(name)
     counted = []
     record = made.train_epoch(0, lambda n, loss, right: counted.append(n))
-    assert np.isfinite(record["loss"])
-    assert record["steps"] == len(counted) == made.budget.steps_in(0)
-    assert record["samples"] == sum(counted)
+    assert np.isfinite(record.loss)
+    assert record.steps == len(counted) == made.budget.steps_in(0)
+    assert record.samples == sum(counted)
     kept = n_kept(20, made.method.schedule(0.8, 2)(0))
     if name in OWN_COUNT:
         assert all(OWN_COUNT[name] <= n <= 20 for n in counted)
@@ -85,8 +85,8 @@ def test_every_method_that_asks_the_network_bears_a_network_that_has_diverged(na
     made = trainer(name, model=model)
     for epoch in range(2):
         record = made.train_epoch(epoch)
-        assert record["loss"] is None or record["steps"] == 0
-        assert record["samples"] >= record["steps"]
+        assert record.loss is None or record.steps == 0
+        assert record.samples >= record.steps
 
 
 @pytest.mark.parametrize("name", method_names())
@@ -110,7 +110,7 @@ def test_infobatch_drops_what_it_has_seen_and_ends_on_full_data(monkeypatch):
     config = settings(lr=0.001, epochs=8)
     made = trainer("infobatch", config=config)
     choices = record_choices(monkeypatch, made)
-    samples = [made.train_epoch(epoch)["samples"] for epoch in range(8)]
+    samples = [made.train_epoch(epoch).samples for epoch in range(8)]
     assert samples[0] == samples[-1] == 60  # nothing was seen before; the last eighth
     assert all(30 < n < 60 for n in samples[1:-1])
     assert [len(c.positions) for c in choices[:3]] == [20] * 3

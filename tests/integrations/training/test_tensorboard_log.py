@@ -1,6 +1,7 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from spectral_select.integrations.records.run_records import RunRecord
 from spectral_select.integrations.training.tensorboard_log import Scalars
 
 
@@ -8,14 +9,22 @@ def record(epoch, accuracy):
     part = {"accuracy": accuracy, "loss": None}
     seconds = {"total": 2.0, "selection": 0.5, "waiting": 0.5, "loading": 0.1, "training": 1.0}
     return {
-        **{"epoch": epoch, "lr": 0.1, "filter_ratio": 0.8, "samples": 10, "seconds": seconds},
+        **{
+            "epoch": epoch,
+            "steps": 1,
+            "lr": 0.1,
+            "filter_ratio": 0.8,
+            "samples": 10,
+            "seconds": seconds,
+        },
         **{"accuracy": accuracy, "loss": 1.0, "val": part, "test": part},
     }
 
 
 def run(*accuracies):
     history = [record(epoch, accuracy) for epoch, accuracy in enumerate(accuracies)]
-    return {"method": "random", "seed": 2, "history": history}
+    content = {"method": "random", "seed": 2, "needs": [], "status": "running", "history": history}
+    return RunRecord.from_json(content)
 
 
 def read(folder, tag):

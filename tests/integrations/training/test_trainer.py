@@ -24,6 +24,7 @@ from spectral_select.integrations.methods import (
     get_method,
 )
 from spectral_select.integrations.models.backbones import build_classifier, hash_weights
+from spectral_select.integrations.records.run_records import Measurement
 from spectral_select.integrations.training import trainer as trainer_module
 from spectral_select.integrations.training.evaluation import evaluate
 from spectral_select.integrations.training.trainer import Trainer
@@ -100,8 +101,12 @@ def test_what_is_not_chosen_is_never_loaded(method):
     made.warm_up()
     records = [made.train_epoch(epoch) for epoch in range(2)]
     assert set(data.train.loaded) == chosen
-    assert len(data.train.loaded) == len(chosen) == sum(r["decoded"] for r in records)
+    assert len(data.train.loaded) == len(chosen) == sum(r.decoded for r in records)
     assert len(chosen) < len(data.train)
+
+
+def timings(record):
+    return [seconds for seconds in record.seconds.to_json().values() if seconds is not None]
 
 
 @pytest.mark.parametrize("method", ["full", "random", "fiedler"])
@@ -110,19 +115,19 @@ def test_an_epoch_reports_what_it_did(method):
     counted = []
     record = made.train_epoch(0, lambda n, loss, right: counted.append((n, float(loss), right)))
     kept = n_kept(20, made.budget.schedule(0))
-    assert record["steps"] == made.budget.n_steps_per_epoch == 3
-    assert record["samples"] == 3 * kept
+    assert record.steps == made.budget.n_steps_per_epoch == 3
+    assert record.samples == 3 * kept
     assert [n for n, _, _ in counted] == [kept] * 3
-    assert record["loss"] == pytest.approx(np.mean([loss for _, loss, _ in counted]), rel=1e-5)
-    assert record["accuracy"] == pytest.approx(sum(int(r) for *_, r in counted) / (3 * kept))
-    seconds = record["seconds"]
-    assert all(value >= 0 for value in seconds.values())
-    assert seconds["waiting"] + seconds["loading"] + seconds["training"] <= seconds["total"] + 1e-6
+    assert record.loss == pytest.approx(np.mean([loss for _, loss, _ in counted]), rel=1e-5)
+    assert record.accuracy == pytest.approx(sum(int(r) for *_, r in counted) / (3 * kept))
+    seconds = record.seconds
+    assert min(timings(record)) >= 0
+    assert seconds.waiting + seconds.loading + seconds.training <= seconds.total + 1e-6
 
 
 def test_learning_rate_follows_the_schedule_over_all_epochs():
     made = trainer("random", config=settings(lr_schedule="step", lr=0.01))
-    rates = [made.train_epoch(epoch)["lr"] for epoch in range(2)]
+    rates = [made.train_epoch(epoch).lr for epoch in range(2)]
     assert rates == pytest.approx([0.01, 0.0001])
 
 
@@ -186,9 +191,9 @@ def test_a_rule_may_use_losses_at_the_step():
 def test_a_fresh_loss_is_charged_to_selection_and_its_images_to_loading():
     data = data_set()
     record = trainer(Hardest(), data).train_epoch(0)
-    assert record["decoded"] == 60
-    assert record["samples"] == 12
-    assert min(record["seconds"].values()) > 0
+    assert record.decoded == 60
+    assert record.samples == 12
+    assert min(timings(record)) > 0
 
 
 def test_weights_scale_the_gradient():
@@ -221,7 +226,7 @@ def stopped_after(made, steps):
 
 
 def timeless(record):
-    return {key: value for key, value in record.items() if key != "seconds"}
+    return record.to_json() | {"seconds": None}
 
 
 @pytest.mark.parametrize(
@@ -235,7 +240,7 @@ def timeless(record):
         ("top-loss", 0, 0),
     ],
 )
-def test_a_state_within_an_epoch_is_gone_on_with_to_the_last_bit(method, prefetch, cache_bytes):
+def test_resuming_within_an_epoch_is_exact(method, prefetch, cache_bytes):
     config = settings(prefetch=prefetch, cache_bytes=cache_bytes)
     whole = trainer(method, config=config)
     whole.warm_up()
@@ -285,7 +290,7 @@ def test_a_stop_between_steps_does_not_count_as_training():
             time.sleep(pause)
 
     begin = time.perf_counter()
-    total = made.train_epoch(0, on_step)["seconds"]["total"]
+    total = made.train_epoch(0, on_step).seconds.total
     assert total <= time.perf_counter() - begin - 3 * pause
 
 
@@ -321,7 +326,7 @@ def test_the_host_waits_for_the_device_once_an_epoch_and_not_at_each_step(method
         made = trainer(method, data_set(n))
         made.train_epoch(0)
         with HostReads() as reads:
-            assert made.train_epoch(1)["steps"] == n // 20
+            assert made.train_epoch(1).steps == n // 20
         counts.append(reads.count)
     assert counts[0] == counts[1] > 0
 
@@ -367,7 +372,7 @@ def test_features_are_required_where_they_are_needed():
 
 def test_bfloat16_on_the_cpu():
     made = trainer("random", config=settings(amp=True))
-    assert np.isfinite(made.train_epoch(0)["loss"])
+    assert np.isfinite(made.train_epoch(0).loss)
 
 
 def test_channels_last_is_the_same_network():
@@ -382,7 +387,7 @@ def test_channels_last_is_the_same_network():
         )
         for layout in (False, True)
     ]
-    assert found[0]["loss"] == pytest.approx(found[1]["loss"], rel=1e-4)
+    assert found[0].loss == pytest.approx(found[1].loss, rel=1e-4)
 
 
 def test_evaluation_is_mean_cross_entropy_and_share_right():
@@ -401,10 +406,10 @@ def test_evaluation_is_mean_cross_entropy_and_share_right():
     images = DecodedImages(data.test, config.image_size, cache_bytes=10**8)
     found = evaluate(model, images, data.test.labels, config)
     labels = torch.from_numpy(data.test.labels)
-    assert found["count"] == 300
-    assert found["accuracy"] == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
+    assert found.count == 300
+    assert found.accuracy == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
     expected = torch.nn.functional.cross_entropy(logits, labels).item()
-    assert found["loss"] == pytest.approx(expected, rel=1e-5)
+    assert found.loss == pytest.approx(expected, rel=1e-5)
     assert model.training
 
 
@@ -412,7 +417,7 @@ def test_evaluating_nothing():
     data, config = data_set(n_val=0), settings()
     images = DecodedImages(data.val, config.image_size, cache_bytes=10**8)
     found = evaluate(torch.nn.Identity(), images, data.val.labels, config)
-    assert found == {"count": 0, "accuracy": None, "loss": None}
+    assert found == Measurement(count=0, accuracy=None, loss=None)
 
 
 def test_what_was_chosen_first_can_be_looked_at():
@@ -439,17 +444,17 @@ def test_a_short_budget_ends_in_mid_epoch_with_the_learning_rate_at_its_end():
     made = trainer("full-short", config=settings(epochs=7, lr_schedule="step", lr=0.01))
     assert (made.budget.n_steps, made.budget.n_epochs) == (4, 2)  # a fifth of 7 × 3, rounded
     records = [made.train_epoch(epoch) for epoch in range(2)]
-    assert [record["steps"] for record in records] == [3, 1]
-    assert [record["samples"] for record in records] == [60, 20]
-    assert records[-1]["lr"] == pytest.approx(0.0001)
+    assert [record.steps for record in records] == [3, 1]
+    assert [record.samples for record in records] == [60, 20]
+    assert records[-1].lr == pytest.approx(0.0001)
 
 
 def test_a_schedule_changes_what_is_kept_by_epoch():
     for method in ("gstds:start=0.8,end=0.5", Scheduled()):
         made = trainer(method)
         records = [made.train_epoch(epoch) for epoch in range(2)]
-        assert [record["samples"] for record in records] == [12, 30]
-        assert [record["filter_ratio"] for record in records] == [0.8, 0.5]
+        assert [record.samples for record in records] == [12, 30]
+        assert [record.filter_ratio for record in records] == [0.8, 0.5]
 
 
 class Scheduled(Doubled):
