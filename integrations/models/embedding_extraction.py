@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from spectral_select._features.dataset_samples import sample_labels, sample_paths
 from spectral_select._features.store import EmbeddingStore
 from spectral_select._features.store_writer import StoreWriter
 from spectral_select._utils.folders import StoreError
@@ -25,11 +26,7 @@ from spectral_select.integrations.models.embedding_network import (
     embeddings_of,
     on_device,
 )
-from spectral_select.integrations.models.image_source import (
-    ImageSource,
-    integer_labels,
-    sample_paths,
-)
+from spectral_select.integrations.models.image_source import ImageSource
 from spectral_select.integrations.runtime.interrupts import interrupt_held
 from spectral_select.integrations.runtime.provenance import n_cores
 
@@ -149,7 +146,7 @@ def extract_embeddings(
             out,
             count=len(split),
             dim=dim,
-            labels=integer_labels(split),
+            labels=sample_labels(split),
             paths=sample_paths(split),
             meta=dict(meta or {}) | origin,
             block_size=-(-block_size // batch_size) * batch_size,

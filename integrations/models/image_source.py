@@ -1,4 +1,4 @@
-"""The images of any map-style dataset, with what identifies them: labels, names, content."""
+"""The images of any map-style dataset, and what identifies them."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Dataset, Subset
+from torch.utils.data import Dataset, Subset
 
+from spectral_select._features.dataset_samples import label_column
 from spectral_select.integrations.data.images import UnreadableImageError
 
-__all__ = ["ImageSource", "integer_labels", "sample_paths"]
+__all__ = ["ImageSource"]
 
 # Images that stand for all in the hash of the content, and how many of these are read twice.
 _SAMPLED, _READ_TWICE = 32, 8
@@ -123,91 +123,10 @@ class ImageSource(Dataset[Any]):
         return digest.digest()
 
 
-def integer_labels(dataset: Any) -> NDArray[np.int64] | None:
-    """Return the labels of a dataset without reading its images, or None if it has none.
-
-    Parameters
-    ----------
-    dataset : map-style dataset
-        With integers as ``labels`` or ``targets``, a Hugging Face dataset with a column "label" or
-        "labels", or one made from these with `Subset` or `ConcatDataset`.
-
-    Returns
-    -------
-    ndarray of int64, or None
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> integer_labels(torch.utils.data.Subset(SimpleNamespace(targets=[5, 6, 7]), [2, 0]))
-    array([7, 5])
-    """
-    if isinstance(dataset, Subset):
-        whole = integer_labels(dataset.dataset)
-        return None if whole is None else whole[np.asarray(dataset.indices, dtype=np.int64)]
-    if isinstance(dataset, ConcatDataset):
-        parts = [integer_labels(part) for part in dataset.datasets]
-        known = [part for part in parts if part is not None]
-        return np.concatenate(known) if len(known) == len(parts) else None
-    for labels in (
-        getattr(dataset, "labels", None),
-        getattr(dataset, "targets", None),
-        _column(dataset),
-    ):
-        if isinstance(labels, Sequence | np.ndarray | Tensor):
-            array = np.asarray(labels)
-            if array.ndim == 1 and array.dtype.kind in "iu":
-                return array.astype(np.int64)
-    return None
-
-
-def sample_paths(dataset: Any) -> list[str] | None:
-    """Return where each sample comes from, or None if that is not known.
-
-    Parameters
-    ----------
-    dataset : map-style dataset
-        With ``paths``, or ``samples`` whose first entry is a path as in torchvision. A `Subset` of
-        another dataset gives the indices in it.
-
-    Returns
-    -------
-    list of str, or None
-
-    Examples
-    --------
-    >>> sample_paths(torch.utils.data.Subset([7, 8, 9], [2, 0]))
-    ['2', '0']
-    """
-    if isinstance(dataset, Subset):
-        whole = sample_paths(dataset.dataset)
-        indices = [int(i) for i in dataset.indices]
-        return [str(i) if whole is None else whole[i] for i in indices]
-    paths = getattr(dataset, "paths", None)
-    samples = getattr(dataset, "samples", None)
-    if isinstance(samples, list) and all(isinstance(sample, tuple) for sample in samples):
-        paths = [sample[0] for sample in samples]
-    if not isinstance(paths, list) or len(paths) != len(dataset):
-        return None
-    return paths if all(isinstance(path, str) for path in paths) else None
-
-
-def _label_name(dataset: Any) -> str | None:
-    """Return the name of the column of labels of a Hugging Face dataset, or None."""
-    if type(dataset).__module__.partition(".")[0] != "datasets":
-        return None
-    return next((name for name in ("label", "labels") if name in dataset.column_names), None)
-
-
-def _column(dataset: Any) -> Any:
-    name = _label_name(dataset)
-    return None if name is None else np.asarray(dataset[name])
-
-
 def _class_names(dataset: Any) -> Any:
-    name = _label_name(dataset)
-    if name is not None:
-        return getattr(dataset.features[name], "names", None)
+    column = label_column(dataset)
+    if column is not None:
+        return getattr(dataset.features[column], "names", None)
     return getattr(dataset, "classes", None)
 
 

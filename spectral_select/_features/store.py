@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_select._features.dataset_samples import sample_labels, sample_paths
 from spectral_select._utils.atomic_files import read_json_object
 from spectral_select._utils.folders import StoreError, inside
 from spectral_select._utils.manifest import Manifest
@@ -129,8 +130,8 @@ class EmbeddingStore:
         Parameters
         ----------
         dataset : sized
-            Compared by its length, by its ``fingerprint`` where it and the store have
-            one, and otherwise by its ``labels`` or ``targets``.
+            Compared by its length, by its ``fingerprint`` if both have one, and otherwise by
+            the paths and labels of its samples as far as they are known.
         """
         if len(dataset) != len(self):
             raise StoreError(
@@ -146,9 +147,20 @@ class EmbeddingStore:
                     f"the dataset {str(theirs)[:12]}… (files, their order, sizes or labels differ)"
                 )
             return
-        labels = getattr(dataset, "labels", getattr(dataset, "targets", None))
+        paths, labels = sample_paths(dataset), sample_labels(dataset)
+        if paths is not None and self.paths is not None:
+            pairs = enumerate(zip(paths, self.paths, strict=True))
+            # Paths may start at different folders.
+            row = next((i for i, (a, b) in pairs if not (_ends(a, b) or _ends(b, a))), None)
+            if row is not None:
+                raise StoreError(
+                    f"{self.path} belongs to other data: row {row} is {self.paths[row]}, but "
+                    f"sample {row} of the dataset is {paths[row]}"
+                )
         if labels is not None and self.labels is not None:
-            differ = np.flatnonzero(np.asarray(labels) != self.labels)
+            if len(labels) != len(self):
+                raise StoreError(f"the dataset has {len(labels)} labels for {len(self)} samples")
+            differ = np.flatnonzero(labels != self.labels)
             if differ.size:
                 raise StoreError(
                     f"{self.path} belongs to other data: {differ.size} labels differ, "
@@ -195,6 +207,10 @@ class EmbeddingStore:
                     f"{self.path / EMBEDDINGS} is damaged between rows {k * size} and "
                     f"{min((k + 1) * size, len(self)) - 1}; extract it again with overwrite"
                 )
+
+
+def _ends(path: str, end: str) -> bool:
+    return path == end or path.endswith("/" + end)
 
 
 def read_meta(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Images, labels and origin of the datasets that people have."""
+"""Images and origin of the datasets that people have."""
 
 import json
 
@@ -7,18 +7,14 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
-from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset, random_split
+from torch.utils.data import Dataset, Subset, TensorDataset, random_split
 from torchvision.datasets import ImageFolder
 
 from spectral_select.integrations.data.datasets import load_dataset
 from spectral_select.integrations.data.images import UnreadableImageError
 from spectral_select.integrations.models.backbones import build_backbone
 from spectral_select.integrations.models.embedding_extraction import extract_embeddings
-from spectral_select.integrations.models.image_source import (
-    ImageSource,
-    integer_labels,
-    sample_paths,
-)
+from spectral_select.integrations.models.image_source import ImageSource
 
 
 class Mean(nn.Module):
@@ -81,59 +77,25 @@ class TestSubset:
         assert store.paths == ("1", "2")
 
 
-class TestPaths:
-    def test_files_of_a_split_are_relative_to_its_folder(self, folder):
-        split = load_dataset(folder, val_fraction=0, test_fraction=0).train
-        assert sample_paths(Subset(split, [7, 0])) == ["dog/2.png", "cat/0.png"]
-
-    def test_files_of_a_torchvision_folder(self, folder):
-        assert sample_paths(ImageFolder(folder))[3] == str(folder / "cat" / "3.png")
-
-    def test_rows_of_arrays_are_named(self):
-        split = load_dataset("digits").val
-        assert sample_paths(split)[0] == f"digits[{split.indices[0]}]"
-
-    @pytest.mark.parametrize("paths", [["a"], [1, 2], "ab", None])
-    def test_attributes_that_are_not_paths_are_ignored(self, paths):
-        assert sample_paths(Listed([0, 0], paths=paths, samples=[1, 2])) is None
+def test_rejects_labels_of_another_length(tmp_path):
+    data = Listed([(image, 0) for image in IMAGES], labels=[0, 1])
+    with pytest.raises(ValueError, match="labels must be 12 integers"):
+        extract_embeddings(data, Mean(), tmp_path / "s")
 
 
-class TestLabels:
-    @pytest.mark.parametrize("labels", [[1, 2], (1, 2), np.int8([1, 2]), torch.tensor([1, 2])])
-    @pytest.mark.parametrize("name", ["labels", "targets"])
-    def test_containers_of_integers(self, labels, name):
-        found = integer_labels(Listed([0, 0], **{name: labels}))
-        assert (found.dtype, found.tolist()) == (np.int64, [1, 2])
-
-    @pytest.mark.parametrize(
-        "targets", [["a.xml", "b.xml"], [0.5, 1.5], [[0, 1], [1, 0]], None, print]
+def test_hugging_face_dataset(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
     )
-    def test_targets_that_are_not_classes_are_not_labels(self, targets):
-        assert integer_labels(Listed([0, 0], targets=targets)) is None
-
-    def test_column_of_a_hugging_face_dataset(self, tmp_path):
-        datasets = pytest.importorskip("datasets")
-        features = datasets.Features(
-            {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
-        )
-        images = [Image.new("RGB", (9, 9), (i, 0, 0)) for i in range(6)]
-        columns = {"image": images, "label": [0, 1, 1, 0, 1, 0]}
-        data = datasets.Dataset.from_dict(columns, features=features)
-        _, transform, _ = build_backbone("pixels", image_size=8)
-        store = extract_embeddings(Subset(data, [5, 2]), Mean(), tmp_path, transform=transform)
-        assert store.labels.tolist() == [0, 1]
-        assert store.meta["classes"] == ["cat", "dog"]
-        np.testing.assert_allclose(store.features[:, 0], [5, 2])
-
-    def test_concatenated_datasets(self):
-        a, b = Listed([0, 0], labels=[1, 2]), Listed([0], targets=[3])
-        assert integer_labels(ConcatDataset([a, b])).tolist() == [1, 2, 3]
-        assert integer_labels(ConcatDataset([a, Listed([0])])) is None
-
-    def test_rejects_labels_of_another_length(self, tmp_path):
-        data = Listed([(image, 0) for image in IMAGES], labels=[0, 1])
-        with pytest.raises(ValueError, match="labels must be 12 integers"):
-            extract_embeddings(data, Mean(), tmp_path / "s")
+    images = [Image.new("RGB", (9, 9), (i, 0, 0)) for i in range(6)]
+    columns = {"image": images, "label": [0, 1, 1, 0, 1, 0]}
+    data = datasets.Dataset.from_dict(columns, features=features)
+    _, transform, _ = build_backbone("pixels", image_size=8)
+    store = extract_embeddings(Subset(data, [5, 2]), Mean(), tmp_path, transform=transform)
+    assert store.labels.tolist() == [0, 1]
+    assert store.meta["classes"] == ["cat", "dog"]
+    np.testing.assert_allclose(store.features[:, 0], [5, 2])
 
 
 class TestItems:
