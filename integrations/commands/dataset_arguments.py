@@ -15,8 +15,9 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         "dataset",
         metavar="DATASET",
         help="digits, cifar10, oxford-pet, flowers102, or a folder of images: "
-        "FOLDER/train/CLASS/*.jpg and FOLDER/test/CLASS/*.jpg (val is optional, and training, "
-        "valid, dev and testing are known too), or FOLDER/CLASS/*.jpg",
+        "FOLDER/train/CLASS/*.jpg and FOLDER/test/CLASS/*.jpg (val is optional, and serves as the "
+        "test part if there is no test; training, valid, dev and testing are known too), or "
+        "FOLDER/CLASS/*.jpg",
     )
     group = parser.add_argument_group("the dataset and its splits")
     group.add_argument(

@@ -105,19 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", metavar="S", type=int, help="random state of the selection and of --shuffle"
     )
     _add_fiedler_arguments(parser.add_argument_group("--method fiedler"))
-    guided = parser.add_argument_group("--method guided")
-    guided.add_argument(
-        "--labels",
-        metavar="NAME",
-        help="array of the .npz file, column of the Parquet file, or a .npy file (default: the "
-        "labels of the store)",
-    )
-    guided.add_argument(
-        "--hardness-power", metavar="A", type=float, help="0 ignores the hardness (default: 0.5)"
-    )
-    guided.add_argument(
-        "--trust-power", metavar="C", type=float, help="0 treats labels as right (default: 1)"
-    )
+    _add_guided_arguments(parser.add_argument_group("--method guided"))
 
 
 def _add_fiedler_arguments(group: Any) -> None:
@@ -143,6 +131,21 @@ def _add_fiedler_arguments(group: Any) -> None:
         metavar="K",
         type=int,
         help="neighbors of each row for nearest_neighbors (default: 10)",
+    )
+
+
+def _add_guided_arguments(group: Any) -> None:
+    group.add_argument(
+        "--labels",
+        metavar="NAME",
+        help="array of the .npz file, column of the Parquet file, or a .npy file (default: the "
+        "labels of the store)",
+    )
+    group.add_argument(
+        "--hardness-power", metavar="A", type=float, help="0 ignores the hardness (default: 0.5)"
+    )
+    group.add_argument(
+        "--trust-power", metavar="C", type=float, help="0 treats labels as right (default: 1)"
     )
 
 
