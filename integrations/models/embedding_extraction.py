@@ -68,7 +68,7 @@ def extract_embeddings(
         the image under "image", or the image itself.
     backbone : Module
         From `build_backbone`, or any module that maps a batch to (n, d). Its mode, device and
-        memory layout are afterwards as before.
+        memory layout are restored afterwards.
     out : path
         Folder of the store.
     transform : callable, optional
@@ -76,7 +76,7 @@ def extract_embeddings(
         dataset gives tensors already. It must not be random.
     output : str, int or callable, optional
         Which of several outputs of `backbone` is the embedding: a key or attribute, an index,
-        or a function from what the backbone gives to a tensor of shape (n, d).
+        or a function from the result of the backbone to a tensor of shape (n, d).
     batch_size : int, default 64
         Images in one forward pass.
     num_workers : int, optional
@@ -236,6 +236,12 @@ def _collate(items: list[Tensor | Exception]) -> Tensor | Exception:
     for item in items:
         if isinstance(item, Exception):
             return item
+    shapes = sorted({tuple(item.shape) for item in items})  # type: ignore[union-attr]
+    if len(shapes) > 1:
+        return ValueError(
+            f"images must have one shape; got {shapes[0]} and {shapes[-1]}: resize them in the "
+            "transform"
+        )
     return torch.stack(items)  # type: ignore[arg-type]
 
 
@@ -288,8 +294,8 @@ def _check_resumable(
     earlier = writer.first_row()
     if first is None or earlier is None:
         return
-    # Wider than what half precision and other devices change.
-    if np.linalg.norm(first - earlier) > 0.1 * np.linalg.norm(earlier) + 1e-6:
+    # The tolerance covers half precision and other devices.
+    if not np.linalg.norm(first - earlier) <= 0.1 * np.linalg.norm(earlier) + 1e-6:
         raise StoreError(
             f"{writer.path} holds embeddings of something else (the first image has another "
             "embedding by this backbone); overwrite it or choose another folder"

@@ -115,6 +115,12 @@ class TestItems:
         store = extract_embeddings(Listed(items), Mean(), tmp_path)
         np.testing.assert_allclose(store.features, IMAGES.mean((2, 3)), rtol=1e-5)
 
+    @pytest.mark.parametrize("num_workers", [0, 1])
+    def test_rejects_images_of_several_shapes(self, num_workers, tmp_path):
+        items = [(torch.zeros(3, 4, 4 + i % 2), 0) for i in range(9)]
+        with pytest.raises(ValueError, match=r"one shape; got \(3, 4, 4\) and \(3, 4, 5\): resize"):
+            extract_embeddings(Listed(items), Mean(), tmp_path, num_workers=num_workers)
+
     def test_rejects_dicts_without_image(self, tmp_path):
         data = Listed([{"text": "a", "label": 0}])
         with pytest.raises(TypeError, match=r"dicts with keys 'text', 'label'; expected one of"):
