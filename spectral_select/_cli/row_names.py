@@ -62,11 +62,13 @@ class RowNames:
         suffix = ".txt" if out is None else out.suffix
         if self.unclear and (self.paths is None or suffix == ".npy"):
             raise ValueError(
-                f"{self.unclear}; write .txt, .csv or .json, which hold paths, or extract with "
-                "--split all --overwrite"
+                f"{self.unclear}; write .txt, .csv, .json or .parquet, which hold paths, or "
+                "extract with --split all --overwrite"
             )
         if suffix == ".txt" and any("\n" in path or "\r" in path for path in self.paths or ()):
             raise ValueError("a path has a line break; write .csv or .json")
+        if suffix == ".parquet" and any(not path.isprintable() for path in self.paths or ()):
+            raise ValueError("a path has characters that are not text; write .csv or .json")
 
     def columns(self, indices: NDArray[np.int64]) -> dict[str, list[Any]]:
         """Return the columns of a table of the rows at `indices`, without index and score."""

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,7 +36,7 @@ examples:
                                # the procedure of the paper: batch by batch, shuffled
 """
 
-_SUFFIXES = (".npy", ".txt", ".csv", ".json")
+_SUFFIXES = (".npy", ".txt", ".csv", ".json", ".parquet")
 _OF_METHOD = {
     "fiedler": ("rule", "laplacian", "affinity", "n_neighbors"),
     "guided": ("labels", "hardness_power", "trust_power"),
@@ -64,9 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         metavar="FILE",
         default="-",
-        help="file for the indices, by its extension: .npy, .txt (one per line), .csv (index, "
-        "score), .json (with the options); by default they are printed, one per line. For a "
-        "store with paths, .txt and the printed lines hold paths, .csv and .json both",
+        help="file for the indices, by its extension: .npy, .txt (one per line), .csv or "
+        ".parquet (index, score), .json (with the options); by default they are printed, one per "
+        "line. For a store with paths, .txt and the printed lines hold paths, the others except "
+        ".npy hold both",
     )
     parser.add_argument("--key", help="array of an .npz file")
     parser.add_argument(
@@ -201,6 +203,8 @@ def _check_out(name: str) -> Path | None:
         raise ValueError(f"--out must end in one of {', '.join(_SUFFIXES)}; got {name!r}")
     if not out.absolute().parent.is_dir():
         raise ValueError(f"--out {name}: the folder {out.absolute().parent} does not exist")
+    if out.suffix == ".parquet":
+        import_module("pyarrow.parquet")  # if it is missing, that is an error before any work
     return out
 
 
@@ -268,15 +272,21 @@ def _write(
     if suffix == ".npy":
         np.save(file, indices)
         return
+    columns = {"index": indices.tolist(), **names.columns(indices), "score": scores.tolist()}
+    if suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table(columns), file)
+        return
     text = io.StringIO()
     if suffix == ".csv":
         table = csv.writer(text, lineterminator="\n")
-        columns = names.columns(indices)
-        table.writerow(["index", *columns, "score"])
-        table.writerows(zip(indices.tolist(), *columns.values(), scores.tolist(), strict=True))
+        table.writerow(columns)
+        table.writerows(zip(*columns.values(), strict=True))
     elif suffix == ".json":
-        named = {"paths": names.columns(indices)["path"]} if names.paths else {}
-        json.dump({**options, "indices": indices.tolist(), **named}, text)
+        named = {"paths": columns["path"]} if "path" in columns else {}
+        json.dump({**options, "indices": columns["index"], **named}, text)
         text.write("\n")
     else:
         text.write(names.lines(indices))

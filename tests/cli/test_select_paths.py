@@ -1,9 +1,11 @@
 """What select writes where a store names its rows."""
 
 import csv
+import io
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from spectral_select import FiedlerBatchSelector, save_embeddings
@@ -41,6 +43,18 @@ def test_csv_holds_index_path_label_and_score(store, tmp_path):
     assert [int(row["index"]) for row in rows] == KEPT
     assert [row["path"] for row in rows] == [PATHS[i] for i in KEPT]
     assert [row["label"] for row in rows] == [NAMES[i] for i in KEPT]
+
+
+def test_parquet_holds_the_same_columns(store, tmp_path):
+    expected = pd.read_csv(io.StringIO(select(store, tmp_path / "keep.csv")))
+    assert main(["select", store, "--out", str(tmp_path / "keep.parquet")]) == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "keep.parquet"), expected)
+
+
+def test_rejects_parquet_of_paths_that_are_not_text(tmp_path, capsys):
+    save_embeddings(tmp_path / "s", X, paths=["\udcff" + path for path in PATHS])
+    assert main(["select", str(tmp_path / "s"), "--out", str(tmp_path / "keep.parquet")]) == 2
+    assert "characters that are not text; write .csv or .json" in capsys.readouterr().err
 
 
 def test_json_holds_indices_and_paths(store, tmp_path):

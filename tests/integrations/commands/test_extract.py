@@ -155,7 +155,10 @@ class TestSelect:
         store = self.extract(run, photos)
         err = fails("select", store, "--out", tmp_path / "keep.npy")
         assert "holds 43 of 60 images (train split), a split drawn without the option" in err
-        assert "write .txt, .csv or .json, which hold paths, or extract with --split all" in err
+        assert (
+            "write .txt, .csv, .json or .parquet, which hold paths, or extract with --split all"
+            in err
+        )
         assert not (tmp_path / "keep.npy").exists()
 
     @pytest.mark.parametrize("split", ["train", "all"])
