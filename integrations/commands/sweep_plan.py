@@ -12,6 +12,8 @@ from spectral_select.integrations.methods import FEATURES, REFERENCE, check_meth
 
 __all__ = ["Plan", "Run", "read_plan"]
 
+Options = Mapping[str, Any]  # a table of the TOML file
+
 _KEYS = ("dataset", "methods", "seeds", "filter_ratios")
 # Options that the sweep sets itself.
 _OWN = ("out", "methods", "seeds", "filter_ratio", "resume", "progress", "help", "debug")
@@ -141,7 +143,7 @@ def _depends(spec: str) -> bool:
     return first != second
 
 
-def _arguments(options: Mapping[str, Any], where: str) -> tuple[str, ...]:
+def _arguments(options: Options, where: str) -> tuple[str, ...]:
     """Return options of a TOML table as command-line arguments."""
     arguments: list[str] = []
     for key, value in options.items():
@@ -158,13 +160,13 @@ def _arguments(options: Mapping[str, Any], where: str) -> tuple[str, ...]:
     return tuple(arguments)
 
 
-def _only(table: Mapping[str, Any], allowed: tuple[str, ...], what: str) -> None:
+def _only(table: Options, allowed: tuple[str, ...], what: str) -> None:
     strange = [key for key in table if key not in allowed]
     if strange:
         raise ValueError(f"{what} may hold {', '.join(allowed)}; got {strange[0]!r}")
 
 
-def _table(content: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
+def _table(content: Options, key: str, path: Path) -> Options:
     table = content.get(key, {})
     if not isinstance(table, dict):
         raise ValueError(f"{path}: {key} must be a table; got {table!r}")

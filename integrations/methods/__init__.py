@@ -1,11 +1,10 @@
 """Selection methods behind one interface, and the registry that knows them by name.
 
-A method is a rule over the samples of one candidate batch. It may look at their
-features, at the loss each had when last trained on, at the present model's outputs for
-the whole candidate batch, or at a reference model's; it returns the places kept, and
-weights if it has any. To add one, put a file into this folder with a subclass of
-`Method` that has a name and a `choose`, and decorate it with `register`: every module
-here whose name has no leading underscore is loaded with the package.
+A method is a rule that selects samples of one candidate batch. It can use their features,
+their losses in the last step that trained on them, the outputs of the current model or the
+outputs of a reference model. It returns the positions of the selected samples, with optional
+weights. To add a method, put a module with a subclass of `Method` into this folder and
+decorate the class with `register`. All modules of this folder are loaded with the package.
 """
 
 from importlib import import_module

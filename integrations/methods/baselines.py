@@ -36,7 +36,7 @@ class FullShort(Full):
     """
 
     name = "full-short"
-    summary = "every sample, fewer steps: the selecting methods' number of samples in all"
+    summary = "every sample, in fewer steps: as many samples in total as the other methods"
 
     def step_fraction(self, kept_share: float) -> float:
         """Return the share of the steps whose samples are as many as a selecting method's."""
@@ -48,7 +48,7 @@ class Random(Method):
     """A fresh uniform subset of each candidate batch: the baseline that is hard to beat."""
 
     name = "random"
-    summary = "a fresh random subset"
+    summary = "a new random subset"
 
     def choose(self, candidates: Candidates) -> Choice:
         """Choose without replacement, every subset equally likely."""

@@ -50,7 +50,7 @@ class InfoBatch(Method):
     delta: float = 0.875
 
     name = "infobatch"
-    summary = "half of those of below-mean last loss dropped, the others weighted (InfoBatch)"
+    summary = "drops half of the samples below the mean last loss, weights the rest (InfoBatch)"
     needs = frozenset({LAST_LOSS, PROGRESS})
     weighted = True
 

@@ -179,7 +179,7 @@ class Method(ABC):
     --------
     >>> import numpy as np
     >>> class First(Method):
-    ...     name, summary = "first", "the first ones"
+    ...     name, summary = "first", "the first candidates"
     ...     def choose(self, candidates):
     ...         return Choice(np.arange(candidates.n_keep))
     >>> batch = Candidates(np.arange(10), np.zeros(10, int), 2, np.random.default_rng(0))
@@ -318,29 +318,29 @@ class Method(ABC):
 
 
 def check_choice(choice: Choice, method: Method, n: int, n_keep: int | None = None) -> Choice:
-    """Return a choice with its places ascending, or say what is wrong with it.
+    """Check a choice and return it with ascending positions.
 
     Parameters
     ----------
     choice : Choice
-        What a method returned.
+        The return value of a method.
     method : Method
         The method, for the message.
     n : int
-        Number of candidates that it chose from.
+        Number of candidates.
     n_keep : int, optional
-        How many it had to choose, where that is binding.
+        Required number of selected samples, if any.
 
     Returns
     -------
     Choice
-        The same places, ascending, with their weights.
+        Ascending positions with their weights.
 
     Raises
     ------
     RuntimeError
-        If nothing was chosen, a place twice or none of the candidates, another number
-        than `n_keep`, or weights that do not belong to the places.
+        If nothing was chosen, a position is out of range or chosen twice, the number is not
+        `n_keep`, or the weights do not match the positions.
 
     Examples
     --------
@@ -354,7 +354,7 @@ def check_choice(choice: Choice, method: Method, n: int, n_keep: int | None = No
         raise RuntimeError(f"method {method.name!r} chose nothing of {n} candidates")
     if positions.ndim != 1 or positions.dtype.kind not in "iu":
         raise RuntimeError(
-            f"method {method.name!r} must choose places, integers of shape (k,); "
+            f"method {method.name!r} must choose positions, integers of shape (k,); "
             f"got {positions.dtype} of shape {positions.shape}"
         )
     weights = None if choice.weights is None else np.asarray(choice.weights)
@@ -369,7 +369,7 @@ def check_choice(choice: Choice, method: Method, n: int, n_keep: int | None = No
     positions = positions[order].astype(np.int64)
     if positions[0] < 0 or positions[-1] >= n or (np.diff(positions) == 0).any():
         raise RuntimeError(
-            f"method {method.name!r} must choose different places in [0, {n}); "
+            f"method {method.name!r} must choose different positions in [0, {n}); "
             f"got {positions.tolist()}"
         )
     if n_keep is not None and len(positions) != n_keep:

@@ -101,7 +101,7 @@ class Jest(_Joint):
     """
 
     name = "jest"
-    summary = "by learnability, sample for sample: RHO-LOSS, ever sharper (JEST)"
+    summary = "drawn by learnability (loss minus reference loss) in chunks (JEST, softmax loss)"
 
     def learnability(self, learner: Outputs, reference: Outputs, labels: Indices) -> Floats:
         """Return the learnability of the first of each pair."""
@@ -158,7 +158,7 @@ class JestSigmoid(_Joint):
     match: str = "class"
 
     name = "jest-sigmoid"
-    summary = "by joint learnability under a sigmoid loss of sample and class weights (JEST)"
+    summary = "drawn by joint learnability of samples and classes (JEST, sigmoid loss)"
 
     def __post_init__(self) -> None:
         super().__post_init__()

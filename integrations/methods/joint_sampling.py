@@ -75,7 +75,7 @@ def sample_jointly(
     Returns
     -------
     ndarray of shape (n_keep,), int64
-        Different places, chunk after chunk.
+        Different positions, in the order of the chunks.
 
     Raises
     ------

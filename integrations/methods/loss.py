@@ -39,7 +39,7 @@ class TopLoss(Method):
     """
 
     name = "top-loss"
-    summary = "the largest losses of the present model"
+    summary = "the largest losses of the current model"
     needs = frozenset({FRESH})
 
     def choose(self, candidates: Candidates) -> Choice:
@@ -73,7 +73,7 @@ class LossSampling(Method):
     power: float = 0.5
 
     name = "loss-sampling"
-    summary = "drawn in proportion to a power (1/2) of the present model's loss"
+    summary = "drawn in proportion to a power (1/2) of the current loss"
     needs = frozenset({FRESH})
 
     def __post_init__(self) -> None:
@@ -122,7 +122,7 @@ class SelectiveBackprop(Method):
     interrupt: int = 2
 
     name = "selective-backprop"
-    summary = "drawn by percentile of loss, every second batch, from half to 0.9 of training"
+    summary = "drawn by loss percentile, every second batch, from 50% to 90% of training"
     needs = frozenset({FRESH, PROGRESS})
 
     def __post_init__(self) -> None:
@@ -166,7 +166,7 @@ class RhoLoss(Method):
     """
 
     name = "rho-loss"
-    summary = "the largest loss less that of a reference model"
+    summary = "the largest loss minus reference loss"
     needs = frozenset({FRESH, REFERENCE})
 
     def choose(self, candidates: Candidates) -> Choice:

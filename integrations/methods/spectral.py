@@ -107,7 +107,7 @@ class Gstds(Spectral):
     end: float | None = None
 
     name = "gstds"
-    summary = "the same, the share discarded falling over training (GSTDS)"
+    summary = "the largest |v|, with a filter ratio that falls during training (GSTDS)"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,4 +136,4 @@ class Stratified(Spectral):
     laplacian: str = "symmetric"
 
     name = "stratified"
-    summary = "one from each stretch of the Fiedler order, symmetric Laplacian"
+    summary = "one sample from each interval of the Fiedler order, symmetric Laplacian"

@@ -19,7 +19,7 @@ class RandomStratified(Method):
     """
 
     name = "random-stratified"
-    summary = "a fresh random subset, of each class its share"
+    summary = "a new random subset of each class"
 
     def choose(self, candidates: Candidates) -> Choice:
         """Take every (n/k)-th place along the classes, from a random start.

@@ -86,7 +86,7 @@ def save_gallery(
     dataset : map-style dataset
         Gives (image, label), with ``labels`` as an array.
     choices : mapping of int to tuple of array
-        For each batch its candidates and those kept, as places in the dataset.
+        For each batch its candidates and those kept, as indices into the dataset.
     image_size : int
         Side that the network sees, in pixels. A thumbnail is not larger, at most 96, and
         such that a batch takes at most 2 MiB.

@@ -39,24 +39,24 @@ Indices = NDArray[np.int64]
 
 @dataclass
 class Batch:
-    """One step's samples, loaded.
+    """The samples of one training step.
 
     Attributes
     ----------
     indices : ndarray of shape (k,), int64
-        Places in the training data.
-    places : Tensor of shape (k,), int64
+        Indices into the training data.
+    device_indices : Tensor of shape (k,), int64
         The same on the device.
     images : Tensor of shape (k, 3, height, width)
         On the device, normalized.
     weights : Tensor of shape (k,), optional
         Factor of each sample's loss.
     loaded : ndarray of shape (m,), int64
-        All that were loaded for it, also those that were not chosen.
+        All loaded samples, including those that were not selected.
     """
 
     indices: Indices
-    places: Tensor
+    device_indices: Tensor
     images: Tensor
     weights: Tensor | None
     loaded: Indices
@@ -267,12 +267,14 @@ class Batches:
         return Prefetcher(lambda skip: islice(make(), skip, left), depth)
 
     def _load_chosen(self, indices: Indices, clock: Clock) -> Batch:
-        places = to_device(torch.from_numpy(indices), self.config.device)
-        return Batch(indices, places, self._load(indices, places, clock), None, indices)
+        device_indices = to_device(torch.from_numpy(indices), self.config.device)
+        return Batch(
+            indices, device_indices, self._load(indices, device_indices, clock), None, indices
+        )
 
-    def _load(self, indices: Indices, places: Tensor, clock: Clock) -> Tensor:
+    def _load(self, indices: Indices, device_indices: Tensor, clock: Clock) -> Tensor:
         begin = perf_counter()
-        images = as_images(self.images.take(indices), self.config, self._draws[places])
+        images = as_images(self.images.take(indices), self.config, self._draws[device_indices])
         clock.loading += perf_counter() - begin
         return images
 
@@ -290,12 +292,12 @@ class Batches:
         loaded: list[Tensor] = []
         loading = clock.loading
         begin = perf_counter()
-        places = to_device(torch.from_numpy(indices), device)
+        device_indices = to_device(torch.from_numpy(indices), device)
 
         def fresh() -> Outputs:
             if not loaded:
-                loaded.append(self._load(indices, places, clock))
-            return outputs(loaded[0], self.labels[places])
+                loaded.append(self._load(indices, device_indices, clock))
+            return outputs(loaded[0], self.labels[device_indices])
 
         step = epoch * self.budget.n_steps_per_epoch + number
         choice = method.choose(
@@ -303,7 +305,7 @@ class Batches:
                 indices,
                 self.budget.kept_of_rank(epoch, self.ranks.size),
                 np.random.default_rng([stream(self.seed, "choice"), epoch, self._place(number)]),
-                last_loss=lambda: (last_loss[places].cpu().numpy(), _mean(last_loss)),
+                last_loss=lambda: (last_loss[device_indices].cpu().numpy(), _mean(last_loss)),
                 fresh=fresh,
                 progress=step / self.budget.n_steps,
                 step=step,
@@ -312,7 +314,7 @@ class Batches:
         choice = check_choice(choice, method, len(indices))
         clock.choosing += perf_counter() - begin - (clock.loading - loading)
         positions = to_device(torch.from_numpy(choice.positions), device)
-        kept, chosen = indices[choice.positions], places[positions]
+        kept, chosen = indices[choice.positions], device_indices[positions]
         weights = None
         if choice.weights is not None:
             weights = to_device(torch.as_tensor(choice.weights, dtype=torch.float32), device)

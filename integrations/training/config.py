@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from math import cos, pi
-from typing import Any
 
 import torch
 
@@ -10,6 +9,7 @@ from spectral_select import n_kept
 from spectral_select._selectors.ratio import check_filter_ratio
 from spectral_select._utils.validation import check_in, check_int, check_number, check_positive_int
 from spectral_select.integrations.data.augmentation import Augmentation
+from spectral_select.integrations.records.json_records import JsonObject
 
 __all__ = ["LR_SCHEDULES", "TrainConfig", "learning_rate"]
 
@@ -145,7 +145,7 @@ class TrainConfig:
         """
         return self.n_ranks * n_kept(self.rank_candidates, ratio)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JsonObject:
         """Return the configuration, for JSON."""
         plain = {k: v for k, v in vars(self).items() if k not in ("augmentation", "device")}
         augmentation = None if self.augmentation is None else self.augmentation.describe()

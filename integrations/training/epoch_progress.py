@@ -1,4 +1,4 @@
-"""How far an epoch of training has come, and what its time went into."""
+"""Progress of an epoch of training, and its time by kind."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spectral_select.integrations.records.json_records import JsonObject
 from spectral_select.integrations.records.run_records import (
     NOT_MEASURED,
     EpochRecord,
@@ -24,14 +25,14 @@ _KEYS = ("total", "loading", "choosing", "solving", "waiting", "loop_wait")
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a GPU has done what it was given."""
+    """Wait for all work on a GPU to finish."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 @dataclass
 class Clock:
-    """Seconds spent on loading, and on choices made at the step."""
+    """Seconds spent on loading, and on selection during steps."""
 
     loading: float = 0.0
     choosing: float = 0.0
@@ -39,14 +40,14 @@ class Clock:
 
 @dataclass
 class Progress:
-    """How far an epoch has come, on this rank.
+    """Progress of an epoch on this rank.
 
     Attributes
     ----------
     epoch, steps, samples, decoded : int
-        The epoch, and what was done of it.
+        The epoch, and its steps, samples and decoded images so far.
     loss, correct : float or Tensor
-        Sums over its samples; kept on the device while it goes on.
+        Sums over the samples, on the device during the epoch.
     seconds : dict
         ``total``, ``loading``, ``choosing``, ``solving``, ``waiting`` for the sampler, and
         ``loop_wait``: all waiting of the training loop.
@@ -66,11 +67,11 @@ class Progress:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_KEYS, 0.0))
 
     def move_to(self, device: torch.device) -> None:
-        """Put the sums where they are added up, so that nothing is waited for."""
+        """Move the sums to the device, so that adding to them does not block."""
         sums = [float(self.loss), float(self.correct)]
         self.loss, self.correct = torch.tensor(sums, device=device, dtype=torch.float64)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JsonObject:
         """Return the attributes as plain numbers."""
         sums = {"loss": float(self.loss), "correct": float(self.correct)}
         return vars(self) | sums | {"seconds": dict(self.seconds)}
@@ -117,20 +118,20 @@ class Progress:
 
 
 class Stopwatch:
-    """Times an epoch, from now on.
+    """Measures the time of an epoch, starting now.
 
     Parameters
     ----------
     progress : Progress
-        Whose seconds are added to.
+        Its seconds are updated.
     device : torch.device
         Where training happens.
     clock : Clock
-        Of its batches.
+        Clock of the batches.
     sampler : SpectralBatchSampler
-        Knows what selection took.
-    batches : Ahead
-        Knows what was waited for.
+        Source of the time of selection.
+    batches : Prefetcher
+        Source of the waiting time.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class Stopwatch:
         self._begin = perf_counter()
 
     def read(self) -> None:
-        """Bring the progress's seconds up to date."""
+        """Update the seconds of the progress."""
         timings = self._sampler.timings
         now = (
             perf_counter() - self._begin - self._stopped,
@@ -160,7 +161,7 @@ class Stopwatch:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Leave what happens inside out of the total."""
+        """Exclude the time inside this context from the total."""
         synchronize(self._device)
         begin = perf_counter()
         try:
@@ -170,7 +171,7 @@ class Stopwatch:
 
 
 class Seen:
-    """Which images have been loaded in steps that were taken.
+    """The images that were loaded in finished steps.
 
     Parameters
     ----------
@@ -188,7 +189,7 @@ class Seen:
         self.mask = np.zeros(n, bool)
 
     def add(self, loaded: NDArray[np.int64]) -> int:
-        """Return how many of those loaded had not been before, and remember them."""
+        """Add loaded images and return how many of them are new."""
         new = int((~self.mask[loaded]).sum())
         self.mask[loaded] = True
         return new

@@ -16,7 +16,7 @@ def model_outputs(model: nn.Module, images: Tensor, labels: Tensor) -> Outputs:
     Parameters
     ----------
     model : Module
-        A classifier whose last layer is linear, or a convolution averaged over places.
+        A classifier whose last layer is linear, or a convolution averaged over positions.
     images : Tensor of shape (n, 3, height, width)
         On the model's device.
     labels : Tensor of shape (n,), int64
@@ -25,7 +25,7 @@ def model_outputs(model: nn.Module, images: Tensor, labels: Tensor) -> Outputs:
     Returns
     -------
     Outputs
-        On the host, in float32; embeddings of a convolution are means over places.
+        On the host, in float32; embeddings of a convolution are means over positions.
 
     Examples
     --------

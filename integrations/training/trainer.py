@@ -42,52 +42,52 @@ from spectral_select.integrations.training.model_outputs import model_outputs
 
 __all__ = ["Trainer"]
 
-_N_FIRST = 2  # batches whose choice is kept, to be looked at
+_N_FIRST = 2  # batches whose selection is kept for the report
 
 
 class Trainer:
     """One network, trained by one method from one seed, an epoch at a time.
 
-    Everything that an epoch draws is a function of the seed and the epoch. `state_dict`
-    can be called between epochs and from within `on_step`; training goes on from it to
-    the last bit, on a CPU.
+    All random numbers of an epoch depend on the seed and the epoch only. `state_dict` can be
+    called between epochs and within `on_step`; on a CPU, resuming from it is bit-exact.
 
-    Where the configuration has several ranks, each takes its part of every candidate
-    batch, chooses among it, and gradients are averaged: the steps are as many as one
-    process takes. Losses of earlier epochs that a method asks for are those of all
-    ranks; of the epoch in progress it knows its own.
+    With several ranks, each rank selects from its part of every candidate batch, and gradients
+    are averaged, so the number of steps does not depend on the number of ranks. Methods that
+    use last losses get those of all ranks for earlier epochs, and those of their own rank for
+    the current epoch.
 
     Parameters
     ----------
     config : TrainConfig
-        What all methods share.
+        The configuration that all methods share.
     dataset : map-style dataset
-        Training data: gives (image, label), with ``labels`` as an array.
+        Training data: items (image, label), and all labels as an array ``labels``.
     method : Method
-        Says which samples to train on.
+        Selects the samples.
     model : Module
         The network in its initial state; it is trained in place.
     features : array of shape (n, d), optional
         Features of the training data, for methods that need them.
     reference : Outputs, optional
-        Of a reference model on the training data, for methods that need them.
+        Outputs of a reference model on the training data, for methods that need them.
     seed : int, default=0
         Seed of the order, the augmentation, the method and dropout.
 
     Attributes
     ----------
     images : DecodedImages
-        The training images decoded so far.
+        The training images, decoded when first used.
     budget : Budget
         Steps, epochs and samples of the whole training.
     precompute_seconds : float
-        What the method's `precompute` took, and the sampler's `prepare`.
+        Time of the method before training.
     first_kept : list of ndarray
-        What was kept of the first batches of the first epoch.
+        The selected samples of the first batches of the first epoch.
     last_loss : Tensor of shape (n,)
-        Loss of each sample when last trained on, for methods that need it; else NaN.
+        Loss of each sample in the last step that trained on it, for methods that need it;
+        otherwise NaN.
     progress : Progress
-        The epoch in progress, or the latest.
+        Progress of the current or latest epoch.
 
     Raises
     ------
@@ -150,7 +150,9 @@ class Trainer:
         self._dtype = amp_dtype(config.device) if config.amp else None
         self._scaler = self._new_scaler()
         self.last_loss = torch.full((n,), torch.nan, device=config.device)
-        self._mine = torch.zeros(n, dtype=torch.bool, device=config.device)  # since it was shared
+        self._mine = torch.zeros(
+            n, dtype=torch.bool, device=config.device
+        )  # trained on by this rank since the last exchange
         self._seen = Seen(n)
         self.progress = Progress(0)
         self._resume: dict[str, Tensor] | None = None  # states of the generators
@@ -231,7 +233,7 @@ class Trainer:
         return record
 
     def _begin(self, epoch: int) -> Progress:
-        """Return the progress of an epoch: none, or that of a loaded state."""
+        """Return the progress of an epoch: new, or from the loaded state."""
         if self._resume is None:
             self.progress = Progress(epoch)
         elif self.progress.epoch != epoch:
@@ -242,12 +244,12 @@ class Trainer:
         return self.progress
 
     def _model_seed(self, epoch: int) -> int:
-        """Return the seed of dropout, which ranks have to differ in."""
+        """Return the seed of dropout, which differs between ranks."""
         own = (self.ranks.rank,) if self.ranks.rank else ()
         return stream(self.seed, "model", epoch, *own)
 
     def _take(self, batch: Batch, running: Progress, on_step: Any) -> None:
-        """Take a step, and enter it into the epoch's progress."""
+        """Take a step and record it in the progress of the epoch."""
         step = self.global_step
         losses, right = self._step(batch, self._rate(step))
         if step < min(_N_FIRST, self.budget.n_steps_per_epoch):
@@ -277,7 +279,7 @@ class Trainer:
         return self.progress.selection_share
 
     def _outputs(self, images: Tensor, labels: Tensor) -> Outputs:
-        """Return what the present model says; the uncompiled one, for its last layer's input."""
+        """Return the current model's outputs; the uncompiled model gives its last features."""
         self.model.eval()
         try:
             with self._autocast():
@@ -286,10 +288,10 @@ class Trainer:
             self.model.train()
 
     def _step(self, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
-        """Take one optimizer step; return each sample's loss and how many were right."""
+        """Take one optimizer step; return the losses and the number of correct predictions."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        labels = self._batches.labels[batch.places]
+        labels = self._batches.labels[batch.device_indices]
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             logits = self._forward(batch.images)
@@ -300,8 +302,8 @@ class Trainer:
         self._scaler.update()
         losses = losses.detach()
         if LAST_LOSS in self.method.needs:
-            self.last_loss[batch.places] = losses
-            self._mine[batch.places] = True
+            self.last_loss[batch.device_indices] = losses
+            self._mine[batch.device_indices] = True
         return losses, (logits.detach().argmax(1) == labels).sum()
 
     def _autocast(self) -> Any:
@@ -310,7 +312,7 @@ class Trainer:
         )
 
     def warm_up(self) -> None:
-        """Take a step that is undone afterwards, so that no timer sees the first one."""
+        """Take a step and undo it, because first steps are slow and would distort timings."""
         before = {key: value.clone() for key, value in self.model.state_dict().items()}
         kept = self.optimizer, self._scaler, self.last_loss, self._mine
         self.optimizer, self._scaler = self._new_optimizer(), self._new_scaler()
@@ -330,17 +332,17 @@ class Trainer:
         """Return a batch of black images."""
         device, size = self.config.device, self.config.image_size
         pixels = torch.zeros(count, 3, size, size, dtype=torch.uint8, device=device)
-        indices, places = np.arange(count), torch.arange(count, device=device)
-        return Batch(indices, places, as_images(pixels, self.config, None), None, indices)
+        indices, device_indices = np.arange(count), torch.arange(count, device=device)
+        return Batch(indices, device_indices, as_images(pixels, self.config, None), None, indices)
 
     def stopped_clock(self) -> AbstractContextManager[None]:
-        """Leave what happens inside out of the epoch's seconds."""
+        """Exclude the time inside this context from the epoch's seconds."""
         return nullcontext() if self._watch is None else self._watch.stopped()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what it takes to go on from here in another process.
+        """Return the state needed to resume in another process.
 
-        To be called on all ranks, between epochs or from within `on_step`.
+        Must be called on all ranks, between epochs or within `on_step`.
 
         Returns
         -------
@@ -375,13 +377,13 @@ class Trainer:
         state : mapping
             From `state_dict`, of a trainer made with the same arguments.
         next_epoch : int
-            The epoch that `train_epoch` will be called with. Its rest
-            is trained on if the state was taken within it; earlier epochs are complete.
+            The epoch of the next call of `train_epoch`. If the state was taken within this
+            epoch, its remaining steps are trained.
 
         Raises
         ------
         ValueError
-            If it is the state of another number of ranks, dataset or configuration.
+            If the number of ranks, the dataset or the configuration differs.
         """
         if len(state["ranks"]) != self.ranks.size:
             raise ValueError(
@@ -396,7 +398,7 @@ class Trainer:
         self._seen.mask = rank_state["seen"].numpy()
         self.first_kept = [kept.numpy() for kept in rank_state["first_kept"]]
         self.progress = Progress(**rank_state["progress"])
-        # What was decoded is decoded again beforehand: its time counted once already.
+        # Images that were decoded before are decoded now: their time was counted already.
         self.images.fill(np.flatnonzero(self._seen.mask))
         if self.progress.steps and self.progress.epoch == next_epoch:
             self.sampler.load_state_dict(state["sampler"])

@@ -80,8 +80,7 @@ class BlockedGraph:
         return self
 
     def _squared_norms(self, rows: Array, where: slice) -> Array:
-        with np.errstate(over="ignore"):
-            return np.linalg.vecdot(rows, rows)
+        return np.linalg.vecdot(rows, rows)
 
     def _map(self, function: Callable[[Array, slice], R]) -> list[R]:
         """Apply `function` to all blocks of rows, in threads, results in order."""
@@ -96,7 +95,8 @@ class BlockedGraph:
                 self._release()
             return result
 
-        results = list(map_in_threads(apply, list(enumerate(self._blocks))))
+        with np.errstate(all="ignore"):  # overflow is checked explicitly
+            results = list(map_in_threads(apply, list(enumerate(self._blocks))))
         self._release()
         return results
 
@@ -110,7 +110,6 @@ def _factors(rows: Array, where: slice) -> Array:
     largest = np.abs(rows).max(axis=1)
     if not np.isfinite(largest).all():
         raise NotFiniteError
-    with np.errstate(over="ignore"):
-        factor = 1 / np.where(largest > 0, largest, 1)
+    factor = 1 / np.where(largest > 0, largest, 1)
     # One over a subnormal number overflows; its row has no digits to lose.
     return np.minimum(factor, np.finfo(rows.dtype).max).astype(rows.dtype)

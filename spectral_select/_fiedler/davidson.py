@@ -1,14 +1,33 @@
 """The lowest non-trivial eigenpair of a batch of Laplacians, by Davidson's method.
 
-A = diag(a) − B with B the scaled affinity. Since (aᵢ − λ)vᵢ = (B·v)ᵢ, the diagonal is
-nearly the whole story on a dense graph, and dividing a residual by (a − θ), Davidson's
-preconditioner, converges in 8 to 16 products where Lanczos takes about 40. Everything
-is vectorized over the batch axis, and a round of expansions needs no decision on the
-host.
+The operator is A = diag(a) − B, where B is the scaled affinity and A·z = 0 for a known unit
+vector z (the constant vector, or D^(1/2)·1 for the symmetric Laplacian). The search space is
+spanned by an orthonormal basis Q with Q ⟂ z. Every iteration
 
-Two vectors are sought at a time: one alone converges in as many products, but is blind
-to a second eigenvector of (nearly) the same eigenvalue, and would certify a gap that is
-not there.
+1. projects A onto the basis,                H = Qᵀ·A·Q                                  (1)
+2. solves the small eigenproblem and takes the two lowest Ritz pairs,
+                                             H·y = θ·y,  v = Q·y                         (2)
+3. computes their residuals,                 r = A·v − θ·v = a∘v − (B·Q)·y − θ·v         (3)
+4. stops if the bound of Davis and Kahan holds,
+                                             sin ∠(v, v*) ≤ ‖r₁‖ / gap ≤ tol,
+                                             gap = θ₂ − θ₁ − ‖r₂‖                        (4)
+5. divides the residuals by the diagonal,    t = r / (a − θ)                             (5)
+   which approximates the correction equation (A − θ)·t = r, because (a − θ)∘v = B·v is
+   nearly diagonal on a dense graph;
+6. orthonormalizes t against z and Q and appends it to Q.                                (6)
+
+This takes 8 to 16 products with B, where Lanczos takes about 40. All steps are vectorized over
+the batch axis.
+
+Two deviations from [1]_:
+
+- Two vectors are sought at a time. One vector alone converges in as many products, but misses a
+  second eigenvector of nearly the same eigenvalue and would certify a gap that does not exist.
+- Between two checks of (4), several expansions follow each other without (2) and (3): the
+  preconditioned product t ← (B·t) / (a − θ) takes the place of the next residual, because by (3)
+  the residual of a nearly converged pair is dominated by that term.
+
+The basis is restarted with the lowest Ritz vectors ([2]_) when it is full.
 
 References
 ----------
@@ -35,17 +54,17 @@ from spectral_select._utils.array_namespace import (
 )
 from spectral_select._utils.progress_bar import ProgressBar, progress_bar
 
-__all__ = ["MOST_FLOORS", "RitzPairs", "davidson", "residual_floor"]
+__all__ = ["MAX_ROUNDOFF_GROWTH", "RitzPairs", "davidson", "residual_floor"]
 
 # torch.linalg.eigh turns into a sequential loop on CUDA above order 32.
-_MAX_BASIS = 20
-_KEPT_AT_RESTART = 6
-_STRETCH = 2**14
+MAX_BASIS = 20
+KEPT_AT_RESTART = 6
+ACCUMULATION_CHUNK = 2**14
 # The roundoff tolerance grows by one floor per restart, up to this many floors.
-MOST_FLOORS = 16
-# The first guess shares the symmetries of the graph: on a star it is an eigenvector at
-# once, and so is the noise, while others of the same eigenvalue were not met yet.
-_LEAST_PRODUCTS = 4
+MAX_ROUNDOFF_GROWTH = 16
+# The start vectors share the symmetries of the graph. On a star they are eigenvectors at once,
+# before other vectors of the same eigenvalue have entered the basis.
+MIN_MATVECS = 4
 
 
 @dataclass
@@ -77,23 +96,23 @@ class RitzPairs:
             self.n_products,
         )
 
-    def taken(self, batches: Array) -> "RitzPairs":
+    def select(self, batches: Array) -> "RitzPairs":
         """Return the pairs of some batches, given by a mask of shape (b,)."""
         return RitzPairs(
             self.values[batches], self.vectors[batches], self.residuals[batches], self.n_products
         )
 
-    def put(self, rows: Array, pairs: "RitzPairs") -> None:
+    def scatter(self, rows: Array, pairs: "RitzPairs") -> None:
         """Replace the pairs of the batches `rows`."""
         self.values[rows], self.vectors[rows] = pairs.values, pairs.vectors
         self.residuals[rows], self.n_products = pairs.residuals, pairs.n_products
 
 
 def residual_floor(operator: LaplacianOperator) -> Array:
-    """Return the residual, of shape (b,), below which rounding is all that is left.
+    """Return the residual, of shape (b,), below which only roundoff is left.
 
-    The one tolerance of the solver: max(8, √n / 8)·eps·‖A‖, with ‖A‖ measured by the
-    diagonal; the error of a long sum grows as the root of its length.
+    The tolerance of the solver: max(8, √n / 8)·eps·‖A‖, where max |a| stands for ‖A‖. The
+    roundoff error of a sum grows with the square root of its length.
     """
     a = operator.diagonal
     return max(8.0, a.shape[-1] ** 0.5 / 8) * epsilon(a) * _scale(a)
@@ -121,12 +140,11 @@ def davidson(
     operator : LaplacianOperator
         A batch of b, of order n > 25.
     start : array of shape (b, 2, n)
-        Start vectors. The second one should have a part in every eigenvector: it also
-        stands in where a direction is used up.
+        Start vectors. The second one should have a component in every eigenvector. It also
+        replaces expansion vectors that are linearly dependent on the basis.
     tol : float
-        A pair is done when its residual over its gap, the Davis–Kahan bound on the
-        sine of the angle to the true eigenvector, is at most `tol`, or when rounding
-        allows no more.
+        Bound (4) at which a pair has converged. Iteration also stops when roundoff prevents
+        further progress.
     max_products : int
         Largest number of products with the affinity, of two vectors each.
     verbose : bool, default=False
@@ -150,25 +168,25 @@ def _davidson(
     rows = arange(len(start), start)  # of the batches in the basis
     open_ = rows >= 0
     while True:
-        # A batch keeps the pairs it was first done with: what becomes of it does not
-        # depend on the batches beside it.
+        # A batch keeps the first pairs that converged, so that its result does not depend on
+        # the other batches.
         best = pairs.where(open_, best)
-        # Each restart adds its own rounding to what the basis remembers.
-        floor = basis.floor * min(1 + basis.n_restarts, MOST_FLOORS)
+        # Each restart adds roundoff to the basis.
+        floor = basis.floor * min(1 + basis.n_restarts, MAX_ROUNDOFF_GROWTH)
         done = _done(pairs, floor, tol)
-        open_ = open_ & ~(done & (basis.n_products >= _LEAST_PRODUCTS))
+        open_ = open_ & ~(done & (basis.n_products >= MIN_MATVECS))
         bar.update()
         n_open = int(open_.sum())
         finished = n_open == 0 or basis.n_products >= max_products
         if finished or 2 * n_open < len(open_):
-            found.put(rows, best)
+            found.scatter(rows, best)
             if finished:
                 return found
             rows, residual = rows[open_], residual[open_]
-            basis, pairs = basis.taken(open_), pairs.taken(open_)
+            basis, pairs = basis.select(open_), pairs.select(open_)
             best, open_ = pairs, open_[open_]
-        chain = min(_chain(basis), max_products - basis.n_products)
-        if basis.size + 2 * chain > _MAX_BASIS:
+        chain = min(_expansions_per_check(basis), max_products - basis.n_products)
+        if basis.size + 2 * chain > MAX_BASIS:
             basis.restart()
         preconditioner = basis.preconditioner(pairs.values)
         t = residual * preconditioner
@@ -177,12 +195,11 @@ def _davidson(
         pairs, residual = basis.ritz()
 
 
-def _chain(basis: "_Basis") -> int:
+def _expansions_per_check(basis: "_Basis") -> int:
     """Return the number of expansions between two decisions.
 
-    One converges in the fewest products, but a decision takes an eigendecomposition of
-    the order of the basis, and on a GPU the host waits for it. In a chain,
-    (a − θ)⁻¹·B applied again takes the place of the next residual.
+    One expansion per check takes the fewest products. But a check costs an eigendecomposition
+    of the order of the basis, and on a GPU the host waits for it.
     """
     if is_cuda(basis.operator.diagonal):
         return 3
@@ -190,10 +207,10 @@ def _chain(basis: "_Basis") -> int:
 
 
 def _done(pairs: RitzPairs, floor: Array, tol: float) -> Array:
-    """Tell which vectors are accurate to `tol`, or as accurate as rounding allows."""
+    """Return which pairs satisfy (4), or cannot be improved because of roundoff."""
     first, second = pairs.residuals[:, 0], pairs.residuals[:, 1]
     gap = pairs.values[:, 1] - pairs.values[:, 0] - second
-    # With no gap to show, go on until the second vector shows that there is none.
+    # Without a positive gap, continue until the second residual shows that there is none.
     settled = (first <= floor) & ((gap > 0) | (second <= floor))
     return settled | (first <= tol * gap)
 
@@ -201,7 +218,7 @@ def _done(pairs: RitzPairs, floor: Array, tol: float) -> Array:
 class _Basis:
     """An orthonormal basis Q, its products B·Q, and H = Qᵀ·A·Q.
 
-    The null vector is the first row of Q: to be orthogonal to Q is to be orthogonal to it.
+    The null vector z is stored as row 0 of Q, so that projecting out Q removes it too.
     """
 
     def __init__(self, operator: LaplacianOperator, noise: Array) -> None:
@@ -213,26 +230,26 @@ class _Basis:
         self.floor = residual_floor(operator)
         self._least = 1e-2 * _scale(operator.diagonal)[:, None, None]
         self._noise = noise
-        self._q = zeros((b, 1 + _MAX_BASIS, n), operator.diagonal)
+        self._q = zeros((b, 1 + MAX_BASIS, n), operator.diagonal)
         self._q[:, 0] = operator.null
-        self._bq = zeros((b, _MAX_BASIS, n), operator.diagonal)
-        self._h = zeros((b, _MAX_BASIS, _MAX_BASIS), astype(operator.diagonal[:, :1], "float64"))
+        self._bq = zeros((b, MAX_BASIS, n), operator.diagonal)
+        self._h = zeros((b, MAX_BASIS, MAX_BASIS), astype(operator.diagonal[:, :1], "float64"))
 
     @property
     def _vectors(self) -> Array:
         return self._q[:, 1 : self.size + 1]
 
     def append(self, t: Array) -> Array:
-        """Add the parts of the vectors `t`, (b, 2, n), outside the basis; return B times them."""
+        """Append the vectors `t`, (b, 2, n), after step (6); return B times the new vectors."""
         m, stop = self.size, self.size + 2
         q = self._q[:, : m + 1]
-        once, _ = _apart(_outside(_unit(t), q))
-        twice, rest = _apart(_outside(once, q))
-        # Twice is enough, and what loses half of its square the second time was nothing
-        # but rounding error the first time (the test of Kahan and Parlett).
-        used_up = rest < 0.5
-        if used_up.any():  # rare: on a GPU, waiting for it costs less than doing the work
-            twice = self._replaced(twice, used_up, q)
+        once, _ = _orthonormalize_pair(_project_out(_unit(t), q))
+        twice, rest = _orthonormalize_pair(_project_out(once, q))
+        # Two passes of Gram-Schmidt are enough. A vector that loses half of its squared norm
+        # in the second pass was roundoff after the first (criterion of Kahan and Parlett).
+        dependent = rest < 0.5
+        if dependent.any():  # rare; on a GPU, asking costs less than doing the work each time
+            twice = self._replace_dependent(twice, dependent, q)
         self._q[:, m + 1 : stop + 1] = twice
         self.size, self.n_products = stop, self.n_products + 1
         new = self._vectors[:, m:]
@@ -243,24 +260,24 @@ class _Basis:
         self._h[:, m:stop, :stop] = h.swapaxes(-1, -2)
         return product
 
-    def _replaced(self, t: Array, used_up: Array, q: Array) -> Array:
-        """Return `t` with noise from outside the basis in place of the vectors used up."""
+    def _replace_dependent(self, t: Array, dependent: Array, q: Array) -> Array:
+        """Return `t` with noise orthogonal to the basis in place of dependent vectors."""
         xp = namespace(t)
         noise = xp.concatenate([xp.roll(self._noise, q.shape[1] + j, -1) for j in (0, 1)], 1)
-        fresh = xp.where(used_up[..., None], noise, t)
-        # All over again: a second vector was kept apart from a first that was but noise.
+        fresh = xp.where(dependent[..., None], noise, t)
+        # Repeat for both: the second vector was orthogonalized against a first that was noise.
         for _ in range(3):
-            fresh, _ = _apart(_outside(_unit(fresh), q))
-        # To the last bit, other batches stay as they are.
-        return xp.where((used_up[:, :1] | used_up[:, 1:])[..., None], fresh, t)
+            fresh, _ = _orthonormalize_pair(_project_out(_unit(fresh), q))
+        # Other batches keep exactly the same bits.
+        return xp.where((dependent[:, :1] | dependent[:, 1:])[..., None], fresh, t)
 
     def preconditioner(self, theta: Array) -> Array:
-        """Return 1 / (a − θ) for each θ, (b, 2, n), kept positive and away from its pole."""
+        """Return 1 / (a − θ) of (5), (b, 2, n), kept positive and away from its pole."""
         difference = self.operator.diagonal[:, None] - theta[..., None]
         return 1.0 / namespace(theta).maximum(difference, self._least)
 
     def ritz(self) -> tuple[RitzPairs, Array]:
-        """Return the two lowest Ritz pairs and their residual vectors, (b, 2, n)."""
+        """Return the two lowest Ritz pairs (2) and their residuals (3), (b, 2, n)."""
         m, a = self.size, self.operator.diagonal
         self._values, rotation = namespace(a).linalg.eigh(self._h[:, :m, :m])
         self._rotation = cast(rotation, a)
@@ -271,8 +288,8 @@ class _Basis:
         return RitzPairs(theta, vectors, _norm(residual), self.n_products), residual
 
     def restart(self) -> None:
-        """Keep the lowest Ritz vectors only."""
-        m, k = self.size, _KEPT_AT_RESTART
+        """Replace the basis by its lowest Ritz vectors; H becomes diagonal."""
+        m, k = self.size, KEPT_AT_RESTART
         y = self._rotation[:, :, :k].swapaxes(-1, -2)
         self._q[:, 1 : k + 1] = y @ self._vectors
         self._bq[:, :k] = y @ self._bq[:, :m]
@@ -281,7 +298,7 @@ class _Basis:
             self._h[:, j, j] = self._values[:, j]
         self.size, self.n_restarts = k, self.n_restarts + 1
 
-    def taken(self, batches: Array) -> "_Basis":
+    def select(self, batches: Array) -> "_Basis":
         """Return the bases of some batches, given by a mask of shape (b,)."""
         kept = _Basis(self.operator.take(batches), self._noise[batches])
         kept._q, kept._bq, kept._h = self._q[batches], self._bq[batches], self._h[batches]
@@ -291,15 +308,16 @@ class _Basis:
         return kept
 
 
-def _outside(t: Array, q: Array) -> Array:
-    """Return what is left of `t` without its parts in the rows of `q`."""
+def _project_out(t: Array, q: Array) -> Array:
+    """Return `t` minus its projection onto the rows of `q`."""
     return t - cast(_inner(t, q), t) @ q
 
 
-def _apart(t: Array) -> tuple[Array, Array]:
-    """Make each pair of `t`, (b, 2, n), orthonormal in place; return it and what was left.
+def _orthonormalize_pair(t: Array) -> tuple[Array, Array]:
+    """Make each pair of `t`, (b, 2, n), orthonormal in place; return it and squared norms.
 
-    The second value, (b, 2), is the square of each vector's part outside those before it.
+    The squared norms, (b, 2), are those of each vector before it was normalized, without its
+    component along the vector before it.
     """
     vecdot = namespace(t).linalg.vecdot
     first, second = t[:, 0], t[:, 1]
@@ -319,15 +337,15 @@ def _root(squares: Array) -> Array:
 def _inner(u: Array, v: Array) -> Array:
     """Return the inner products (b, s, t) of rows.
 
-    A sum of a million float32 products is too coarse: stretches are summed in float64.
+    A sum of a million float32 products is too coarse: chunks are accumulated in float64.
     """
     n = u.shape[-1]
-    if n <= _STRETCH:
+    if n <= ACCUMULATION_CHUNK:
         return u @ v.swapaxes(-1, -2)
     total = 0.0
-    for start in range(0, n, _STRETCH):
-        stretch = slice(start, start + _STRETCH)
-        total = total + astype(u[..., stretch] @ v[..., stretch].swapaxes(-1, -2), "float64")
+    for start in range(0, n, ACCUMULATION_CHUNK):
+        chunk = slice(start, start + ACCUMULATION_CHUNK)
+        total = total + astype(u[..., chunk] @ v[..., chunk].swapaxes(-1, -2), "float64")
     return total
 
 

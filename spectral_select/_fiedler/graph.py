@@ -140,6 +140,7 @@ class SparseGraph:
         return self
 
 
+@np.errstate(all="ignore")  # BLAS may set flags in lanes whose results it does not use
 def _times(v: Array, matrix: Array) -> Array:
     """Return the vectors (b, s, n) times the matrix (b, n, m) of each batch.
 
@@ -182,7 +183,7 @@ def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | Fact
     _, n, d = X.shape
     if factored is None:
         factored = n > 2 * d
-    with np.errstate(over="ignore", invalid="ignore"):  # then rescaled, below
+    with np.errstate(all="ignore"):  # rescaled below if need be
         if factored:
             squared = _squared_norms(X)
         else:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from spectral_select._fiedler.blocked_graph import BlockedGraph
-from spectral_select._fiedler.davidson import MOST_FLOORS, davidson, residual_floor
+from spectral_select._fiedler.davidson import MAX_ROUNDOFF_GROWTH, davidson, residual_floor
 from spectral_select._fiedler.dense import STACK_MAX, dense_pairs
 from spectral_select._fiedler.graph import (
     DenseGraph,
@@ -47,11 +47,13 @@ def solve(X: Array, **options: Any) -> FiedlerResult:
     """
     factor = _power_of_two(X) if options["affinity"] == "precomputed" else 1.0
     if factor != 1.0:
-        with np.errstate(under="ignore"):
+        with np.errstate(all="ignore"):
             result = solve(X * factor, **options)
             return result if options["laplacian"] != "unnormalized" else result.rescaled(1 / factor)
     if not is_torch(X):
-        with np.errstate(under="ignore"):  # what underflows is rightly 0
+        # Values are checked explicitly. Underflow to 0 is correct, and BLAS may set other flags
+        # in lanes whose results it does not use.
+        with np.errstate(all="ignore"):
             return _solve(X, **options)
     torch = namespace(X)
     # Where the user lets float32 products lose digits (TF32, bfloat16), float64 does not.
@@ -163,15 +165,15 @@ def _result(
     bound = xp.where(positive, (first + floor) / safe_gap, infinite)
     converged = xp.where(positive, first / safe_gap, infinite) <= tol
     # Rounding alone may move the vector by more than a tenth: then it is not determined.
-    settled = to_numpy(first <= MOST_FLOORS * floor)
+    settled = to_numpy(first <= MAX_ROUNDOFF_GROWTH * floor)
     status = np.where(settled, Status.NEAR_DEGENERATE, Status.NOT_CONVERGED)
     determined = to_numpy(bound) < 0.1
     status[determined & (to_numpy(converged) | settled)] = Status.CONVERGED
-    vectors = _presented(operator, laplacian, vectors)
+    vectors = _to_requested_laplacian(operator, laplacian, vectors)
     return FiedlerResult(vectors, values[:, 0], gap, first, bound, n_iter, status)
 
 
-def _presented(operator: LaplacianOperator, laplacian: str, vectors: Array) -> Array:
+def _to_requested_laplacian(operator: LaplacianOperator, laplacian: str, vectors: Array) -> Array:
     """Return the vectors of the Laplacian asked for, with their sign settled."""
     xp = namespace(vectors)
     if laplacian == "random_walk":
@@ -187,7 +189,7 @@ def _disconnected(
     vectors = bisection_vector(labels, operator.null[0])[None]
     zero = np.zeros(1, vectors.dtype)
     return FiedlerResult(
-        _presented(operator, laplacian, vectors),
+        _to_requested_laplacian(operator, laplacian, vectors),
         zero,
         zero,
         zero,

@@ -86,6 +86,7 @@ class LabelTrust:
     class_separation: Floats
 
 
+@np.errstate(all="ignore")  # underflow to 0 is correct; inputs and results are checked
 def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
     """Return the probability that each label is right, from the similarity graph.
 

@@ -180,7 +180,7 @@ class GuidedEstimator(BaseEstimator):
             count = k if batch.stop - start == size else last_k
             rng = np.random.default_rng([seed, number])
             kept.append(start + np.sort(gumbel_top_k(logs[batch], count, rng)))
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(all="ignore"):
             self.weights_ = np.exp(logs)
         keep_rows(self, np.concatenate(kept), n)
 

@@ -7,6 +7,7 @@ size, while the batches themselves are independent.
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cache
 from threading import Lock
 from typing import Any, TypeVar
@@ -58,10 +59,14 @@ _had = 1
 
 
 def map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """Apply `function` to `items` in threads, results in order."""
+    """Apply `function` to `items` in threads, results in order.
+
+    The threads run in copies of the caller's context, so `numpy.errstate` holds in them too.
+    """
     with one_blas_thread() as n_threads:
         if n_threads == 1 or len(items) == 1:
             yield from map(function, items)
             return
         with ThreadPoolExecutor(min(n_threads, len(items))) as pool:
-            yield from pool.map(function, items)
+            contexts = [copy_context() for _ in items]
+            yield from pool.map(lambda context, item: context.run(function, item), contexts, items)
