@@ -24,6 +24,11 @@ def sample_labels(dataset: Any) -> NDArray[np.int64] | None:
     -------
     ndarray of shape (n,), int64, or None
 
+    Raises
+    ------
+    ValueError
+        If a label is missing (None or NaN).
+
     Examples
     --------
     >>> from types import SimpleNamespace
@@ -47,7 +52,18 @@ def sample_labels(dataset: Any) -> NDArray[np.int64] | None:
             array = np.asarray(labels)
             if array.ndim == 1 and array.dtype.kind in "iu":
                 return array.astype(np.int64)
+            if array.ndim == 1 and array.dtype.kind in "fO":
+                _refuse_missing(array)
     return None
+
+
+def _refuse_missing(labels: NDArray[Any]) -> None:
+    missing = [i for i, label in enumerate(labels.tolist()) if label is None or label != label]
+    if missing:
+        raise ValueError(
+            f"labels of the dataset must not be missing; sample {missing[0]} has none "
+            f"({len(missing)} in all)"
+        )
 
 
 def label_column(dataset: Any) -> str | None:

@@ -45,6 +45,11 @@ class TestLabels:
     def test_targets_that_are_not_classes_are_not_labels(self, targets):
         assert sample_labels(SimpleNamespace(targets=targets)) is None
 
+    @pytest.mark.parametrize("missing", [None, float("nan")])
+    def test_rejects_missing_labels(self, missing):
+        with pytest.raises(ValueError, match=r"sample 1 has none \(2 in all\)"):
+            sample_labels(SimpleNamespace(labels=[3, missing, 4, missing]))
+
     def test_nested_subsets(self):
         data = Subset(Subset(Listed(range(5), targets=[5, 6, 7, 8, 9]), [4, 3, 2]), [2, 0])
         assert sample_labels(data).tolist() == [7, 9]
