@@ -49,7 +49,10 @@ def sample_labels(dataset: Any) -> NDArray[np.int64] | None:
         candidates.append(dataset.with_format("numpy", columns=[column])[:][column])
     for labels in candidates:
         if isinstance(labels, Sequence | np.ndarray) or hasattr(labels, "__array__"):
-            array = np.asarray(labels)
+            try:
+                array = np.asarray(labels)
+            except ValueError:  # lists of several lengths, such as boxes
+                continue
             if array.ndim == 1 and array.dtype.kind in "iu":
                 return array.astype(np.int64)
             if array.ndim == 1 and array.dtype.kind in "fO":
@@ -58,12 +61,18 @@ def sample_labels(dataset: Any) -> NDArray[np.int64] | None:
 
 
 def _refuse_missing(labels: NDArray[Any]) -> None:
-    missing = [i for i, label in enumerate(labels.tolist()) if label is None or label != label]
+    missing = [i for i, label in enumerate(labels.tolist()) if _is_missing(label)]
     if missing:
         raise ValueError(
             f"labels of the dataset must not be missing; sample {missing[0]} has none "
             f"({len(missing)} in all)"
         )
+
+
+def _is_missing(label: Any) -> bool:
+    if isinstance(label, float):
+        return label != label
+    return label is None or type(label).__name__ in ("NAType", "NaTType")
 
 
 def label_column(dataset: Any) -> str | None:

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -40,12 +41,12 @@ class TestLabels:
         assert (found.dtype, found.tolist()) == (np.int64, [1, 2])
 
     @pytest.mark.parametrize(
-        "targets", [["a.xml", "b.xml"], [0.5, 1.5], [[0, 1], [1, 0]], None, print]
+        "targets", [["a.xml", "b.xml"], [0.5, 1.5], [[0, 1], [1, 0]], [[0], [1, 0]], None, print]
     )
     def test_targets_that_are_not_classes_are_not_labels(self, targets):
         assert sample_labels(SimpleNamespace(targets=targets)) is None
 
-    @pytest.mark.parametrize("missing", [None, float("nan")])
+    @pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
     def test_rejects_missing_labels(self, missing):
         with pytest.raises(ValueError, match=r"sample 1 has none \(2 in all\)"):
             sample_labels(SimpleNamespace(labels=[3, missing, 4, missing]))
