@@ -58,6 +58,11 @@ class ReferenceIdentity(JsonRecord):
         Hashes of the two networks before training.
     config : dict
         The training configuration.
+
+    Examples
+    --------
+    >>> ReferenceIdentity(count=8, n_classes=2, config={"epochs": 1}).to_json()["count"]
+    8
     """
 
     count: int
@@ -90,6 +95,13 @@ class ReferenceRecord(JsonRecord):
         Hashes of the two trained networks.
     versions : dict
         Versions of the packages.
+
+    Examples
+    --------
+    >>> ReferenceRecord.from_json({"count": 8})
+    Traceback (most recent call last):
+        ...
+    ValueError: lacks n_classes
     """
 
     format: str = FORMAT

@@ -31,6 +31,7 @@ from spectral_select._utils.atomic_files import (
     write_json_atomically,
 )
 from spectral_select._utils.folders import StoreError, inside
+from spectral_select._utils.labels import check_labels
 from spectral_select._utils.locks import FolderLock
 from spectral_select._utils.validation import check_positive_int
 
@@ -340,11 +341,9 @@ def _header(count: int, dim: int) -> bytes:
 def _check_labels(labels: ArrayLike | None, count: int) -> NDArray[np.int64] | None:
     if labels is None:
         return None
-    array = np.asarray(labels)
-    if array.shape != (count,) or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(
-            f"labels must be {count} integers; got shape {array.shape} of type {array.dtype}"
-        )
+    array = check_labels(labels, count, "labels")
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"labels must be {count} integers; got dtype {array.dtype}")
     return array.astype(np.int64)
 
 

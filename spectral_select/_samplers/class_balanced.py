@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset, Sampler
 
+from spectral_select._utils.labels import check_labels
 from spectral_select._utils.validation import check_int, check_positive_int
 
 __all__ = ["ClassBalancedSampler", "WeightedDataset"]
@@ -51,11 +52,9 @@ class ClassBalancedSampler(Sampler[int]):
     """
 
     def __init__(self, labels: Any, n_indices: int | None = None, *, seed: int = 0) -> None:
-        labels = np.asarray(labels)
-        if labels.ndim != 1 or len(labels) == 0:
-            raise ValueError(
-                f"labels must have shape (n_samples,), with at least one sample; got {labels.shape}"
-            )
+        if not len(labels):
+            raise ValueError("labels must hold at least one label; got none")
+        labels = check_labels(labels, len(labels), "labels")
         self.data_source = range(len(labels))
         self.epoch = 0
         self._n = len(labels) if n_indices is None else check_positive_int(n_indices, "n_indices")

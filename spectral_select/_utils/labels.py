@@ -1,5 +1,6 @@
-"""Class labels as arrays: of whatever a user hands over, checked."""
+"""Class labels from any container, as an array without missing values."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,32 +15,102 @@ _LARGEST = 2.0**53  # integers below it are distinct in floating point
 
 
 def check_labels(y: Any, n: int, name: str = "y") -> NDArray[Any]:
-    """Return class labels as an array of shape (n,); whole numbers become integers."""
-    labels: NDArray[Any] = column_or_1d(to_numpy(y), warn=True)
+    """Return class labels as an array of shape (n,) of integers, booleans or strings.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,) or (n, 1)
+        List, array, masked array, tensor, pandas or polars column, or Arrow array.
+    n : int
+        Number of samples.
+    name : str, default="y"
+        The argument that the user passed, for messages.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Floats that are whole numbers become integers.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing (None, NaN, NA, masked or null) or not a whole number, with its
+        position, or the shape is not (n,).
+    TypeError
+        If labels are neither integers nor strings, or some are integers and some strings.
+    """
+    labels = _as_array(y)
+    if labels.shape == (n, 1):
+        labels = column_or_1d(labels, warn=True)
     if labels.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), one label a sample; got {labels.shape}")
     expected = f"{name} must hold class labels, integers or strings"
+    if np.ma.is_masked(y):
+        _refuse_missing("masked", np.flatnonzero(np.ma.getmaskarray(y)), name)
+    if labels.dtype.kind in "OT":
+        labels = _from_objects(labels.tolist(), name, expected)
     if labels.dtype.kind == "f":
+        _refuse_missing("NaN", np.flatnonzero(np.isnan(labels)), name)
         whole = (np.abs(labels) < _LARGEST) & (labels == np.floor(labels))
         if not whole.all():
-            raise ValueError(
-                f"{expected}; got {labels[~whole][0]} at position {np.flatnonzero(~whole)[0]}"
-            )
+            position = np.flatnonzero(~whole)[0]
+            raise ValueError(f"{expected}; got {labels[position]} at position {position}")
         labels = labels.astype(np.int64)
-    if labels.dtype.kind not in "biuUSO":
+    if labels.dtype.kind not in "biuUS":
         raise TypeError(f"{expected}; got dtype {labels.dtype}")
-    if labels.dtype.kind == "O":
-        kinds = sorted({type(label).__name__ for label in labels})
-        try:
-            np.unique(labels)
-        except TypeError:
-            raise TypeError(f"{expected}, all of one kind; got {' and '.join(kinds)}") from None
-    return labels
+    return np.asarray(labels)
 
 
 def class_codes(labels: NDArray[Any], name: str = "y") -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the classes there are, ascending, and the place of each label among them."""
+    """Return the sorted classes, and the index of each label among them."""
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"{name} must hold at least two classes; got {len(classes)} class")
     return classes, codes.astype(np.int64)
+
+
+def _as_array(y: Any) -> NDArray[Any]:
+    if isinstance(y, list | tuple):
+        # NumPy would turn numbers beside strings, and missing values too, into strings.
+        objects = np.empty(len(y), dtype=object)
+        objects[:] = y
+        return objects if not len(y) or np.ndim(y[0]) == 0 else np.asarray(y)
+    if isinstance(y, np.ma.MaskedArray):
+        return np.asarray(y.data)
+    return to_numpy(y)
+
+
+def _from_objects(values: list[Any], name: str, expected: str) -> NDArray[Any]:
+    """Return Python objects as an array of one kind."""
+    missing = [i for i, value in enumerate(values) if _is_missing(value)]
+    if missing:
+        _refuse_missing(str(values[missing[0]]), missing, name)
+    if all(isinstance(value, str) for value in values) and values:
+        return np.array(values, dtype=str)
+    strange = [i for i, value in enumerate(values) if not isinstance(value, _NUMBERS)]
+    if not strange:
+        numbers = np.array(values)
+        return numbers if numbers.dtype != object else np.array([str(value) for value in values])
+    if len(strange) < len(values) and isinstance(values[strange[0]], str):
+        found = sorted({type(value).__name__ for value in values})
+        raise TypeError(f"{expected}, all of one kind; got {' and '.join(found)}")
+    value = values[strange[0]]
+    raise TypeError(f"{expected}; got a {type(value).__name__} at position {strange[0]}")
+
+
+_NUMBERS = (int, float, np.integer, np.floating, np.bool_)
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(value != value)
+
+
+def _refuse_missing(shown: str, positions: Iterable[Any], name: str) -> None:
+    listed = [int(position) for position in positions]
+    if listed:
+        raise ValueError(
+            f"{name} must not hold missing values; got {shown} at position {listed[0]}"
+            + (f", and {len(listed) - 1} more" if len(listed) > 1 else "")
+        )

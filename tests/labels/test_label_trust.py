@@ -191,10 +191,10 @@ def test_digits_are_labeled_well():
     [
         (np.ones((3, 2, 2)), [0, 1, 0], ValueError, "X must have shape"),
         (np.ones((3, 2)), [0, 1], ValueError, r"y must have shape \(3,\), one label a sample"),
-        (np.ones((3, 2)), [[0, 1], [1, 0], [1, 1]], ValueError, r"y should be a 1d array"),
+        (np.ones((3, 2)), [[0, 1], [1, 0], [1, 1]], ValueError, r"y must have shape \(3,\)"),
         (np.ones((3, 2)), [0, 0, 0], ValueError, "at least two classes; got 1"),
         (np.ones((3, 2)), [0.5, 1, 0], ValueError, "integers or strings; got 0.5 at position 0"),
-        (np.ones((3, 2)), [None, "a", "b"], TypeError, "all of one kind; got NoneType and str"),
+        (np.ones((3, 2)), [None, "a", "b"], ValueError, "missing values; got None at position 0"),
         ([[1, 2], [np.nan, 1]], [0, 1], ValueError, "row 1 holds NaN or infinity"),
         (np.ones((0, 2)), [], ValueError, "at least one sample"),
     ],

@@ -272,7 +272,7 @@ X, Y, _ = clusters(9)
         ((X, Y + 0.5), ValueError, "y must hold class labels, integers or strings; got .* 0"),
         ((X, Y * 1e300), ValueError, "y must hold class labels, integers or strings; got 1e"),
         ((X, Y.astype("datetime64[D]")), TypeError, "integers or strings; got dtype datetime64"),
-        ((X, [None, "a", "b"] * 3), TypeError, "of one kind; got NoneType and str"),
+        ((X, [None, "a", "b"] * 3), ValueError, "missing values; got None at position"),
         ((X, np.zeros(9)), ValueError, "at least two classes; got 1 class"),
         ((X * np.nan, Y), ValueError, "X must be finite; row 0"),
         ((X, Y, np.ones(8)), ValueError, r"losses must have shape \(9,\), one per sample; got"),

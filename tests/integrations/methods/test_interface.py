@@ -126,17 +126,17 @@ def test_rules_see_the_features_and_labels_of_their_candidates():
     ("positions", "message"),
     [
         ([], "chose nothing of 5 candidates"),
-        ([0, 5], "must choose different places"),
-        ([-1, 2], "must choose different places"),
-        ([2, 2], "must choose different places"),
+        ([0, 5], "must choose different positions"),
+        ([-1, 2], "must choose different positions"),
+        ([2, 2], "must choose different positions"),
         ([0, 1, 2], "must choose 2 of 5 candidates; chose 3"),
-        ([[0, 1]], r"must choose places, integers of shape \(k,\); got int64 of shape \(1, 2\)"),
-        (1, r"must choose places.*got int64 of shape \(\)"),
-        ([0.0, 1.0], "must choose places.*got float64"),
-        ([True, False], "must choose places.*got bool"),
+        ([[0, 1]], r"must choose positions, integers of shape \(k,\); got int64 of shape \(1, 2\)"),
+        (1, r"must choose positions.*got int64 of shape \(\)"),
+        ([0.0, 1.0], "must choose positions.*got float64"),
+        ([True, False], "must choose positions.*got bool"),
     ],
 )
-def test_a_rule_that_chooses_badly_is_told(positions, message):
+def test_rejects_invalid_choices(positions, message):
     with pytest.raises(RuntimeError, match=f"method 'random' {message}"):
         check_choice(Choice(np.array(positions)), get_method("random"), 5, 2)
 
