@@ -14,11 +14,19 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from sklearn.utils import check_array
 
+from spectral_select._features.arrow_tables import (
+    is_arrow,
+    matrix_of_column,
+    matrix_of_table,
+    to_arrow,
+)
 from spectral_select._features.readers import read_features
 from spectral_select._utils.array_namespace import Array, is_torch, to_numpy
+from spectral_select._utils.validation import check_finite
 
-__all__ = ["FeatureRows", "as_rows", "check_belongs", "check_count", "check_finite"]
+__all__ = ["FeatureRows", "as_rows", "check_belongs", "check_count"]
 
 Indices = npt.NDArray[np.int64]
 
@@ -190,32 +198,10 @@ def as_rows(features: Any) -> FeatureRows:
             f"got shape {(rows.n_rows, rows.n_columns)}"
         )
     if isinstance(rows, ArrayRows) and not rows.on_disk:
-        check_finite(rows._array)
+        check_finite(rows._array, "features")
     elif isinstance(rows, TensorRows):
-        check_finite(rows._tensor)
+        check_finite(rows._tensor, "features")
     return rows
-
-
-def check_finite(rows: Array, names: Indices | None = None) -> None:
-    """Raise on NaN or infinity, naming the first bad row (of the whole table)."""
-    if is_torch(rows):
-        bad = to_numpy(~rows.isfinite().all(dim=1)) if not rows.isfinite().all() else ()
-    elif sparse.issparse(rows):
-        finite = np.isfinite(rows.data)
-        bad = () if finite.all() else ~finite
-        if len(bad):
-            bad = np.bincount(rows.tocoo().row, weights=bad, minlength=rows.shape[0]) > 0
-    else:
-        # A sum is finite if all terms are, unless it overflows: then look at each.
-        with np.errstate(all="ignore"):
-            fine = rows.dtype.kind != "f" or np.isfinite(rows.sum()) or np.isfinite(rows).all()
-        bad = () if fine else ~np.isfinite(rows).all(axis=1)
-    if len(bad):
-        first = int(np.flatnonzero(bad)[0])
-        row = first if names is None else int(names[first])
-        raise ValueError(
-            f"features must be finite; row {row} holds NaN or infinity (the first such row)"
-        )
 
 
 def check_count(rows: FeatureRows, dataset: Any) -> None:
@@ -255,10 +241,10 @@ def _as_rows(features: Any) -> FeatureRows:
     library = type(features).__module__.partition(".")[0]
     if library == "datasets":
         return ColumnRows(features)
-    if library == "pyarrow":
+    if library == "pandas":
+        return ArrayRows(_from_pandas(features))
+    if is_arrow(features):  # pyarrow, polars and others
         return ArrayRows(_from_arrow(features))
-    if hasattr(features, "to_numpy"):  # pandas, polars
-        return ArrayRows(np.asarray(features.to_numpy()))
     if isinstance(features, list | tuple) or hasattr(features, "__array__"):
         return ArrayRows(np.asarray(features))
     raise TypeError(
@@ -296,47 +282,17 @@ def _source_of_column(column: Any) -> tuple[Any, str]:
 
 
 def _from_arrow(data: Any) -> npt.NDArray[Any]:
-    """Return an Arrow array of lists, or a table of one such or of numbers, as an array."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if isinstance(data, pa.Table):
-        if data.num_columns == 1:
-            return _from_arrow(data.column(0))
-        lists = [name for name, t in zip(data.column_names, data.schema.types, strict=True)
-                 if pa.types.is_list(t) or pa.types.is_large_list(t)
-                 or pa.types.is_fixed_size_list(t)]  # fmt: skip
-        if len(lists) == 1:
-            return _from_arrow(data.column(lists[0]))
-        if lists or not all(
-            pa.types.is_floating(t) or pa.types.is_integer(t) for t in data.schema.types
-        ):
-            raise ValueError(
-                "a table of features must have one column of lists, or columns of numbers alone; "
-                f"got columns {data.column_names}. Pass the one meant, as in table['embedding']"
-            )
-        return np.column_stack([_without_nulls(c).to_numpy() for c in data.columns])
-    array = _without_nulls(data)
-    if len(array) == 0:
-        raise ValueError("features must have at least one row; the Arrow array is empty")
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # older pyarrow
-        array = pa.concat_arrays(array.chunks)
-    if not hasattr(array, "flatten") or not pa.types.is_nested(array.type):
-        raise ValueError(f"an Arrow array of features must hold lists; got type {array.type}")
-    lengths = pc.unique(pc.list_value_length(array)).to_pylist()
-    if len(lengths) != 1:
-        raise ValueError(
-            f"an Arrow array of features must hold lists of one length; got lengths {lengths[:5]}"
-        )
-    flat = _without_nulls(array.flatten())
-    return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(len(array), lengths[0])
+    data = to_arrow(data)
+    if hasattr(data, "column_names"):
+        return matrix_of_table(data, None, "the table of features")
+    return matrix_of_column(data, "the column of features")
 
 
-def _without_nulls(array: Any) -> Any:
-    if array.null_count:
-        raise ValueError(f"features must have no missing values; got {array.null_count} nulls")
+def _from_pandas(data: Any) -> npt.NDArray[Any]:
+    """Return a table of pandas, or a column of lists, as an array."""
+    if data.ndim == 1:
+        return np.stack([np.asarray(row) for row in data])
+    array: npt.NDArray[Any] = check_array(data, dtype="numeric", ensure_all_finite=False)
     return array
 
 

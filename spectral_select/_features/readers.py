@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_select._features.arrow_tables import feature_columns, matrix_of_table
+from spectral_select._utils.labels import check_labels
+
 __all__ = ["read_features", "read_labels"]
 
 _EXPECTED = "a .npy, .npz or .parquet file, or the folder of an embedding store"
@@ -119,8 +122,11 @@ def read_labels(
     elif kind == ".npz":
         found = _read_array(path, str(labels))
     elif kind in (".parquet", ".pq"):
-        column = _read_table(path, [str(labels)])[str(labels)]
-        found = np.asarray(column.to_pylist())
+        names = _parquet(path, "read_schema").names
+        if labels not in names:
+            raise ValueError(f"{path} has no column {labels!r}; it has {', '.join(names)}")
+        column = _parquet(path, "read_table", columns=[labels])[labels]
+        found = check_labels(column, len(column), f"column {labels!r} of {path}")
     else:
         raise ValueError(f"labels of {path} must be a .npy file; got {str(labels)!r}")
     if found.ndim != 1:
@@ -196,87 +202,19 @@ def _described(shapes: dict[str, tuple[int, ...]]) -> str:
 
 
 def _read_parquet(path: Path, columns: Sequence[str] | None) -> NDArray[Any]:
+    """Return the features of a Parquet file; only their columns are read."""
+    chosen = feature_columns(_parquet(path, "read_schema"), columns, str(path))
+    return matrix_of_table(_parquet(path, "read_table", columns=chosen), chosen, str(path))
+
+
+def _parquet(path: Path, reader: str, **options: Any) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is not a readable Parquet file: {_reason(error)}") from error
-    fields = {field.name: field.type for field in schema}
-    if unknown := [name for name in columns or () if name not in fields]:
-        raise ValueError(f"{path} has no column {unknown[0]!r}; it has {_some(fields)}")
-    # pandas stores an unnamed index as a column.
-    chosen = list(columns or (name for name in fields if not name.startswith("__index_level_")))
-    lists = [name for name in chosen if _is_list(pa, fields[name])]
-    numbers = [name for name in chosen if _is_number(pa, fields[name])]
-    if columns is None and len(lists) == 1:
-        chosen = lists
-    if columns is None and len(lists) > 1:
-        raise ValueError(f"{path} has several columns of lists; name one: {_some(lists)}")
-    if chosen != lists[:1] and chosen != numbers:
-        odd = next(name for name in chosen if name not in numbers)
-        raise ValueError(
-            f"column {odd!r} of {path} holds {fields[odd]}; name the columns to take: "
-            "numbers, or one column of lists of numbers"
-        )
-    if not chosen:
-        raise ValueError(f"{path} has no columns")
-    table = _read_table(path, chosen)
-    if chosen == lists[:1]:
-        return _stack(pa, table[chosen[0]], f"column {chosen[0]!r} of {path}")
-    return np.column_stack([table[name].to_numpy() for name in chosen])
-
-
-def _read_table(path: Path, columns: list[str]) -> Any:
-    """Return columns of a Parquet file without missing values."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        names = pq.read_schema(path).names
-        if unknown := [name for name in columns if name not in names]:
-            raise ValueError(f"{path} has no column {unknown[0]!r}; it has {_some(names)}")
-        table = pq.read_table(path, columns=columns)
-    except (pa.ArrowInvalid, OSError) as error:
+        return getattr(pq, reader)(path, **options)
+    except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
-    for name in columns:
-        if table[name].null_count:
-            row = table[name].is_null().to_pylist().index(True)
-            raise ValueError(f"column {name!r} of {path} has no value in row {row}")
-    return table
-
-
-def _stack(pa: Any, column: Any, what: str) -> NDArray[Any]:
-    """Return a column of equally long lists as a matrix."""
-    n = len(column)
-    flat = column.combine_chunks()
-    if isinstance(flat, pa.ChunkedArray):  # older pyarrow
-        flat = pa.concat_arrays(flat.chunks)
-    values = flat.flatten()
-    lengths = np.diff(flat.offsets.to_numpy()) if hasattr(flat, "offsets") else None
-    if lengths is not None and n and (lengths != lengths[0]).any():
-        row = int(np.flatnonzero(lengths != lengths[0])[0])
-        raise ValueError(
-            f"{what} has lists of different lengths: {lengths[0]} in row 0, "
-            f"{lengths[row]} in row {row}"
-        )
-    if values.null_count:
-        row = values.is_null().to_pylist().index(True) // max(len(values) // max(n, 1), 1)
-        raise ValueError(f"{what} lacks a value in row {row}")
-    matrix: NDArray[Any] = values.to_numpy(zero_copy_only=False)
-    return matrix.reshape(n, -1) if n else matrix.reshape(0, 0)
-
-
-def _is_list(pa: Any, kind: Any) -> bool:
-    types = pa.types
-    return (
-        types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    ) and _is_number(pa, kind.value_type)
-
-
-def _is_number(pa: Any, kind: Any) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def _check_matrix(array: NDArray[Any], what: str) -> NDArray[Any]:
@@ -295,8 +233,3 @@ def _reason(error: Exception) -> str:
     # NumPy suggests unpickling, which is unsafe for files from other sources.
     pickled = "allow_pickle" in text or "Python objects" in text
     return "it holds pickled objects, which are not read" if pickled else text
-
-
-def _some(names: Any) -> str:
-    names = list(names)
-    return ", ".join(map(repr, names[:10])) + (", …" if len(names) > 10 else "")

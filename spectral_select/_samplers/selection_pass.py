@@ -15,12 +15,13 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from spectral_select._features.feature_table import FeatureRows, check_finite
+from spectral_select._features.feature_table import FeatureRows
 from spectral_select._samplers.epoch_plan import EpochPlan
 from spectral_select._selectors.guided_selector import GuidedBatchSelector
 from spectral_select._selectors.ratio import ratio_that_keeps
 from spectral_select._utils.array_namespace import is_torch, to_numpy
 from spectral_select._utils.threads import map_in_threads
+from spectral_select._utils.validation import check_finite
 
 __all__ = [
     "SelectionPass",
@@ -181,7 +182,7 @@ class SelectionPass:
         try:
             kept = selector.fit(features).get_support(indices=True)
         except ValueError:
-            check_finite(features, candidates)  # names the row of the whole table
+            check_finite(features, "features", candidates)  # names the row of the whole table
             raise
         kept = np.sort(np.asarray(kept))
         counts = np.bincount(kept // (len(candidates) // n), minlength=n)

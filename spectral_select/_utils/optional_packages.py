@@ -8,6 +8,7 @@ _EXTRAS = {
     "PIL": "torch",
     "safetensors": "torch",
     "tqdm": "torch",
+    "psutil": "torch",
     "jinja2": "report",
     "matplotlib": "report",
     "tensorboard": "report",

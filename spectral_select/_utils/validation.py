@@ -176,8 +176,8 @@ def _as_floating(X: Any, name: str) -> Array:
     return X.astype(np.float32 if X.dtype == np.float16 else np.float64)
 
 
-def check_finite(X: Array, name: str = "X") -> None:
-    """Raise on NaN or infinity, and name the first bad row.
+def check_finite(X: Array, name: str = "X", rows: Any = None) -> None:
+    """Raise on NaN or infinity, and name the first bad row, numbered by `rows` if given.
 
     Dense features need no pass of their own for it: the squared norms of the rows tell
     (`NotFiniteError`), and only then this looks for the row.
@@ -194,4 +194,5 @@ def check_finite(X: Array, name: str = "X") -> None:
     else:
         finite = xp.isfinite(values).all(-1).reshape(-1)
         row = int(xp.argmax(xp.where(finite, 0, 1)))
+    row = row if rows is None else int(rows[row])
     raise ValueError(f"{name} must be finite; row {row} holds NaN or infinity (the first such row)")

@@ -295,7 +295,7 @@ class TestFeatureFiles:
         assert "several columns of lists; name one: 'a', 'b'" in fails("select", path)
         assert "has no column 'c'; it has 'a', 'b'" in fails("select", path, "--columns", "c")
         path.write_text("no Parquet")
-        assert "is not a readable Parquet file" in fails("select", path)
+        assert "cannot be read: Parquet magic bytes" in fails("select", path)
 
     def test_without_pyarrow(self, tmp_path, fails, monkeypatch):
         self.parquet(tmp_path / "x.parquet", a=[1.0, 2.0])

@@ -173,18 +173,30 @@ def test_a_fingerprint_of_numbers_beyond_single_precision():
         (torch.ones(2, 3, dtype=torch.cfloat), TypeError, "features must hold .*complex64"),
         ("features.csv", FileNotFoundError, r"no file features.csv; expected a \.npy, \.npz"),
         (pa.chunked_array([], pa.list_(pa.float32())), ValueError, "at least one row"),
-        (pa.array([[1.0], [1.0, 2.0]]), ValueError, "lists of one length; got lengths"),
-        (pa.array([[1.0], None]), ValueError, "no missing values; got 1 nulls"),
-        (pa.array([[1.0], [None]]), ValueError, "no missing values; got 1 nulls"),
-        (pa.array([1.0, 2.0]), ValueError, "must hold lists; got type double"),
-        (pa.table({"a": [1.0], "b": ["x"]}), ValueError, "got columns .*'a', 'b'"),
-        (pa.table({"a": [[1.0]], "b": [[1.0]]}), ValueError, "Pass the one meant"),
+        (
+            pa.array([[1.0], [1.0, 2.0]]),
+            ValueError,
+            "lengths: 1 in row 0, 2 in row 1",
+        ),
+        (pa.array([[1.0], None]), ValueError, "has no value in row 1"),
+        (pa.array([[1.0], [None]]), ValueError, "lacks a value in row 1"),
+        (pa.array([1.0, 2.0]), ValueError, "must hold lists of numbers; got type double"),
+        (
+            pa.table({"a": [1.0], "b": ["x"]}),
+            ValueError,
+            "column 'b' of .* holds string",
+        ),
+        (
+            pa.table({"a": [[1.0]], "b": [[1.0]]}),
+            ValueError,
+            "several columns of lists",
+        ),
         (datasets.Dataset.from_dict({"a": [1], "b": [2]}), TypeError, "columns .*'a', 'b'"),
         (datasets.Dataset.from_dict({"a": ["x", "y"]}), ValueError, "must hold lists of numbers"),
         (datasets.Dataset.from_dict({"a": []}), ValueError, "at least one row"),
     ],
 )
-def test_what_is_no_table_of_features_is_refused(features, error, message):
+def test_rejects_what_is_not_a_table(features, error, message):
     with pytest.raises(error, match=message):
         as_rows(features)
 
