@@ -18,7 +18,7 @@ def package_files():
     library = {
         path.relative_to(ROOT / "spectral_select").as_posix()
         for path in (ROOT / "spectral_select").glob("**/*.py")
-    } | {"py.typed"}
+    } | {"py.typed", "__init__.pyi"}
     shipped = {
         f"integrations/{path.relative_to(ROOT / 'integrations').as_posix()}"
         for pattern in ("*.py", "report/templates/*")

@@ -1,0 +1,56 @@
+# The public names and where they are defined; __init__.py loads them on first use.
+
+from ._features.store import EmbeddingStore
+from ._features.store_writer import StoreWriter, save_embeddings
+from ._fiedler.fiedler_vector import fiedler_vector
+from ._fiedler.result import FiedlerResult, Status
+from ._labels.label_trust import LabelTrust, label_trust
+from ._samplers.class_balanced import ClassBalancedSampler, WeightedDataset
+from ._samplers.guided_sampler import GuidedSampler
+from ._samplers.schedules import (
+    ConstantSchedule,
+    CosineSchedule,
+    LinearSchedule,
+    Schedule,
+    StepSchedule,
+    make_schedule,
+)
+from ._samplers.selection_pass import SelectionTimings
+from ._samplers.spectral_batch_sampler import SpectralBatchSampler
+from ._selectors.fiedler_selector import FiedlerBatchSelector
+from ._selectors.guided_selector import GuidedBatchSelector
+from ._selectors.ratio import n_candidates, n_kept
+from ._selectors.resamplers import FiedlerResampler, GuidedResampler
+from ._utils.folders import StoreError
+
+__version__: str
+
+__all__ = [
+    "ClassBalancedSampler",
+    "ConstantSchedule",
+    "CosineSchedule",
+    "EmbeddingStore",
+    "FiedlerBatchSelector",
+    "FiedlerResampler",
+    "FiedlerResult",
+    "GuidedBatchSelector",
+    "GuidedResampler",
+    "GuidedSampler",
+    "LabelTrust",
+    "LinearSchedule",
+    "Schedule",
+    "SelectionTimings",
+    "SpectralBatchSampler",
+    "Status",
+    "StepSchedule",
+    "StoreError",
+    "StoreWriter",
+    "WeightedDataset",
+    "__version__",
+    "fiedler_vector",
+    "label_trust",
+    "make_schedule",
+    "n_candidates",
+    "n_kept",
+    "save_embeddings",
+]
