@@ -77,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 after a user error, reported in one line on stderr (with ``--debug``, the
-        traceback too); 130 after Ctrl-C; 141 when the reader of the output went away.
+        0; 2 after a user error, reported in one line on stderr (with ``--debug``, errors other
+        than of usage show the traceback); 130 after Ctrl-C; 141 when the reader of the output went away.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (UsageError, ValueError, TypeError, OSError, MemoryError, ImportError) as error:
-        if debug or not _is_told_in_a_line(error):
+        if not isinstance(error, UsageError) and (debug or not _is_told_in_a_line(error)):
             raise
         print(f"{_PROG}: error: {_one_line(error)}", file=sys.stderr)
         return 2

@@ -59,7 +59,7 @@ def finished(tmp_path_factory):
     )
 
 
-def test_an_interrupted_comparison_goes_on_where_it_was(finished):
+def test_interrupted_comparison_resumes(finished):
     assert finished.stopped == 130
     assert finished.early["status"] == "interrupted"
     assert len(finished.lines.splitlines()) == 1 + 7
@@ -73,7 +73,7 @@ def test_an_interrupted_comparison_goes_on_where_it_was(finished):
     assert {run.seed for run in runs if run.part == "test"} == {0, 1}
 
 
-def test_it_comes_to_what_it_would_have_without_the_interruption(finished, tmp_path):
+def test_interruption_does_not_change_results(finished, tmp_path):
     out = tmp_path / "whole.json"
     assert accuracy_vs_budget.main([*ARGUMENTS, "--jobs", "2", "--out", str(out)]) == 0
     whole = json.loads(out.read_text())
@@ -84,7 +84,7 @@ def test_it_comes_to_what_it_would_have_without_the_interruption(finished, tmp_p
             assert a[key] == b[key]
 
 
-def test_the_learning_rate_is_the_one_that_did_best_on_validation_data(finished):
+def test_learning_rate_is_the_one_that_did_best_on_validation_data(finished):
     runs = {}
     lines = finished.out.with_suffix(".runs.jsonl").read_text().splitlines()
     for line in map(json.loads, lines[1:]):
@@ -146,7 +146,7 @@ def test_more_seeds_go_on_from_those_there_are(finished, tmp_path):
     assert [cell["seeds"] for cell in json.loads(out.read_text())["cells"]] == [[0, 1, 2]]
 
 
-def test_the_runs_of_a_method_can_be_forgotten(tmp_path):
+def test_runs_of_a_method_can_be_forgotten(tmp_path):
     path = tmp_path / "kept.runs.jsonl"
     runs = [Run("test", "as-is", 0, 0.2, name, "steps", 0.001) for name in ("random", "guided")]
     log = RunLog(path, {"epochs": 3})
@@ -225,7 +225,7 @@ def test_wrong_input_is_refused_in_one_line(tmp_path, capsys, digits):
     assert not (tmp_path / "x.json").exists()
 
 
-def test_a_file_of_runs_with_other_settings_is_refused(tmp_path):
+def test_file_of_runs_with_other_settings_is_refused(tmp_path):
     path = tmp_path / "kept.runs.jsonl"
     log = RunLog(path, {"epochs": 3})
     run = Run("test", "as-is", 0, 0.2, "random", "steps", 0.001)

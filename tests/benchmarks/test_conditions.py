@@ -17,7 +17,7 @@ EVEN, UNEVEN = [200] * 10, [400, 30, 90, 20, 300, 60, 40, 150]
 
 
 @pytest.mark.parametrize("name", CONDITIONS)
-def test_the_same_seed_gives_the_same_data_and_another_one_others(name):
+def test_same_seed_gives_the_same_data_and_another_one_others(name):
     features, labels = data(EVEN)
     given = features.copy(), labels.copy()
     pools = [make_condition(name, features, labels, seed) for seed in (3, 3, [3, 1])]
@@ -38,7 +38,7 @@ def test_as_it_is_nothing_changes():
     np.testing.assert_array_equal(pool.features, features)
 
 
-def test_a_long_tail_falls_by_100_exponentially_in_a_random_order_of_classes():
+def test_long_tail_falls_by_100_exponentially_in_a_random_order_of_classes():
     features, labels = data(EVEN)
     orders = set()
     for seed in range(4):
@@ -53,7 +53,7 @@ def test_a_long_tail_falls_by_100_exponentially_in_a_random_order_of_classes():
     assert len(orders) > 1
 
 
-def test_a_long_tail_leaves_classes_whole_that_are_smaller_than_it():
+def test_long_tail_leaves_classes_whole_that_are_smaller_than_it():
     features, labels = data(UNEVEN)
     pool = make_condition("long-tailed", features, labels, 0)
     sizes = np.bincount(pool.labels)
@@ -90,7 +90,7 @@ def test_redundant_data_are_mostly_near_copies_of_few():
     assert (away**2).sum(1).max() ** 0.5 < features.std(0).max()
 
 
-def test_a_fifth_of_the_labels_is_wrong_and_any_other_class_as_likely():
+def test_wrong_labels_are_a_fifth_and_uniform():
     features, labels = data(EVEN)
     pool = make_condition("wrong-labels", features, labels, 0)
     wrong = np.flatnonzero(pool.labels != labels)
@@ -114,7 +114,7 @@ def test_wrong_labels_come_on_top_of_the_long_tail():
     assert (both.labels != tail.labels).sum() == round(0.2 * len(tail))
 
 
-def test_what_cannot_be_is_refused():
+def test_rejects_invalid_arguments():
     features, labels = data(EVEN)
     with pytest.raises(ValueError, match=r"condition must be one of as-is.*got 'noise'"):
         make_condition("noise", features, labels, 0)

@@ -118,7 +118,7 @@ def test_budgets_that_are_taken_for_the_same_are_the_same(problem, name):
             assert {key: a[key] for key in what} == {key: b[key] for key in what}
 
 
-def test_a_first_run_is_charged_for_embeddings_and_a_reference_model():
+def test_first_run_is_charged_for_embeddings_and_a_reference_model():
     n, everything = 1280, 3 * 20 * 16
     features, joint = get_method("guided-fresh"), get_method("jest")
     assert limit_of(get_method("random"), "first-run", CONFIG, n, 0).amount == 60  # steps
@@ -131,13 +131,13 @@ def test_a_first_run_is_charged_for_embeddings_and_a_reference_model():
         limit_of(joint, "first-run", CONFIG, n, 1000)
 
 
-def test_a_pool_without_a_candidate_batch_is_refused(problem):
+def test_pool_without_a_candidate_batch_is_refused(problem):
     config = TrainConfig(epochs=1, candidate_size=1200)
     with pytest.raises(CannotTrainError, match="takes 1200 samples, and the pool has 1198"):
         train(problem, get_method("random"), config, "steps", 1e-3)
 
 
-def test_a_schedule_runs_through_within_the_budget(problem):
+def test_schedule_runs_through_within_the_budget(problem):
     schedule = LinearSchedule(0.9, 0.1, n_epochs=3)
     for budget in ("samples", "wall-clock"):
         probe = Probe(schedule=lambda *_: schedule)
@@ -184,7 +184,7 @@ def test_candidates_are_filled_in_as_the_driver_does(problem):
     assert not np.array_equal(epochs[0], epochs[1])
 
 
-def test_the_first_batch_is_the_same_for_all_methods_and_fixed_by_the_seed(problem, digits):
+def test_first_batch_is_the_same_for_all_methods_and_fixed_by_the_seed(problem, digits):
     a, b = Probe(), Probe()
     train(problem, a, CONFIG, "steps", 3e-3)
     train(problem, b, CONFIG, "samples", 1e-3)
@@ -197,7 +197,7 @@ def test_the_first_batch_is_the_same_for_all_methods_and_fixed_by_the_seed(probl
     assert not np.array_equal(a.seen[0][0].indices, c.seen[0][0].indices)
 
 
-def test_a_reference_scores_samples_it_was_not_trained_on(digits):
+def test_reference_scores_samples_it_was_not_trained_on(digits):
     # Labels drawn by lot can be learnt by heart, but not foretold.
     labels = np.random.default_rng(0).integers(10, size=len(digits.labels))
     pool = make_condition("as-is", digits.features, labels, 0)

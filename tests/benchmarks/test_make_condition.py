@@ -52,7 +52,7 @@ def test_as_it_is_every_image_is_there_once(photos):
     assert all(origin(photos, image) == image.parent.name for image in images)
 
 
-def test_a_fifth_of_the_images_stands_in_another_folder(photos):
+def test_fifth_of_the_images_stands_in_another_folder(photos):
     about, images = write(photos, "wrong-labels")
     assert (about["images"], about["wrong"]) == (60, 12)
     assert sum(origin(photos, image) != image.parent.name for image in images) == 12
@@ -73,7 +73,7 @@ def test_near_copies_differ_a_little_from_an_image_of_their_class(photos):
         assert 0 < min(away) < 6
 
 
-def test_a_seed_decides(photos):
+def test_depends_on_the_seed(photos):
     first, again, other = (
         contents(write(photos, "long-tailed-wrong-labels", name, seed) and photos.parent / name)
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
@@ -82,7 +82,7 @@ def test_a_seed_decides(photos):
     assert first != other
 
 
-def test_what_is_refused_leaves_nothing_behind(photos, capsys):
+def test_refusal_leaves_no_files(photos, capsys):
     (photos.parent / "full").mkdir()
     for source, target, message in [
         (photos / "train", photos.parent / "new", "has no train/"),

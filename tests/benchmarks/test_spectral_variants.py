@@ -14,7 +14,7 @@ def candidates(n_keep, n=30):
 
 @pytest.mark.parametrize("laplacian", ["unnormalized", "symmetric"])
 @pytest.mark.parametrize("m", [1, 3])
-def test_the_vectors_are_those_that_follow_the_lowest(laplacian, m):
+def test_vectors_are_those_that_follow_the_lowest(laplacian, m):
     X, _ = candidates(5)
     _, expected = spectrum(X, laplacian)
     found = _spectral_variants.lowest_vectors(X, m, laplacian)

@@ -17,7 +17,7 @@ def cell(method, accuracy, cost, condition="as-is", share=0.2):
     }
 
 
-def test_the_shortest_training_that_reaches_the_aim_counts():
+def test_shortest_training_that_reaches_the_aim_counts():
     parts = {
         2: {"cells": [cell("full", [0.7, 0.7], 10), cell("guided", [0.6, 0.6], 2)]},
         4: {"cells": [cell("full", [0.85, 0.83], 20), cell("guided", [0.86, 0.84], 4)]},
@@ -31,7 +31,7 @@ def test_the_shortest_training_that_reaches_the_aim_counts():
     assert (other["epochs"], other["cost_share"]) == (None, None)
 
 
-def test_the_command_runs_all_lengths_and_goes_on(tmp_path, capsys):
+def test_command_runs_all_lengths_and_resumes(tmp_path, capsys):
     out = tmp_path / "time.json"
     arguments = ["digits", "--methods", "random", "--lengths", "2", "1", "--out", str(out)]
     arguments += ["--conditions", "as-is", "--shares", "0.5", "--rates", "0.01", "--seeds", "2"]
@@ -47,7 +47,7 @@ def test_the_command_runs_all_lengths_and_goes_on(tmp_path, capsys):
     assert json.loads(out.read_text())["reached"] == results["reached"]
 
 
-def test_what_is_wrong_is_said_by_the_benchmark_itself(tmp_path, capsys):
+def test_reports_wrong_arguments(tmp_path, capsys):
     out = str(tmp_path / "time.json")
     assert time_to_accuracy.main(["nowhere", "--out", out]) == 2
     assert "data must be digits" in capsys.readouterr().err

@@ -358,13 +358,19 @@ class TestMistakes:
         assert re.search(message, fails(*(features if word == "X" else word for word in words)))
         assert {p.name for p in tmp_path.iterdir()} == {"x.npy"}
 
+    @pytest.mark.parametrize("arguments", [["--debug"], ["--debug", "nope"], ["select", "--debug"]])
+    def test_usage_errors_take_one_line_with_debug(self, arguments, capsys):
+        assert main(arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("spectral-select: error: ")
+
     def test_debug_shows_the_traceback(self, features):
         with pytest.raises(ValueError, match="key is for"):
             main(["select", features, "--key", "a", "--debug"])
         with pytest.raises(ValueError, match="key is for"):
             main(["--debug", "select", features, "--key", "a"])
 
-    def test_a_defect_is_not_taken_for_a_mistake(self, features, monkeypatch):
+    def test_defects_show_a_traceback(self, features, monkeypatch):
         def fail(args):
             raise RuntimeError("a defect")
 
@@ -401,7 +407,7 @@ class TestMistakes:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="no pipes of this kind")
-def test_a_reader_that_goes_away_is_no_error(tmp_path):
+def test_closed_pipe_is_not_an_error(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).random((40_000, 2)))
     code = "import sys; from spectral_select._cli.main import main; sys.exit(main())"
     command = [

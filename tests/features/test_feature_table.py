@@ -120,7 +120,7 @@ def test_rows_travel_to_other_processes(kind, tmp_path):
     np.testing.assert_array_equal(host(again.take(INDICES)), host(rows.take(INDICES)))
 
 
-def test_a_memory_map_travels_as_its_name(tmp_path):
+def test_memory_map_travels_as_its_name(tmp_path):
     big = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (50_000, 4))
     big.flush()
     for features in (tmp_path / "x.npy", big, big[:], np.asarray(big)):
@@ -128,13 +128,13 @@ def test_a_memory_map_travels_as_its_name(tmp_path):
 
 
 @pytest.mark.parametrize("look", [lambda x: x, np.asarray, lambda x: x[:50]])
-def test_what_lies_on_disk_is_not_read_at_once(look, tmp_path):
+def test_files_are_not_read_at_once(look, tmp_path):
     broken = np.full_like(X, np.nan)
     np.save(tmp_path / "x.npy", broken)
     as_rows(look(np.load(tmp_path / "x.npy", mmap_mode="r")))
 
 
-def test_a_damaged_file_is_named(tmp_path):
+def test_damaged_file_is_named(tmp_path):
     (tmp_path / "x.npy").write_bytes(on_disk(tmp_path).read_bytes()[:-9])
     with pytest.raises(ValueError, match=r"x\.npy cannot be read"):
         as_rows(tmp_path / "x.npy")
@@ -146,14 +146,14 @@ def test_tensors_stay_tensors():
     assert not as_rows(torch.tensor(X, requires_grad=True)).take(INDICES).requires_grad
 
 
-def test_a_fingerprint_tells_contents_and_shapes_apart():
+def test_fingerprint_tells_contents_and_shapes_apart():
     changed = X.copy()
     changed[0, 0] += 1
     prints = [as_rows(a).fingerprint() for a in (X, changed, X[:-1], X[:, :-1])]
     assert len(set(prints)) == 4
 
 
-def test_a_fingerprint_of_numbers_beyond_single_precision():
+def test_fingerprint_of_numbers_beyond_single_precision():
     assert as_rows(np.full((3, 2), 1e300)).fingerprint().startswith("3x2-")
 
 
@@ -201,7 +201,7 @@ def test_rejects_what_is_not_a_table(features, error, message):
         as_rows(features)
 
 
-def test_a_pickled_array_is_not_loaded(tmp_path):
+def test_pickled_array_is_not_loaded(tmp_path):
     np.save(tmp_path / "x.npy", X.astype(object), allow_pickle=True)
     with pytest.raises(ValueError, match="pickled objects"):
         as_rows(tmp_path / "x.npy")
@@ -211,7 +211,7 @@ def test_a_pickled_array_is_not_loaded(tmp_path):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kind", ["array", "tensor", "sparse"])
-def test_the_first_row_that_is_not_finite_is_named_at_once(bad, kind):
+def test_first_row_that_is_not_finite_is_named_at_once(bad, kind):
     broken = X.copy()
     broken[[41, 17, 50], [0, 3, 1]] = bad
     broken = {"array": np.asarray, "tensor": torch.from_numpy, "sparse": sparse.csr_array}[kind](
@@ -221,7 +221,7 @@ def test_the_first_row_that_is_not_finite_is_named_at_once(bad, kind):
         as_rows(broken)
 
 
-def test_what_lies_on_disk_is_checked_when_it_is_read(tmp_path):
+def test_files_are_checked_when_read(tmp_path):
     broken = X.copy()
     broken[33, 2] = np.nan
     np.save(tmp_path / "x.npy", broken)
@@ -234,7 +234,7 @@ def test_large_finite_features_pass_though_their_sum_does_not():
     as_rows(np.full((10, 10), 3e38, np.float32))
 
 
-def test_a_store_is_asked_whether_it_belongs_to_the_data_set(tmp_path):
+def test_store_is_asked_whether_it_belongs_to_the_data_set(tmp_path):
     class Other:
         fingerprint = "another"
 

@@ -134,7 +134,7 @@ def test_extent_says_which_part_of_the_dataset(tmp_path, meta, extent):
     assert save_embeddings(tmp_path, np.eye(3), **meta).extent == extent
 
 
-def test_a_second_writer_has_nothing_to_do(store):
+def test_second_writer_has_nothing_to_do(store):
     before = {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in store.iterdir()}
     with writer(store) as w:
         assert w.complete
@@ -173,7 +173,7 @@ def test_resumed_anywhere_it_ends_in_the_same_bytes(tmp_path_factory, stops, cut
         assert (folder / "stopped" / name).read_bytes() == (folder / "straight" / name).read_bytes()
 
 
-def test_a_block_damaged_on_disk_is_computed_again(tmp_path):
+def test_block_damaged_on_disk_is_computed_again(tmp_path):
     with writer(tmp_path) as w:
         fill(w, 4)
     partial = tmp_path / "embeddings.npy.partial"
@@ -189,7 +189,7 @@ def test_a_block_damaged_on_disk_is_computed_again(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b'{"format": "other"}', b"\xff\xfe", b"[" * 100_000]
 )
-def test_a_damaged_progress_file_means_starting_anew(tmp_path, content):
+def test_damaged_progress_file_means_starting_anew(tmp_path, content):
     with writer(tmp_path) as w:
         fill(w, 3)
     (tmp_path / "progress.json").write_bytes(content)
@@ -201,7 +201,7 @@ def test_a_damaged_progress_file_means_starting_anew(tmp_path, content):
 
 @pytest.mark.parametrize("key", ["block_size", "block_crc32"])
 @pytest.mark.parametrize("value", [None, -1, 0, "8", [None], {"a": 1}, 1e300])
-def test_an_implausible_progress_file_is_never_believed(tmp_path, key, value):
+def test_implausible_progress_file_is_never_believed(tmp_path, key, value):
     with writer(tmp_path) as w:
         fill(w, 3)
     progress = json.loads((tmp_path / "progress.json").read_text())
@@ -304,7 +304,7 @@ class TestOtherData:
 
 
 class TestTwoAtOnce:
-    def test_the_second_writer_is_refused(self, tmp_path):
+    def test_second_writer_is_refused(self, tmp_path):
         with writer(tmp_path), pytest.raises(StoreError, match="another process is writing to"):
             writer(tmp_path)
         with writer(tmp_path) as w:
@@ -333,7 +333,7 @@ class TestTwoAtOnce:
                 if child != 1:
                     os.kill(child, signal.SIGKILL)
 
-    def test_a_whole_store_opens_where_nothing_can_be_written(self, store, monkeypatch):
+    def test_whole_store_opens_where_nothing_can_be_written(self, store, monkeypatch):
         def fail(*args, **kwargs):
             raise AssertionError("the folder was locked")
 
@@ -347,13 +347,13 @@ class TestDamaged:
         with pytest.raises(FileNotFoundError, match=r"there is no embedding store .*nowhere"):
             EmbeddingStore.open(tmp_path / "nowhere")
 
-    def test_a_file(self, tmp_path):
+    def test_reads_a_file(self, tmp_path):
         (tmp_path / "file").write_text("x")
         for action in (EmbeddingStore.open, writer):
             with pytest.raises(StoreError, match="file is a file; expected"):
                 action(tmp_path / "file")
 
-    def test_an_empty_folder(self, tmp_path):
+    def test_empty_folder(self, tmp_path):
         with pytest.raises(StoreError, match=r"not a whole embedding store: expected meta\.json"):
             EmbeddingStore.open(tmp_path)
 
@@ -455,7 +455,7 @@ class TestNoWayOut:
         (store / "meta.json").write_text(json.dumps(meta | paths))
         np.testing.assert_array_equal(EmbeddingStore.open(store).features, X)
 
-    def test_the_folder_itself_may_be_a_link(self, store, tmp_path):
+    def test_folder_itself_may_be_a_link(self, store, tmp_path):
         (tmp_path / "link").symlink_to(store)
         assert len(EmbeddingStore.open(tmp_path / "link")) == N
 

@@ -26,7 +26,7 @@ def features(n=400, d=12, dtype=np.float32):
     return np.random.default_rng(0).random((n, d)).astype(dtype)
 
 
-def test_a_view_of_a_mapped_file_is_told_from_memory(mapped):
+def test_view_of_a_mapped_file_is_told_from_memory(mapped):
     X = mapped(features())
     for view in (X, np.asarray(X), X[3:50], X[None], np.asarray(X)[None]):
         assert mapped_file(view) is not None
@@ -53,7 +53,7 @@ def test_mapped_features_are_solved_as_those_in_memory(mapped, dtype, laplacian)
     )
 
 
-def test_the_selector_reads_blocks_too(mapped):
+def test_selector_reads_blocks_too(mapped):
     X = features()
     expected = FiedlerBatchSelector().fit(X.astype(np.float64))
     assert np.array_equal(FiedlerBatchSelector().fit(mapped(X)).sample_indices_,

@@ -106,7 +106,7 @@ def test_permuting_the_rows_permutes_the_vector(X, random):
 
 
 @given(features(batch=True, plain=True), st.sampled_from(LAPLACIANS))
-def test_a_stack_is_solved_as_its_batches_are(X, kind):
+def test_stack_is_solved_as_its_batches_are(X, kind):
     X = np.abs(X)
     stacked = fiedler_vector(X, laplacian=kind)
     for i, batch in enumerate(X):
@@ -119,7 +119,7 @@ def test_a_stack_is_solved_as_its_batches_are(X, kind):
 @pytest.mark.parametrize("shape", [(20, 9), (80, 200), (200, 30), (640, 512), (1100, 2000)])
 @pytest.mark.parametrize("kind", ["unnormalized", "symmetric"])
 @pytest.mark.parametrize("wrap", [np.asarray, torch.from_numpy])
-def test_a_batch_is_solved_alike_whatever_is_beside_it(shape, kind, wrap):
+def test_result_of_a_batch_does_not_depend_on_others(shape, kind, wrap):
     rng = np.random.default_rng(0)
     X = np.abs(rng.standard_normal((7, *shape))).astype(np.float32)
     X[3, 5:9] = X[3, 4]  # some are harder than others
@@ -175,7 +175,7 @@ def test_same_seed_same_bits_and_inputs_stay_as_they_are(X, kind, seed):
     assert first.vector.tobytes() == again.vector.tobytes()
 
 
-def test_the_global_random_state_is_left_alone():
+def test_global_random_state_is_left_alone():
     before = np.random.get_state()[1].tobytes()  # noqa: NPY002
     fiedler_vector(np.random.default_rng(0).random((200, 300)))
     assert np.random.get_state()[1].tobytes() == before  # noqa: NPY002
@@ -421,7 +421,7 @@ def test_features_in_a_narrow_cone(sigma, shape, chain, monkeypatch):
 @pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e-20, 1e20, 1e250])
 @pytest.mark.parametrize("wrap", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize("seed", [0, 19])
-def test_the_scale_of_precomputed_affinities_changes_nothing(scale, wrap, seed):
+def test_scale_of_precomputed_affinities_changes_nothing(scale, wrap, seed):
     Q = np.abs(np.random.default_rng(seed).standard_normal((300, 6)))
     S = Q @ Q.T
     expected = fiedler_vector(S, affinity="precomputed")
@@ -434,7 +434,7 @@ def test_the_scale_of_precomputed_affinities_changes_nothing(scale, wrap, seed):
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-14, 1e19])
 @pytest.mark.parametrize("affinity", ["cosine", "nearest_neighbors"])
-def test_the_scale_of_features_changes_nothing(scale, affinity):
+def test_scale_of_features_changes_nothing(scale, affinity):
     X = np.abs(np.random.default_rng(0).standard_normal((40, 6)))
     expected = fiedler_vector(X, affinity=affinity)
     for wrap in (np.asarray, sparse.csr_array):

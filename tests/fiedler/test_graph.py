@@ -92,7 +92,7 @@ def test_sparse_features_give_the_same_graph(X):
     np.testing.assert_allclose(graph.degrees, expected.degrees, rtol=1e-4, atol=1e-5)
 
 
-def test_the_form_follows_the_cost():
+def test_chooses_the_cheaper_form():
     rng = np.random.default_rng(0)
     assert isinstance(cosine_graph(rng.random((1, 16, 8))), DenseGraph)
     assert isinstance(cosine_graph(rng.random((1, 17, 8))), FactoredGraph)

@@ -63,7 +63,7 @@ def blocks(sizes, seed=0):
 
 @pytest.mark.parametrize("kind", ["unnormalized", "symmetric", "random_walk"])
 @pytest.mark.parametrize("sizes", [(20, 10), (5, 30, 10), (200, 100, 60)])
-def test_a_graph_that_falls_apart_gets_its_largest_component_against_the_rest(kind, sizes):
+def test_disconnected_graph_separates_its_largest_component(kind, sizes):
     X = blocks(sizes)
     result = fiedler_vector(X, affinity="nearest_neighbors", n_neighbors=60, laplacian=kind)
     assert result.status == Status.DISCONNECTED

@@ -110,7 +110,7 @@ def test_every_method_trains(tmp_path):
     assert all(run.complete and np.isfinite(run.history[-1].loss) for run in runs)
 
 
-def test_an_interrupted_run_resumes(tmp_path, monkeypatch):
+def test_interrupted_run_resumes(tmp_path, monkeypatch):
     from spectral_select.integrations.training import comparison
 
     out = tmp_path / "run"

@@ -28,7 +28,7 @@ def with_wrong(labels, share, seed=0):
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.2, 0.4])
 @pytest.mark.parametrize("signed", [False, True])
-def test_the_share_of_wrong_labels_is_found_and_who_they_are(share, signed):
+def test_finds_wrong_labels_and_their_share(share, signed):
     X, y = clusters()
     X = X - 0.5 if signed else X
     noisy, wrong = with_wrong(y, share)
@@ -59,7 +59,7 @@ def test_rare_classes_are_not_distrusted_for_being_rare():
     assert found.noise_rate < 0.02
 
 
-def test_a_class_of_wrong_labels_is_told_from_the_others():
+def test_finds_a_class_of_wrong_labels():
     X, y = clusters(n=3000, seed=3)
     noisy = y.copy()
     members = np.flatnonzero(y == 2)
@@ -93,7 +93,7 @@ def test_separation_says_whether_the_graph_can_tell():
     assert ((blind.class_separation >= 0) & (blind.class_separation <= 1)).all()
 
 
-def test_a_class_that_the_features_know_nothing_of_separates_least():
+def test_class_that_the_features_know_nothing_of_separates_least():
     X, y = clusters(n=3000, seed=7)
     unknown = np.isin(y, (1, 4))
     X[unknown] = X[unknown][np.random.default_rng(7).permutation(unknown.sum())]
@@ -199,7 +199,7 @@ def test_digits_are_labeled_well():
         (np.ones((0, 2)), [], ValueError, "at least one sample"),
     ],
 )
-def test_what_makes_no_sense_is_refused(X, y, error, message):
+def test_rejects_invalid_arguments(X, y, error, message):
     with pytest.raises(error, match=message):
         label_trust(X, y)
 

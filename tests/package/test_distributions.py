@@ -42,14 +42,14 @@ def wheel_files(path):
         return {name: wheel.read(name) for name in wheel.namelist()}
 
 
-def test_the_wheel_holds_the_package_and_claims_no_other_name(built):
+def test_wheel_holds_the_package_and_claims_no_other_name(built):
     names = set(wheel_files(built[0]))
     packed = {name for name in names if ".dist-info/" not in name}
     assert packed == package_files()
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_the_sdist_holds_what_builds_the_package_in_real_files(built):
+def test_sdist_holds_what_builds_the_package_in_real_files(built):
     with tarfile.open(built[1]) as archive:
         members = archive.getmembers()
     top = f"spectral_select-{PROJECT['version']}"
@@ -63,7 +63,7 @@ def test_the_sdist_holds_what_builds_the_package_in_real_files(built):
     assert files == package_files() | described | build
 
 
-def test_the_sdist_builds_the_same_wheel(built):
+def test_sdist_builds_the_same_wheel(built):
     first, again = (wheel_files(path) for path in (built[0], built[2]))
     records = {name for name in first if name.endswith("/RECORD")}
     assert len(records) == 1
@@ -72,7 +72,7 @@ def test_the_sdist_builds_the_same_wheel(built):
     }
 
 
-def test_the_metadata_say_what_pyproject_says(built):
+def test_metadata_say_what_pyproject_says(built):
     files = wheel_files(built[0])
     text = next(files[name] for name in files if name.endswith(".dist-info/METADATA"))
     metadata = Parser().parsestr(text.decode())
@@ -90,7 +90,7 @@ def test_integrations_are_reached_by_one_name_only():
     assert link.resolve() == ROOT / "integrations"
 
 
-def test_the_citation_is_of_this_version():
+def test_citation_names_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["cff-version"] == "1.2.0"
     assert citation["message"]

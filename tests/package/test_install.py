@@ -76,7 +76,7 @@ def core(wheel, tmp_path_factory):
     return environment
 
 
-def test_the_core_works_without_torch_and_names_the_extra(core):
+def test_core_works_without_torch_and_names_the_extra(core):
     printed = core.run("python", "-W", "error", "-c", CORE).splitlines()
     assert printed == ["(40, 8)"] + [
         f"spectral_select.{name} needs the package torch, which is not installed: "
@@ -91,7 +91,7 @@ def test_the_core_works_without_torch_and_names_the_extra(core):
     ]
 
 
-def test_the_command_works_without_torch_and_names_the_extra(core, tmp_path):
+def test_command_works_without_torch_and_names_the_extra(core, tmp_path):
     assert core.run("spectral-select", "--version") == f"spectral-select {__version__}\n"
     np.save(tmp_path / "features.npy", np.random.default_rng(0).standard_normal((60, 5)))
     indices = core.run("spectral-select", "select", tmp_path / "features.npy")
@@ -106,7 +106,7 @@ def test_the_command_works_without_torch_and_names_the_extra(core, tmp_path):
         assert lines[0].endswith("pip install 'spectral_select[torch]'")
 
 
-def test_a_type_checker_sees_the_types_of_the_installed_package(core, tmp_path):
+def test_type_checker_sees_the_types_of_the_installed_package(core, tmp_path):
     (tmp_path / "script.py").write_text(TYPED, encoding="utf-8")
     run(sys.executable, "-m", "mypy", "--strict", "--python-executable", core.python,
         "--cache-dir", tmp_path / "cache", "script.py", cwd=tmp_path)  # fmt: skip
@@ -126,7 +126,7 @@ def test_every_module_of_the_wheel_works_beside_torch(wheel, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_extras_install_what_the_comparison_needs(wheel, tmp_path):
+def test_extras_install_what_the_comparison_needs(wheel, tmp_path):
     environment = Environment(tmp_path / "torch")
     environment.pip_install(f"{wheel}[torch,report]")
     check_with_torch(environment)

@@ -98,7 +98,7 @@ def test_float32_batches_keep_what_float64_would():
 
 
 @given(features(min_rows=4, plain=True), ratios, rules)
-def test_an_order_of_the_rows_does_not_matter(X, ratio, rule):
+def test_order_of_rows_does_not_matter(X, ratio, rule):
     first = quiet(FiedlerBatchSelector(ratio), X)
     assume(first.gap_ > 1e-3 * len(X))
     scores = np.sort(first.scores_)[::-1]
@@ -320,7 +320,7 @@ def test_bad_features(X, message):
 
 
 @pytest.mark.parametrize("name", ["candidate_size", "max_iter", "n_neighbors"])
-def test_a_bool_is_no_count(name):
+def test_rejects_bool_as_count(name):
     with pytest.raises(TypeError, match=f"{name} must be an integer.*got True"):
         FiedlerBatchSelector(**{name: True}).fit(np.ones((4, 3)))
 

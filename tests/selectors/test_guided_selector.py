@@ -189,7 +189,7 @@ def test_seeds_give_draws_of_their_own_and_none_is_always_the_same():
 
 
 @pytest.mark.parametrize("kind", ["float32", "tensor", "sparse", "pandas", "list"])
-def test_every_kind_of_table_comes_out_as_it_went_in(kind):
+def test_every_kind_of_table_is_returned_in_kind(kind):
     X, y, _ = clusters()
     expected = GuidedBatchSelector(0.5).fit(X, y)
     table = {
@@ -280,11 +280,11 @@ X, Y, _ = clusters(9)
         ((torch.ones(9), Y), ValueError, r"X must have shape \(n_samples, n_features\)"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments, error, message):
+def test_rejects_invalid_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         GuidedBatchSelector().fit(*arguments)
 
 
-def test_a_bool_is_no_count():
+def test_rejects_bool_as_count():
     with pytest.raises(TypeError, match=r"candidate_size must be an integer.*got True"):
         GuidedBatchSelector(candidate_size=True).fit(X, Y)

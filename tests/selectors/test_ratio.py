@@ -32,7 +32,7 @@ def test_candidates_are_the_fewest_that_fill_the_batch(batch_size, ratio):
 
 
 @pytest.mark.parametrize(("n", "ratio", "kept"), [(100, 0.8, 20), (10, 0.9, 1), (320, 0.8, 64)])
-def test_the_papers_rounding_accidents_are_mended(n, ratio, kept):
+def test_corrects_rounding_errors_of_the_paper(n, ratio, kept):
     assert n_kept(n, ratio) == kept != int(n * (1 - ratio))
 
 
@@ -62,5 +62,5 @@ def test_counts_must_be_integers(n):
         n_kept(n, 0.5)
 
 
-def test_a_float32_ratio_means_its_decimal():
+def test_float32_ratio_means_its_decimal():
     assert n_kept(40, np.float32(0.8)) == n_kept(40, 0.8) == 8

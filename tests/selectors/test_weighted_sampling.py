@@ -44,7 +44,7 @@ def test_weights_are_logarithms_up_to_a_constant():
         assert np.array_equal(same, expected)
 
 
-def test_an_overwhelming_weight_is_drawn_first():
+def test_overwhelming_weight_is_drawn_first():
     for seed in range(50):
         rng = np.random.default_rng(seed)
         assert gumbel_top_k([0.0, 1e4, -1e4, 1e308], 4, rng).tolist() == [3, 1, 0, 2]
@@ -84,7 +84,7 @@ def test_places_alike_are_drawn_uniformly(value):
 
 
 @given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=12), st.data())
-def test_the_largest_are_those_of_a_sort(scores, data):
+def test_largest_are_those_of_a_sort(scores, data):
     k = data.draw(st.integers(0, len(scores)))
     chosen = [scores[place] for place in top_k(scores, k)]
     assert chosen == sorted(scores, reverse=True)[:k]
@@ -95,7 +95,7 @@ def test_scores_that_are_no_numbers_come_last():
 
 
 @pytest.mark.parametrize("function", [top_k, lambda v, k: gumbel_top_k(v, k, None)])
-def test_what_cannot_be_drawn_is_refused(function):
+def test_rejects_figures_that_cannot_be_drawn(function):
     with pytest.raises(ValueError, match=r"must have shape \(n,\); got shape \(1, 2\)"):
         function([[1.0, 2.0]], 1)
     for k in (-1, 3):

@@ -13,7 +13,7 @@ from spectral_select._utils.atomic_files import (
 )
 
 
-def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_error_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
 
@@ -27,7 +27,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_nothing_shows_before_all_is_written(tmp_path):
+def test_file_appears_only_when_complete(tmp_path):
     path = tmp_path / "file"
 
     def write(file):

@@ -14,7 +14,7 @@ CONTENTS = st.dictionaries(
 
 
 @given(CONTENTS)
-def test_nothing_differs_from_itself_after_a_round_trip(content):
+def test_no_difference_after_a_round_trip(content):
     assert Manifest(content).diff(Manifest(json.loads(json.dumps(content)))) == []
 
 

@@ -10,7 +10,7 @@ def blas_threads():
     return [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
 
 
-def test_the_limit_is_undone_when_the_last_user_leaves():
+def test_limit_is_undone_when_the_last_user_leaves():
     with threadpool_limits(2, user_api="blas"):
         before = blas_threads()
         with one_blas_thread() as outer, one_blas_thread() as inner:

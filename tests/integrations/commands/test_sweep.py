@@ -41,7 +41,7 @@ def sweep(tmp_path):
     return run
 
 
-def test_a_sweep_runs_what_is_left_and_puts_it_together(sweep, tmp_path, capsys):
+def test_sweep_runs_what_is_left_and_puts_it_together(sweep, tmp_path, capsys):
     assert sweep("--dry-run") == 0
     listed = capsys.readouterr().out
     assert "2 runs, 0 of them complete" in listed
@@ -71,7 +71,7 @@ def test_a_sweep_runs_what_is_left_and_puts_it_together(sweep, tmp_path, capsys)
     assert "was made with other options (--epochs was 1, is 2)" in (capsys.readouterr().err)
 
 
-def test_a_run_that_fails_is_told_and_tried_again(sweep, tmp_path, capsys, monkeypatch):
+def test_failed_run_is_reported_and_retried(sweep, tmp_path, capsys, monkeypatch):
     broken = FILE.replace('["full", "random"]', '["full"]').replace(
         "[method.random]\nlr = 0.05", ""
     )

@@ -103,6 +103,6 @@ def test_files_that_make_no_sense(tmp_path, old, new, message):
         plan(tmp_path, FILE.replace(old, new))
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_file_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_plan(tmp_path / "none.toml")

@@ -80,7 +80,7 @@ def test_ends_with_table_json_and_picture(tmp_path, capsys):
     assert "samples a step, of 50 candidates: full 50, random 10, fiedler 10" in out
 
 
-def test_a_second_run_keeps_the_results_of_the_first(tmp_path):
+def test_second_run_keeps_the_results_of_the_first(tmp_path):
     train(tmp_path, "--methods", "random", "--epochs=1")
     first = (tmp_path / "results.json").read_text()
     train(tmp_path, "--methods", "full", "--epochs=1")
@@ -98,7 +98,7 @@ def test_several_seeds_and_another_method(tmp_path, capsys):
     assert "seed 2, epoch  1/1" in capsys.readouterr().out
 
 
-def test_a_folder_of_images_with_features_from_a_store(tmp_path, photos, capsys):
+def test_folder_of_images_with_features_from_a_store(tmp_path, photos, capsys):
     split = load_dataset(photos, val_fraction=0.02, train_size=60).train
     table = np.random.default_rng(0).random((60, 5))
     save_embeddings(
@@ -113,7 +113,7 @@ def test_a_folder_of_images_with_features_from_a_store(tmp_path, photos, capsys)
     assert found["config"]["augmentation"]["flip"] == 0.5
 
 
-def test_a_folder_of_images_whose_features_are_extracted_first(tmp_path, photos):
+def test_folder_of_images_whose_features_are_extracted_first(tmp_path, photos):
     more = ["--backbone=squeezenet1_1", "--backbone-weights=random", "--backbone-size=24"]
     more += ["--train-size=60", "--methods", "random", "fiedler", "--epochs=1"]
     assert train(tmp_path / "run", *more, data=photos) == 0
@@ -190,7 +190,7 @@ def test_another_configuration_is_not_resumed(tmp_path, monkeypatch, capsys):
     assert "epoch  2/2" in capsys.readouterr().out
 
 
-def test_what_is_complete_is_not_run_again(tmp_path, capsys):
+def test_complete_runs_are_skipped(tmp_path, capsys):
     assert train(tmp_path, "--methods", "random") == 0
     before = (tmp_path / "results.json").read_bytes()
     assert train(tmp_path, "--methods", "random", "--resume") == 0
@@ -205,7 +205,7 @@ def test_resuming_where_there_is_nothing_begins(tmp_path, capsys):
     assert "nothing to resume" in capsys.readouterr().out
 
 
-def test_a_run_that_is_not_resumed_is_put_aside(tmp_path, monkeypatch, capsys):
+def test_unresumed_run_is_put_aside(tmp_path, monkeypatch, capsys):
     interrupted(tmp_path, monkeypatch)
     assert train(tmp_path, "--methods", "random") == 0
     assert "--resume would have continued it" in capsys.readouterr().out
@@ -239,7 +239,7 @@ def test_without_tensorboard_the_extra_is_named(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_comparison_in_this_process(tmp_path, capsys):
+def test_comparison_in_this_process(tmp_path, capsys):
     options = {"out": tmp_path, "methods": ["random"], "epochs": 1, "train_size": 100}
     options |= {"model": "squeezenet1_1", "image_size": 24, "candidate_size": 50}
     found = run_comparison("digits", **options, progress=False)
@@ -249,7 +249,7 @@ def test_a_comparison_in_this_process(tmp_path, capsys):
     assert run_comparison("digits", **options, resume=True).runs == found.runs
 
 
-def test_the_command_can_be_run_as_a_module():
+def test_command_can_be_run_as_a_module():
     done = subprocess.run(
         [sys.executable, "-m", "spectral_select", "--version"], capture_output=True, text=True
     )
@@ -339,6 +339,6 @@ def test_help_lists_the_methods_and_loads_no_torch():
 
 
 @pytest.mark.parametrize("program", ["/bin/spectral-select", "/lib/spectral_select/__main__.py"])
-def test_the_command_is_recorded_by_the_name_of_the_program(program, monkeypatch):
+def test_command_is_recorded_by_the_name_of_the_program(program, monkeypatch):
     monkeypatch.setattr("sys.argv", [program, "train", "my photos"])
     assert describe_command() == "spectral-select train 'my photos'"

@@ -50,7 +50,7 @@ def naive(G, k, rng=None):
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("k", [1, 5, 11])
-def test_it_is_the_definition_on_materialised_gradients(seed, k):
+def test_equals_the_definition_on_materialized_gradients(seed, k):
     made = batch(seed=seed)
     G = gradients(*made)
     greedy = choose(*made, k, spec="divbs:draw=false").positions.tolist()
@@ -65,7 +65,7 @@ def missed(G, subset):
     return np.linalg.norm(mean - chosen @ np.linalg.lstsq(chosen, mean)[0])
 
 
-def test_the_chosen_gradients_span_the_mean_ever_better_and_better_than_random_ones():
+def test_chosen_gradients_span_the_mean_ever_better_and_better_than_random_ones():
     made = batch(60, 10, 8)
     G = gradients(*made)
     left = [missed(G, choose(*made, k, spec="divbs:draw=false").positions) for k in (5, 20, 40, 59)]
@@ -114,7 +114,7 @@ def test_outputs_that_are_no_numbers_come_last(bad):
     assert len(set(choose(logits, embeddings, labels, 4).positions)) == 4
 
 
-def test_what_the_driver_left_out_is_named():
+def test_names_missing_parts():
     with pytest.raises(ValueError, match="needs candidates with fresh; got None"):
         get_method("divbs").choose(candidates(4, 2))
     logits, _, labels = batch()

@@ -69,7 +69,7 @@ def test_k_center_takes_the_farthest_first(distance, first, k):
         assert positions[0] == distances.sum(1).argmin()
 
 
-def test_the_first_centre_is_any():
+def test_first_center_is_random():
     firsts = {int(choose("k-center", table(6), 2, seed)[0]) for seed in range(60)}
     assert firsts == set(range(6))
 
@@ -136,7 +136,7 @@ def test_rows_of_zeros_and_equal_rows_are_no_obstacle(name, k):
         assert len(set(positions.tolist())) == len(positions) == k
 
 
-def test_a_row_of_zeros_is_similar_to_nothing():
+def test_row_of_zeros_is_similar_to_nothing():
     X = np.vstack([table(7), np.zeros(5)])
     assert choose("low-degree", X, 1).tolist() == [7]
     assert choose("k-center:first=medoid", X, 2)[1] == 7

@@ -35,7 +35,7 @@ def counts(name, loss, graph, loss_power=0.5, draws=4000):
 
 @pytest.mark.parametrize("name", ["guided-loss", "guided-fresh"])
 @pytest.mark.parametrize("loss_power", [0.5, 1.0, 0.0, np.array([0.5, 0.5, 0.0, 1.0])])
-def test_the_law_is_loss_to_a_power_times_what_the_graph_says(name, loss_power):
+def test_probabilities_follow_the_formula(name, loss_power):
     loss, graph = np.array([4.0, 1.0, 0.25, 4.0]), np.array([1.0, 1.0, 0.5, 0.1])
     weights = loss**loss_power * graph
     found = counts(name, loss, graph, loss_power)
@@ -58,19 +58,19 @@ def test_exactly_so_many_are_kept_whatever_the_losses(losses, fresh, share):
     assert len(set(chosen)) == len(chosen) == n_keep
 
 
-def test_a_sample_not_trained_on_yet_counts_as_the_hardest():
+def test_sample_not_trained_on_yet_counts_as_the_hardest():
     found = counts("guided-loss", [np.nan, 3.0, 1.0], [1, 1, 1], loss_power=1)
     np.testing.assert_allclose(found, [3 / 7, 3 / 7, 1 / 7], atol=0.04)
     blind = counts("guided-loss", [np.nan] * 4, [1, 1, 1, 1])
     np.testing.assert_allclose(blind, 0.25, atol=0.04)
 
 
-def test_a_loss_of_0_does_not_rule_a_sample_out():
+def test_loss_of_0_does_not_rule_a_sample_out():
     found = counts("guided-loss", [0.0, 1.0], [1.0, 1.0])
     assert 0 < found[0] < 0.1
 
 
-def test_a_network_that_has_diverged_says_nothing():
+def test_diverged_network_gives_uniform_choice():
     method = get_method("guided-fresh")
     chosen = method.choose(candidates([np.inf, np.nan, 1e-9, 5.0], [1] * 4, 2, fresh=True))
     assert set(chosen.positions) == {2, 3}
@@ -97,7 +97,7 @@ def test_trust_and_hardness_come_from_the_graph_of_the_features():
             np.testing.assert_allclose(factor, part, rtol=1e-12)
 
 
-def test_the_loss_counts_less_where_labels_are_wrong():
+def test_loss_counts_less_where_labels_are_wrong():
     """The more of a class's labels are wrong, and as asked for in a clean one."""
     X, y = clusters()
     rng = np.random.default_rng(1)
@@ -108,7 +108,7 @@ def test_the_loss_counts_less_where_labels_are_wrong():
     assert (blind == 0.5).all()
 
 
-def test_what_it_costs_is_what_it_needs():
+def test_costs_match_needs():
     assert get_method("guided").needs == {"features"}
     assert get_method("guided").selects_ahead
     assert get_method("guided-loss").needs == {"features", "last_loss"}

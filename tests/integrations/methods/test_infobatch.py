@@ -35,7 +35,7 @@ def step(choice, values):
 
 
 @pytest.mark.parametrize("r", [0.0, 0.25, 0.5, 0.9])
-def test_the_step_is_unbiased_for_the_candidates_mean(r):
+def test_step_is_unbiased_for_the_candidates_mean(r):
     last_loss = [0.1, np.nan, 0.2, 5.0, 0.3]
     below = [True, False, True, False, True]
     gradients = np.array([3.0, -1.0, 0.5, 2.0, -7.0])
@@ -106,7 +106,7 @@ def test_when_it_ends_is_an_option():
     assert kept[0] == 100 > kept[1]
 
 
-def test_it_runs_at_the_step_with_weights_and_no_schedule():
+def test_selects_during_steps_with_weights_and_no_schedule():
     method = get_method("infobatch")
     assert method.weighted
     assert not method.selects_ahead
@@ -129,7 +129,7 @@ def test_options_that_make_no_sense(spec, message):
         get_method(spec)
 
 
-def test_what_the_driver_left_out_is_named():
+def test_names_missing_parts():
     with pytest.raises(ValueError, match="needs candidates with progress; got None"):
         get_method("infobatch").choose(candidates(4, 2))
     with pytest.raises(ValueError, match="needs candidates with last_loss; got None"):

@@ -41,7 +41,7 @@ def fitted(method, n=60, filter_ratio=0.8, candidate_size=20, seed=0):
     return selector.fit(rows)
 
 
-def test_the_papers_methods_are_there():
+def test_papers_methods_are_there():
     assert method_names()[:3] == ("full", "full-short", "random")
     assert {"fiedler", "gstds", "stratified"} <= set(method_names())
 
@@ -59,7 +59,7 @@ def test_methods_keep_exactly_what_the_ratio_says(name, n, ratio):
 
 
 @pytest.mark.parametrize("name", method_names())
-def test_every_method_says_what_it_is(name):
+def test_every_method_has_a_summary(name):
     method = get_method(name)
     assert method.name == name
     assert method.summary
@@ -183,7 +183,7 @@ def test_unknown_names(names, message):
         check_methods(names)
 
 
-def test_a_name_is_taken_once():
+def test_name_is_taken_once():
     class Impostor(Method):
         name, summary = "full", ""
 
@@ -223,7 +223,7 @@ def test_options_reach_the_selector_and_name_the_method():
 
 @pytest.mark.parametrize("ratio", [0.0, 0.2, 0.5, 0.8, 0.9])
 @pytest.mark.parametrize("shape", ["linear", "cosine", "step"])
-def test_the_gstds_schedule_falls_and_discards_on_average_what_is_asked_for(ratio, shape):
+def test_gstds_schedule_falls_and_discards_on_average_what_is_asked_for(ratio, shape):
     schedule = get_method(f"gstds:shape={shape}").schedule(ratio, 10)
     ratios = [schedule(epoch) for epoch in range(10)]
     assert ratios == sorted(ratios, reverse=True)
@@ -231,6 +231,6 @@ def test_the_gstds_schedule_falls_and_discards_on_average_what_is_asked_for(rati
     assert np.mean(ratios) == pytest.approx(ratio)
 
 
-def test_the_gstds_ends_are_options():
+def test_gstds_ends_are_options():
     schedule = get_method("gstds:start=0.5,end=0").schedule(0.8, 3)
     assert [schedule(epoch) for epoch in range(3)] == [0.5, 0.25, 0.0]

@@ -48,7 +48,7 @@ def test_exactly_as_many_as_asked_for_are_chosen(name, n, ratio, n_chunks, seed)
 
 
 @pytest.mark.parametrize("name", ["jest", "jest-sigmoid"])
-def test_the_choice_is_a_function_of_the_generator(name):
+def test_choice_is_a_function_of_the_generator(name):
     labels, learner, reference = some()
     method = get_method(name)
     chosen = [
@@ -59,7 +59,7 @@ def test_the_choice_is_a_function_of_the_generator(name):
 
 
 @pytest.mark.parametrize("match", ["class", "sample"])
-def test_the_sigmoid_loss_is_that_of_each_pair(match):
+def test_sigmoid_loss_is_that_of_each_pair(match):
     labels, learner, reference = some(12, 3)
     method = get_method(f"jest-sigmoid:t=4,bias=-1.5,match={match}")
 
@@ -72,7 +72,7 @@ def test_the_sigmoid_loss_is_that_of_each_pair(match):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_the_sigmoid_form_is_joint_and_the_other_is_not():
+def test_only_the_sigmoid_form_is_joint():
     labels, learner, reference = some(12, 3)
 
     def gains(name, taken):
@@ -85,7 +85,7 @@ def test_the_sigmoid_form_is_joint_and_the_other_is_not():
     assert np.ptp(gains("jest-sigmoid", [0, 1]) - gains("jest-sigmoid", [5, 7])) > 0.1
 
 
-def test_what_matches_narrows_or_spreads_the_classes():
+def test_matching_narrows_or_spreads_the_classes():
     labels = np.arange(60) % 10
     ignorant = Outputs(np.zeros(60), np.zeros((60, 10)), np.zeros((60, 10)))
     cosines = np.where(labels[:, None] == np.arange(10), 0.6, -0.1)
@@ -103,7 +103,7 @@ def test_what_matches_narrows_or_spreads_the_classes():
 
 
 @pytest.mark.parametrize("n_chunks", [1, 3, 16])
-def test_the_sample_form_is_rho_loss_sampling_ever_sharper(n_chunks):
+def test_sample_form_is_sharpened_rho_loss_sampling(n_chunks):
     labels, learner, reference = some(20)
     method, noise = get_method(f"jest:n_chunks={n_chunks}"), np.random.default_rng(5)
     sizes = [9] if n_chunks == 1 else [3, 3, 3] if n_chunks == 3 else [1] * 9
@@ -133,7 +133,7 @@ def test_one_chunk_follows_the_softmax_of_learnability():
 
 
 @pytest.mark.parametrize("name", ["jest", "jest-sigmoid"])
-def test_a_learner_that_is_its_reference_makes_the_choice_uniform(name):
+def test_learner_that_is_its_reference_makes_the_choice_uniform(name):
     labels, learner, _ = some(10)
     counts = np.zeros(10)
     for seed in range(1500):
@@ -143,7 +143,7 @@ def test_a_learner_that_is_its_reference_makes_the_choice_uniform(name):
 
 
 @pytest.mark.parametrize("name", ["jest", "jest-sigmoid"])
-def test_a_sample_that_only_the_reference_knows_is_chosen(name):
+def test_sample_that_only_the_reference_knows_is_chosen(name):
     labels = np.array([0, 1, 0, 1])
     unsure = Outputs(np.full(4, 40.0), np.zeros((4, 2)), np.zeros((4, 2)))
     cosines = np.zeros((4, 2))
@@ -155,7 +155,7 @@ def test_a_sample_that_only_the_reference_knows_is_chosen(name):
 
 
 @pytest.mark.parametrize("name", ["jest", "jest-sigmoid"])
-def test_a_network_that_has_diverged_stops_nothing(name):
+def test_network_that_has_diverged_stops_nothing(name):
     labels, learner, reference = some(10)
     lost = Outputs(
         *(

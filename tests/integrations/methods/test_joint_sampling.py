@@ -78,7 +78,7 @@ def test_ordered_draws_follow_the_enumerated_law(n, n_keep, n_chunks, gain):
     )
 
 
-def test_the_comparison_with_the_law_can_fail():
+def test_comparison_with_the_law_can_fail():
     S = np.random.default_rng(0).normal(size=(5, 5))
     with pytest.raises(AssertionError):
         assert_follows(lambda rng: tuple(sample_jointly(S, 3, 3, rng).tolist()), law(S, 3, 2), 5000)
@@ -178,7 +178,7 @@ def test_scores_of_single_samples_rise_in_sharpness():
 
 
 @pytest.mark.parametrize("bad", [np.nan, -np.inf])
-def test_what_is_lost_comes_last(bad):
+def test_diverged_losses_come_last(bad):
     S = np.zeros((4, 4))
     S[1], S[:, 1] = bad, bad
     S[3, 3] = -1e3
@@ -210,6 +210,6 @@ def test_where_nothing_is_finite_the_draw_is_uniform():
         (np.zeros((3, 3)), 1, 0, "n_chunks must be an integer of at least 1; got 0"),
     ],
 )
-def test_what_cannot_be_drawn_from(scores, n_keep, n_chunks, message):
+def test_rejects_impossible_draws(scores, n_keep, n_chunks, message):
     with pytest.raises(ValueError, match=message):
         sample_jointly(scores, n_keep, n_chunks, np.random.default_rng(0))

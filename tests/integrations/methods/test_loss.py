@@ -70,7 +70,7 @@ def test_loss_sampling_leaves_out_what_is_learnt_altogether():
     assert firsts == {0, 1, 2}
 
 
-def test_a_great_power_is_top_loss():
+def test_great_power_is_top_loss():
     loss = [1e4, 3.0, 1e-3, 7.0, 9e3]
     for seed in range(20):
         assert set(choose("loss-sampling:power=1e5", loss, 2, seed=seed)) == {0, 4}
@@ -115,7 +115,7 @@ def test_selective_backprop_has_its_times_and_pays_for_no_other(options, progres
 @pytest.mark.parametrize("loss", ODD_LOSSES)
 @pytest.mark.parametrize("k", [1, 4, 6])
 @pytest.mark.parametrize("reference", [[0.0] * 6, [np.nan] * 6, [np.inf] * 6])
-def test_a_network_that_has_diverged_is_trained_on(name, loss, k, reference):
+def test_network_that_has_diverged_is_trained_on(name, loss, k, reference):
     kept = choose(name, loss, k, reference=reference)
     assert len(set(kept)) == len(kept) == k
     if name != "rho-loss" or reference[0] == 0:
@@ -124,7 +124,7 @@ def test_a_network_that_has_diverged_is_trained_on(name, loss, k, reference):
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_what_the_driver_left_out_is_named(name):
+def test_names_missing_parts(name):
     left_out = "reference" if name == "rho-loss" else "fresh"
     with pytest.raises(ValueError, match=f"needs candidates with {left_out}; got None"):
         get_method(name).choose(candidates(4, 2, progress=0.6, step=0))

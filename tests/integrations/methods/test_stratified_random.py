@@ -29,7 +29,7 @@ def test_every_class_gets_its_share_rounded_down_or_up(labels, data):
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_every_sample_is_as_likely_as_any_other(k):
+def test_every_sample_is_equally_likely(k):
     labels = [7] * 5 + [3] * 3 + [9] + [1]
     counts = np.zeros(len(labels))
     for seed in range(DRAWS):
@@ -48,5 +48,5 @@ def test_within_a_class_every_subset_is_as_likely_as_any_other():
     assert all(abs(count - expected) < 5 * (expected * 5 / 6) ** 0.5 for count in pairs.values())
 
 
-def test_it_is_chosen_ahead_of_training():
+def test_selects_ahead_of_training():
     assert METHOD.selects_ahead

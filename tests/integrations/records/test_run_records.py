@@ -43,7 +43,7 @@ def test_optional_files_are_left_out():
     assert (run["gallery"], run["config"]) == ("a.npz", {"lr": 0.1})
 
 
-def test_a_run_is_complete_with_final_measurements():
+def test_run_is_complete_with_final_measurements():
     (run,) = Results.from_json(results(methods=("full",))).runs
     assert run.complete
     run.final = None

@@ -13,7 +13,7 @@ def press():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_the_first_is_noted_and_a_later_one_stops_at_once(monkeypatch, capsys):
+def test_second_interrupt_stops_at_once(monkeypatch, capsys):
     now = iter([10.0, 10.5, 11.5])
     monkeypatch.setattr(interrupt, "monotonic", lambda: next(now))
     with Interrupt() as stop:
@@ -57,7 +57,7 @@ def test_several_ranks_agree_at_the_same_call(monkeypatch):
     assert agreed == [False] * 3
 
 
-def test_an_interrupt_that_is_held_comes_at_the_end_and_never_in_a_child():
+def test_interrupt_that_is_held_comes_at_the_end_and_never_in_a_child():
     done = []
     with pytest.raises(KeyboardInterrupt), interrupt_held():  # noqa: PT012
         child = os.fork()
@@ -70,7 +70,7 @@ def test_an_interrupt_that_is_held_comes_at_the_end_and_never_in_a_child():
     assert done == [7, "went on"]
 
 
-def test_what_hears_ctrl_c_already_hears_what_was_held():
+def test_existing_handlers_get_held_interrupts():
     heard = []
     old = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
     try:

@@ -5,7 +5,7 @@ import torch
 from spectral_select.integrations.runtime.seeding import seeded
 
 
-def test_the_same_draws_within_and_the_old_state_after():
+def test_restores_the_random_state():
     before = torch.get_rng_state()
     draws = []
     for seed in (3, 3, 4):
@@ -15,7 +15,7 @@ def test_the_same_draws_within_and_the_old_state_after():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_gpu_that_is_meant_is_seeded(monkeypatch):
+def test_seeds_the_requested_gpu(monkeypatch):
     current, calls = [torch.device("cuda:0")], []
 
     @contextmanager

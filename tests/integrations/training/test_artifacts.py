@@ -54,7 +54,7 @@ def test_rejects_a_kept_sample_that_is_not_a_candidate(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1"])
-def test_the_last_layer_comes_back(tmp_path, name):
+def test_last_layer_comes_back(tmp_path, name):
     network = build_classifier(name, 5)
     save_last_layer(tmp_path / "x.npz", network)
     layer = read_last_layer(tmp_path / "x.npz")

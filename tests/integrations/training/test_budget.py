@@ -14,7 +14,7 @@ from spectral_select.integrations.training.config import TrainConfig
     ratio=st.floats(0, 0.5),
     method=st.sampled_from(["full", "full-short", "random", "gstds"]),
 )
-def test_the_budget_adds_up(n, size, epochs, ratio, method):
+def test_budget_adds_up(n, size, epochs, ratio, method):
     config = TrainConfig(epochs=epochs, candidate_size=size, filter_ratio=ratio)
     budget = Budget.of(get_method(method), config, n)
     steps = [budget.steps_in(epoch) for epoch in range(epochs + 1)]

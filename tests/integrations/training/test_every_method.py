@@ -57,7 +57,7 @@ def record_choices(monkeypatch, made):
 
 
 @pytest.mark.parametrize("name", method_names())
-def test_every_method_trains_for_an_epoch_on_as_many_as_it_should_and_repeatably(name):
+def test_every_method_trains_reproducibly_on_its_number_of_samples(name):
     made = trainer(name)
     counted = []
     record = made.train_epoch(0, lambda n, loss, right: counted.append(n))
@@ -77,7 +77,7 @@ def test_every_method_trains_for_an_epoch_on_as_many_as_it_should_and_repeatably
 
 
 @pytest.mark.parametrize("name", [n for n in method_names() if not get_method(n).selects_ahead])
-def test_every_method_that_asks_the_network_bears_a_network_that_has_diverged(name):
+def test_methods_accept_a_diverged_network(name):
     model = network()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -90,7 +90,7 @@ def test_every_method_that_asks_the_network_bears_a_network_that_has_diverged(na
 
 
 @pytest.mark.parametrize("name", method_names())
-def test_a_wrong_option_or_name_is_told_before_training(name):
+def test_rejects_wrong_options_before_training(name):
     with pytest.raises(ValueError, match=f"method '{name}:nonsense=1' has no option 'nonsense'"):
         check_methods([f"{name}:nonsense=1"])
     with pytest.raises(ValueError, match=f"method must be one of .*; got '{name}x'"):

@@ -30,7 +30,7 @@ def test_logits_are_embeddings_times_weights_and_cosines_their_angles():
     np.testing.assert_allclose(found.cosines, found.embeddings @ weight.T / lengths, rtol=1e-3)
 
 
-def test_a_row_of_zeros_has_cosine_zero():
+def test_row_of_zeros_has_cosine_zero():
     model = build_classifier("squeezenet1_1", 3).eval()
     torch.nn.init.zeros_(model.get_submodule(last_layer(model)).weight)
     found = model_outputs(model, torch.zeros(2, 3, 32, 32), torch.zeros(2, dtype=torch.int64))

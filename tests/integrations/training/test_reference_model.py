@@ -91,7 +91,7 @@ def test_each_network_scores_the_half_that_it_has_not_seen(tmp_path, parts):
             np.testing.assert_allclose(stored, getattr(expected, name), rtol=1e-4, atol=1e-5)
 
 
-def test_nothing_of_validation_and_test_data_is_looked_at(tmp_path):
+def test_never_reads_validation_or_test_data(tmp_path):
     found = data()
     trained(tmp_path, found)
     assert found.val.loaded == found.test.loaded == []
@@ -305,7 +305,7 @@ def test_rejects_missing_metadata(copy, key):
         Reference.open(copy, data().train)
 
 
-def test_a_link_that_leads_out_is_refused(copy, tmp_path):
+def test_link_that_leads_out_is_refused(copy, tmp_path):
     (tmp_path / "elsewhere.npy").write_bytes((copy / "logits.npy").read_bytes())
     (copy / "logits.npy").unlink()
     (copy / "logits.npy").symlink_to(tmp_path / "elsewhere.npy")
@@ -313,7 +313,7 @@ def test_a_link_that_leads_out_is_refused(copy, tmp_path):
         Reference.open(copy, data().train)
 
 
-def test_a_network_that_diverges_says_so(tmp_path):
+def test_network_that_diverges_says_so(tmp_path):
     config = settings(model="resnet18", image_size=32, lr=1e30, lr_schedule="constant", epochs=2)
     with pytest.raises(ValueError, match=r"the reference model diverged.*lower the learning rate"):
         trained(tmp_path, config=config)
@@ -328,20 +328,20 @@ def test_a_network_that_diverges_says_so(tmp_path):
         ({"epochs": 1.5}, TypeError, "epochs must be"),
     ],
 )
-def test_what_cannot_be_trained(tmp_path, parts, options, error, message):
+def test_rejects_what_cannot_be_trained(tmp_path, parts, options, error, message):
     with pytest.raises(error, match=message):
         trained(tmp_path / "r", **options)
     assert parts == []
     assert not (tmp_path / "r").exists()
 
 
-def test_a_file_in_the_way(tmp_path):
+def test_file_in_the_way(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="is a file; expected a folder"):
         trained(tmp_path / "file")
 
 
-def test_a_class_of_one_sample_stops_nothing(tmp_path):
+def test_class_of_one_sample_stops_nothing(tmp_path):
     found = data()
     found.train.labels = np.array([0] * (N - 1) + [2])
     assert trained(tmp_path, found).outputs.loss.shape == (N,)
@@ -396,7 +396,7 @@ def results(out):
     return json.loads((out / "results.json").read_text())
 
 
-def test_the_command_trains_it_first_and_then_takes_it(tmp_path, capsys, parts):
+def test_command_trains_it_first_and_then_takes_it(tmp_path, capsys, parts):
     methods = ["--methods", "random", "jest", "jest-sigmoid:n_chunks=3"]
     assert train(tmp_path / "run", *methods, "--reference-epochs=2") == 0
     assert len(parts) == 2
@@ -442,6 +442,6 @@ def test_mistakes_are_told_in_one_line_before_any_work(tmp_path, capsys, parts, 
     assert parts == []
 
 
-def test_a_reference_on_other_images_is_refused(whole, tmp_path, capsys):
+def test_reference_on_other_images_is_refused(whole, tmp_path, capsys):
     assert train(tmp_path / "run", "--methods", "jest", "--reference", str(whole)) == 2
     assert "holds a reference on 33 samples" in capsys.readouterr().err

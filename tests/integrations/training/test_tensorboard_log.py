@@ -41,7 +41,7 @@ def test_each_epoch_is_written_once(tmp_path):
     assert read(tmp_path, "share of time in selection") == {0: 0.25, 1: 0.25}
 
 
-def test_what_was_not_measured_is_left_out(tmp_path):
+def test_unmeasured_values_are_omitted(tmp_path):
     with Scalars(tmp_path) as scalars:
         scalars.write([run(0.5)])
     with pytest.raises(KeyError):

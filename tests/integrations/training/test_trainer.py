@@ -94,7 +94,7 @@ def test_seeds_and_epochs_give_other_orders():
 
 
 @pytest.mark.parametrize("method", ["random", "fiedler"])
-def test_what_is_not_chosen_is_never_loaded(method):
+def test_unselected_samples_are_never_loaded(method):
     data = data_set()
     made = trainer(method, data)
     chosen = {index for epoch in range(2) for batch in batches(made, epoch) for index in batch}
@@ -110,7 +110,7 @@ def timings(record):
 
 
 @pytest.mark.parametrize("method", ["full", "random", "fiedler"])
-def test_an_epoch_reports_what_it_did(method):
+def test_epoch_reports_what_it_did(method):
     made = trainer(method)
     counted = []
     record = made.train_epoch(0, lambda n, loss, right: counted.append((n, float(loss), right)))
@@ -151,7 +151,7 @@ def test_loading_ahead_changes_nothing_but_the_time():
     assert hash_weights(inline.model) == hash_weights(ahead.model)
 
 
-def test_an_epoch_can_be_had_again_from_model_and_optimizer_alone():
+def test_epoch_is_reproducible_from_model_and_optimizer():
     made = trainer("random")
     made.train_epoch(0)
     model = copy.deepcopy(made.model.state_dict())
@@ -173,7 +173,7 @@ def test_warming_up_leaves_no_trace():
     assert made.images.n_decoded == 0
 
 
-def test_a_rule_may_use_losses_at_the_step():
+def test_rule_may_use_losses_at_the_step():
     data, method = data_set(), Hardest()
     made = trainer(method, data)
     reference = batches(trainer("full"), 0)
@@ -188,7 +188,7 @@ def test_a_rule_may_use_losses_at_the_step():
     assert 0 < np.isfinite(again).sum() <= 12
 
 
-def test_a_fresh_loss_is_charged_to_selection_and_its_images_to_loading():
+def test_fresh_loss_is_charged_to_selection_and_its_images_to_loading():
     data = data_set()
     record = trainer(Hardest(), data).train_epoch(0)
     assert record.decoded == 60
@@ -259,7 +259,7 @@ def test_resuming_within_an_epoch_is_exact(method, prefetch, cache_bytes):
             assert [part.tolist() for part in chosen] == [part.tolist() for part in expected]
 
 
-def test_the_scale_of_half_precision_is_gone_on_with(monkeypatch):
+def test_resumes_the_gradient_scale(monkeypatch):
     monkeypatch.setattr(trainer_module, "amp_dtype", lambda device: torch.float16)
     config = settings(amp=True)
     whole = trainer("random", config=config)
@@ -274,7 +274,7 @@ def test_the_scale_of_half_precision_is_gone_on_with(monkeypatch):
     assert hash_weights(made.model) == hash_weights(whole.model)
 
 
-def test_what_is_skipped_after_a_stop_is_not_selected_again():
+def test_skipped_batches_are_not_selected_again():
     state = stopped_after(trainer("fiedler"), 2)
     made = trainer("fiedler")
     made.load_state_dict(state, next_epoch=0)
@@ -282,7 +282,7 @@ def test_what_is_skipped_after_a_stop_is_not_selected_again():
     assert made.sampler.timings.n_batches == 1
 
 
-def test_a_stop_between_steps_does_not_count_as_training():
+def test_stop_between_steps_does_not_count_as_training():
     made, pause = trainer("random"), 0.3
 
     def on_step(n, loss, right):
@@ -294,7 +294,7 @@ def test_a_stop_between_steps_does_not_count_as_training():
     assert total <= time.perf_counter() - begin - 3 * pause
 
 
-def test_a_state_of_another_epoch_or_number_of_processes_is_refused():
+def test_state_of_another_epoch_or_number_of_processes_is_refused():
     state = stopped_after(trainer("random"), 4)
     made = trainer("random")
     made.load_state_dict(state, next_epoch=1)
@@ -320,7 +320,7 @@ class HostReads(TorchFunctionMode):
 
 
 @pytest.mark.parametrize("method", ["full", "random", "fiedler"])
-def test_the_host_waits_for_the_device_once_an_epoch_and_not_at_each_step(method):
+def test_host_waits_for_the_device_once_an_epoch_and_not_at_each_step(method):
     counts = []
     for n in (40, 400):
         made = trainer(method, data_set(n))
@@ -420,7 +420,7 @@ def test_evaluating_nothing():
     assert found == Measurement(count=0, accuracy=None, loss=None)
 
 
-def test_what_was_chosen_first_can_be_looked_at():
+def test_keeps_the_first_choices():
     for method in ("random", "fiedler", "guided", Hardest()):
         made = trainer(method)
         assert made.first_choices() == []
@@ -433,14 +433,14 @@ def test_what_was_chosen_first_can_be_looked_at():
         assert all(set(kept) < set(candidates) for candidates, kept in chosen)
 
 
-def test_an_epoch_of_one_step_has_one_first_choice():
+def test_epoch_of_one_step_has_one_first_choice():
     made = trainer("random", config=settings(candidate_size=50))
     for epoch in range(2):
         made.train_epoch(epoch)
     assert [len(kept) for _, kept in made.first_choices()] == [10]
 
 
-def test_a_short_budget_ends_in_mid_epoch_with_the_learning_rate_at_its_end():
+def test_short_budget_ends_with_the_last_learning_rate():
     made = trainer("full-short", config=settings(epochs=7, lr_schedule="step", lr=0.01))
     assert (made.budget.n_steps, made.budget.n_epochs) == (4, 2)  # a fifth of 7 × 3, rounded
     records = [made.train_epoch(epoch) for epoch in range(2)]
@@ -449,7 +449,7 @@ def test_a_short_budget_ends_in_mid_epoch_with_the_learning_rate_at_its_end():
     assert records[-1].lr == pytest.approx(0.0001)
 
 
-def test_a_schedule_changes_what_is_kept_by_epoch():
+def test_schedule_changes_what_is_kept_by_epoch():
     for method in ("gstds:start=0.8,end=0.5", Scheduled()):
         made = trainer(method)
         records = [made.train_epoch(epoch) for epoch in range(2)]
