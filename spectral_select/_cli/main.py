@@ -77,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 after a user error, reported in one line on stderr (with ``--debug``, errors other
-        than of usage show the traceback); 130 after Ctrl-C; 141 when the reader of the output went away.
+        0; 2 after a user error, reported in one line on stderr (with ``--debug``, with its
+        traceback unless it is an error of usage); 130 after Ctrl-C; 141 after a broken pipe.
 
     Examples
     --------
