@@ -1,14 +1,27 @@
-"""How far each label can be trusted, by the similarity graph of the whole dataset.
+"""The probability that each label is right, from the similarity graph of the whole dataset.
 
-Labels are passed through a low-pass filter on the graph's spectrum: the contribution
-of the sample itself is left out, so the filtered value is the estimate of its neighbors.
-A comparison with the values of random labels gives the share of wrong labels, and the
-probability that a single label is right.
+The computation, for n rows x̂ᵢ of norm 1 with labels cᵢ:
 
-With rows x̂ᵢ of norm 1, the graph has weights (1 + x̂ᵢ·x̂ⱼ)/2 ≥ 0, and its normalized
-affinity I − L = D^(-1/2)·S·D^(-1/2) = Z·Zᵀ has factors with d + 1 columns. The filter
-μ ↦ μ/(μ + λ) of its eigenvalues μ is then a ridge regression on Z, which needs Zᵀ·Z only:
-no n × n array, and a few passes over the rows.
+1. Graph.        S has entries (1 + x̂ᵢ·x̂ⱼ)/2 ≥ 0. Its normalized affinity has factors
+                 with d + 1 columns,         I − L = D^(-1/2)·S·D^(-1/2) = Z·Zᵀ.          (1)
+                 Z is centered, which removes the prior of the classes.
+2. Filter.       The low-pass filter μ ↦ μ/(μ + λ) of the eigenvalues μ of Z·Zᵀ, applied to
+                 the class indicators Y, is ridge regression on Z:
+                                             F = Z·(ZᵀZ + λ)⁻¹·ZᵀY.                      (2)
+                 It needs ZᵀZ only: no n × n array, and a few passes over the rows.
+3. Leave-one-out. With the leverages hᵢ = zᵢ·(ZᵀZ + λ)⁻¹·zᵢ, the prediction for row i
+                 without its own label is    F⁽ⁱ⁾ = (Fᵢ − hᵢ·Yᵢ) / (1 − hᵢ).             (3)
+                 λ is chosen by the squared error of (3).
+4. Ranks.        The rival of i is the class j ≠ cᵢ with the largest score in (3). If cᵢ is
+                 wrong, i most likely belongs to its rival, so its score for cᵢ is ranked
+                 among the scores for cᵢ of samples labeled with the rival:
+                                             uᵢ = rank of F⁽ⁱ⁾[cᵢ] in [0, 1].            (4)
+                 u is uniform for wrong labels and near 1 for right labels.
+5. Noise rate.   Storey's estimate           π = 2·P(u < 1/2),                           (5)
+                 bounded by the disagreement at anchor points.
+6. Trust.        One minus the local false discovery rate, with the density f of u
+                 estimated under the constraint that it increases:
+                                             P(right | u) = 1 − π / f(u).                (6)
 """
 
 from collections.abc import Iterator
@@ -20,30 +33,31 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, sparse
 from sklearn.isotonic import isotonic_regression
 
+from spectral_select._fiedler.fiedler_vector import seed_of
 from spectral_select._utils.array_namespace import Array, to_numpy
 from spectral_select._utils.labels import check_labels, class_codes
-from spectral_select._utils.validation import check_features, check_finite, check_int
+from spectral_select._utils.validation import check_features, check_finite
 
 __all__ = ["LabelTrust", "label_trust"]
 
 _BLOCK_ENTRIES = 2**22
-# Rows on which the filter is chosen and that stand for labels given at random.
+# Rows on which λ is chosen, and whose scores form the reference distribution of (4).
 _N_SAMPLED = 20_000
-# Strengths λ of the filter that are tried, in units of the mean eigenvalue of Zᵀ·Z.
+# Candidates for λ, in units of the mean eigenvalue of ZᵀZ.
 _STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-# Estimates of a class are shrunk to those of all classes, with this many prior samples.
+# Estimates of a class shrink toward those of all classes, with this many prior samples.
 _PRIOR_COUNT = 10.0
-_TINY = 1e-9  # where all labels look wrong, or none does, nothing is divided by 0
-# Shares of the rows of each predicted class that are taken for sure of it, one by one.
+_TINY = 1e-9  # avoids division by 0 if all labels look wrong, or none
+# Shares of each predicted class that serve as anchor points.
 _SURE = (0.02, 0.05, 0.1)
-_STANDARD_ERRORS = 2.0  # by which the share of other labels among them may be out
+_STANDARD_ERRORS = 2.0  # added to the disagreement at the anchor points
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class LabelTrust:
-    """Estimates of the similarity graph about the labels.
+    """Estimates about labels, made by `label_trust`.
 
     Attributes
     ----------
@@ -52,18 +66,18 @@ class LabelTrust:
     noise_rate : float
         Estimated share of labels that are wrong.
     classes : ndarray of shape (n_classes,)
-        The labels there are, ascending.
+        The classes, sorted.
     class_noise_rate : ndarray of shape (n_classes,), float64
         Estimated share of wrong labels among those of each class.
     scores : ndarray of shape (n,), float64
-        What is left of a sample's label after the filter, its own part left out: about 1
-        where its neighborhood has its label, about 0 where not.
+        Leave-one-out score of each sample for its label: about 1 where its neighborhood has
+        the same label, about 0 where it does not.
     strength : float
         The λ of the filter, in units of the mean eigenvalue.
     separation : float
-        How well the graph tells right labels from wrong ones: 1 if all right labels rank
-        above all wrong ones, 0 if they rank alike. Features that know little of the classes
-        separate little, and then the rest of this means little.
+        How well the graph separates right labels from wrong ones: 1 if all right labels rank
+        above all wrong ones, 0 if their ranks have the same distribution. If it is low, the
+        features say little about the classes, and the other estimates are unreliable.
     class_separation : ndarray of shape (n_classes,), float64
         The same for the labels of each class.
 
@@ -87,7 +101,7 @@ class LabelTrust:
 
 
 @np.errstate(all="ignore")  # underflow to 0 is correct; inputs and results are checked
-def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
+def label_trust(X: Any, y: ArrayLike, *, random_state: Any = None) -> LabelTrust:
     """Return the probability that each label is right, from the similarity graph.
 
     Parameters
@@ -96,8 +110,9 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
         Features, finite; a memory map is read block by block.
     y : array-like of shape (n,)
         Labels: integers or strings.
-    random_state : int, default=0
-        Seed of the sample of at most 20,000 rows that stands for labels given at random.
+    random_state : int, RandomState or None, default=None
+        Seed of the sample of at most 20,000 rows that forms the reference distribution. None
+        is a fixed seed.
 
     Returns
     -------
@@ -110,32 +125,28 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
 
     Notes
     -----
-    The scores are those of ridge regression of the class indicators on the factors of the
-    normalized graph, each sample's own indicator left out exactly; λ is the one of a few
-    whose left-out error is least. A sample's rival is the class that it scores highest for
-    beside its own. If its label is wrong, it most likely belongs to its rival: so its score
-    for its label is ranked among the scores, for the same label, of samples of the rival
-    class. That rank u is like a p-value: uniform for wrong labels, and near 1 for right
-    ones. The share of wrong labels is Storey's estimate, 2·P(u < ½) [1]_, for all samples
-    and, shrunk towards that, by class; the probability that a label is right is one less
-    the local false discovery rate [2]_, with a density of u that rises with u (Grenander's
-    estimator). Where labels are right, little is taken from rare classes and hard samples:
-    what counts is not to agree with the neighbors, but to agree with them more than a
-    sample of the rival class would.
+    The scores are leave-one-out predictions of ridge regression of the class indicators on
+    the factors of the normalized graph; the strength λ with the smallest leave-one-out error
+    is used. The rival of a sample is the class with its highest score other than its label.
+    A sample with a wrong label most likely belongs to its rival, so its score for its label
+    is ranked among the scores, for the same label, of samples of the rival class. This rank u
+    is like a p-value: uniform for wrong labels, near 1 for right labels. The share of wrong
+    labels is Storey's estimate 2·P(u < 1/2) [1]_, for all samples and, with shrinkage, by
+    class. The probability that a label is right is one minus the local false discovery rate
+    [2]_, with a density of u that increases (Grenander's estimator). Rare classes and hard
+    samples with right labels keep a high trust: a label has to agree with the neighbors better
+    than that of a sample of the rival class, not perfectly.
 
-    Features that know little of the classes rank right labels low as well, which Storey's
-    estimate takes for wrong. But where the graph is surest of a class (those predicted to be
-    in it that score highest above the next class, the anchor points of [3]_) labels that
-    differ are wrong ones. Of the surest 2, 5 and 10% of each predicted class, the share
-    that differs, two standard errors added, bounds the share of wrong labels; where it is
-    below Storey's estimate, the shares of all classes fall by the same factor. That takes
-    labels to be wrong as often there as elsewhere: of errors that are made only where
-    classes meet, few are found.
+    If the features say little about the classes, right labels get low ranks too, and Storey's
+    estimate is too high. It is therefore bounded by anchor points [3]_: of the samples that
+    are predicted with the largest margin (2, 5 and 10% of each predicted class), the share
+    with another label plus two standard errors. If this bound is below Storey's estimate, the
+    shares of all classes are scaled down by the same factor. The bound assumes that labels of
+    anchor points are wrong as often as others; of errors that occur only between similar
+    classes, few are found.
 
-    The separation is the mean of 2u − 1, each label counting by its trust; that of a class
-    is shrunk towards that of all. Where it is low, the graph cannot tell, and the other
-    figures mean little. Of a few hundred labels that the features know nothing of, chance
-    can make it look higher than it is.
+    The separation is the mean of 2u − 1 weighted by trust, with shrinkage for each class. For
+    a few hundred samples with uninformative features it can be too high by chance.
 
     References
     ----------
@@ -166,10 +177,10 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
     if X.ndim != 2:
         raise ValueError(f"X must have shape (n_samples, n_features); got shape {tuple(X.shape)}")
     classes, labels = class_codes(check_labels(y, X.shape[0]))
-    check_int(random_state, "random_state", 0)
+    seed = seed_of(random_state)
     check_finite(X)
     factors = _Factors(X)
-    found = _filtered(factors, labels, len(classes), random_state)
+    found = _filtered(factors, labels, len(classes), seed)
     ranks = _ranks(found, labels)
     trust, rate, by_class = _two_groups(ranks, labels, len(classes), _most_wrong(found, labels))
     separation = _separation(ranks, trust, labels, len(classes))
@@ -177,7 +188,7 @@ def label_trust(X: Any, y: ArrayLike, *, random_state: int = 0) -> LabelTrust:
 
 
 class _Factors:
-    """The rows of Z, with Z·Zᵀ the normalized affinity, in blocks, less their mean."""
+    """The centered rows of Z in (1), block by block."""
 
     def __init__(self, X: Array) -> None:
         self._X = X
@@ -211,7 +222,7 @@ class _Factors:
             yield place, self._scale(rows)
 
     def _scale(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        # Degrees: each at least 1/2, of the sample with itself.
+        # Degrees are at least 1/2, because (1 + x̂ᵢ·x̂ᵢ)/2 is 1, or 1/2 for a row of zeros.
         degrees = rows @ self._total
         scaled: NDArray[np.float32] = rows * np.sqrt(self.n / degrees)[:, None]
         return scaled
@@ -231,22 +242,22 @@ def _unit(X: Array) -> NDArray[np.float32]:
 
 @dataclass
 class _Filtered:
-    """Labels after the filter, each sample's own left out."""
+    """Leave-one-out scores (3)."""
 
-    own: Floats  # the scores of all samples for their class
-    rivals: NDArray[np.int64]  # the class that each scores highest for beside its own
-    sampled: NDArray[np.int64]  # some rows
-    table: NDArray[np.float32]  # and their scores for all classes
-    strength: float  # the filter's λ
+    own: Floats  # score of each sample for its label
+    rivals: NDArray[np.int64]  # class with the highest score other than the label
+    sampled: NDArray[np.int64]  # rows of the reference distribution
+    table: NDArray[np.float32]  # their scores for all classes
+    strength: float  # λ
 
 
 def _filtered(factors: _Factors, labels: NDArray[np.int64], n_classes: int, seed: int) -> _Filtered:
-    """Pass the labels through the filter."""
+    """Compute the leave-one-out scores (3), with the best λ."""
     n = factors.n
     gram: Any = 0.0
     products: Any = 0.0
     for place, Z in factors:
-        gram = gram + (Z.T @ Z).astype(np.float64)  # sums over blocks in float64
+        gram = gram + (Z.T @ Z).astype(np.float64)  # accumulate in float64
         indicators = sparse.csr_array(
             (np.ones(len(Z), np.float32), (np.arange(len(Z)), labels[place])),
             shape=(len(Z), n_classes),
@@ -280,7 +291,10 @@ def _left_out(
     turned: Floats,
     n: int,
 ) -> NDArray[np.float32]:
-    """Return the scores of some rows for all classes, their own labels left out."""
+    """Return the leave-one-out scores (3) of some rows for all classes.
+
+    In the eigenbasis of ZᵀZ, `damped` holds its eigenvalues plus λ and `turned` is ZᵀY.
+    """
     fitted = Z @ (turned / damped[:, None])
     leverage = (np.square(Z) / damped).sum(1) + 1 / n
     own = -np.tile(prior, (len(Z), 1))
@@ -296,10 +310,10 @@ def _error(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
 
 
 def _ranks(found: _Filtered, labels: NDArray[np.int64]) -> Floats:
-    """Return u: how a sample's score for its class ranks among those of another label.
+    """Return the ranks u of (4).
 
-    The others are those that have the label of its rival, to which it belongs if its own
-    is wrong; and, where they are few, samples of all other labels.
+    If few samples have the label of the rival, samples of all other labels are added with a
+    small weight.
     """
     ranks = np.empty(len(labels))
     theirs = labels[found.sampled]
@@ -315,7 +329,7 @@ def _ranks(found: _Filtered, labels: NDArray[np.int64]) -> Floats:
         near = np.sort(found.table[members[rival], label])
         scores = found.own[group].astype(np.float32)
         among = np.searchsorted(general, scores) / max(len(general), 1)
-        # A rank of 1 would say that no number of others could reach it.
+        # The denominator keeps ranks below 1, because the reference sample is finite.
         ranks[group] = (np.searchsorted(near, scores) + _PRIOR_COUNT * among) / (
             len(near) + _PRIOR_COUNT + 1
         )
@@ -323,23 +337,23 @@ def _ranks(found: _Filtered, labels: NDArray[np.int64]) -> Floats:
 
 
 def _most_wrong(found: _Filtered, labels: NDArray[np.int64]) -> float:
-    """Return an upper bound of the share of wrong labels, by those whose class is surest.
+    """Return an upper bound of the share of wrong labels, from anchor points.
 
-    It is the least of the bounds by the surest 2, 5 and 10% of each predicted class.
+    It is the smallest of the bounds from 2, 5 and 10% of each predicted class.
     """
     predicted = found.table.argmax(1)
     top = np.partition(found.table, -2, axis=1)
-    order = np.lexsort((top[:, -2] - top[:, -1], predicted))  # by class, the surest first
+    order = np.lexsort((top[:, -2] - top[:, -1], predicted))  # by class, largest margin first
     classes = predicted[order]
     wrong = classes != labels[found.sampled[order]]
-    place = np.arange(len(order)) - np.searchsorted(classes, classes)  # in the class
+    place = np.arange(len(order)) - np.searchsorted(classes, classes)  # within the class
     counts = np.bincount(classes)[classes]
     return min(_upper_bound(wrong[place < np.ceil(share * counts)]) for share in _SURE)
 
 
 def _upper_bound(events: NDArray[np.bool_]) -> float:
-    """Return the share of those that are true, and two standard errors."""
-    n = len(events) + 2  # one of each kind added, so that few of them say little
+    """Return the share of true values plus two standard errors."""
+    n = len(events) + 2  # one value of each kind is added as a prior
     share = (1 + np.count_nonzero(events)) / n
     return float(share + _STANDARD_ERRORS * np.sqrt(share * (1 - share) / n))
 
@@ -347,17 +361,17 @@ def _upper_bound(events: NDArray[np.bool_]) -> float:
 def _two_groups(
     ranks: Floats, labels: NDArray[np.int64], n_classes: int, most: float
 ) -> tuple[Floats, float, Floats]:
-    """Return P(label right), the share of wrong labels, and that share by class."""
+    """Return the trust (6), the noise rate (5), and the noise rate by class."""
     low = ranks < 0.5
     storey = 2.0 * float(low.mean())
     rate = min(storey, most, 1.0)
-    wrong_of_low = rate / max(low.mean(), _TINY)  # 2, unless the bound is less
+    wrong_of_low = rate / max(low.mean(), _TINY)  # 2, or less because of the bound
     counts = np.bincount(labels, minlength=n_classes)
     lows = np.bincount(labels, low, minlength=n_classes)
     by_class = (wrong_of_low * lows + _PRIOR_COUNT * rate) / (counts + _PRIOR_COUNT)
     by_class = np.minimum(by_class, 1.0)
     density = _rising_density(ranks)
-    # Of u where labels are right: what is left of it without those that are wrong.
+    # Density of u among right labels: f = π + (1 − π)·right, as u is uniform for wrong labels.
     right = np.maximum(density - rate, 0.0) / max(1 - rate, _TINY)
     wrong = by_class[labels]
     mixture = wrong + (1 - wrong) * right
@@ -368,9 +382,10 @@ def _two_groups(
 def _separation(
     ranks: Floats, trust: Floats, labels: NDArray[np.int64], n_classes: int
 ) -> tuple[float, Floats]:
-    """Return how far right labels rank above wrong ones, for all and for each class.
+    """Return the separation of right and wrong labels, for all samples and by class.
 
-    A wrong label's rank is uniform, so a right one's is its probability to be the larger.
+    The rank of a wrong label is uniform, so the rank of a right label is the probability that
+    it exceeds the rank of a wrong one.
     """
     right = np.bincount(labels, trust, n_classes)
     above = np.bincount(labels, trust * (2 * ranks - 1), n_classes)
@@ -380,7 +395,7 @@ def _separation(
 
 
 def _rising_density(ranks: Floats) -> Floats:
-    """Return the density of ranks in [0, 1] at each of them, under a density that rises."""
+    """Return the density f of (6) at each rank: a histogram made non-decreasing."""
     n = len(ranks)
     n_bins = int(np.clip(n // 50, 10, 200))
     inner = np.quantile(ranks, np.linspace(0, 1, n_bins + 1))

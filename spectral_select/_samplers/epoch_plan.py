@@ -111,13 +111,14 @@ class EpochPlan:
         first = i * self.num_replicas * self.candidate_size + self.rank * size
         return slice(first, first + size)
 
-    def check_enough(self) -> None:
+    def check_enough(self, drop_last: bool) -> None:
         """Raise if the epoch has no batch."""
         if len(self) == 0:
+            needed = self.candidate_size if drop_last else min(self.candidate_size, 2)
+            ranks = f" on each of {self.num_replicas} ranks" if self.num_replicas > 1 else ""
             raise ValueError(
-                f"sampler must yield at least {self.candidate_size * self.num_replicas} indices: "
-                f"a batch of {self.batch_size} needs {self.candidate_size} candidates "
-                f"on each of {self.num_replicas} ranks; got {self.n}"
+                f"sampler must yield at least {needed * self.num_replicas} indices: a batch needs "
+                f"{needed} candidates{ranks}{' with drop_last=True' * drop_last}; got {self.n}"
             )
 
 

@@ -205,7 +205,7 @@ class SpectralBatchSampler(BatchSampler):
         self._timings = SelectionTimings(0)
         self._identity: dict[str, Any] | None = None
         if isinstance(self.sampler, Sized):
-            self._plan(self._upcoming(), self._n_indices()).check_enough()
+            self._plan(self._upcoming(), self._n_indices()).check_enough(self.drop_last)
 
     @property
     def batch_size(self) -> int | None:  # type: ignore[override]
@@ -447,7 +447,7 @@ class SpectralBatchSampler(BatchSampler):
                 f"{epoch} the sampler yields other indices than when the state was saved"
             )
         plan = self._plan(epoch, len(order))
-        plan.check_enough()
+        plan.check_enough(self.drop_last)
         selection = SelectionPass(
             self._rows, order, plan, epoch, self.schedule(epoch), self._selector, start
         )

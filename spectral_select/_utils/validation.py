@@ -82,11 +82,9 @@ def check_number(
 
 
 def check_tol(tol: object) -> None:
-    """Raise unless `tol` is None or a positive number."""
-    if tol is None:
-        return
-    if isinstance(tol, bool) or not isinstance(tol, Real) or not 0 < float(tol) < 1:
-        raise ValueError(f"tol must be None or a number in (0, 1); got {tol!r}")
+    """Raise unless `tol` is None or a number between 0 and 1."""
+    if tol is not None:
+        check_number(tol, "tol", 0, 1, closed="neither")
 
 
 def check_not_masked(X: Any, name: str = "X") -> None:

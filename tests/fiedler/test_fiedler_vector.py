@@ -381,7 +381,7 @@ def test_finite_features_whose_sum_overflows_are_accepted():
     [
         ({"laplacian": "normalized"}, ValueError, "laplacian must be one of 'unnormalized'"),
         ({"affinity": 3}, ValueError, r"affinity must be one of 'cosine', .*got 3"),
-        ({"tol": 0}, ValueError, r"tol must be None or a number in \(0, 1\); got 0"),
+        ({"tol": 0}, ValueError, r"tol must be a number in \(0, 1\); got 0"),
         ({"max_iter": 0}, ValueError, "max_iter must be an integer of at least 1; got 0"),
         ({"max_iter": 2.5}, TypeError, "max_iter must be an integer.*got 2.5"),
         ({"n_neighbors": 0}, ValueError, "n_neighbors must be an integer of at least 1; got 0"),

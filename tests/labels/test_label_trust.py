@@ -212,3 +212,14 @@ def test_labels_that_all_look_wrong_are_no_error(n):
     assert ((found.trust >= 0) & (found.trust <= 1)).all()
     opposed = label_trust(np.array([[1.0], [-1.0]] * n), np.repeat([0, 1], n))
     assert np.isfinite(opposed.trust).all()
+
+
+def test_random_state_means_the_same_as_in_the_estimators():
+    X = np.abs(np.random.default_rng(0).standard_normal((80, 4)))
+    y = np.arange(80) % 3
+    expected = label_trust(X, y).trust
+    for random_state in (None, 0, np.int64(0)):
+        assert np.array_equal(label_trust(X, y, random_state=random_state).trust, expected)
+    label_trust(X, y, random_state=np.random.RandomState(0))
+    with pytest.raises(TypeError, match="random_state must be an integer"):
+        label_trust(X, y, random_state="seed")

@@ -347,8 +347,8 @@ def test_timings_count_solves_and_waiting():
         ({"sampler": iter(range(200))}, TypeError, "got an iterator of type"),
         ({"sampler": RandomSampler(range(150))}, ValueError, "got 200 rows for 150 samples"),
         ({"dataset": range(199)}, ValueError, "got 200 rows for 199 samples"),
-        ({"sampler": []}, ValueError, "sampler must yield at least 16 indices: .* got 0"),
-        ({"sampler": range(1)}, ValueError, "sampler must yield at least 16 indices"),
+        ({"sampler": []}, ValueError, "sampler must yield at least 2 indices: .* got 0"),
+        ({"sampler": range(1)}, ValueError, "sampler must yield at least 2 indices"),
         ({"features": table(0)}, ValueError, "features must have at least one row"),
     ],
 )
