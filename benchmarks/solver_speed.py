@@ -1,7 +1,8 @@
 """How fast the Fiedler vector is: against Algorithm 1, the Gram product, scikit-learn.
 
     python benchmarks/solver_speed.py                 # everything, about 5 minutes
-    python benchmarks/solver_speed.py --only single   # single, epoch, memory or stream
+    python benchmarks/solver_speed.py --only single   # single, fit, epoch, memory or stream
+    python benchmarks/solver_speed.py --only fit --out fit.json
 
 Features are synthetic, float32, non-negative, in 10 clusters. Algorithm 1 is the listing
 of arXiv:2412.17069 in NumPy and float64. The Gram product is what any method needs, in
@@ -22,6 +23,7 @@ from _harness import alternate, spread, table, write
 from algorithm_1 import algorithm_1
 from sklearn.manifold import spectral_embedding
 from sklearn.metrics.pairwise import cosine_similarity
+from threadpoolctl import threadpool_limits
 
 from spectral_select import FiedlerBatchSelector, fiedler_vector
 
@@ -34,6 +36,15 @@ SINGLE = {
     (4096, 512): (700, 1.5),
     (50_000, 512): (None, 5.0),
 }
+# n, d: largest multiple of the Gram product for `fit`, on one thread.
+FIT = {
+    (128, 2048): 2.7,
+    (512, 2048): 1.5,
+    (1024, 2048): 1.5,
+    (2048, 2048): 1.5,
+    (4096, 512): 1.5,
+}
+FIT_SEEDS = 3
 EPOCH = (391, 128, 2048)  # batches of n x d: an epoch of CIFAR-10
 MEMORY = (50_000, 512)
 STREAM = (1_000_000, 256)
@@ -97,6 +108,31 @@ def single() -> list[dict[str, Any]]:
             f"{multiple}",
         ])  # fmt: skip
     print("\nOne batch\n" + table(rows))
+    return results
+
+
+def fit() -> list[dict[str, Any]]:
+    """One batch, through `FiedlerBatchSelector.fit`, on one thread.
+
+    Where the cut is closer than float32 rounding, `fit` also decides it in float64. Whether it
+    is depends on the data, so there are several arrays of each size.
+    """
+    results, rows = [], [["n x d", "seed", "ms: Gram", "fit", "fit / Gram", "at most"]]
+    with threadpool_limits(1):
+        for (n, d), multiple in FIT.items():
+            for seed in range(FIT_SEEDS):
+                X = clusters(n, d, seed)
+                functions = {
+                    "gram": functools.partial(gram, X),
+                    "ours": functools.partial(FiedlerBatchSelector().fit, X),
+                }
+                seconds = alternate(functions, 41 if n <= 1024 else 11)
+                share = ratio(seconds, "ours", "gram")
+                results.append({"n": n, "d": d, "seed": seed, "seconds": seconds,
+                                "times_gram": share, "bar_gram": multiple})  # fmt: skip
+                times = [spread(seconds["gram"]), spread(seconds["ours"])]
+                rows.append([f"{n} x {d}", str(seed), *times, f"{share:.2f}", f"{multiple}"])
+    print("\nOne batch through fit, one thread\n" + table(rows))
     return results
 
 
@@ -218,21 +254,24 @@ print(seconds, peak_resident_bytes() / 2**30, result.n_iter,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("single", "epoch", "memory", "stream")
+    parts = ("single", "fit", "epoch", "memory", "stream")
     parser.add_argument("--only", choices=parts, help="one part")
     parser.add_argument("--device", default="cpu", help="of the tensors; none leaves them out")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/solver_speed.json"))
+    parser.add_argument(
+        "--out", type=Path, help="default: benchmarks/results/solver_speed.json, for all parts"
+    )
     arguments = parser.parse_args()
     chosen = [arguments.only] if arguments.only else parts
     runs = {
         "single": single,
+        "fit": fit,
         "epoch": lambda: epoch(arguments.device),
         "memory": peak_memory,
         "stream": stream,
     }
     results = {name: runs[name]() for name in chosen}
-    if not arguments.only:
-        write(arguments.out, results)
+    if arguments.out or not arguments.only:
+        write(arguments.out or Path("benchmarks/results/solver_speed.json"), results)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from spectral_select._utils.array_namespace import (
     to_numpy,
 )
 
-__all__ = ["AFFINITIES", "solve"]
+__all__ = ["AFFINITIES", "solve", "solve_with_graph"]
 
 AFFINITIES = ("cosine", "nearest_neighbors", "precomputed")
 
@@ -45,11 +45,17 @@ def solve(X: Array, **options: Any) -> FiedlerResult:
     The options are those of `fiedler_vector`, checked, and `start_seed` and `single`: a
     batch on its own is solved as is quickest for one, a batch of a stack as in any stack.
     """
+    return solve_with_graph(X, **options)[0]
+
+
+def solve_with_graph(X: Array, **options: Any) -> tuple[FiedlerResult, Graph]:
+    """Return the result of `solve`, and the graph that it solved."""
     factor = _power_of_two(X) if options["affinity"] == "precomputed" else 1.0
     if factor != 1.0:
         with np.errstate(all="ignore"):
-            result = solve(X * factor, **options)
-            return result if options["laplacian"] != "unnormalized" else result.rescaled(1 / factor)
+            result, graph = solve_with_graph(X * factor, **options)
+            scaled = options["laplacian"] == "unnormalized"
+            return (result.rescaled(1 / factor) if scaled else result), graph
     if not is_torch(X):
         # Values are checked explicitly. Underflow to 0 is correct, and BLAS may set other flags
         # in lanes whose results it does not use.
@@ -59,7 +65,8 @@ def solve(X: Array, **options: Any) -> FiedlerResult:
     # Where the user lets float32 products lose digits (TF32, bfloat16), float64 does not.
     wide = X.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
     with torch.autocast(X.device.type, enabled=False):
-        return _solve(X.double() if wide else X, **options).like(X)
+        result, graph = _solve(X.double() if wide else X, **options)
+        return result.like(X), graph
 
 
 def _power_of_two(X: Array) -> float:
@@ -81,7 +88,7 @@ def _solve(
     start_seed: int,
     single: bool,
     verbose: bool,
-) -> FiedlerResult:
+) -> tuple[FiedlerResult, Graph]:
     n = X.shape[-2]
     if affinity == "nearest_neighbors" and not sparse.issparse(X) and len(X) > 1:
         raise ValueError(
@@ -91,11 +98,11 @@ def _solve(
     graph = _graph(X, affinity, n_neighbors)
     operator = laplacian_operator(graph, laplacian)
     if n == 1:
-        return _single_vertices(operator)
+        return _single_vertices(operator), graph
     if isinstance(graph, SparseGraph) and not graph.factored:
         labels = components(graph.matrix)
         if labels.max() > 0:
-            return _disconnected(operator, laplacian, labels)
+            return _disconnected(operator, laplacian, labels), graph
     if tol is None:
         tol = epsilon(operator.diagonal) ** 0.5 / 8
     dense = isinstance(graph, DenseGraph)
@@ -112,7 +119,8 @@ def _solve(
         )
         values, vectors, residuals = pairs.values, pairs.vectors[:, 0], pairs.residuals
         n_iter = np.full(operator.diagonal.shape[0], pairs.n_products)
-    return _result(operator, laplacian, values, vectors, residuals, n_iter, tol)
+    result = _result(operator, laplacian, values, vectors, residuals, n_iter, tol)
+    return result, graph
 
 
 def _graph(X: Array, affinity: str, n_neighbors: int) -> Graph:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from spectral_select._fiedler.graph import DenseGraph, FactoredGraph, Graph
+from spectral_select._fiedler.refine import refine
 from spectral_select._fiedler.result import FiedlerResult, Status
-from spectral_select._fiedler.solve import solve
+from spectral_select._fiedler.solve import solve, solve_with_graph
 from spectral_select._selectors.rules import RULES
 from spectral_select._utils.array_namespace import Array, astype, is_torch, namespace, to_numpy
 from spectral_select._utils.progress_bar import progress_bar
@@ -22,7 +24,8 @@ __all__ = ["Selection", "select_rows"]
 # Entries of the features, and of the Gram matrices, in a block: 64 MiB of float32. Measured:
 # smaller blocks spend more on calls than on arithmetic.
 _BLOCK_ENTRIES = 2**24
-# Largest batch whose selection is decided in float64 when float32 leaves it open.
+# Largest batch whose selection is decided in float64 when float32 leaves it open: by refining the
+# vector, or by solving again.
 _REFINE_MAX = 4096
 # Measured on real batches: the error of an entry is at most 0.52 of (residual + eps·‖L‖) / gap,
 # and in 99 of 100 batches at most a quarter of it.
@@ -99,11 +102,11 @@ def select_rows(
     def select(block: tuple[int, int, int]) -> tuple[np.ndarray[Any, Any], FiedlerResult]:
         start, count, rows = block
         stack = _stack(X, start, count, rows, options["affinity"])
-        result = solve(stack, verbose=verbose and n_batches == 1, **options)
+        result, graph = solve_with_graph(stack, verbose=verbose and n_batches == 1, **options)
         first = start // size
         own_offsets = offsets[first : first + count]
         n_kept = k if rows == size else last_k
-        result, chosen = _choose(stack, result, rule, n_kept, own_offsets, options)
+        result, chosen = _choose(stack, result, graph, rule, n_kept, own_offsets, options)
         chosen = np.sort(chosen, axis=-1) + start + rows * np.arange(count)[:, None]
         return chosen.ravel(), result
 
@@ -157,15 +160,17 @@ def _stack(X: Array, start: int, count: int, rows: int, affinity: str) -> Array:
 def _choose(
     stack: Array,
     result: FiedlerResult,
+    graph: Graph,
     rule: str,
     k: int,
     offsets: np.ndarray[Any, Any],
     options: dict[str, Any],
 ) -> tuple[FiedlerResult, np.ndarray[Any, Any]]:
-    """Apply the rule; if float32 leaves the selection open, solve again in float64.
+    """Apply the rule; if float32 leaves the selection open, decide it in float64.
 
     The selection depends on the order of the two entries at the cut. If they are closer than
-    the rounding error of their batch, float32 cannot decide.
+    the rounding error of their batch, float32 cannot decide. Then the vector is refined; if that
+    does not decide either, which happens when rows tie, the batch is solved again in float64.
     """
     chosen, margin = RULES[rule](result.vector, k, offsets)
     chosen = to_numpy(chosen)
@@ -174,13 +179,48 @@ def _choose(
         return result, chosen
     open_ = to_numpy(margin) <= 2 * _ENTRY_ERROR * to_numpy(_entry_error(result))
     batches = np.flatnonzero(open_ & (result.status == Status.CONVERGED))
+    if _refinable(stack, graph, options):
+        batches = _refined(stack, result, graph, batches, chosen, (rule, k, offsets))
     if len(batches) == 0:
         return result, chosen
     again = stack if sparse.issparse(stack) else stack[batches]  # a sparse stack is a single batch
-    refined = solve(astype(again, "float64"), verbose=False, **options)
-    chosen[batches] = to_numpy(RULES[rule](refined.vector, k, offsets[batches])[0])
-    result.vector[batches] = astype(refined.vector, "float32")
+    solved = solve(astype(again, "float64"), verbose=False, **options)
+    chosen[batches] = to_numpy(RULES[rule](solved.vector, k, offsets[batches])[0])
+    result.vector[batches] = astype(solved.vector, "float32")
     return result, chosen
+
+
+def _refinable(stack: Array, graph: Graph, options: dict[str, Any]) -> bool:
+    dense = isinstance(stack, np.ndarray) and isinstance(graph, DenseGraph | FactoredGraph)
+    return dense and options["laplacian"] == "unnormalized"
+
+
+def _refined(
+    stack: Array,
+    result: FiedlerResult,
+    graph: Any,
+    batches: np.ndarray[Any, Any],
+    chosen: np.ndarray[Any, Any],
+    rule: tuple[str, int, np.ndarray[Any, Any]],
+) -> np.ndarray[Any, Any]:
+    """Refine the vectors of `batches` in place, and their choice; return the undecided ones."""
+    name, k, offsets = rule
+    undecided = []
+    for batch in batches:
+
+        def settles(vector: np.ndarray[Any, Any], bound: float, batch: int = batch) -> bool:
+            rows, margin = RULES[name](vector[None], k, offsets[batch : batch + 1])
+            chosen[batch] = rows[0]
+            # Two entries move by at most √2 times the error of the vector.
+            return bool(margin[0] > 1.5 * bound)
+
+        vector, gap = result.vector[batch], float(result.gap[batch])
+        refined = refine(stack[batch], graph, batch, vector, gap, settles)
+        if refined is None:
+            undecided.append(batch)
+        else:
+            result.vector[batch] = refined
+    return np.array(undecided, np.int64)
 
 
 def _entry_error(result: FiedlerResult) -> Array:

@@ -50,6 +50,7 @@ BENCHMARKS = {
     "solver_speed": (
         {
             "SINGLE": {(64, 32): (5, 2)},
+            "FIT": {(64, 32): 2.7},
             "EPOCH": (3, 64, 32),
             "MEMORY": (500, 16),
             "STREAM": (500, 16),
