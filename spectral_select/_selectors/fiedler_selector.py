@@ -220,6 +220,8 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
     351
     """
 
+    _resampler = "FiedlerResampler"
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
         """Choose rows of `X`.

@@ -274,6 +274,8 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
     True
     """
 
+    _resampler = "GuidedResampler"
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, losses: Any = None) -> Self:
         """Draw rows of `X`.

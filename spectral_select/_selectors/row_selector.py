@@ -1,11 +1,16 @@
 """What estimators that choose rows share: the mask, the rows themselves, other arrays."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils._set_output import (
+    ADAPTERS_MANAGER,
+    _get_output_config,
+    _wrap_data_with_container,
+)
 from sklearn.utils.validation import (
     _check_feature_names,
     _num_samples,
@@ -19,28 +24,17 @@ from spectral_select._utils.validation import check_not_masked
 __all__ = ["RowSelectorMixin", "check_length", "checked_rows", "keep_rows", "take_rows"]
 
 
-class RowSelectorMixin(OneToOneFeatureMixin, TransformerMixin):
-    """Methods of an estimator whose `fit` chooses rows; see `keep_rows`."""
+class _RowTransform:
+    """`transform` with its own `set_output`.
 
-    support_: np.ndarray[Any, Any]
+    Scikit-learn wraps a `transform` that a subclass of `TransformerMixin` defines, and names all
+    columns after those of `fit`, which another table does not have.
+    """
+
     sample_indices_: np.ndarray[Any, Any]
     n_samples_in_: int
     n_features_in_: int
-
-    def get_support(self, indices: bool = False) -> np.ndarray[Any, Any]:
-        """Return which rows are kept.
-
-        Parameters
-        ----------
-        indices : bool, default=False
-            Return integer indices instead of a mask.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_kept,)
-        """
-        check_is_fitted(self)
-        return self.sample_indices_ if indices else self.support_
+    _resampler: ClassVar[str]
 
     def transform(self, X: Any) -> Any:
         """Return the chosen rows of `X`.
@@ -62,12 +56,21 @@ class RowSelectorMixin(OneToOneFeatureMixin, TransformerMixin):
         ValueError
             If X has another number of rows than in `fit`, or is as wide and has other
             feature names or values that are not finite.
+
+        Notes
+        -----
+        `set_output` holds for every table. One of another width keeps its own column names.
         """
         check_is_fitted(self)
         if not is_torch(X):
             X = self._checked_table(X)
-        check_length(X, self.n_samples_in_, "X")
-        return take_rows(X, self.sample_indices_)
+        if _num_samples(X) != self.n_samples_in_:
+            raise ValueError(
+                f"X must have {self.n_samples_in_} rows, those given to fit; got "
+                f"{_num_samples(X)}. {type(self).__name__} cannot select from new rows: in a "
+                f"pipeline that predicts, use {self._resampler} in a pipeline of imbalanced-learn"
+            )
+        return self._in_container(take_rows(X, self.sample_indices_), X)
 
     def _checked_table(self, X: Any) -> Any:
         """Return a table as it came if it has two dimensions, checked for its names."""
@@ -80,6 +83,39 @@ class RowSelectorMixin(OneToOneFeatureMixin, TransformerMixin):
         else:
             array = validate_data(self, X, reset=False, **options)
         return array if kept is None else kept
+
+    def _in_container(self, rows: Any, X: Any) -> Any:
+        """Return the rows of the table `X` in the container that `set_output` asked for."""
+        shape: tuple[int, ...] = getattr(rows, "shape", ())
+        if len(shape) != 2 or shape[1] == self.n_features_in_ or sparse.issparse(rows):
+            return _wrap_data_with_container("transform", rows, X, self)
+        container = _get_output_config("transform", self)["dense"]
+        if container == "default":
+            return rows
+        names = getattr(X, "columns", None)
+        columns = [f"column{i}" for i in range(shape[1])] if names is None else list(names)
+        return ADAPTERS_MANAGER.adapters[container].create_container(rows, X, columns=columns)
+
+
+class RowSelectorMixin(_RowTransform, OneToOneFeatureMixin, TransformerMixin):
+    """Methods of an estimator whose `fit` chooses rows; see `keep_rows`."""
+
+    support_: np.ndarray[Any, Any]
+
+    def get_support(self, indices: bool = False) -> np.ndarray[Any, Any]:
+        """Return which rows are kept.
+
+        Parameters
+        ----------
+        indices : bool, default=False
+            Return integer indices instead of a mask.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_kept,)
+        """
+        check_is_fitted(self)
+        return self.sample_indices_ if indices else self.support_
 
     def _select(self, fitted_to: tuple[Any, ...], arrays: tuple[Any, ...]) -> list[Any]:
         """Fit, and return the chosen rows of what was fitted to and of other arrays."""
