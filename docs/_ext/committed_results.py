@@ -26,7 +26,7 @@ from spectral_select.integrations.report.run_groups import (
     group_runs,
     relative_seconds,
 )
-from spectral_select.integrations.report.saln_paper import differences, paper_data
+from spectral_select.integrations.report.saln_paper import comparable, differences, paper_data
 from spectral_select.integrations.report.tables import Table, paper_tables, summary_table
 
 DOCS = Path(__file__).parents[1]
@@ -158,6 +158,8 @@ def training_section(group: RunGroup) -> str:
 
 def paper_section(group: RunGroup) -> str:
     """Return the results of one group next to the numbers in the paper."""
+    if not comparable(group.results.data.name):
+        return ""
     paper, same_data = paper_data(group.results.data.name)
     lines = [*heading(group), setting(group), ""]
     if not same_data:

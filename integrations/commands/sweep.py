@@ -29,8 +29,8 @@ a sweep file:
   epochs = 12
   lr = 0.02
 
-  [method.random]                           # options for this method alone
-  lr = 0.05
+  [method.full]                             # options for this method alone
+  epochs = 4
 """
 
 

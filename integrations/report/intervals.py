@@ -28,8 +28,11 @@ class Interval:
 
     @property
     def side(self) -> int:
-        """1 if the interval lies above 0, -1 if below, 0 if it contains 0 or is unknown."""
-        if self.half_width is None or abs(self.mean) <= self.half_width:
+        """1 if the interval lies above 0, -1 if below, 0 if it contains 0 or is unknown.
+
+        Two values do not show their spread: they may be equal by chance. So they count as unknown.
+        """
+        if self.half_width is None or self.n < 3 or abs(self.mean) <= self.half_width:
             return 0
         return 1 if self.mean > 0 else -1
 

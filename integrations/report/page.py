@@ -71,13 +71,20 @@ def _read(runs: Sequence[str | os.PathLike[str]]) -> list[ResultsFolder]:
     if not runs:
         raise ValueError("runs must name at least one folder of results; got none")
     sources: dict[Path, ResultsFolder] = {}
-    for run in runs:
-        path = Path(run)
+    for path in (file for run in runs for file in _results_files(Path(run))):
+        if path.resolve() in sources:
+            raise ValueError(f"{path} is given twice")
         folder = path if path.is_dir() else path.parent
-        if folder.resolve() in sources:
-            raise ValueError(f"{run} is given twice")
-        sources[folder.resolve()] = ResultsFolder(folder, read_results(path))
+        sources[path.resolve()] = ResultsFolder(folder, read_results(path))
     return list(sources.values())
+
+
+def _results_files(run: Path) -> list[Path]:
+    """Return the results in a folder: one file, or one for each filter ratio of a sweep."""
+    if run.is_dir():
+        file = run / "results.json"
+        return [file] if file.exists() else sorted(run.glob("results-f*.json")) or [run]
+    return [run]
 
 
 def _render(sections: Sequence[PageSection]) -> str:

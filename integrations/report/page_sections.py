@@ -19,6 +19,7 @@ from spectral_select.integrations.report.figures.selected_batches import draw_ba
 from spectral_select.integrations.report.run_groups import Run, RunGroup
 from spectral_select.integrations.report.saln_paper import (
     PaperData,
+    comparable,
     differences,
     paper_data,
     printed_method,
@@ -98,6 +99,11 @@ class PageSection:
         )
 
     @property
+    def compares_with_paper(self) -> bool:
+        """Whether the runs use a dataset of the paper, or a copy of it."""
+        return comparable(self.group.results.data.name)
+
+    @property
     def paper_title(self) -> str:
         """The numbers of the paper's tables."""
         numbers = [number for pair in self.paper.tables.values() for number in pair]
@@ -145,7 +151,9 @@ def build_section(group: RunGroup, number: int) -> PageSection:
         Position of the section on the page, from 1; file names start with it.
     """
     prefix = str(number)
-    paper, same_data = paper_data(group.results.data.name)
+    name = group.results.data.name
+    paper, same_data = paper_data(name)
+    counterpart = paper.batch_figure if comparable(name) else None
     batches, batch_notes = _read_files(group, lambda run: run.record.gallery, read_batches)
     selected = {
         method: (run, [batch for batch in recorded if not batch.kept.all()])
@@ -165,7 +173,7 @@ def build_section(group: RunGroup, number: int) -> PageSection:
         cost_figure=draw_costs(group, prefix),
         curve_figures=_curve_figures(group, prefix, paper),
         batch_figures=[
-            draw_batch(batch, run, f"{prefix}-{slug(method)}-batch", paper.batch_figure)
+            draw_batch(batch, run, f"{prefix}-{slug(method)}-batch", counterpart)
             for method, (run, shown) in selected.items()
             for batch in shown
         ],
@@ -184,7 +192,7 @@ def _curve_figures(group: RunGroup, prefix: str, paper: PaperData) -> list[Pictu
     figures = [draw_by_epoch(group, prefix, quantity) for quantity in ("accuracy", "loss")]
     for method in group.runs:
         name = printed_method(method)
-        number = paper.curves[name] if name else None
+        number = paper.curves[name] if name and comparable(group.results.data.name) else None
         figures += [
             draw_method(group, method, f"{prefix}-{slug(method)}", quantity, number)
             for quantity in ("accuracy", "loss")

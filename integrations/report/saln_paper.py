@@ -17,6 +17,7 @@ __all__ = [
     "SOURCE",
     "PaperData",
     "Quantity",
+    "comparable",
     "differences",
     "paper_data",
     "printed_method",
@@ -162,6 +163,18 @@ def paper_data(name: str) -> tuple[PaperData, bool]:
     plain = "".join(c for c in PurePath(name).name.lower() if c.isalnum())
     is_cifar10 = plain.startswith("cifar10") and not plain.startswith("cifar100")
     return PAPERS[1 if is_cifar10 else 0], False
+
+
+def comparable(name: str) -> bool:
+    """Return whether the dataset `name` is one of the paper's, or a copy of CIFAR-10.
+
+    Examples
+    --------
+    >>> [comparable(name) for name in ("oxford-pet", "images/cifar-10-small", "photos")]
+    [True, True, False]
+    """
+    data, same = paper_data(name)
+    return same or data.key == "cifar10"
 
 
 def printed_method(method: str) -> str | None:

@@ -79,7 +79,7 @@ def _batch(arrays: Mapping[str, NDArray[Any]], number: int, file: str) -> Select
     return SelectedBatch(number, images, kept, labels, indices)
 
 
-def draw_batch(batch: SelectedBatch, run: Run, prefix: str, counterpart: int) -> Picture:
+def draw_batch(batch: SelectedBatch, run: Run, prefix: str, counterpart: int | None) -> Picture:
     """Draw a batch: kept images framed, discarded images faded.
 
     Parameters
@@ -90,7 +90,7 @@ def draw_batch(batch: SelectedBatch, run: Run, prefix: str, counterpart: int) ->
         The run that selected from it.
     prefix : str
         Start of the file name.
-    counterpart : int
+    counterpart : int or None
         Number of the paper's figure to compare with, for the caption.
 
     Returns
@@ -119,13 +119,14 @@ def draw_batch(batch: SelectedBatch, run: Run, prefix: str, counterpart: int) ->
     n_kept = int(batch.kept.sum())
     classes = len(np.unique(batch.labels[batch.kept])), len(np.unique(batch.labels))
     counts = f"{n_kept} of {n} kept, from {classes[0]} of {classes[1]} classes"
+    compare = "" if counterpart is None else f" (compare the paper’s figure {counterpart})"
     where = f"{run.method}, seed {run.seed}, batch {batch.number} of the first epoch"
     return Picture(
         f"{prefix}-{batch.number}.png",
         _encode(canvas, "PNG", optimize=True),
         f"Grid of {n} thumbnails. {where}: the {n_kept} kept images have a blue frame, the "
         "others are faded.",
-        f"{where}: {counts} (compare the paper’s figure {counterpart}).",
+        f"{where}: {counts}{compare}.",
         _encode(canvas, "JPEG", quality=85),
     )
 

@@ -56,3 +56,8 @@ def test_side_of_zero():
 def test_differences_are_written_with_sign():
     assert Interval(-0.05, 0.01, 3).format(1, scale=100, signed=True) == "−5.0 ± 1.0"
     assert Interval(0.05, None, 1).format(1, scale=100, signed=True) == "+5.0"
+
+
+def test_two_seeds_are_never_significant():
+    assert paired_difference({0: 1.0, 1: 2.0}, {0: 0.5, 1: 1.5}).side == 0
+    assert paired_difference({0: 1.0, 1: 2.0, 2: 3.0}, {0: 0.5, 1: 1.5, 2: 2.5}).side == 1

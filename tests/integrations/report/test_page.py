@@ -1,3 +1,4 @@
+import json
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -64,7 +65,7 @@ def test_page_is_self_contained(written):
 def test_page_is_accessible(written):
     page = page_of(written)
     assert all(len(attrs["alt"]) > 20 for attrs in page.all("img"))
-    assert len(page.all("table")) == len(page.all("caption")) > 5
+    assert len(page.all("table")) == len(page.all("caption")) > 2
     assert all("scope" in attrs for attrs in page.all("th"))
     assert page.all("html")[0]["lang"] == "en"
     names = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
@@ -86,13 +87,19 @@ def test_figures_are_written_next_to_the_page(written):
             assert image.format == "PNG"
 
 
-def test_page_names_both_datasets(written):
+def test_other_datasets_are_not_compared_with_the_paper(written):
     text = " ".join(page_of(written).text)
-    assert "The paper’s tables 1 to 8" in text
-    assert "These runs use colored, whereas the paper uses Oxford-IIIT Pet." in text
-    assert "(compare the paper’s figure 2)" in text
+    assert "The paper’s" not in text
+    assert "the paper’s figure" not in text
     assert "Not recorded for full, random, fiedler, jest:n_chunks=8." in text
-    assert "T4" in text
+
+
+def test_copy_of_the_papers_dataset_has_a_warning(tmp_path):
+    content = results(methods=("full", "fiedler"))
+    content["data"] = {"name": "cifar-10-jpeg", "n_classes": 10, "fingerprint": {"train": "a"}}
+    text = " ".join(page_of(write_report([write_run(tmp_path / "r", content)], tmp_path)).text)
+    assert "These runs use cifar-10-jpeg, whereas the paper uses CIFAR-10." in text
+    assert "The paper’s tables 9 to 16" in text
 
 
 def test_runs_on_the_papers_dataset_have_no_warning(tmp_path):
@@ -253,3 +260,13 @@ def test_command_rejects_runs_without_an_epoch(tmp_path, capsys):
     folder = write_run(tmp_path / "run", results(epochs=0, status="failed"))
     assert main(["report", str(folder)]) == 2
     assert "no epoch was finished" in capsys.readouterr().err
+
+
+def test_reads_every_filter_ratio_of_a_sweep(tmp_path):
+    for ratio in (0.5, 0.8):
+        content = results(methods=("full",))
+        content["config"]["filter_ratio"] = ratio
+        (tmp_path / f"results-f{ratio:g}.json").write_text(json.dumps(content))
+    for runs in ([tmp_path], sorted(tmp_path.glob("results-f*.json"))):
+        page = page_of(write_report(runs, tmp_path / "out"))
+        assert {"s1", "s2"} <= {attrs.get("id") for attrs in page.all("h2")}
