@@ -164,7 +164,7 @@ def _davidson(
     basis = _Basis(operator, start[:, 1:])
     basis.append(start)
     pairs, residual = basis.ritz()
-    found = best = pairs
+    result = best = pairs
     rows = arange(len(start), start)  # of the batches in the basis
     open_ = rows >= 0
     while True:
@@ -179,9 +179,9 @@ def _davidson(
         n_open = int(open_.sum())
         finished = n_open == 0 or basis.n_products >= max_products
         if finished or 2 * n_open < len(open_):
-            found.scatter(rows, best)
+            result.scatter(rows, best)
             if finished:
-                return found
+                return result
             rows, residual = rows[open_], residual[open_]
             basis, pairs = basis.select(open_), pairs.select(open_)
             best, open_ = pairs, open_[open_]

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from spectral_select._fiedler.graph import LAPLACIANS
-from spectral_select._fiedler.result import FiedlerResult, Status
+from spectral_select._fiedler.result import FiedlerResult, Status, first_batch
 from spectral_select._fiedler.solve import AFFINITIES, solve
 from spectral_select._utils.array_namespace import is_torch
 from spectral_select._utils.validation import (
@@ -124,7 +124,7 @@ def fiedler_vector(
     except NotFiniteError:
         check_finite(X)
         raise
-    return result.first() if single else result
+    return first_batch(result) if single else result
 
 
 def seed_of(random_state: Any) -> int:

@@ -10,7 +10,7 @@ batch (b, s, n), a vector a row.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -24,6 +24,7 @@ __all__ = [
     "FactoredGraph",
     "Graph",
     "LaplacianOperator",
+    "NegativeDegreeError",
     "SparseGraph",
     "cosine_graph",
     "degrees_of",
@@ -36,6 +37,31 @@ __all__ = [
 LAPLACIANS = ("unnormalized", "symmetric", "random_walk")
 
 _LARGE = 2**19  # entries; measured
+
+
+class NegativeDegreeError(ValueError):
+    """A normalized Laplacian is asked for where the degree of a row is negative.
+
+    Parameters
+    ----------
+    laplacian : str
+    degree : float
+    row : int
+        Counted over all rows of the input.
+    name : str, default="X"
+        The argument that holds the features or affinities.
+    """
+
+    def __init__(self, laplacian: str, degree: float, row: int, name: str = "X") -> None:
+        self.laplacian, self.degree, self.row, self.name = laplacian, degree, row, name
+        super().__init__(
+            f"laplacian={laplacian!r} needs a graph without negative degrees, but row {row} of "
+            f"{name} has degree {degree:.3g}: its similarities to other rows are negative. Use "
+            "laplacian='unnormalized', or features without negative entries"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.laplacian, self.degree, self.row, self.name)
 
 
 class Graph(Protocol):
@@ -299,8 +325,8 @@ def laplacian_operator(graph: Graph, laplacian: str) -> LaplacianOperator:
 
     Raises
     ------
-    ValueError
-        If a normalized Laplacian meets a negative degree, or a zero one with edges.
+    NegativeDegreeError
+        If a normalized Laplacian meets a negative degree; names the row.
     """
     degrees = graph.degrees
     xp = namespace(degrees)
@@ -308,12 +334,8 @@ def laplacian_operator(graph: Graph, laplacian: str) -> LaplacianOperator:
     if laplacian == "unnormalized":
         return LaplacianOperator(graph, degrees, xp.full_like(degrees, n**-0.5))
     if not bool((degrees >= 0).all()):
-        worst = float(degrees.min())
-        raise ValueError(
-            f"laplacian={laplacian!r} needs a graph without negative degrees, but the "
-            f"smallest degree is {worst:.3g}: the features have negative similarities. "
-            "Use laplacian='unnormalized', or features without negative entries"
-        )
+        worst = int(degrees.reshape(-1).argmin())
+        raise NegativeDegreeError(laplacian, float(degrees.reshape(-1)[worst]), worst)
     # An isolated vertex is a component of its own: its row of the Laplacian is 0.
     linked = degrees > 0
     transform = xp.where(linked, inverse_root(degrees), xp.ones_like(degrees))

@@ -6,7 +6,7 @@ from typing import Any
 
 from spectral_select._utils.array_namespace import Array, namespace
 
-__all__ = ["FiedlerResult", "Status"]
+__all__ = ["FiedlerResult", "Status", "first_batch", "rescale", "to_tensors"]
 
 
 class Status(IntEnum):
@@ -95,29 +95,32 @@ class FiedlerResult:
     n_iter: Any
     status: Any
 
-    def like(self, X: Array) -> "FiedlerResult":
-        """Return the result as torch tensors of the dtype and on the device of `X`."""
-        torch = namespace(X)
-        names = ("vector", "value", "gap", "residual", "error_bound")
-        fields = {
-            name: torch.as_tensor(getattr(self, name), dtype=X.dtype, device=X.device)
-            for name in names
-        }
-        return replace(self, **fields)
 
-    def rescaled(self, factor: float) -> "FiedlerResult":
-        """Return the result for the affinities times `factor`."""
-        names = ("value", "gap", "residual")
-        return replace(self, **{name: getattr(self, name) * factor for name in names})
+def to_tensors(result: FiedlerResult, X: Array) -> FiedlerResult:
+    """Return the result as torch tensors of the dtype and on the device of `X`."""
+    torch = namespace(X)
+    names = ("vector", "value", "gap", "residual", "error_bound")
+    fields = {
+        name: torch.as_tensor(getattr(result, name), dtype=X.dtype, device=X.device)
+        for name in names
+    }
+    return replace(result, **fields)
 
-    def first(self) -> "FiedlerResult":
-        """Return the result of the first batch, numbers as Python numbers."""
-        return FiedlerResult(
-            self.vector[0],
-            float(self.value[0]),
-            float(self.gap[0]),
-            float(self.residual[0]),
-            float(self.error_bound[0]),
-            int(self.n_iter[0]),
-            Status(int(self.status[0])),
-        )
+
+def rescale(result: FiedlerResult, factor: float) -> FiedlerResult:
+    """Return the result for the affinities times `factor`."""
+    names = ("value", "gap", "residual")
+    return replace(result, **{name: getattr(result, name) * factor for name in names})
+
+
+def first_batch(result: FiedlerResult) -> FiedlerResult:
+    """Return the result of the first batch, numbers as Python numbers."""
+    return FiedlerResult(
+        result.vector[0],
+        float(result.value[0]),
+        float(result.gap[0]),
+        float(result.residual[0]),
+        float(result.error_bound[0]),
+        int(result.n_iter[0]),
+        Status(int(result.status[0])),
+    )

@@ -18,7 +18,7 @@ from spectral_select._fiedler.graph import (
     sparse_cosine_graph,
 )
 from spectral_select._fiedler.knn_graph import bisection_vector, components, neighbor_affinity
-from spectral_select._fiedler.result import FiedlerResult, Status
+from spectral_select._fiedler.result import FiedlerResult, Status, rescale, to_tensors
 from spectral_select._utils.array_namespace import (
     Array,
     arange,
@@ -55,7 +55,7 @@ def solve_with_graph(X: Array, **options: Any) -> tuple[FiedlerResult, Graph]:
         with np.errstate(all="ignore"):
             result, graph = solve_with_graph(X * factor, **options)
             scaled = options["laplacian"] == "unnormalized"
-            return (result.rescaled(1 / factor) if scaled else result), graph
+            return (rescale(result, 1 / factor) if scaled else result), graph
     if not is_torch(X):
         # Values are checked explicitly. Underflow to 0 is correct, and BLAS may set other flags
         # in lanes whose results it does not use.
@@ -66,7 +66,7 @@ def solve_with_graph(X: Array, **options: Any) -> tuple[FiedlerResult, Graph]:
     wide = X.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
     with torch.autocast(X.device.type, enabled=False):
         result, graph = _solve(X.double() if wide else X, **options)
-        return result.like(X), graph
+        return to_tensors(result, X), graph
 
 
 def _power_of_two(X: Array) -> float:

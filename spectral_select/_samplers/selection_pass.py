@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from spectral_select._features.feature_table import FeatureRows
+from spectral_select._fiedler.graph import NegativeDegreeError
 from spectral_select._samplers.epoch_plan import EpochPlan
 from spectral_select._selectors.guided_selector import GuidedBatchSelector
 from spectral_select._selectors.ratio import ratio_that_keeps
@@ -181,6 +182,9 @@ class SelectionPass:
             features = to_numpy(features.float() if half else features)
         try:
             kept = selector.fit(features).get_support(indices=True)
+        except NegativeDegreeError as error:
+            row = int(candidates[error.row])
+            raise NegativeDegreeError(error.laplacian, error.degree, row, "features") from None
         except ValueError:
             check_finite(features, "features", candidates)  # names the row of the whole table
             raise

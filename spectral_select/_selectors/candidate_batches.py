@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from spectral_select._fiedler.graph import DenseGraph, FactoredGraph, Graph
+from spectral_select._fiedler.graph import (
+    DenseGraph,
+    FactoredGraph,
+    Graph,
+    NegativeDegreeError,
+)
 from spectral_select._fiedler.refine import refine
 from spectral_select._fiedler.result import FiedlerResult, Status
 from spectral_select._fiedler.solve import solve, solve_with_graph
@@ -102,7 +107,10 @@ def select_rows(
     def select(block: tuple[int, int, int]) -> tuple[np.ndarray[Any, Any], FiedlerResult]:
         start, count, rows = block
         stack = _stack(X, start, count, rows, options["affinity"])
-        result, graph = solve_with_graph(stack, verbose=verbose and n_batches == 1, **options)
+        try:
+            result, graph = solve_with_graph(stack, verbose=verbose and n_batches == 1, **options)
+        except NegativeDegreeError as error:
+            raise NegativeDegreeError(error.laplacian, error.degree, start + error.row) from None
         first = start // size
         own_offsets = offsets[first : first + count]
         n_kept = k if rows == size else last_k

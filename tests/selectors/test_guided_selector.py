@@ -189,7 +189,7 @@ def test_seeds_give_draws_of_their_own_and_none_is_always_the_same():
 
 
 @pytest.mark.parametrize("kind", ["float32", "tensor", "sparse", "pandas", "list"])
-def test_every_kind_of_table_is_returned_in_kind(kind):
+def test_tables_are_returned_in_kind(kind):
     X, y, _ = clusters()
     expected = GuidedBatchSelector(0.5).fit(X, y)
     table = {
