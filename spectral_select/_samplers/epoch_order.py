@@ -12,11 +12,12 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import DistributedSampler, RandomSampler, SequentialSampler
+from torch.utils.data import DistributedSampler, RandomSampler, Sampler, SequentialSampler
 
 from spectral_select._utils.validation import check_int
 
 __all__ = [
+    "EpochCarrier",
     "EpochClock",
     "SeededSampler",
     "check_indices",
@@ -30,6 +31,8 @@ __all__ = [
     "restore_generator",
     "seeded_permutation",
     "spread_over_ranks",
+    "unwrapped",
+    "with_epoch",
 ]
 
 Order = npt.NDArray[np.int64]
@@ -102,6 +105,65 @@ class SeededSampler(RandomSampler):
         return iter(seeded_permutation(len(self), self.seed + self.clock.epoch).tolist())
 
 
+class EpochCarrier(Sampler[int]):
+    """Gives a sampler without an epoch one that frameworks can set.
+
+    Lightning and Accelerate set the epoch of the sampler inside a batch sampler. A
+    `RandomSampler` or `WeightedRandomSampler` has none, so its order and the schedule of the
+    batch sampler would stay those of the first epoch when a loader is rebuilt or resumed.
+
+    Parameters
+    ----------
+    sampler : iterable of int
+        Its attributes are those of the carrier.
+    """
+
+    def __init__(self, sampler: Iterable[int]) -> None:
+        self.base = sampler
+        self.clock = EpochClock()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch of the next pass."""
+        self.clock.set_explicitly(epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.base)
+
+    def __len__(self) -> int:
+        return len(self.base)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "base" or name.startswith("__"):  # while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.base, name)
+
+
+class _RandomCarrier(EpochCarrier, RandomSampler):
+    """A `RandomSampler` with an epoch, which frameworks recognize as shuffled."""
+
+
+class _SequentialCarrier(EpochCarrier, SequentialSampler):
+    """A `SequentialSampler` with an epoch, which frameworks recognize as ordered."""
+
+
+def with_epoch(sampler: Any) -> Any:
+    """Return `sampler`, in an `EpochCarrier` if frameworks cannot set its epoch."""
+    if epoch_of(sampler) is not None or callable(getattr(sampler, "set_epoch", None)):
+        return sampler
+    if isinstance(sampler, RandomSampler):
+        return _RandomCarrier(sampler)
+    return (
+        _SequentialCarrier(sampler)
+        if isinstance(sampler, SequentialSampler)
+        else EpochCarrier(sampler)
+    )
+
+
+def unwrapped(sampler: Any) -> Any:
+    """Return the sampler in an `EpochCarrier`, or `sampler` itself."""
+    return sampler.base if isinstance(sampler, EpochCarrier) else sampler
+
+
 def check_sampler(sampler: Any) -> None:
     """Raise unless `sampler` can be read in every epoch."""
     if not hasattr(sampler, "__iter__") and not hasattr(sampler, "__getitem__"):
@@ -156,7 +218,8 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
     ----------
     sampler : sampler or iterable of int
         If its `generator` is None, it gets one for this pass, seeded with ``seed + epoch``:
-        then its order is the same on every rank and after a resume.
+        then its order is the same on every rank and after a resume. If the epoch was set
+        explicitly, its own generator is replaced by one seeded with its initial seed + epoch.
     seed : int or None
         None stands for 0, or for the seed of a `DistributedSampler` or of the
         `SeedableRandomSampler` that Accelerate installs.
@@ -181,11 +244,17 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
         sampler.set_epoch(epoch + 1)  # type: ignore[attr-defined]
         return _as_indices(list(reseeded))
     seed = 0 if seed is None else seed
+    explicit = isinstance(sampler, EpochCarrier) and not sampler.clock.auto_increment
+    sampler = unwrapped(sampler)
     if isinstance(sampler, SeededSampler):
         return seeded_permutation(len(sampler), seed + epoch)
     if type(sampler) is SequentialSampler:
         return np.arange(len(sampler))
-    if getattr(sampler, "generator", 0) is None and epoch_of(sampler) is None:
+    generator = getattr(sampler, "generator", 0)
+    if explicit and isinstance(generator, torch.Generator):
+        # The epoch decides, wherever the generator stands: also in a new process.
+        seed, generator = generator.initial_seed(), None
+    if generator is None and epoch_of(sampler) is None:
         sampler = copy.copy(sampler)
         sampler.generator = torch.Generator().manual_seed(seed + epoch)  # type: ignore[attr-defined]
     expected = len(sampler) if isinstance(sampler, Sized) else None

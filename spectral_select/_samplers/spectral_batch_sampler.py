@@ -17,6 +17,7 @@ from spectral_select._samplers.distributed import (
     ranks,
 )
 from spectral_select._samplers.epoch_order import (
+    EpochCarrier,
     EpochClock,
     SeededSampler,
     check_indices,
@@ -29,6 +30,8 @@ from spectral_select._samplers.epoch_order import (
     list_order,
     restore_generator,
     spread_over_ranks,
+    unwrapped,
+    with_epoch,
 )
 from spectral_select._samplers.epoch_plan import BatchSizes, EpochPlan, make_plan
 from spectral_select._samplers.prefetch import Prefetcher
@@ -196,7 +199,9 @@ class SpectralBatchSampler(BatchSampler):
         if dataset is not None:
             check_belongs(features, self._rows, dataset)
         self.sampler = (
-            SeededSampler(self._rows.n_rows, self._seed or 0) if sampler is None else sampler
+            SeededSampler(self._rows.n_rows, self._seed or 0)
+            if sampler is None
+            else with_epoch(sampler)
         )
         self._default_clock = EpochClock()
         self._read_epoch: int | None = None  # epoch of the sampler inside when it was last read
@@ -204,7 +209,7 @@ class SpectralBatchSampler(BatchSampler):
         self._resume: dict[str, Any] | None = None
         self._timings = SelectionTimings(0)
         self._identity: dict[str, Any] | None = None
-        if isinstance(self.sampler, Sized):
+        if isinstance(unwrapped(self.sampler), Sized):
             self._plan(self._upcoming(), self._n_indices()).check_enough(self.drop_last)
 
     @property
@@ -390,9 +395,8 @@ class SpectralBatchSampler(BatchSampler):
 
     @property
     def _clock(self) -> EpochClock:
-        return (
-            self.sampler.clock if isinstance(self.sampler, SeededSampler) else self._default_clock
-        )
+        own = isinstance(self.sampler, SeededSampler | EpochCarrier)
+        return self.sampler.clock if own else self._default_clock  # type: ignore[union-attr]
 
     def _upcoming(self) -> int:
         """Return the epoch of the next pass."""
@@ -414,11 +418,12 @@ class SpectralBatchSampler(BatchSampler):
     def _n_indices(self) -> int:
         if spread_over_ranks(self.sampler):
             return len(dataset_of(self.sampler))
-        if not isinstance(self.sampler, Sized):
+        sampler = unwrapped(self.sampler)
+        if not isinstance(sampler, Sized):
             raise TypeError(
-                f"the number of batches is unknown: {type(self.sampler).__name__} has no length"
+                f"the number of batches is unknown: {type(sampler).__name__} has no length"
             )
-        return len(self.sampler)
+        return len(sampler)
 
     def _plan(self, epoch: int, n: int) -> EpochPlan:
         """Return the plan of an epoch of `n` indices."""

@@ -278,7 +278,8 @@ def test_has_the_attributes_of_a_torch_batch_sampler():
     inner = RandomSampler(range(200))
     sampler = build(sampler=inner, drop_last=True)
     assert isinstance(sampler, BatchSampler)
-    assert sampler.sampler is inner
+    assert isinstance(sampler.sampler, RandomSampler)
+    assert sampler.sampler.data_source is inner.data_source
     assert sampler.batch_size == 8
     assert sampler.drop_last is True
     assert isinstance(build().sampler, RandomSampler)
