@@ -1,9 +1,11 @@
-"""Normalized Laplacians refuse rows of negative degree by name."""
+"""Normalized Laplacians refuse rows of negative degree by name, before training if possible."""
 
 import pickle
 
 import numpy as np
 import pytest
+import torch
+from scipy import sparse
 
 from spectral_select import FiedlerBatchSelector, SpectralBatchSampler
 from spectral_select._fiedler.graph import NegativeDegreeError
@@ -18,10 +20,12 @@ def opposite(row=137, n=300):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_sampler_names_the_row_of_the_table(kind):
+@pytest.mark.parametrize("wrap", [np.asarray, np.float32, torch.tensor, sparse.csr_array])
+def test_sampler_names_the_row_at_construction(kind, wrap):
     selector = FiedlerBatchSelector(rule="stratified", laplacian=kind)
     with pytest.raises(ValueError, match="row 137 of features has degree -"):
-        list(SpectralBatchSampler(None, 8, features=opposite(), selector=selector))
+        SpectralBatchSampler(None, 8, features=wrap(opposite()), selector=selector)
+    SpectralBatchSampler(None, 8, features=wrap(np.abs(opposite())), selector=selector)
 
 
 @pytest.mark.parametrize("kind", KINDS)
