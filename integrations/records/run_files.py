@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_select._utils.npy_files import reason
+
 __all__ = ["find_inside", "read_arrays", "slug"]
 
 # Far above what a run writes; a small file can unpack to any size.
@@ -70,5 +72,6 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             raise ValueError(f"{path.name} would take {n_bytes} bytes; refused")
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, MemoryError, RuntimeError) as error:
-        raise ValueError(f"{path.name} is damaged ({error})") from error
+    # Damaged members make zlib, zipfile and NumPy's parser of headers raise all kinds of errors.
+    except Exception as error:
+        raise ValueError(f"{path.name} is damaged ({reason(error)})") from error

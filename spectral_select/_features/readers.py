@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spectral_select._features.arrow_tables import feature_columns, matrix_of_table
 from spectral_select._utils.labels import check_labels
+from spectral_select._utils.npy_files import load_npy, reason
 
 __all__ = ["read_features", "read_labels"]
 
@@ -73,7 +74,7 @@ def read_features(
 
         return EmbeddingStore.open(path).features
     if kind == ".npy":
-        features = _read_npy(path)
+        features = load_npy(path)
     elif kind == ".npz":
         features = _read_array(path, key)
     elif kind in (".parquet", ".pq"):
@@ -118,7 +119,7 @@ def read_labels(
     if Path(labels).suffix.lower() == ".npy":
         if not Path(labels).exists():
             raise FileNotFoundError(f"there is no file {labels}; expected a .npy file of labels")
-        found = _read_npy(Path(labels))
+        found = load_npy(Path(labels))
     elif kind == ".npz":
         found = _read_array(path, str(labels))
     elif kind in (".parquet", ".pq"):
@@ -132,18 +133,6 @@ def read_labels(
     if found.ndim != 1:
         raise ValueError(f"labels must have shape (n_samples,); {labels} has shape {found.shape}")
     return found
-
-
-def _read_npy(path: Path) -> NDArray[Any]:
-    with path.open("rb") as file:
-        if file.read(6) != b"\x93NUMPY":
-            raise ValueError(f"{path} is not a NumPy .npy file")
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    # What a damaged header makes NumPy's parser raise has no end.
-    except Exception as error:
-        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
-    return array
 
 
 def _read_array(path: Path, key: str | None) -> NDArray[Any]:
@@ -162,7 +151,7 @@ def _read_array(path: Path, key: str | None) -> NDArray[Any]:
         raise
     # What damaged members make zlib, zipfile and NumPy's parser of headers raise has no end.
     except Exception as error:
-        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
+        raise ValueError(f"{path} cannot be read: {reason(error)}") from error
 
 
 class _NoArrayError(ValueError):
@@ -214,7 +203,7 @@ def _parquet(path: Path, reader: str, **options: Any) -> Any:
     try:
         return getattr(pq, reader)(path, **options)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {_reason(error)}") from error
+        raise ValueError(f"{path} cannot be read: {reason(error)}") from error
 
 
 def _check_matrix(array: NDArray[Any], what: str) -> NDArray[Any]:
@@ -226,10 +215,3 @@ def _check_matrix(array: NDArray[Any], what: str) -> NDArray[Any]:
     if 0 in array.shape:
         raise ValueError(f"{what} is empty: it holds an array of shape {array.shape}")
     return array
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    # NumPy suggests unpickling, which is unsafe for files from other sources.
-    pickled = "allow_pickle" in text or "Python objects" in text
-    return "it holds pickled objects, which are not read" if pickled else text

@@ -20,6 +20,7 @@ from spectral_select._features.dataset_samples import sample_labels, sample_path
 from spectral_select._utils.atomic_files import read_json_object
 from spectral_select._utils.folders import StoreError, inside
 from spectral_select._utils.manifest import Manifest
+from spectral_select._utils.npy_files import load_npy
 
 __all__ = [
     "EMBEDDINGS",
@@ -289,11 +290,9 @@ def load_array(
     if not path.is_file():
         raise StoreError(f"{folder} is damaged: {name} is missing")
     try:
-        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    except (ValueError, EOFError, OSError, OverflowError, MemoryError) as error:
-        raise StoreError(f"{path} is damaged or cut short ({error})") from error
-    if not isinstance(array, np.ndarray):
-        raise StoreError(f"{path} is damaged: it is no .npy file")
+        array = load_npy(path, mmap=mmap)
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{error}; the store is damaged or cut short") from error
     if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
         raise StoreError(
             f"{path} is damaged: it holds {array.dtype} of shape {array.shape}; "

@@ -119,7 +119,7 @@ class Prefetcher(Iterator[T]):
             daemon=True,  # never keeps a process alive; the finalizer stops it before exit
         )
         thread.start()
-        self._finalizer = weakref.finalize(self, _stop, shared, thread)
+        self._finalizer = weakref.finalize(self, _stop, shared, thread, os.getpid())
         return shared
 
 
@@ -141,7 +141,9 @@ def _produce(shared: _Shared[T], make_iterator: Callable[[int], Iterable[T]], st
             shared.change.notify_all()
 
 
-def _stop(shared: _Shared[T], thread: threading.Thread) -> None:
+def _stop(shared: _Shared[T], thread: threading.Thread, process: int) -> None:
+    if process != os.getpid():
+        return  # a forked child: the thread is not there, and may have held the lock
     with shared.change:
         shared.stopped = True
         shared.ready.clear()

@@ -4,6 +4,7 @@ BLAS with several threads is slower than with one on matrices of a candidate bat
 size, while the batches themselves are independent.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -56,6 +57,19 @@ def one_blas_thread() -> Iterator[int]:
 
 
 _had = 1
+
+
+def _forget_users() -> None:
+    """Start afresh in a forked child, which does not have the threads of its parent."""
+    global _lock, _users
+    _lock = Lock()
+    if _users:
+        _users = 0
+        _limit.restore_original_limits()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_users)
 
 
 def map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:

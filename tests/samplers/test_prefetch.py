@@ -188,3 +188,44 @@ def test_process_exits_during_an_unfinished_pass():
     process = run_script("print('done')", sleep=0.0)
     out, errors = process.communicate(timeout=300)
     assert (process.returncode, out, errors) == (0, "started\ndone\n", "")
+
+
+def fork_and_exit(leave):
+    """Fork a child that leaves by `leave`; return its exit status, or None if it hangs."""
+    child = os.fork()
+    if child == 0:
+        try:
+            leave()
+        finally:
+            os._exit(0)
+    for _ in range(3000):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("held", [False, True])
+def test_forked_child_never_waits_for_the_thread(held):
+    items = Prefetcher(lambda n: iter(range(n, 10**9)), depth=2)
+    assert next(items) == 0
+    # The thread may hold the lock at the moment of the fork, and never releases it in the child.
+    if held:
+        items._shared.change.acquire()
+    try:
+
+        def leave():
+            assert next(items) == 1
+            items.close()
+            items._finalizer()
+            gc.collect()
+
+        assert fork_and_exit(leave) == 0
+    finally:
+        if held:
+            items._shared.change.release()
+    items.close()

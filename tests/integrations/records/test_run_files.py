@@ -29,7 +29,7 @@ def test_reports_missing_files(tmp_path):
 
 def test_rejects_pickles(tmp_path):
     np.savez(tmp_path / "x.npz", weight=np.array([{}], dtype=object))
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(ValueError, match="pickled objects"):
         read_arrays(tmp_path / "x.npz")
 
 

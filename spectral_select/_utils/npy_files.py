@@ -1,0 +1,43 @@
+"""Reading of .npy files: every failure is one error that names the file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["load_npy", "reason"]
+
+
+def load_npy(path: Path, *, mmap: bool = True) -> NDArray[Any]:
+    """Return the array in a .npy file; nothing is unpickled.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    mmap : bool, default=True
+        Whether to read from disk as the array is used.
+
+    Raises
+    ------
+    ValueError
+        If the file has another format, is damaged or cut short, or holds pickled objects.
+    """
+    with path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            raise ValueError(f"{path} is not a NumPy .npy file")
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+    # A damaged header is parsed as Python code, so it may raise SyntaxError, TokenError and more.
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read: {reason(error)}") from error
+    return array
+
+
+def reason(error: Exception) -> str:
+    """Return the message of an error in one line, or the name of its type."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    # NumPy suggests unpickling, which is unsafe for files from other sources.
+    pickled = "allow_pickle" in text or "Python objects" in text
+    return "it holds pickled objects, which are not read" if pickled else text
