@@ -43,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "already are kept as results.previous.json",
     )
     _add_output_options(parser)
+    _add_comparison(parser)
+    _add_network(parser)
+    _add_inputs(parser)
+    _add_speed(parser)
+
+
+def _add_comparison(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_argument_group("what is compared")
     choice.add_argument(
         "--methods",
@@ -67,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     choice.add_argument(
         "--seeds", metavar="S", type=int, nargs="+", default=[0], help="(default: 0)"
     )
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
     network = parser.add_argument_group("the network and its training")
     network.add_argument(
         "--model",
@@ -107,7 +117,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--no-augment", action="store_true", help="train on the images as they are"
     )
-    features = parser.add_argument_group("the features that methods choose by")
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    features = parser.add_argument_group("the features that methods select by")
     features.add_argument(
         "--features",
         metavar="STORE",
@@ -129,12 +142,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reference.add_argument(
         "--reference",
         metavar="DIR",
-        help="folder of one trained on the same images, by whatever configuration (default: "
-        "trained into FOLDER/reference first, as the compared ones are)",
+        help="folder of a model trained on the same images, with any configuration (default: "
+        "trained into FOLDER/reference first, with the configuration of the comparison)",
     )
     reference.add_argument(
         "--reference-epochs", metavar="N", type=int, help="(default: those of --epochs)"
     )
+
+
+def _add_speed(parser: argparse.ArgumentParser) -> None:
     speed = parser.add_argument_group("speed")
     speed.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     speed.add_argument("--amp", action="store_true", help="mixed precision")

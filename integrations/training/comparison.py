@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -115,21 +116,15 @@ def compare(
                 small_input=config.small_input,
                 seed=seed,
             )
+            make_trainer = partial(
+                Trainer, config, data.train, features=features, reference=reference, seed=seed
+            )
             with ExitStack() as stack:
                 robin.pairs = []
                 for method, state, run in zip(methods, saved, new, strict=True):
                     if run.status == "complete":
                         continue
-                    model = copy.deepcopy(initial)
-                    trainer = Trainer(
-                        config,
-                        data.train,
-                        method,
-                        model,
-                        features=features,
-                        reference=reference,
-                        seed=seed,
-                    )
+                    trainer = make_trainer(method, copy.deepcopy(initial))
                     stack.callback(trainer.images.close)
                     _record_start(run, trainer, hash_weights(initial))
                     trainer.warm_up()

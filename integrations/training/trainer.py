@@ -123,8 +123,7 @@ class Trainer:
                 f"n_ranks must be {self.ranks.size}, the size of the process group; "
                 f"got {config.n_ranks}"
             )
-        self.config, self.method = config, method
-        self.seed = check_int(seed, "seed", 0)
+        self.config, self.method, self.seed = config, method, check_int(seed, "seed", 0)
         self.budget = Budget.of(method, config, n)
         self._batches = Batches(
             config,

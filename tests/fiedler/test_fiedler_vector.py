@@ -142,6 +142,10 @@ def test_torch_agrees_with_numpy(X, single):
     np.testing.assert_allclose(
         np.asarray(result.value), expected.value, atol=tolerance(X, expected)
     )
+    bounds = np.atleast_1d(np.asarray(result.error_bound) + np.asarray(expected.error_bound))
+    vectors = zip(np.atleast_2d(result.vector), np.atleast_2d(expected.vector), strict=True)
+    for (u, v), bound in zip(vectors, bounds, strict=True):
+        assert sine(u, v) <= 2 * bound or bound > 0.1
 
 
 @pytest.mark.parametrize("kind", LAPLACIANS)
