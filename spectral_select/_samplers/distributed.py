@@ -79,7 +79,8 @@ class OtherRanksBatch(Sequence[int]):
 
     def __getitem__(self, index: Any) -> Never:
         raise RuntimeError(
-            "this batch belongs to another rank: Accelerate runs several processes, but the loader "
-            "of this SpectralBatchSampler was not prepared. Pass the loader through "
-            "accelerator.prepare(), or pass num_replicas and rank to the sampler"
+            "this batch belongs to another rank. If the loader was not prepared, pass it through "
+            "accelerator.prepare(). If it was, with split_batches or dispatch_batches, every batch "
+            "is read whole: pass num_replicas=1, rank=0 to the SpectralBatchSampler. To use a "
+            "loader that is not prepared, pass num_replicas and rank of each process"
         )

@@ -75,6 +75,25 @@ def run_dispatched():
     return {"batches": indices(loader)}
 
 
+def run_split():
+    """Read one epoch, where each rank keeps its part of every batch."""
+    accelerator = Accelerator(
+        cpu=True, dataloader_config=DataLoaderConfiguration(split_batches=True)
+    )
+    if 16 % accelerator.num_processes:  # Accelerate refuses batches that it cannot divide
+        return {}
+    sampler, _ = make_sampler("fixed", num_replicas=1, rank=0, drop_last=True)
+    loader = accelerator.prepare(DataLoader(Numbered(), batch_sampler=sampler))
+    refused = ""
+    if accelerator.num_processes > 1:
+        plain, _ = make_sampler("fixed")
+        try:
+            indices(accelerator.prepare(DataLoader(Numbered(), batch_sampler=plain)))
+        except RuntimeError as error:
+            refused = str(error)
+    return {"batches": indices(loader), "refused": refused}
+
+
 def run_resume():
     """Stop in the second epoch and resume in a new loader, from the state of the sampler."""
     whole = Training("fixed")
@@ -119,6 +138,7 @@ if __name__ == "__main__":
         for kind in ("none", "random")
     }
     record["dispatched"] = run_dispatched()
+    record["split"] = run_split()
     record["resume"] = run_resume()
     record["unprepared"] = run_unprepared()
     record["explicit ranks"] = run_explicit_ranks()

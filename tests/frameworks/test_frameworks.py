@@ -143,6 +143,14 @@ def test_accelerate(n_ranks, tmp_path):
     dispatched = [record["dispatched"]["batches"] for record in records]
     dealt = [batch for round_ in zip(*dispatched, strict=True) for batch in round_]
     assert dealt[:12] == of_one_process("fixed", 0)[:12]
+    if 16 % n_ranks == 0:  # Accelerate needs batches that can be divided
+        split = [record["split"]["batches"] for record in records]
+        joined = [[i for part in step for i in part] for step in zip(*split, strict=True)]
+        assert joined == of_one_process("fixed", 0)[: len(joined)]
+        assert len(joined) == N // 16
+        assert all(
+            "num_replicas=1, rank=0" in r["split"]["refused"] for r in records if n_ranks > 1
+        )
     parts = [record["explicit ranks"]["batches"] for record in records]
     flat = [i for part in parts for batch in part for i in batch]
     assert len(set(flat)) == len(flat)
