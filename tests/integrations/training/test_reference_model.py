@@ -279,7 +279,7 @@ def _pickled(path):
     [
         ("logits.npy", lambda path: path.unlink(), "logits.npy is missing"),
         ("logits.npy", lambda path: path.write_bytes(path.read_bytes()[:-9]), "cut short"),
-        ("cosines.npy", _pickled, "cosines.npy is damaged"),
+        ("cosines.npy", _pickled, "cosines.npy .* damaged"),
         ("cosines.npy", lambda p: np.save(p, np.zeros((N, 3), np.float32)), "not what"),
         ("logits.npy", lambda p: np.save(p, np.zeros((N, 4), np.float32)), "expected float32"),
         ("reference.json", lambda path: path.write_text("{"), "is not JSON"),
