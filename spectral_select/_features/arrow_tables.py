@@ -1,6 +1,7 @@
 """Features in Arrow tables: columns of numbers, or one column of equally long lists."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,17 @@ __all__ = ["feature_columns", "is_arrow", "matrix_of_column", "matrix_of_table",
 
 
 def is_arrow(data: Any) -> bool:
-    """Return whether `data` gives its content through Arrow's C interface."""
-    return hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")
+    """Return whether pyarrow is installed and can take `data`."""
+    methods = ("__arrow_c_stream__", "__arrow_c_array__", "to_arrow")
+    return find_spec("pyarrow") is not None and any(hasattr(data, name) for name in methods)
 
 
 def to_arrow(data: Any) -> Any:
     """Return `data` as a table of pyarrow, or as a chunked array if it is one column."""
     import pyarrow as pa
 
+    if hasattr(data, "to_arrow"):  # polars, also before it had the interface
+        data = data.to_arrow()
     if isinstance(data, pa.Table | pa.ChunkedArray):
         return data
     if isinstance(data, pa.Array):

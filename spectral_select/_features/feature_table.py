@@ -245,6 +245,8 @@ def _as_rows(features: Any) -> FeatureRows:
         return ArrayRows(_from_pandas(features))
     if is_arrow(features):  # pyarrow, polars and others
         return ArrayRows(_from_arrow(features))
+    if hasattr(features, "to_numpy"):  # polars without pyarrow
+        return ArrayRows(np.asarray(features.to_numpy()))
     if isinstance(features, list | tuple) or hasattr(features, "__array__"):
         return ArrayRows(np.asarray(features))
     raise TypeError(
