@@ -35,7 +35,7 @@ OPTIONS = [
     "--no-progress",
 ]
 METHODS = ["--methods", "random", "fiedler", "infobatch", "top-loss"]
-WAIT = 120.0
+WAIT = 300
 
 
 def logged(log, arguments):
