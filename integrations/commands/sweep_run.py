@@ -69,7 +69,7 @@ def is_done(out: Path, run: Run) -> bool:
 
 
 def _manifest(arguments: Sequence[str]) -> Manifest:
-    """Return the arguments of a run by option; ``--lr 1`` and ``--lr=1`` are not mixed."""
+    """Return the arguments of a run; a word without ``=`` is an entry of its own."""
     words = (str(word).partition("=") for word in arguments)
     return Manifest({option: value if equals else True for option, equals, value in words})
 

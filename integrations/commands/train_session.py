@@ -18,7 +18,7 @@ from spectral_select._utils.progress_bar import progress_bar
 from spectral_select.integrations.data.datasets import ImageDataset
 from spectral_select.integrations.methods import Method
 from spectral_select.integrations.records.results import read_results, write_results
-from spectral_select.integrations.records.run_files import slug
+from spectral_select.integrations.records.run_files import run_name
 from spectral_select.integrations.records.run_records import (
     DataRecord,
     InputRecord,
@@ -290,7 +290,7 @@ class Comparison:
         save_shown(self.out, self.data.train, trainer, run)
         if self.options.save_models:
             state = {k: v.cpu().contiguous() for k, v in trainer.model.state_dict().items()}
-            path = self.out / "models" / f"{slug(run.method)}-seed{run.seed}.safetensors"
+            path = self.out / "models" / f"{run_name(run.method, run.seed)}.safetensors"
             path.parent.mkdir(exist_ok=True)
             content = save(state)
             write_atomically(path, lambda file: file.write(content))

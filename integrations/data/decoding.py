@@ -57,7 +57,11 @@ def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
     >>> resize_and_crop(Image.new("RGB", (30, 20)), 8).shape
     (8, 8, 3)
     """
-    image = as_rgb(image)
+    return _square(as_rgb(image), size)
+
+
+def _square(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """Return an RGB image resized and cropped."""
     width, height = image.size
     if (width, height) != (size, size):
         side = min(width, height)
@@ -187,7 +191,7 @@ class DecodedImages:
             for place in places:
                 image = _rgb_at(self.dataset, int(indices[place]))
                 n_pixels = image.width * image.height
-                out[place] = resize_and_crop(image, self.image_size)
+                out[place] = _square(image, self.image_size)
             return n_pixels
 
         places = np.arange(len(indices))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spectral_select._utils.npy_files import reason
 
-__all__ = ["find_inside", "read_arrays", "slug"]
+__all__ = ["find_inside", "read_arrays", "run_name", "slug"]
 
 # Far above what a run writes; a small file can unpack to any size.
 _MAX_BYTES = 512 * 2**20
@@ -35,6 +35,17 @@ def slug(method: str) -> str:
         return plain
     # Other methods may have the same letters.
     return f"{plain}-{sha256(method.encode()).hexdigest()[:6]}"
+
+
+def run_name(method: str, seed: int) -> str:
+    """Return the name of a run's files, without suffix; different for each method and seed.
+
+    Examples
+    --------
+    >>> run_name("random", 3), run_name("jest:n_chunks=8", 0)
+    ('random-seed3', 'jest-n_chunks-8-db9466-seed0')
+    """
+    return f"{slug(method)}-seed{seed}"
 
 
 def find_inside(folder: Path, name: Any) -> Path:

@@ -49,6 +49,9 @@ class PageSection:
         The target of links to the section.
     paper : PaperData
         The paper's dataset to compare with.
+    compares_with_paper : bool
+        Whether the runs use a dataset of the paper, or a copy of it. Only then the page shows
+        the numbers of the paper.
     same_data : bool
         Whether it is the dataset of the runs.
     differences : list of str
@@ -74,6 +77,7 @@ class PageSection:
     group: RunGroup
     anchor: str
     paper: PaperData
+    compares_with_paper: bool
     same_data: bool
     differences: list[str]
     summary: Table
@@ -97,11 +101,6 @@ class PageSection:
         return f"{self.group.title}, " + (
             f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
         )
-
-    @property
-    def compares_with_paper(self) -> bool:
-        """Whether the runs use a dataset of the paper, or a copy of it."""
-        return comparable(self.group.results.data.name)
 
     @property
     def paper_title(self) -> str:
@@ -153,7 +152,8 @@ def build_section(group: RunGroup, number: int) -> PageSection:
     prefix = str(number)
     name = group.results.data.name
     paper, same_data = paper_data(name)
-    counterpart = paper.batch_figure if comparable(name) else None
+    compares = comparable(name)
+    counterpart = paper.batch_figure if compares else None
     batches, batch_notes = _read_files(group, lambda run: run.record.gallery, read_batches)
     selected = {
         method: (run, [batch for batch in recorded if not batch.kept.all()])
@@ -164,6 +164,7 @@ def build_section(group: RunGroup, number: int) -> PageSection:
         group=group,
         anchor=f"s{number}",
         paper=paper,
+        compares_with_paper=compares,
         same_data=same_data,
         differences=differences(group.results, same_data, paper),
         summary=summary_table(group),
@@ -171,7 +172,7 @@ def build_section(group: RunGroup, number: int) -> PageSection:
         costs=cost_table(group),
         result_figures=[draw_final_accuracy(group, prefix), draw_against_time(group, prefix)],
         cost_figure=draw_costs(group, prefix),
-        curve_figures=_curve_figures(group, prefix, paper),
+        curve_figures=_curve_figures(group, prefix, paper if compares else None),
         batch_figures=[
             draw_batch(batch, run, f"{prefix}-{slug(method)}-batch", counterpart)
             for method, (run, shown) in selected.items()
@@ -188,11 +189,11 @@ def build_section(group: RunGroup, number: int) -> PageSection:
     )
 
 
-def _curve_figures(group: RunGroup, prefix: str, paper: PaperData) -> list[Picture]:
+def _curve_figures(group: RunGroup, prefix: str, paper: PaperData | None) -> list[Picture]:
     figures = [draw_by_epoch(group, prefix, quantity) for quantity in ("accuracy", "loss")]
     for method in group.runs:
         name = printed_method(method)
-        number = paper.curves[name] if name and comparable(group.results.data.name) else None
+        number = paper.curves[name] if paper is not None and name else None
         figures += [
             draw_method(group, method, f"{prefix}-{slug(method)}", quantity, number)
             for quantity in ("accuracy", "loss")

@@ -12,35 +12,15 @@ from torch import nn
 from spectral_select._utils.atomic_files import write_atomically
 from spectral_select.integrations.data.decoding import resize_and_crop
 from spectral_select.integrations.models.backbones import last_layer
-from spectral_select.integrations.records.run_files import slug
+from spectral_select.integrations.records.run_files import run_name
 from spectral_select.integrations.records.run_records import RunRecord
 from spectral_select.integrations.training.trainer import Trainer
 
-__all__ = ["file_name", "save_gallery", "save_last_layer", "save_shown"]
+__all__ = ["save_gallery", "save_last_layer", "save_shown"]
 
 _LARGEST_SIDE = 96
 # Two such batches of every run stay small beside its checkpoints.
 _BATCH_BYTES = 2 * 2**20
-
-
-def file_name(method: str, seed: int) -> str:
-    """Return a file name for a run, different for different methods and seeds.
-
-    Parameters
-    ----------
-    method : str
-        The method with its options.
-    seed : int
-        Its seed.
-
-    Examples
-    --------
-    >>> file_name("random", 3)
-    'random-seed3.npz'
-    >>> file_name("jest:n_chunks=8", 0)
-    'jest-n_chunks-8-db9466-seed0.npz'
-    """
-    return f"{slug(method)}-seed{seed}.npz"
 
 
 def save_shown(out: Path, dataset: Any, trainer: Trainer, run: RunRecord) -> None:
@@ -57,7 +37,7 @@ def save_shown(out: Path, dataset: Any, trainer: Trainer, run: RunRecord) -> Non
     run : RunRecord
         Its ``gallery`` and ``last_layer`` are set to paths relative to `out`.
     """
-    name = file_name(run.method, run.seed)
+    name = f"{run_name(run.method, run.seed)}.npz"
     choices = dict(enumerate(trainer.first_choices()))
     if choices:
         run.gallery = f"gallery/{name}"

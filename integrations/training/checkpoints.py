@@ -16,7 +16,7 @@ from spectral_select._utils.atomic_files import (
 from spectral_select._utils.locks import FolderLock
 from spectral_select._utils.manifest import Manifest
 from spectral_select.integrations.records.json_records import JsonObject
-from spectral_select.integrations.records.run_files import slug
+from spectral_select.integrations.records.run_files import run_name
 from spectral_select.integrations.records.run_records import InputRecord, Results, RunRecord
 from spectral_select.integrations.runtime.distributed import ONE, Ranks
 from spectral_select.integrations.training.trainer import Trainer
@@ -195,9 +195,9 @@ class Checkpoints:
         return meta
 
     def _file(self, method: str, seed: int) -> Path:
-        return self.folder / f"{slug(method)}-seed{seed}.pt"
+        return self.folder / f"{run_name(method, seed)}.pt"
 
-    def load(self, method: str, seed: int) -> Saved | None:
+    def load(self, method: str, seed: int, *, mmap: bool = False) -> Saved | None:
         """Return the latest checkpoint of a run, or None if there is none.
 
         Raises
@@ -205,22 +205,6 @@ class Checkpoints:
         ValueError
             If the file is damaged.
         """
-        return self._read(method, seed)
-
-    def runs(self, methods: Sequence[str], seeds: Sequence[int]) -> list[RunRecord]:
-        """Return the runs that have checkpoints, seed by seed.
-
-        Parameters
-        ----------
-        methods : sequence of str
-            The methods, with their options.
-        seeds : sequence of int
-            The seeds.
-        """
-        saved = [self._read(method, seed, mmap=True) for seed in seeds for method in methods]
-        return [each.run for each in saved if each is not None]
-
-    def _read(self, method: str, seed: int, *, mmap: bool = False) -> Saved | None:
         path = self._file(method, seed)
         if not path.exists():
             return None
@@ -232,6 +216,19 @@ class Checkpoints:
                 f"{path} is damaged ({type(error).__name__}); remove it to train that run again "
                 "from its beginning"
             ) from error
+
+    def runs(self, methods: Sequence[str], seeds: Sequence[int]) -> list[RunRecord]:
+        """Return the runs that have checkpoints, seed by seed.
+
+        Parameters
+        ----------
+        methods : sequence of str
+            The methods, with their options.
+        seeds : sequence of int
+            The seeds.
+        """
+        saved = [self.load(method, seed, mmap=True) for seed in seeds for method in methods]
+        return [each.run for each in saved if each is not None]
 
     def restore(self, trainer: Trainer, saved: Saved) -> None:
         """Load the state of an incomplete run into its trainer."""

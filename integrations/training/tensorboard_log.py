@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from spectral_select.integrations.records.run_files import slug
+from spectral_select.integrations.records.run_files import run_name
 from spectral_select.integrations.records.run_records import EpochRecord, RunRecord
 
 __all__ = ["Scalars"]
@@ -35,7 +35,7 @@ class Scalars:
         self._new_writer: Any = SummaryWriter
         self._folder = folder
         self._writers: dict[str, Any] = {}
-        self._written = {_name(run): len(run.history) for run in runs}
+        self._written = {run_name(run.method, run.seed): len(run.history) for run in runs}
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +53,7 @@ class Scalars:
             As `compare` returns them.
         """
         for run in runs:
-            name = _name(run)
+            name = run_name(run.method, run.seed)
             done = self._written.get(name, 0)
             if done == len(run.history):
                 continue
@@ -64,10 +64,6 @@ class Scalars:
                     self._writers[name].add_scalar(tag, value, record.epoch)
             self._writers[name].flush()
             self._written[name] = len(run.history)
-
-
-def _name(run: RunRecord) -> str:
-    return f"{slug(run.method)}-seed{run.seed}"
 
 
 def _scalars(record: EpochRecord) -> list[tuple[str, float]]:

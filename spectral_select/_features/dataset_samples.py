@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_select._utils.labels import is_missing
+
 __all__ = ["label_column", "sample_labels", "sample_paths"]
 
 
@@ -61,18 +63,12 @@ def sample_labels(dataset: Any) -> NDArray[np.int64] | None:
 
 
 def _refuse_missing(labels: NDArray[Any]) -> None:
-    missing = [i for i, label in enumerate(labels.tolist()) if _is_missing(label)]
+    missing = [i for i, label in enumerate(labels.tolist()) if is_missing(label)]
     if missing:
         raise ValueError(
             f"labels of the dataset must not be missing; sample {missing[0]} has none "
             f"({len(missing)} in all)"
         )
-
-
-def _is_missing(label: Any) -> bool:
-    if isinstance(label, float):
-        return label != label
-    return label is None or type(label).__name__ in ("NAType", "NaTType")
 
 
 def label_column(dataset: Any) -> str | None:

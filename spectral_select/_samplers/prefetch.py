@@ -88,7 +88,7 @@ class Prefetcher(Iterator[T]):
         """Stop the thread and wait for it; no more items are yielded."""
         self._closed = True
         self._inline = None
-        if self._finalizer is not None and self._process == os.getpid():
+        if self._finalizer is not None:
             self._finalizer()
 
     def _next_item(self) -> T:
@@ -119,7 +119,7 @@ class Prefetcher(Iterator[T]):
             daemon=True,  # never keeps a process alive; the finalizer stops it before exit
         )
         thread.start()
-        self._finalizer = weakref.finalize(self, _stop, shared, thread, os.getpid())
+        self._finalizer = weakref.finalize(self, _stop, shared, thread, self._process)
         return shared
 
 

@@ -9,7 +9,7 @@ from sklearn.utils import column_or_1d
 
 from spectral_select._utils.array_namespace import to_numpy
 
-__all__ = ["check_labels", "class_codes"]
+__all__ = ["check_labels", "class_codes", "is_missing"]
 
 _LARGEST = 2.0**53  # integers below it are distinct in floating point
 
@@ -82,7 +82,7 @@ def _as_array(y: Any) -> NDArray[Any]:
 
 def _from_objects(values: list[Any], name: str, expected: str) -> NDArray[Any]:
     """Return Python objects as an array of one kind."""
-    missing = [i for i, value in enumerate(values) if _is_missing(value)]
+    missing = [i for i, value in enumerate(values) if is_missing(value)]
     if missing:
         _refuse_missing(str(values[missing[0]]), missing, name)
     if all(isinstance(value, str) for value in values) and values:
@@ -101,7 +101,8 @@ def _from_objects(values: list[Any], name: str, expected: str) -> NDArray[Any]:
 _NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Return whether a label is missing: None, NaN, or NA or NaT of pandas."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float | np.floating) and bool(value != value)

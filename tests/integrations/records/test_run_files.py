@@ -3,7 +3,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from spectral_select.integrations.records.run_files import find_inside, read_arrays, slug
+from spectral_select.integrations.records.run_files import find_inside, read_arrays, run_name, slug
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/../../secret", "", None, 3])
@@ -61,3 +61,8 @@ def test_slugs_are_unique():
     slugs = [slug(name) for name in names]
     assert len(set(slugs)) == len(names)
     assert all(set(s) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-") and s for s in slugs)
+
+
+def test_file_names_are_unique():
+    names = {run_name(method, seed) for method in ("jest", "jest:a=1") for seed in (0, 1, 10)}
+    assert len(names) == 6

@@ -10,7 +10,6 @@ from spectral_select.integrations.records.run_records import RunRecord
 from spectral_select.integrations.report.figures.last_layer import read_last_layer
 from spectral_select.integrations.report.figures.selected_batches import read_batches
 from spectral_select.integrations.training.artifacts import (
-    file_name,
     save_gallery,
     save_last_layer,
     save_shown,
@@ -70,11 +69,6 @@ def test_layer_without_bias_in_half_precision(tmp_path):
     layer = read_last_layer(tmp_path / "x.npz")
     assert layer.weight.dtype == np.float32
     assert layer.bias.size == 0
-
-
-def test_file_names_are_unique():
-    names = {file_name(method, seed) for method in ("jest", "jest:a=1") for seed in (0, 1, 10)}
-    assert len(names) == 6
 
 
 @pytest.mark.parametrize(("method", "kept"), [("full", 20), ("fiedler", 4)])
