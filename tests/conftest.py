@@ -1,7 +1,10 @@
 import os
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from spectral_select._cli.main import main
 
 # Scripts that torchrun starts; collecting doctests would import every framework.
 collect_ignore_glob = ["frameworks/*_job.py"]
@@ -18,3 +21,29 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.en
 # their child processes.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command; return its status, its output and its messages."""
+
+    def call(*arguments):
+        status = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def fails(run):
+    """Run the command, which must fail as for a user's mistake; return what it says."""
+
+    def call(*arguments):
+        status, out, err = run(*arguments)
+        assert (status, out) == (2, "")
+        assert err.startswith("spectral-select: error: ")
+        assert err.count("\n") == 1
+        return err
+
+    return call

@@ -3,6 +3,7 @@ import json
 import make_condition
 import numpy as np
 import pytest
+from image_helpers import write_images
 from PIL import Image
 
 from spectral_select.integrations.data.datasets import load_dataset
@@ -12,14 +13,8 @@ CLASSES = ("beach", "forest", "street")
 
 @pytest.fixture
 def photos(tmp_path):
-    rng = np.random.default_rng(0)
     for part, n in (("train", 20), ("test", 3)):
-        for name in CLASSES:
-            folder = tmp_path / "photos" / part / name
-            folder.mkdir(parents=True)
-            for i in range(n):
-                pixels = rng.integers(0, 256, (12, 10, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f"{i:02}.png")
+        write_images(tmp_path / "photos" / part, CLASSES, n, seed=n, name="{:02}.png")
     return tmp_path / "photos"
 
 

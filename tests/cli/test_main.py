@@ -29,32 +29,6 @@ def features(tmp_path):
     return str(tmp_path / "x.npy")
 
 
-@pytest.fixture
-def run(capsys):
-    """Run the command; return its status, its output and its messages."""
-
-    def call(*arguments):
-        status = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
-def fails(run):
-    """Run the command, which must fail as for a user's mistake; return what it says."""
-
-    def call(*arguments):
-        status, out, err = run(*arguments)
-        assert (status, out) == (2, "")
-        assert err.startswith("spectral-select: error: ")
-        assert err.count("\n") == 1
-        return err
-
-    return call
-
-
 def python(*arguments, **options):
     return subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, check=False, **options

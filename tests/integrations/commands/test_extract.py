@@ -9,49 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from image_helpers import write_images
 
 from spectral_select import EmbeddingStore
-from spectral_select._cli.main import main
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command; return its status, its output and its messages."""
-
-    def call(*arguments):
-        status = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
-def fails(run):
-    """Run the command, which must fail as for a user's mistake; return what it says."""
-
-    def call(*arguments):
-        status, out, err = run(*arguments)
-        assert (status, out) == (2, "")
-        assert err.startswith("spectral-select: error: ")
-        assert err.count("\n") == 1
-        return err
-
-    return call
 
 
 class TestExtract:
     @pytest.fixture
     def photos(self, tmp_path):
-        rng = np.random.default_rng(0)
         for part, n in (("train", 12), ("test", 3)):
-            for name in ("cat", "dog"):
-                folder = tmp_path / "photos" / part / name
-                folder.mkdir(parents=True)
-                for i in range(n):
-                    pixels = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
-                    Image.fromarray(pixels).save(folder / f"{i:02}.jpg")
+            folder = tmp_path / "photos" / part
+            write_images(folder, ("cat", "dog"), n, seed=n, size=(20, 24), name="{:02}.jpg")
         return tmp_path / "photos"
 
     def words(self, photos, out):
@@ -138,12 +106,7 @@ class TestSelect:
 
     @pytest.fixture
     def photos(self, tmp_path):
-        for name in ("cat", "dog"):
-            (tmp_path / "photos" / name).mkdir(parents=True)
-            for i in range(30):
-                pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i:02}.png")
-        return tmp_path / "photos"
+        return write_images(tmp_path / "photos", ("cat", "dog"), 30, size=(8, 8), name="{:02}.png")
 
     def extract(self, run, photos, *more):
         out = photos.parent / "store"

@@ -9,22 +9,12 @@ import pytest
 import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
+from image_helpers import write_images
 from PIL import Image
 
 from spectral_select.integrations.data.datasets import load_dataset
 from spectral_select.integrations.data.images import ImageArray, UnreadableImageError, concatenated
 from spectral_select.integrations.data.splits import stratified_split
-
-
-def write_images(folder, classes, n, seed=0):
-    """Write n random images for each class; return the folder."""
-    rng = np.random.default_rng(seed)
-    for name in classes:
-        (folder / name).mkdir(parents=True)
-        for i in range(n):
-            pixels = rng.integers(0, 256, (12, 10, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{i:03}.png")
-    return folder
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from image_helpers import write_images
 from torch import nn
 
 from spectral_select import EmbeddingStore
@@ -37,13 +37,7 @@ def digits():
 
 @pytest.fixture
 def photos(tmp_path):
-    rng = np.random.default_rng(0)
-    for name in ("cat", "dog"):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for i in range(20):
-            pixels = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i:02}.png")
-    return tmp_path / "photos"
+    return write_images(tmp_path / "photos", ("cat", "dog"), 20, size=(20, 24), name="{:02}.png")
 
 
 class Tiny(nn.Module):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from image_helpers import write_images
 from PIL import Image
 from torch import nn
 from torch.utils.data import Dataset, Subset, TensorDataset, random_split
@@ -41,12 +42,7 @@ IMAGES = torch.rand(12, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("cat", "dog"):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for i in range(5):
-            pixels = np.random.default_rng(i).integers(0, 256, (9, 9, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
-    return tmp_path / "photos"
+    return write_images(tmp_path / "photos", ("cat", "dog"), 5, size=(9, 9), name="{}.png")
 
 
 class TestSubset:
