@@ -39,6 +39,7 @@ SINGLE = {
 # n, d: largest multiple of the Gram product for `fit`, on one thread.
 FIT = {
     (128, 2048): 2.7,
+    (512, 512): 1.5,
     (512, 2048): 1.5,
     (1024, 2048): 1.5,
     (2048, 2048): 1.5,

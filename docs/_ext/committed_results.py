@@ -197,6 +197,19 @@ def solver_single(results: Mapping[str, Any]) -> str:
     return table([*head, "times faster", "times Gram", "iterations"], rows)
 
 
+def solver_fit(results: Mapping[str, Any]) -> str:
+    """Return the table of `FiedlerBatchSelector.fit`, with the largest ratio of each size."""
+    cases: dict[str, list[Mapping[str, Any]]] = {}
+    for case in results["fit"]:
+        cases.setdefault(f"{case['n']:,} × {case['d']:,}", []).append(case)
+    rows = []
+    for size, seeds in cases.items():
+        worst = max(seeds, key=lambda case: case["times_gram"])
+        times = (seconds(median(worst["seconds"][name])) for name in ("gram", "ours"))
+        rows.append([size, *times, f"{worst['times_gram']:.2f}"])
+    return table(["n × d", "Gram product", "fit", "times Gram"], rows)
+
+
 def solver_epoch(results: Mapping[str, Any]) -> str:
     """Return the table of many batches in one call."""
     epoch = results["epoch"]
@@ -278,6 +291,7 @@ def time_to_accuracy(results: Mapping[str, Any]) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "solver-single": ("solver_speed", solver_single),
+    "solver-fit": ("solver_speed", solver_fit),
     "solver-epoch": ("solver_speed", solver_epoch),
     "solver-memory": ("solver_speed", solver_memory),
     "solver-gpu": ("solver_on_gpu", solver_on_gpu),
