@@ -6,7 +6,7 @@ import copy
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sized
 from numbers import Integral
-from typing import Any
+from typing import Any, Never
 from zlib import crc32
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = [
     "EpochClock",
     "SeededSampler",
     "check_indices",
+    "check_same_on_all_ranks",
     "check_sampler",
     "checksum",
     "dataset_of",
@@ -28,6 +29,7 @@ __all__ = [
     "generator_of",
     "generator_state",
     "list_order",
+    "refuse_reading",
     "restore_generator",
     "seeded_permutation",
     "spread_over_ranks",
@@ -82,6 +84,11 @@ class EpochClock:
     def upcoming(self) -> int:
         """Return the epoch of a pass that starts now."""
         return self.epoch + (self.started and self.auto_increment)
+
+    def check_reading(self, epoch: int) -> None:
+        """Raise if another epoch was set since the pass of `epoch` started."""
+        if self.explicit_epoch not in (None, epoch):
+            refuse_reading(epoch, self.explicit_epoch)
 
 
 class SeededSampler(RandomSampler):
@@ -265,6 +272,31 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
             f"is {expected}; the number of batches would be wrong"
         )
     return order
+
+
+def refuse_reading(epoch: int, since: int | None) -> Never:
+    """Raise because the epoch was set to `since` while the pass of `epoch` was being read."""
+    raise RuntimeError(
+        f"epoch {since} was set after the loader had begun to read epoch {epoch}; call set_epoch "
+        "before the loader is iterated"
+    )
+
+
+def check_same_on_all_ranks(sampler: Any, order: Order) -> None:
+    """Raise if `sampler` draws an order of its own on each rank.
+
+    It has neither an epoch nor a generator that could be seeded, so it is read once more: a
+    sampler that draws yields another order.
+    """
+    base = unwrapped(sampler)
+    if base is sampler or type(base) is SequentialSampler or hasattr(base, "generator"):
+        return
+    if not np.array_equal(_as_indices(list(base)), order):
+        raise ValueError(
+            f"sampler ({type(base).__name__}) must yield the same order on every rank; got one "
+            "that yields another order each time it is read. Give it a `generator` attribute "
+            "that is None and pass it to the random functions, or a `set_epoch` method"
+        )
 
 
 def check_indices(order: Order, n_rows: int) -> None:

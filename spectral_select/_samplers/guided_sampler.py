@@ -16,6 +16,7 @@ from spectral_select._samplers.distributed import (
     process_group_ranks,
 )
 from spectral_select._samplers.epoch_order import EpochClock, seeded_permutation
+from spectral_select._samplers.framework_position import framework_position
 from spectral_select._samplers.guided_visits import GuidedVisits
 from spectral_select._samplers.schedules import Schedule, ScheduleLike, make_schedule
 from spectral_select._samplers.state import STATE_VERSION, check_state, describe
@@ -196,8 +197,11 @@ class GuidedSampler(DistributedSampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """Yield the indices of the next epoch, or the rest of one after a state was loaded."""
-        epoch, resume, self._resume = self._clock.start(), self._resume, None
         start = 0
+        if (position := framework_position(self)) is not None:
+            self.set_epoch(position.epoch)
+            start = position.batches * (position.batch_size or 1)
+        epoch, resume, self._resume = self._clock.start(), self._resume, None
         if resume is not None and resume["epoch"] == epoch:
             start = resume["indices_yielded"]
         n_indices = self._length(epoch)
@@ -210,6 +214,7 @@ class GuidedSampler(DistributedSampler[int]):
         # As DistributedSampler: repeat the first indices until the ranks share evenly.
         shared = np.resize(selected, n_indices * n_ranks)
         for number, index in enumerate(shared[rank::n_ranks][start:].tolist(), start + 1):
+            self._clock.check_reading(epoch)
             self._active = (epoch, number)
             yield index
 

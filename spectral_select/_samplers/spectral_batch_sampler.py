@@ -21,6 +21,7 @@ from spectral_select._samplers.epoch_order import (
     EpochClock,
     SeededSampler,
     check_indices,
+    check_same_on_all_ranks,
     check_sampler,
     checksum,
     dataset_of,
@@ -28,12 +29,14 @@ from spectral_select._samplers.epoch_order import (
     generator_of,
     generator_state,
     list_order,
+    refuse_reading,
     restore_generator,
     spread_over_ranks,
     unwrapped,
     with_epoch,
 )
 from spectral_select._samplers.epoch_plan import BatchSizes, EpochPlan, make_plan
+from spectral_select._samplers.framework_position import framework_position
 from spectral_select._samplers.prefetch import Prefetcher
 from spectral_select._samplers.schedules import Schedule, ScheduleLike, make_schedule
 from spectral_select._samplers.selection_pass import (
@@ -180,9 +183,9 @@ class SpectralBatchSampler(BatchSampler):
     ) -> None:
         if features is _MISSING:
             raise TypeError(
-                "features is required. If Lightning replaced the sampler inside this one: build "
-                "the loader inside a *_dataloader hook, or use "
-                "Trainer(use_distributed_sampler=False)"
+                "features is required. If Lightning rebuilt this batch sampler: build the loader "
+                "inside a *_dataloader hook. To fit, Trainer(use_distributed_sampler=False) works "
+                "too; predict rebuilds it even then"
             )
         self._selector = check_selector(FiedlerBatchSelector() if selector is None else selector)
         ratio = self._selector.get_params(deep=False)["filter_ratio"]
@@ -289,6 +292,7 @@ class SpectralBatchSampler(BatchSampler):
             for block in blocks:
                 selection.timings.wait_seconds = setup_seconds + blocks.waited
                 for batch in block:
+                    self._check_same_epoch(progress.epoch)
                     yield from placeholder * before
                     progress.yielded += 1
                     self._active = progress
@@ -411,6 +415,14 @@ class SpectralBatchSampler(BatchSampler):
         changed = sampler_epoch is not None and sampler_epoch != self._read_epoch
         return None if changed else self._active
 
+    def _check_same_epoch(self, epoch: int) -> None:
+        """Raise if another epoch was set since this pass of `epoch` started."""
+        sampler_epoch = epoch_of(self.sampler)
+        if sampler_epoch is None:
+            self._clock.check_reading(epoch)
+        elif sampler_epoch != self._read_epoch:
+            refuse_reading(epoch, sampler_epoch)
+
     def _loader_shards_batches(self) -> bool:
         """Return whether the loader reads the batches of all ranks and keeps its share."""
         if self._explicit_ranks is not None or ranks(self.sampler, None)[0] == 1:
@@ -434,11 +446,13 @@ class SpectralBatchSampler(BatchSampler):
 
     def _begin(self) -> tuple[SelectionPass, _PassProgress] | None:
         """Start the next pass; return None if it has no batches left."""
+        if (position := framework_position(self)) is not None:
+            self.set_epoch(position.epoch)
         epoch, resume, self._resume = self._upcoming(), self._resume, None
         self._clock.start()
         if resume is not None and resume["epoch"] != epoch:
             resume = None
-        start = 0
+        start = position.batches if position is not None else 0
         if resume is not None:
             start = resume["batches_yielded"]
             if start == resume["n_batches"]:
@@ -448,6 +462,8 @@ class SpectralBatchSampler(BatchSampler):
         order = list_order(self.sampler, self._seed, epoch)
         self._read_epoch = epoch_of(self.sampler)
         check_indices(order, self._rows.n_rows)
+        if ranks(self.sampler, self._explicit_ranks)[0] > 1:
+            check_same_on_all_ranks(self.sampler, order)
         if resume is not None and resume["order"] not in (None, checksum(order)):
             raise ValueError(
                 "state_dict belongs to another order of the data: in epoch "

@@ -5,14 +5,14 @@ from accelerate import Accelerator, DataLoaderConfiguration
 from frameworks.job_tools import (
     EPOCHS,
     FORMS,
-    N,
+    INNER,
     Net,
     Numbered,
     make_sampler,
     rows_solved,
     write_record,
 )
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader
 
 CONFIGURATIONS = {
     "default": {},
@@ -56,8 +56,7 @@ def indices(loader):
 
 def run_case(form, name, kind):
     """Train three epochs."""
-    inner = RandomSampler(range(N)) if kind == "random" else None
-    training = Training(form, inner, **CONFIGURATIONS[name])
+    training = Training(form, INNER[kind](), **CONFIGURATIONS[name])
     epochs, lengths = [], []
     for _ in range(EPOCHS):
         lengths.append(len(training.loader))
@@ -137,6 +136,8 @@ if __name__ == "__main__":
         for name in CONFIGURATIONS
         for kind in ("none", "random")
     }
+    for kind in INNER:
+        record[f"papers, default, {kind}"] = run_case("papers", "default", kind)
     record["dispatched"] = run_dispatched()
     record["split"] = run_split()
     record["resume"] = run_resume()

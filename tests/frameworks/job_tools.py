@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 from sampler_helpers import Calls, TopSum, table
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, RandomSampler, Sampler, WeightedRandomSampler
 
-from spectral_select import SpectralBatchSampler
+from spectral_select import ClassBalancedSampler, SpectralBatchSampler
 
 N = 202
 EPOCHS = 3
@@ -22,6 +22,29 @@ FORMS = {
     "fixed": {"batch_size": 8, "schedule": 0.5},
     # The number of candidates is fixed, and the size of the batches grows with the epochs.
     "papers": {"batch_size": None, "candidate_size": 16, "schedule": [0.75, 0.5, 0.25]},
+}
+
+
+class Custom(Sampler):
+    """A user's sampler: a permutation from its generator."""
+
+    def __init__(self):
+        self.generator = None
+
+    def __iter__(self):
+        return iter(torch.randperm(N, generator=self.generator).tolist())
+
+    def __len__(self):
+        return N
+
+
+# Each yields every index once in an epoch.
+INNER = {
+    "none": lambda: None,
+    "random": lambda: RandomSampler(range(N)),
+    "weighted": lambda: WeightedRandomSampler(torch.arange(1.0, N + 1), N, replacement=False),
+    "custom": Custom,
+    "balanced": lambda: ClassBalancedSampler([i % 2 for i in range(N)]),
 }
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from frameworks.job_tools import EPOCHS, FORMS, N, make_sampler
+from frameworks.job_tools import EPOCHS, FORMS, INNER, N, make_sampler
 
 HERE = Path(__file__).parent
 TIMEOUT = 600
@@ -71,14 +71,14 @@ def died_outside_python(code, output):
     return code is None or (code != 0 and aborted)
 
 
-def of_one_process(form, epoch):
+def of_one_process(form, epoch, inner="none"):
     """Return the batches that one process would have yielded in an epoch."""
-    sampler, _ = make_sampler(form)
+    sampler, _ = make_sampler(form, INNER[inner]())
     sampler.set_epoch(epoch)
     return list(sampler)
 
 
-def check_matrix(per_rank, form, *, short_last=True):
+def check_matrix(per_rank, form, inner="none", *, short_last=True):
     """Check the batches of all ranks in three epochs against those of one process."""
     n_ranks = len(per_rank)
     expected_solved = 0
@@ -92,7 +92,7 @@ def check_matrix(per_rank, form, *, short_last=True):
         n_full = N // (16 * n_ranks)
         assert len(parts[0]) == n_full + short_last
         dealt = [batch for round_ in zip(*parts, strict=True) for batch in round_]
-        one = of_one_process(form, epoch)[: n_full * n_ranks]
+        one = of_one_process(form, epoch, inner)[: n_full * n_ranks]
         assert [len(b) for b in dealt[: n_full * n_ranks]] == [len(b) for b in one]
         assert dealt[: n_full * n_ranks] == one
         expected_solved += n_full * 16
@@ -125,6 +125,18 @@ def test_lightning(n_ranks, tmp_path):
         assert (ranks[0]["inner"] == "DistributedSampler") == replaced
 
 
+@pytest.mark.parametrize("n_ranks", [1, 2])
+def test_lightning_resumes_every_sampler(n_ranks, tmp_path):
+    for record in (records := run_job("lightning_job", n_ranks, tmp_path, "inner")):
+        for inner in INNER:
+            whole = [b for epoch in record[inner]["epochs"] for b in epoch]
+            for steps in ("4", "9"):
+                resumed = record[inner][steps]
+                assert [b for epoch in resumed for b in epoch] == whole[int(steps) :]
+    for inner in INNER:
+        check_matrix([record[inner] for record in records], "papers", inner)
+
+
 @pytest.mark.parametrize("n_ranks", [1, 2, 3])
 def test_accelerate(n_ranks, tmp_path):
     records = run_job("accelerate_job", n_ranks, tmp_path)
@@ -133,6 +145,9 @@ def test_accelerate(n_ranks, tmp_path):
             for name in ("default", "seedable", "stateful"):
                 ranks = [record[f"{form}, {name}, {kind}"] for record in records]
                 check_matrix(ranks, form, short_last=n_ranks == 1)
+    for inner in INNER:
+        ranks = [record[f"papers, default, {inner}"] for record in records]
+        check_matrix(ranks, "papers", inner, short_last=n_ranks == 1)
     for record in records:
         resume = record["resume"]
         assert resume["resumed"] == resume["whole"]
@@ -159,12 +174,12 @@ def test_accelerate(n_ranks, tmp_path):
 @pytest.mark.parametrize("n_ranks", [1, 2])
 def test_hugging_face_trainer(n_ranks, tmp_path):
     records = run_job("transformers_job", n_ranks, tmp_path)
-    for form in FORMS:
-        ranks = [record[form] for record in records]
-        check_matrix(ranks, form, short_last=n_ranks == 1)
+    for form, inner in [(form, "none") for form in FORMS] + [("papers", inner) for inner in INNER]:
+        ranks = [record[f"{form}, {inner}"] for record in records]
+        check_matrix(ranks, form, inner, short_last=n_ranks == 1)
         for record in records:
-            whole = [b for epoch in record[form]["epochs"] for b in epoch]
-            resumed = [b for epoch in record[f"{form}, resumed"]["epochs"] for b in epoch]
+            whole = [b for epoch in record[f"{form}, {inner}"]["epochs"] for b in epoch]
+            resumed = [b for epoch in record[f"{form}, {inner}, resumed"]["epochs"] for b in epoch]
             assert resumed == whole[9:]
 
 

@@ -5,6 +5,7 @@ import sys
 from frameworks.job_tools import (
     EPOCHS,
     FORMS,
+    INNER,
     Net,
     Numbered,
     make_sampler,
@@ -39,9 +40,9 @@ def main():
             self.recording.epochs[-1].append(inputs["index"].tolist())
             return super().compute_loss(model, inputs, *args, **kwargs)
 
-    def trainer(form, **options):
+    def trainer(form, inner, **options):
         arguments = TrainingArguments(
-            output_dir=f"{sys.argv[1]}/run-{form}",
+            output_dir=f"{sys.argv[1]}/run-{form}-{inner}",
             num_train_epochs=EPOCHS,
             use_cpu=True,
             report_to=[],
@@ -53,24 +54,24 @@ def main():
         recording = Recording()
         made = SpectralTrainer(Net(), arguments, train_dataset=Numbered(), callbacks=[recording])
         made.recording = recording
-        made.batches, made.calls = make_sampler(form)
+        made.batches, made.calls = make_sampler(form, INNER[inner]())
         return made
 
     record = {}
-    for form in FORMS:
+    for form, inner in [(form, "none") for form in FORMS] + [("papers", inner) for inner in INNER]:
         # Without the state of the optimizer, which transformers before 5.20 cannot load on
         # several CPU ranks.
-        made = trainer(form, save_strategy="steps", save_steps=9, save_only_model=True)
+        made = trainer(form, inner, save_strategy="steps", save_steps=9, save_only_model=True)
         made.train()
-        record[form] = {
+        record[f"{form}, {inner}"] = {
             "epochs": made.recording.epochs,
             "lengths": made.recording.lengths,
             "solved": rows_solved(made.calls),
         }
-        again = trainer(form)
+        again = trainer(form, inner)
         checkpoint = f"{again.args.output_dir}/checkpoint-9"
         again.train(resume_from_checkpoint=checkpoint)
-        record[f"{form}, resumed"] = {"epochs": again.recording.epochs}
+        record[f"{form}, {inner}, resumed"] = {"epochs": again.recording.epochs}
     write_record(record)
 
 

@@ -111,6 +111,36 @@ def test_epoch_decides_in_a_loader_that_is_kept(inner, set_epoch):
         assert read(kept) == read(fresh)
 
 
+class Unseeded(Custom):
+    """A sampler that draws from the global random numbers."""
+
+    def __init__(self):
+        pass
+
+    def __iter__(self):
+        return iter(torch.randperm(N).tolist())
+
+
+def test_sampler_that_each_rank_would_draw_anew_is_refused():
+    options = {"features": FEATURES, "prefetch": 0, "seed": 0}
+    with pytest.raises(ValueError, match=r"same order on every rank; .* another order each time"):
+        list(SpectralBatchSampler(Unseeded(), 6, num_replicas=2, rank=0, **options))
+    assert list(SpectralBatchSampler(Unseeded(), 6, **options))
+
+
+@pytest.mark.parametrize("inner", sorted((SHUFFLED | ORDERED).keys() - {"distributed"}))
+def test_ranks_share_the_order_of_every_other_sampler(inner):
+    make = (SHUFFLED | ORDERED)[inner]
+    options = {"features": FEATURES, "prefetch": 0, "seed": 0}
+    parts = [
+        list(SpectralBatchSampler(make(), 6, num_replicas=2, rank=rank, **options))
+        for rank in range(2)
+    ]
+    one = list(SpectralBatchSampler(make(), 6, **options))
+    dealt = [batch for pair in zip(*parts, strict=True) for batch in pair]
+    assert dealt == one[: len(dealt)]
+
+
 @pytest.mark.parametrize("inner", ["random", "weighted", "custom", "list"])
 def test_carrier_has_the_attributes_of_the_sampler(inner):
     made = (SHUFFLED | ORDERED)[inner]()
