@@ -31,7 +31,8 @@ from _budgets import BUDGETS, canonical
 from _conditions import CONDITIONS
 from _harness import environment
 
-from spectral_select._utils.atomic_files import read_json_object, write_atomically
+from spectral_select._utils.atomic_files import write_atomically
+from spectral_select._utils.json_files import read_json_object
 from spectral_select._utils.progress_bar import progress_bar
 from spectral_select.integrations.methods import Method, check_methods, method_names
 from spectral_select.integrations.report.intervals import mean_interval

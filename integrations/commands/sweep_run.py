@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from spectral_select._utils.atomic_files import read_json_object, write_json_atomically
+from spectral_select._utils.json_files import read_json_object, write_json_atomically
 from spectral_select._utils.manifest import Manifest
 from spectral_select.integrations.commands.sweep_plan import Run
 from spectral_select.integrations.methods import FEATURES, REFERENCE

@@ -12,7 +12,7 @@ from typing import Any
 
 from safetensors.torch import save
 
-from spectral_select._utils.atomic_files import write_atomically
+from spectral_select._utils.atomic_files import remove_leftovers, write_atomically
 from spectral_select._utils.manifest import Manifest
 from spectral_select._utils.progress_bar import progress_bar
 from spectral_select.integrations.data.datasets import ImageDataset
@@ -147,6 +147,9 @@ class Comparison:
             if self.options.resume and self._is_complete():
                 print(f"{self.out} is complete: there is nothing to resume")
                 print(f"\n{format_table(self.results)}\n")
+                self._remove_leftovers()
+                self._checkpoints.finish()
+                self._draw()
                 return 0
             stack.callback(self._checkpoints.close)
             self._begin()
@@ -218,10 +221,7 @@ class Comparison:
         exist = self._ranks.any(self._checkpoints.exist)  # all look before the first makes them
         if self.options.resume and exist:
             begun, resumed = self._checkpoints.resume(wanted)
-            if self._ranks.first:
-                for folder in (self.out, *map(self.out.joinpath, _FOLDERS)):
-                    for stale in folder.glob(".*.tmp"):  # of a process killed while writing
-                        stale.unlink(missing_ok=True)
+            self._remove_leftovers()
             self.results.started, self.results.resumed = begun, resumed
             self.results.runs = self._checkpoints.runs(self.results.methods, self.seeds)
             epochs = sum(len(run.history) for run in self.results.runs)
@@ -240,6 +240,12 @@ class Comparison:
                 old = self.out / name
                 if old.is_file():
                     old.replace(old.with_name(f"{old.stem}.previous{old.suffix}"))
+
+    def _remove_leftovers(self) -> None:
+        """Remove what processes that were killed while writing have left."""
+        for folder in (self.out, *map(self.out.joinpath, _FOLDERS)):
+            if self._ranks.first and folder.is_dir():
+                remove_leftovers(folder)
 
     def _announce(self) -> None:
         config, data = self.config, self.data

@@ -73,6 +73,8 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         (item_kind,) = get_args(kind)
         return [_decode(item_kind, item, f"{where}[{i}]") for i, item in enumerate(value)]
     _check_type(value, get_origin(kind) or kind, where, optional=optional)
+    if get_origin(kind) is dict and (item_kind := get_args(kind)[1]) is not Any:
+        return {key: _decode(item_kind, value[key], f"{where}.{key}") for key in value}
     return value
 
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from spectral_select._utils.atomic_files import read_json_object, write_json_atomically
+from spectral_select._utils.json_files import read_json_object, write_json_atomically
 from spectral_select.integrations.records.run_records import FORMAT, Results
 
 __all__ = ["FORMAT", "PARTS", "read_results", "write_results"]

@@ -34,7 +34,8 @@ def slug(method: str) -> str:
     if plain and plain == method:
         return plain
     # Other methods may have the same letters.
-    return f"{plain}-{sha256(method.encode()).hexdigest()[:6]}"
+    digest = sha256(method.encode(errors="backslashreplace")).hexdigest()
+    return f"{plain}-{digest[:6]}"
 
 
 def run_name(method: str, seed: int) -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "Measurement",
     "Results",
     "RunRecord",
+    "Setting",
 ]
 
 FORMAT = "spectral_select training results 1"
@@ -186,6 +187,31 @@ class DataRecord(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Setting(JsonRecord):
+    """What reports say of the configuration of a comparison; None if it is not known.
+
+    Attributes
+    ----------
+    model, weights, lr_schedule : str or None
+        The network, its initial weights, and the schedule of the learning rate.
+    image_size, epochs, candidate_size : int or None
+        Size of the images in px, number of epochs, and candidates per step.
+    filter_ratio, lr, momentum : float or None
+        Share of the candidates that is discarded, learning rate and momentum.
+    """
+
+    model: str | None = None
+    weights: str | None = None
+    lr_schedule: str | None = None
+    image_size: int | None = None
+    epochs: int | None = None
+    candidate_size: int | None = None
+    filter_ratio: float | None = None
+    lr: float | None = None
+    momentum: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class InputRecord(JsonRecord):
     """Features or a reference model.
 
@@ -239,6 +265,11 @@ class Results(JsonRecord):
     extra : dict
         Other entries.
 
+    Attributes
+    ----------
+    setting : Setting
+        What reports say of `config`.
+
     Examples
     --------
     >>> content = {"status": "complete", "seeds": [0], "runs": [], "config": {}}
@@ -264,6 +295,9 @@ class Results(JsonRecord):
     runs: list[RunRecord]
     models: str | None = None
     extra: JsonObject = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.setting = Setting.from_json(self.config, "config")
 
     @property
     def needs(self) -> set[str]:

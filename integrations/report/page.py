@@ -63,7 +63,7 @@ def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[
     (out / FIGURES).mkdir(parents=True, exist_ok=True)
     for figure in (figure for section in sections for figure in section.figures):
         _write(out / FIGURES / figure.name, figure.png)
-    _write(out / PAGE, page.encode())
+    _write(out / PAGE, page.encode(errors="replace"))  # a folder's name may not be UTF-8
     return out / PAGE
 
 

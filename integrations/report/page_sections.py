@@ -111,20 +111,19 @@ class PageSection:
     @property
     def setting(self) -> str:
         """Data and configuration in two sentences."""
-        config, data = self.group.results.config, self.group.results.data
+        setting, data = self.group.results.setting, self.group.results.data
         counts = data.count or {}
         names = (("train", "training"), ("val", "validation"), ("test", "test"))
         parts = [f"{counts[key]:,} {name} images" for key, name in names if key in counts]
         parts += [f"{data.n_classes} classes"] if data.n_classes is not None else []
-        for key, unit in (
-            ("image_size", "px"),
-            ("epochs", "epochs"),
-            ("candidate_size", "candidates per step"),
+        for number, unit in (
+            (setting.image_size, "px"),
+            (setting.epochs, "epochs"),
+            (setting.candidate_size, "candidates per step"),
         ):
-            parts += [f"{config[key]} {unit}"] if key in config else []
-        ratio = config.get("filter_ratio")
-        if isinstance(ratio, int | float):
-            parts.append(f"{ratio:.0%} of them discarded")
+            parts += [f"{number} {unit}"] if number is not None else []
+        if setting.filter_ratio is not None:
+            parts.append(f"{setting.filter_ratio:.0%} of them discarded")
         return f"{', '.join(parts)}. Seeds: {', '.join(map(str, self.group.seeds))}."
 
     @property

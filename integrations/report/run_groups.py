@@ -185,7 +185,7 @@ class RunGroup:
     @property
     def title(self) -> str:
         """Network and dataset."""
-        return f"{self.results.config.get('model', 'a network')} on {self.data_name}"
+        return f"{self.results.setting.model or 'a network'} on {self.data_name}"
 
     def mean(self, method: str, value: Callable[[Run], float | None]) -> Interval | None:
         """Return the mean of a value over the seeds of a method."""

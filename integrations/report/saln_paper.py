@@ -203,22 +203,22 @@ def differences(results: Results, same_data: bool, paper: PaperData) -> list[str
     paper : PaperData
         The paper's dataset.
     """
-    config = results.config
+    setting = results.setting
     phrases = []
     if not same_data:
         phrases.append(f"{PurePath(results.data.name).name} instead of {paper.name}")
-    for key, printed, words in (
-        ("model", "resnet18", "network"),
-        ("epochs", 25, "epochs"),
-        ("lr", 0.001, "learning rate"),
-        ("lr_schedule", "constant", "learning-rate schedule"),
-        ("momentum", 0.9, "momentum"),
+    for value, printed, words in (
+        (setting.model, "resnet18", "network"),
+        (setting.epochs, 25, "epochs"),
+        (setting.lr, 0.001, "learning rate"),
+        (setting.lr_schedule, "constant", "learning-rate schedule"),
+        (setting.momentum, 0.9, "momentum"),
     ):
-        if key in config and config[key] != printed:
-            phrases.append(f"{words} {config[key]} (paper: {printed})")
-    weights = config.get("weights")
-    if weights is not None and weights != "default":
-        words = "random" if weights == "random" else PurePath(str(weights)).name
+        if value not in (None, printed):
+            phrases.append(f"{words} {value} (paper: {printed})")
+    weights = setting.weights
+    if weights not in (None, "default"):
+        words = "random" if weights == "random" else PurePath(weights).name
         phrases.append(f"initial weights {words} (paper: pretrained)")
     hardware = results.hardware or {}
     machine = hardware.get("gpu") or hardware.get("processor")

@@ -8,11 +8,8 @@ from pathlib import Path
 
 import torch
 
-from spectral_select._utils.atomic_files import (
-    read_json_object,
-    write_atomically,
-    write_json_atomically,
-)
+from spectral_select._utils.atomic_files import write_atomically
+from spectral_select._utils.json_files import read_json_object, write_json_atomically
 from spectral_select._utils.locks import FolderLock
 from spectral_select._utils.manifest import Manifest
 from spectral_select.integrations.records.json_records import JsonObject
@@ -135,9 +132,12 @@ class Checkpoints:
         if self.ranks.first:
             if self.folder.exists():
                 FolderLock(self.folder).close()
-                previous = self.folder.with_name("checkpoints.previous")
-                shutil.rmtree(previous, ignore_errors=True)
-                self.folder.replace(previous)
+                if self.exist:
+                    previous = self.folder.with_name("checkpoints.previous")
+                    shutil.rmtree(previous, ignore_errors=True)
+                    self.folder.replace(previous)
+                else:  # killed as it began or as it removed them
+                    shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True)
             self._lock = FolderLock(self.folder)
             now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -279,8 +279,8 @@ class Checkpoints:
         self.close()
         if self.ranks.first and not self.keep:
             # Delete the file that marks a resumable comparison first.
-            (self.folder / _META).unlink()
-            shutil.rmtree(self.folder)
+            (self.folder / _META).unlink(missing_ok=True)
+            shutil.rmtree(self.folder, ignore_errors=not self.folder.exists())
 
 
 def _key(trainer: Trainer) -> tuple[str, int]:

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select._features.store import load_array
-from spectral_select._utils.atomic_files import read_json_object
 from spectral_select._utils.folders import StoreError, inside
+from spectral_select._utils.json_files import read_json_object
 from spectral_select.integrations.methods import Outputs
 from spectral_select.integrations.records.json_records import JsonObject, JsonRecord
 from spectral_select.integrations.records.run_records import InputRecord

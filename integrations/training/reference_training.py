@@ -16,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from spectral_select._utils.atomic_files import write_atomically, write_json_atomically
+from spectral_select._utils.atomic_files import remove_leftovers, write_atomically
 from spectral_select._utils.folders import StoreError, inside
+from spectral_select._utils.json_files import write_json_atomically
 from spectral_select._utils.locks import FolderLock
 from spectral_select._utils.manifest import Manifest
 from spectral_select._utils.progress_bar import ProgressBar, progress_bar
@@ -126,7 +127,7 @@ def train_reference(
     with closing(FolderLock(folder, wait=True)):
         if found := _find(folder, dataset, identity):  # another process trained it
             return found
-        _remove_stale(folder)
+        remove_leftovers(folder)
         total = len(dataset) + sum(_n_images(config, half) for half in halves)
         with progress_bar(total, desc="reference", unit="images", enabled=progress) as bar:
             meta = _train(config, dataset, n_classes, halves, networks, identity, folder, bar)
@@ -196,13 +197,6 @@ def _find(folder: Path, dataset: Any, identity: ReferenceIdentity) -> Reference 
             "is, give it as --reference; otherwise remove it or choose another folder"
         )
     return found
-
-
-def _remove_stale(folder: Path) -> None:
-    """Remove what a process killed in the middle of writing a file has left."""
-    for path in folder.iterdir():
-        if path.suffix == ".tmp" and path.name.startswith((".model-", f".{LOGITS}", f".{COSINES}")):
-            path.unlink(missing_ok=True)
 
 
 def _train(

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select._features.dataset_samples import sample_labels, sample_paths
-from spectral_select._utils.atomic_files import read_json_object
 from spectral_select._utils.folders import StoreError, inside
+from spectral_select._utils.json_files import read_json_object
 from spectral_select._utils.manifest import Manifest
 from spectral_select._utils.npy_files import load_npy
 

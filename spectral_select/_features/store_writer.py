@@ -25,12 +25,9 @@ from spectral_select._features.store import (
     EmbeddingStore,
     manifest_of,
 )
-from spectral_select._utils.atomic_files import (
-    read_json_object,
-    write_atomically,
-    write_json_atomically,
-)
+from spectral_select._utils.atomic_files import remove_leftovers, write_atomically
 from spectral_select._utils.folders import StoreError, inside
+from spectral_select._utils.json_files import read_json_object, write_json_atomically
 from spectral_select._utils.labels import check_labels
 from spectral_select._utils.locks import FolderLock
 from spectral_select._utils.validation import check_positive_int
@@ -38,7 +35,6 @@ from spectral_select._utils.validation import check_positive_int
 __all__ = ["StoreWriter", "save_embeddings"]
 
 _PARTIAL, _PROGRESS = EMBEDDINGS + ".partial", "progress.json"
-_TEMPORARY = tuple(f".{name}." for name in (LABELS, PATHS, META, _PROGRESS))
 
 
 class StoreWriter:
@@ -124,7 +120,10 @@ class StoreWriter:
         self._lock: FolderLock | None = None
         self.complete = not overwrite and self._is_complete()
         if self.complete:
-            return  # also where the folder cannot be written to
+            with suppress(OSError):  # it may be a folder that cannot be written to
+                remove_leftovers(self.path)
+                (self.path / _PROGRESS).unlink(missing_ok=True)
+            return
         self._lock = FolderLock(self.path)
         try:
             if overwrite:
@@ -269,9 +268,7 @@ class StoreWriter:
 
     def _start(self) -> None:
         partial = inside(self.path, _PARTIAL)
-        for stale in self.path.iterdir():  # of writers killed in the middle of a rename
-            if stale.name.startswith(_TEMPORARY) and stale.suffix == ".tmp":
-                stale.unlink(missing_ok=True)
+        remove_leftovers(self.path)
         header = _header(self.count, self.dim)
         progress = self._read_progress()
         if progress is not None:

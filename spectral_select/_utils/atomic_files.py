@@ -1,19 +1,24 @@
 """Files that are either whole or absent: write beside the target, then rename over it."""
 
-import json
 import os
+import platform
+import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
+from zlib import crc32
 
-__all__ = ["read_json_object", "write_atomically", "write_json_atomically"]
+__all__ = ["remove_leftovers", "write_atomically"]
+
+_SUFFIX = ".tmp"
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it to `path`.
 
-    A process killed at any moment leaves the old file or the new one, never a part.
+    A process killed at any moment leaves the old file or the new one, never a part. The
+    temporary file that it leaves is removed when the file is next written.
 
     Parameters
     ----------
@@ -40,7 +45,9 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], 
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {path}: it is a folder; expected a file name")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        remove_leftovers(path.parent, path.name)
+        prefix = f".{path.name}.{_writer()}{os.getpid()}-"
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=_SUFFIX, dir=path.parent)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"cannot write {path}: the folder {path.parent} does not exist"
@@ -58,21 +65,41 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], 
         raise
 
 
-def write_json_atomically(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Write `content` as JSON to `path`, whole or not at all."""
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+def remove_leftovers(folder: str | os.PathLike[str], name: str = "") -> None:
+    """Remove the temporary files of processes of this machine that no longer exist.
+
+    Parameters
+    ----------
+    folder : path
+        Where they are.
+    name : str, optional
+        The file that was being written; by default any.
+    """
+    pattern = re.compile(
+        rf"\.{re.escape(name) or '.*'}\.{re.escape(_writer())}(\d+)-[^.]*{re.escape(_SUFFIX)}"
+    )
+    with os.scandir(folder) as entries:
+        found = [(entry.path, pattern.fullmatch(entry.name)) for entry in entries]
+    for path, match in found:
+        if match is not None and not _exists(int(match[1])):
+            Path(path).unlink(missing_ok=True)
 
 
-def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the JSON object in `path`, or raise ValueError naming the file."""
+def _writer() -> str:
+    """Return the start of a name that tells this machine from others on a shared disk."""
+    return f"{crc32(platform.node().encode()):08x}-"
+
+
+def _exists(process: int) -> bool:
+    if os.name != "posix":
+        return True  # elsewhere signal 0 would end the process
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); it is damaged") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}; expected a JSON object")
-    return content
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        pass
+    return True
 
 
 def _umask() -> int:

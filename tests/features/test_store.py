@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kill_helpers import killed_while_writing
 
 from spectral_select import EmbeddingStore, StoreWriter, save_embeddings
 from spectral_select._utils.folders import StoreError
@@ -224,7 +225,7 @@ def test_killed_between_the_last_two_renames(store, tmp_path):
 def test_leftovers_of_a_killed_rename_are_removed(tmp_path):
     with writer(tmp_path) as w:
         fill(w, 1)
-    (tmp_path / ".meta.json.abc.tmp").write_text("half")
+    killed_while_writing(tmp_path / "meta.json")
     (tmp_path / "notes.tmp").write_text("the user's own")
     with writer(tmp_path) as w:
         fill(w)
@@ -232,6 +233,19 @@ def test_leftovers_of_a_killed_rename_are_removed(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {
         "embeddings.npy", "labels.npy", "meta.json", ".lock", "notes.tmp",
     }  # fmt: skip
+
+
+def test_complete_store_loses_what_a_killed_writer_left(tmp_path):
+    with writer(tmp_path) as w:
+        fill(w)
+        w.finish()
+    progress = tmp_path / "progress.json"  # killed between meta.json and its removal
+    progress.write_bytes((tmp_path / "meta.json").read_bytes())
+    left = killed_while_writing(progress)
+    with writer(tmp_path) as w:
+        assert w.complete
+    assert not progress.exists()
+    assert not left.exists()
 
 
 class TestOtherData:

@@ -1,16 +1,16 @@
 """Files are whole or absent."""
 
-import json
 import os
 import stat
 
 import pytest
+from kill_helpers import killed_while_writing
 
-from spectral_select._utils.atomic_files import (
-    read_json_object,
-    write_atomically,
-    write_json_atomically,
-)
+from spectral_select._utils.atomic_files import remove_leftovers, write_atomically
+
+
+def empty(file):
+    pass
 
 
 def test_error_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -42,36 +42,37 @@ def test_file_appears_only_when_complete(tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="no permission bits of this kind")
 def test_permissions_are_those_of_any_new_file(tmp_path):
     (tmp_path / "plain").touch()
-    write_json_atomically(tmp_path / "own", {})
+    write_atomically(tmp_path / "own", empty)
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "own")}
     assert len(modes) == 1
 
 
 def test_where_it_cannot_be_written(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"the folder .*nowhere does not exist"):
-        write_json_atomically(tmp_path / "nowhere" / "file", {})
+        write_atomically(tmp_path / "nowhere" / "file", empty)
     with pytest.raises(IsADirectoryError, match="it is a folder; expected a file name"):
-        write_json_atomically(tmp_path, {})
+        write_atomically(tmp_path, empty)
 
 
-def test_json(tmp_path):
-    path = tmp_path / "x.json"
-    write_json_atomically(path, {"a": [1, "ü"]})
-    assert read_json_object(path) == {"a": [1, "ü"]} == json.loads(path.read_text())
-    with pytest.raises(ValueError, match="JSON compliant"):
-        write_json_atomically(path, {"a": float("nan")})
-    assert read_json_object(path) == {"a": [1, "ü"]}
+def test_next_writer_removes_what_a_killed_one_left(tmp_path):
+    path, other = tmp_path / "kept.txt", tmp_path / "kept.txt.gz"
+    left = [killed_while_writing(path), killed_while_writing(other)]
+    mine = tmp_path / ".kept.txt.notes.tmp"
+    mine.touch()
+    write_atomically(path, lambda file: file.write(b"all"))
+    assert sorted(tmp_path.iterdir()) == sorted([path, left[1], mine])
+    remove_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([path, mine])
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 200_000])
-def test_damaged_json_is_named(tmp_path, content):
-    (tmp_path / "x.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"x\.json is not JSON"):
-        read_json_object(tmp_path / "x.json")
+def test_file_of_a_writer_that_is_at_work_stays(tmp_path):
+    path = tmp_path / "file"
 
+    def write(file):
+        remove_leftovers(tmp_path)
+        write_atomically(path, lambda inner: inner.write(b"first"))
+        file.write(b"last")
 
-@pytest.mark.parametrize(("content", "kind"), [("[1]", "list"), ("null", "NoneType"), ("3", "int")])
-def test_json_of_another_kind_is_named(tmp_path, content, kind):
-    (tmp_path / "x.json").write_text(content)
-    with pytest.raises(ValueError, match=rf"x\.json holds a {kind}; expected a JSON object"):
-        read_json_object(tmp_path / "x.json")
+    write_atomically(path, write)
+    assert path.read_bytes() == b"last"
+    assert list(tmp_path.iterdir()) == [path]

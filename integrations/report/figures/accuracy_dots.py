@@ -2,6 +2,7 @@
 
 from spectral_select.integrations.report.figures.drawing import (
     Picture,
+    drawn_name,
     limits_around,
     new_figure,
     style_of,
@@ -50,7 +51,7 @@ def draw_final_accuracy(group: RunGroup, prefix: str) -> Picture:
             capsize=4,
         )
         texts.append(f"{method} {interval.format(1, scale=100)}%")
-    axis.set_yticks(range(len(group.runs)), list(group.runs))
+    axis.set_yticks(range(len(group.runs)), list(map(drawn_name, group.runs)))
     axis.invert_yaxis()
     axis.set(xlabel="test accuracy (%)")
     axis.set_xlim(limits_around(values, axis.get_xlim()))

@@ -3,7 +3,13 @@
 from statistics import mean
 
 from spectral_select.integrations.report.costs import cost_of
-from spectral_select.integrations.report.figures.drawing import Picture, new_figure, tidy, to_png
+from spectral_select.integrations.report.figures.drawing import (
+    Picture,
+    drawn_name,
+    new_figure,
+    tidy,
+    to_png,
+)
 from spectral_select.integrations.report.run_groups import Run, RunGroup
 
 __all__ = ["draw_costs"]
@@ -39,8 +45,9 @@ def draw_costs(group: RunGroup, prefix: str) -> Picture:
     left = [0.0] * len(methods)
     for (kind, color), widths in zip(_KINDS.items(), zip(*bars, strict=True), strict=True):
         if any(widths):
-            axis.barh(methods, widths, left=left, color=color, label=kind, height=0.7)
+            axis.barh(range(len(methods)), widths, left=left, color=color, label=kind, height=0.7)
             left = [start + width for start, width in zip(left, widths, strict=True)]
+    axis.set_yticks(range(len(methods)), list(map(drawn_name, methods)))
     axis.invert_yaxis()
     axis.set(xlabel="seconds, mean over the seeds", xlim=(0, None))
     tidy([axis])

@@ -14,6 +14,7 @@ from spectral_select.integrations.report.costs import cost_of
 from spectral_select.integrations.report.figures.drawing import (
     LineStyle,
     Picture,
+    drawn_name,
     limits_around,
     new_figure,
     style_of,
@@ -266,7 +267,7 @@ def _plot_mean(
     """Plot the mean of curves, as far as all of them reach, and a band over their range."""
     columns = list(zip(*curves, strict=False))
     markers = {"markevery": max(1, len(columns) // 10)}
-    axis.plot(xs, [mean(values) for values in columns], label=label, **markers | style)
+    axis.plot(xs, [mean(values) for values in columns], label=drawn_name(label), **markers | style)
     if len(curves) > 1:
         low, high = [min(values) for values in columns], [max(values) for values in columns]
         axis.fill_between(xs, low, high, color=style["color"], alpha=0.15, linewidth=0)
@@ -300,13 +301,16 @@ def _final_values(group: RunGroup, quantity: str, *, with_cost: bool = False) ->
 
 
 def _title(results: Results) -> str:
-    config, seeds = results.config, results.seeds
-    words = f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
-    return (
-        f"{config['model']} on {PurePath(results.data.name).name} at "
-        f"{config['image_size']} px, {words}; {config['candidate_size']} candidates per step, "
-        f"{config['filter_ratio']:.0%} discarded"
-    )
+    setting, seeds = results.setting, sorted({run.seed for run in results.runs})
+    parts = [f"{setting.model or 'a network'} on {drawn_name(PurePath(results.data.name).name)}"]
+    if setting.image_size is not None:
+        parts[0] += f" at {setting.image_size} px"
+    parts[0] += ", " + (f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}")
+    if setting.candidate_size is not None:
+        parts.append(f"{setting.candidate_size} candidates per step")
+        if setting.filter_ratio is not None:
+            parts[1] += f", {setting.filter_ratio:.0%} discarded"
+    return "; ".join(parts)
 
 
 def _time_label(source: ResultsFolder) -> str:

@@ -7,12 +7,22 @@ from io import BytesIO
 from math import isfinite
 from typing import Any, TypeAlias
 
-__all__ = ["LineStyle", "Picture", "limits_around", "new_figure", "style_of", "tidy", "to_png"]
+__all__ = [
+    "LineStyle",
+    "Picture",
+    "drawn_name",
+    "limits_around",
+    "new_figure",
+    "style_of",
+    "tidy",
+    "to_png",
+]
 
 # Okabe and Ito's palette, which is distinguishable with any color vision.
 _COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINE_STYLES = ("-", "--", ":")
+_LONGEST = 40  # characters of a name; the text beside a figure has all
 
 
 #: Keyword arguments of matplotlib's ``plot``.
@@ -69,6 +79,18 @@ def new_figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def drawn_name(name: str) -> str:
+    """Return a name as a figure shows it: on one line, not too long, without control characters.
+
+    Examples
+    --------
+    >>> drawn_name("x" * 50)
+    'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…'
+    """
+    name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+
+
 def tidy(axes: Sequence[Any]) -> None:
     """Add a light grid and remove the top and right spines."""
     for axis in axes:
@@ -90,6 +112,18 @@ def limits_around(values: Sequence[float], limits: tuple[float, float]) -> tuple
 
 def to_png(figure: Any, *, dpi: int = 160) -> bytes:
     """Return a figure as PNG."""
+    from matplotlib.text import Text
+
+    # A name may hold dollar signs and is not a formula; the powers of ten of a log axis are.
+    powers = {
+        label
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        if axis.get_scale() == "log"
+        for label in axis.get_ticklabels(which="both")
+    }
+    for text in set(figure.findobj(Text)) - powers:
+        text.set_parse_math(False)
     buffer = BytesIO()
     # Without matplotlib's version in the file, equal figures give equal files.
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})

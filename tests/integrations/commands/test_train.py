@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from kill_helpers import killed_while_writing
 from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -153,9 +154,9 @@ def test_ctrl_c_writes_a_checkpoint_that_resume_goes_on_from(tmp_path, monkeypat
     assert len(list((tmp_path / "run" / "checkpoints").glob("*.pt"))) == 2
     found = read_results_json(tmp_path / "run")
     assert found["status"] == "interrupted"
-    (tmp_path / "run" / ".results.json.x.tmp").write_bytes(b"half")
+    left = killed_while_writing(tmp_path / "run" / "results.json")
     assert train(tmp_path / "run", *options, "--resume", "--prefetch=2", "--cache-mb=0") == 0
-    assert not (tmp_path / "run" / ".results.json.x.tmp").exists()
+    assert not left.exists()
     assert "resuming: 1 epochs are done" in capsys.readouterr().out
     assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
     assert len(read_results_json(tmp_path / "run")["resumed"]) == 1

@@ -1,14 +1,17 @@
 """The command train, killed at random moments and resumed, in processes of its own."""
 
+import itertools
 import json
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from image_helpers import write_images
 from safetensors.torch import load_file
 
 from spectral_select._cli.main import main
@@ -46,6 +49,22 @@ def logged(log, arguments):
     raise SystemExit(main(arguments))
 
 
+def killed_before(log, arguments, number):
+    """Run the command until it renames, removes or makes a file for the `number`-th time."""
+    seen = 0
+
+    def count(event, values):
+        nonlocal seen
+        writes = event == "open" and isinstance(values[2], int) and values[2] & os.O_CREAT
+        if event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir") or writes:
+            seen += 1
+            if seen == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+    logged(log, arguments)
+
+
 @pytest.fixture(scope="module")
 def server():
     context = multiprocessing.get_context("forkserver")
@@ -53,8 +72,8 @@ def server():
     return context
 
 
-def start(server, out, *more):
-    arguments = ["train", "digits", "--out", str(out), *OPTIONS, *more]
+def start(server, out, *more, data="digits"):
+    arguments = ["train", str(data), "--out", str(out), *OPTIONS, *more]
     process = server.Process(target=logged, args=(f"{out}.log", arguments))
     process.start()
     return process
@@ -128,6 +147,39 @@ class Victim:
                 kills -= 1
             finish(start(self.server, out, "--resume", *self.more), out)
             yield outcome(out)
+
+
+def contents(out):
+    """Return the files of a run: their names, and what is in those that hold no times."""
+    names = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    timed = (".json", ".png", ".lock", "model-0.safetensors", "model-1.safetensors")
+    return names, [(out / name).read_bytes() for name in names if not name.endswith(timed)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fiedler", "jest"])
+def test_killed_before_every_change_of_a_file(server, tmp_path, method):
+    data = "digits"
+    more = ["--methods", method, "--epochs=1"]
+    if method == "fiedler":  # with a store of features, and the other with a reference model
+        data = tmp_path / "images"
+        write_images(data, ["a", "b"], 40)
+        more += ["--backbone=pixels", "--train-size=60"]
+    finish(start(server, tmp_path / "whole", *more, data=data), tmp_path / "whole")
+    expected, files = outcome(tmp_path / "whole"), contents(tmp_path / "whole")
+    for number in itertools.count(1):
+        out = tmp_path / f"killed-{number}"
+        arguments = ["train", str(data), "--out", str(out), *OPTIONS, "--resume", *more]
+        process = server.Process(target=killed_before, args=(f"{out}.log", arguments, number))
+        process.start()
+        process.join(WAIT)
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+        finish(start(server, out, "--resume", *more, data=data), out)
+        assert contents(out) == files
+        assert outcome(out) == expected
+    assert number > 25
 
 
 def check(victim, kills):

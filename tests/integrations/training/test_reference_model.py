@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from kill_helpers import killed_while_writing
 from safetensors.torch import load_file
 from torch.nn import functional
 from train_helpers import Recorded, data_set, settings
@@ -261,7 +262,7 @@ def test_networks_of_another_training_or_damaged_are_not_taken(whole, copy, part
     (copy / "reference.json").unlink()
     (copy / "model-1.safetensors").write_bytes((copy / "model-0.safetensors").read_bytes())
     (copy / "model-0.safetensors").write_bytes(b"no such file")
-    (copy / ".logits.npy.abc.tmp").write_bytes(b"half of it")
+    killed_while_writing(copy / "logits.npy")
     reference = trained(copy)
     assert len(parts) == 2
     expected = Reference.open(whole, data().train)
