@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from spectral_select._cli.row_names import RowNames
 from spectral_select._utils.atomic_files import write_atomically
+from spectral_select._utils.widened_rows import WidenedRows, map_beneath
 
 __all__ = ["add_arguments", "run"]
 
@@ -249,7 +250,8 @@ def _select(
         if order is None or (y is not None and len(y) != len(X)):
             selector.fit(X, *labels)
         else:
-            selector.fit(X[order], *(y[order] for y in labels))
+            shuffled = WidenedRows(X, order) if map_beneath(X) is not None else X[order]
+            selector.fit(shuffled, *(y[order] for y in labels))
     except ValueError:
         if order is not None:
             selector.fit(X, *labels)  # its message has the row number in the file

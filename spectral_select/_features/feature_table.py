@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import sys
 from abc import ABC, abstractmethod
@@ -25,6 +24,7 @@ from spectral_select._features.arrow_tables import (
 from spectral_select._features.readers import read_features
 from spectral_select._utils.array_namespace import Array, is_torch, to_numpy
 from spectral_select._utils.validation import check_finite
+from spectral_select._utils.widened_rows import map_beneath
 
 __all__ = ["FeatureRows", "as_rows", "check_belongs", "check_count"]
 
@@ -77,7 +77,7 @@ class ArrayRows(FeatureRows):
         if array.dtype.kind not in "fiub":
             raise TypeError(f"features must hold real numbers; got dtype {array.dtype}")
         self._array = array
-        self.on_disk = _map_beneath(array) is not None
+        self.on_disk = map_beneath(array) is not None
         self.n_rows, self.n_columns = array.shape
         self.itemsize = array.dtype.itemsize
 
@@ -95,7 +95,7 @@ class ArrayRows(FeatureRows):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        whole = _map_beneath(self._array)
+        whole = map_beneath(self._array)
         if whole is None:
             return state
         # A memory map of a whole file travels as its name, not as its content, unless the
@@ -253,15 +253,6 @@ def _as_rows(features: Any) -> FeatureRows:
         "features must be an array, a tensor, an embedding store, a column of a dataset or the "
         f"path of a .npy, .npz or Parquet file; got {type(features).__name__}"
     )
-
-
-def _map_beneath(array: Any) -> np.memmap[Any, Any] | None:
-    """Return the memory map of a file that `array` is or views, or None."""
-    while isinstance(array, np.ndarray):
-        if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
-            return array
-        array = array.base
-    return None
 
 
 def _same_memory(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:

@@ -14,6 +14,7 @@ from spectral_select._fiedler.graph import Graph, degrees_of, inverse_root
 from spectral_select._utils.array_namespace import Array
 from spectral_select._utils.threads import map_in_threads
 from spectral_select._utils.validation import NotFiniteError
+from spectral_select._utils.widened_rows import WidenedRows, map_beneath
 
 __all__ = ["BlockedGraph", "mapped_file"]
 
@@ -26,15 +27,9 @@ _RELEASE_EVERY = 16
 
 def mapped_file(X: Array) -> mmap.mmap | None:
     """Return the file that a NumPy array is a view of, if it is one that is not copied."""
-    base, mapped = X, False
-    while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap):
-            if base.mode == "c":
-                return None  # the pages hold changes that no file does
-            mapped = True
-        base = base.base
-    # An anonymous map has no file to read again: only what np.memmap opened counts.
-    return base if mapped and isinstance(base, mmap.mmap) else None
+    found = map_beneath(X)
+    # The pages of a copy-on-write map hold changes that no file does.
+    return None if found is None or found.mode == "c" else found.base  # type: ignore[return-value]
 
 
 class BlockedGraph:
@@ -42,13 +37,13 @@ class BlockedGraph:
 
     Parameters
     ----------
-    X : ndarray of shape (1, n, d)
+    X : ndarray or WidenedRows of shape (1, n, d)
         In memory, or a view of a memory-mapped file.
     """
 
-    def __init__(self, X: np.ndarray[Any, Any]) -> None:
+    def __init__(self, X: Any) -> None:
         self._X = X[0]
-        self._file = mapped_file(X)
+        self._file = mapped_file(X.array if isinstance(X, WidenedRows) else X)
         n, d = self._X.shape
         rows = max(1, _BLOCK_BYTES // (d * X.itemsize))
         self._blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
@@ -87,7 +82,7 @@ class BlockedGraph:
 
         def apply(item: tuple[int, slice]) -> R:
             number, where = item
-            rows = self._X[where]
+            rows = np.asarray(self._X[where])
             if self._factor is not None:
                 rows = rows * self._factor[where, None]
             result = function(rows, where)

@@ -28,6 +28,7 @@ from spectral_select._utils.array_namespace import (
     namespace,
     to_numpy,
 )
+from spectral_select._utils.widened_rows import WidenedRows
 
 __all__ = ["AFFINITIES", "solve", "solve_with_graph"]
 
@@ -124,6 +125,11 @@ def _solve(
 
 
 def _graph(X: Array, affinity: str, n_neighbors: int) -> Graph:
+    _, n, d = X.shape if len(X.shape) == 3 else (1, *X.shape)
+    in_memory = isinstance(X, np.ndarray | WidenedRows) and affinity == "cosine" and len(X) == 1
+    if in_memory and n > 2 * d and X.nbytes > _BLOCKED_MIN_BYTES:
+        return BlockedGraph(X)
+    X = np.asarray(X) if isinstance(X, WidenedRows) else X
     if affinity == "nearest_neighbors":
         rows = X if sparse.issparse(X) else to_numpy(X[0])
         return SparseGraph(neighbor_affinity(rows, n_neighbors))
@@ -131,9 +137,6 @@ def _graph(X: Array, affinity: str, n_neighbors: int) -> Graph:
         return sparse_cosine_graph(X) if affinity == "cosine" else SparseGraph(X)
     if affinity == "precomputed":
         return DenseGraph(X)
-    _, n, d = X.shape
-    if not is_torch(X) and len(X) == 1 and n > 2 * d and X.nbytes > _BLOCKED_MIN_BYTES:
-        return BlockedGraph(X)
     return cosine_graph(X)
 
 

@@ -40,7 +40,7 @@ from spectral_select._utils.validation import check_features, check_finite
 
 __all__ = ["LabelTrust", "label_trust"]
 
-_BLOCK_ENTRIES = 2**22
+_BLOCK_ENTRIES = 2**19
 # Rows on which λ is chosen, and whose scores form the reference distribution of (4).
 _N_SAMPLED = 20_000
 # Candidates for λ, in units of the mean eigenvalue of ZᵀZ.
@@ -209,8 +209,9 @@ class _Factors:
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the rows at ascending `indices`."""
-        rows: NDArray[np.float32] = self._scale(_unit(self._X[indices])) - self._mean
-        return rows
+        starts = range(0, len(indices), self._rows)
+        blocks = (_unit(self._X[indices[start : start + self._rows]]) for start in starts)
+        return np.concatenate([self._scale(rows) - self._mean for rows in blocks])
 
     def _unit_rows(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         for start in range(0, self.n, self._rows):
@@ -296,7 +297,7 @@ def _left_out(
     In the eigenbasis of ZᵀZ, `damped` holds its eigenvalues plus λ and `turned` is ZᵀY.
     """
     fitted = Z @ (turned / damped[:, None])
-    leverage = (np.square(Z) / damped).sum(1) + 1 / n
+    leverage = np.square(Z) @ (1 / damped) + 1 / n
     own = -np.tile(prior, (len(Z), 1))
     own[np.arange(len(Z)), labels] += 1
     left = (fitted - leverage[:, None] * own) / np.maximum(1 - leverage[:, None], 1e-6)

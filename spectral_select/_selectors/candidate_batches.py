@@ -23,6 +23,7 @@ from spectral_select._selectors.rules import RULES
 from spectral_select._utils.array_namespace import Array, astype, is_torch, namespace, to_numpy
 from spectral_select._utils.progress_bar import progress_bar
 from spectral_select._utils.threads import map_in_threads
+from spectral_select._utils.widened_rows import WidenedRows
 
 __all__ = ["Selection", "select_rows"]
 
@@ -162,6 +163,10 @@ def _stack(X: Array, start: int, count: int, rows: int, affinity: str) -> Array:
     part = X[start:stop, start:stop] if affinity == "precomputed" else X[start:stop]
     if sparse.issparse(X):
         return part
+    if isinstance(part, WidenedRows):
+        if count == 1:
+            return part[None]
+        part = np.asarray(part)
     return part.reshape(count, rows, part.shape[-1])
 
 
@@ -185,6 +190,7 @@ def _choose(
     exact = "64" in str(result.vector.dtype) or options["affinity"] != "cosine"
     if exact or stack.shape[-2] > _REFINE_MAX:
         return result, chosen
+    stack = np.asarray(stack) if isinstance(stack, WidenedRows) else stack
     open_ = to_numpy(margin) <= 2 * _ENTRY_ERROR * to_numpy(_entry_error(result))
     batches = np.flatnonzero(open_ & (result.status == Status.CONVERGED))
     if _refinable(stack, graph, options):

@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 
 from spectral_select._utils.array_namespace import is_torch, namespace
 from spectral_select._utils.validation import check_not_masked
+from spectral_select._utils.widened_rows import WidenedRows, widened
 
 __all__ = ["RowSelectorMixin", "check_length", "checked_rows", "keep_rows", "take_rows"]
 
@@ -129,17 +130,19 @@ class RowSelectorMixin(_RowTransform, OneToOneFeatureMixin, TransformerMixin):
 
 
 def checked_rows(estimator: Any, X: Any) -> Any:
-    """Return `X` as an array, or as it is if it is a tensor; set what was seen in fit.
+    """Return `X` as an array of floats, a tensor as it is; set what was seen in fit.
 
     That is ``n_features_in_`` and ``feature_names_in_``. Whether X is finite is not looked at.
     """
-    if is_torch(X):
+    check_not_masked(X)
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiub":
+        X = widened(X)
+    if is_torch(X) or isinstance(X, WidenedRows):
         if X.ndim != 2:
             raise ValueError(f"X must have shape (n_samples, n_features); got {tuple(X.shape)}")
         _check_feature_names(estimator, X, reset=True)
         estimator.n_features_in_ = int(X.shape[1])
         return X
-    check_not_masked(X)
     return validate_data(
         estimator,
         X,

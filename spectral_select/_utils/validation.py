@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from spectral_select._utils.array_namespace import Array, is_torch, namespace
+from spectral_select._utils.widened_rows import WidenedRows, widened
 
 __all__ = [
     "NotFiniteError",
@@ -23,6 +24,8 @@ __all__ = [
     "check_positive_int",
     "check_tol",
 ]
+
+_BLOCK_ROWS = 4096
 
 
 class NotFiniteError(ValueError):
@@ -97,7 +100,8 @@ def check_features(X: Any, name: str = "X") -> Array:
     """Return features of shape (n, d) or (b, n, d) in float32 or float64.
 
     float32 stays float32, on its device; any other number type becomes float64, and half
-    precision becomes float32. Dense features are not read: see `check_finite`.
+    precision becomes float32; large arrays of those as `WidenedRows`. Dense features are not
+    read: see `check_finite`.
     """
     X = _as_floating(X, name)
     if sparse.issparse(X):
@@ -124,6 +128,7 @@ def check_features(X: Any, name: str = "X") -> Array:
 def check_affinity(X: Any, name: str = "X") -> Array:
     """Return affinities of shape (n, n) or (b, n, n): finite and symmetric."""
     X = check_features(X, name)
+    X = np.asarray(X) if isinstance(X, WidenedRows) else X
     if X.shape[-1] != X.shape[-2]:
         raise ValueError(
             f"{name} must be square with affinity='precomputed', one row and one column a "
@@ -159,6 +164,8 @@ def _as_floating(X: Any, name: str) -> Array:
             return X
         half = X.dtype in (torch.float16, torch.bfloat16)
         return X.to(torch.float32 if half else torch.float64)
+    if isinstance(X, WidenedRows):
+        return X
     check_not_masked(X, name)
     if not sparse.issparse(X):
         X = np.asarray(X)  # a view of a memory map stays one
@@ -169,9 +176,9 @@ def _as_floating(X: Any, name: str) -> Array:
             raise ValueError(f"{name} must hold numbers; {error}") from None
     if X.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers; got dtype {X.dtype}")
-    if X.dtype in (np.float32, np.float64):
-        return X
-    return X.astype(np.float32 if X.dtype == np.float16 else np.float64)
+    if not sparse.issparse(X):
+        return widened(X)
+    return X if X.dtype in (np.float32, np.float64) else X.astype(np.float64)
 
 
 def check_finite(X: Array, name: str = "X", rows: Any = None) -> None:
@@ -180,6 +187,11 @@ def check_finite(X: Array, name: str = "X", rows: Any = None) -> None:
     Dense features need no pass of their own for it: the squared norms of the rows tell
     (`NotFiniteError`), and only then this looks for the row.
     """
+    if isinstance(X, WidenedRows):
+        for start in range(0, len(X), _BLOCK_ROWS) if X.array.dtype.kind == "f" else ():
+            numbers = np.arange(start, min(start + _BLOCK_ROWS, len(X)))
+            check_finite(np.asarray(X[numbers]), name, numbers if rows is None else rows[numbers])
+        return
     values = X.data if sparse.issparse(X) else X
     xp = namespace(values)
     # A sum is finite if all terms are, unless it overflows: then look at each.

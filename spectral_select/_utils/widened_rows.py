@@ -1,0 +1,104 @@
+"""Rows of a large array of short numbers, widened only where they are read.
+
+In float64, an array of int8 would take eight times its own memory, and a memory map would be
+in memory at all.
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["WidenedRows", "map_beneath", "widened"]
+
+# Smaller arrays are widened at once. 32 MiB.
+_LARGE_BYTES = 2**25
+
+
+class WidenedRows:
+    """An array of shape (n, d) or (1, n, d) in float32 or float64; a part is an array too.
+
+    Integers and booleans become float64, float16 becomes float32. `numpy.asarray` widens.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, d)
+        Real numbers of any type.
+    order : ndarray of shape (m,), optional
+        Rows of `array` in the order wanted; by default all.
+    stacked : bool, default=False
+        Whether there is a first axis of length 1.
+    """
+
+    def __init__(
+        self,
+        array: NDArray[Any],
+        order: NDArray[np.int64] | None = None,
+        *,
+        stacked: bool = False,
+    ) -> None:
+        self.array, self.order, self.stacked = array, order, stacked
+        n = len(array) if order is None else len(order)
+        self.shape = (1,) * stacked + (n, array.shape[1])
+        self.dtype = _wide(array.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number, widened."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all numbers, widened."""
+        return int(np.prod(self.shape)) * self.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> WidenedRows:
+        """Return a stack of this one batch ([None]), that batch ([0]), or some rows."""
+        if key is None or self.stacked:
+            if key not in (None, 0) or (key is None) is self.stacked:
+                raise IndexError(f"a stack of one batch has the index 0; got {key!r}")
+            return WidenedRows(self.array, self.order, stacked=key is None)
+        if self.order is None:
+            return WidenedRows(self.array[key])
+        return WidenedRows(self.array, self.order[key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        rows = self.array if self.order is None else self.array[self.order]
+        return rows.astype(self.dtype if dtype is None else dtype).reshape(self.shape)
+
+
+def widened(X: NDArray[Any]) -> NDArray[Any] | WidenedRows:
+    """Return real numbers in float32 or float64, a large array of other types in parts."""
+    dtype = _wide(X.dtype)
+    if X.dtype == dtype:
+        return X
+    if X.ndim == 2 and X.size * dtype.itemsize > _LARGE_BYTES:
+        return WidenedRows(X)
+    return X.astype(dtype)
+
+
+def map_beneath(array: Any) -> np.memmap[Any, Any] | None:
+    """Return the memory map of a file that `array` is or views, or None."""
+    while isinstance(array, np.ndarray):
+        # An anonymous map has no file: only what np.memmap opened counts.
+        if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
+            return array
+        array = array.base
+    return None
+
+
+def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    if dtype in (np.float32, np.float64):
+        return dtype
+    return np.dtype(np.float32 if dtype == np.float16 else np.float64)
