@@ -23,7 +23,7 @@ from spectral_select._features.arrow_tables import (
 )
 from spectral_select._features.readers import read_features
 from spectral_select._utils.array_namespace import Array, is_torch, to_numpy
-from spectral_select._utils.validation import check_finite
+from spectral_select._utils.validation import check_finite, check_not_masked
 from spectral_select._utils.widened_rows import map_beneath
 
 __all__ = ["FeatureRows", "as_rows", "check_belongs", "check_count"]
@@ -230,6 +230,7 @@ def check_belongs(features: Any, rows: FeatureRows, dataset: Any) -> None:
 def _as_rows(features: Any) -> FeatureRows:
     if isinstance(features, FeatureRows):
         return features
+    check_not_masked(features, "features")
     if hasattr(features, "meta") and hasattr(features, "features"):  # an embedding store
         return _as_rows(features.features)
     if is_torch(features):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from torch.utils.data import Dataset, Sampler
 
 from spectral_select._utils.labels import check_labels
-from spectral_select._utils.validation import check_int, check_positive_int
+from spectral_select._utils.validation import check_int, check_not_masked, check_positive_int
 
 __all__ = ["ClassBalancedSampler", "WeightedDataset"]
 
@@ -52,6 +52,8 @@ class ClassBalancedSampler(Sampler[int]):
     """
 
     def __init__(self, labels: Any, n_indices: int | None = None, *, seed: int = 0) -> None:
+        if not isinstance(labels, Sized):
+            raise TypeError(f"labels must be a sequence, one for each sample; got {labels!r}")
         if not len(labels):
             raise ValueError("labels must hold at least one label; got none")
         labels = check_labels(labels, len(labels), "labels")
@@ -117,6 +119,7 @@ class WeightedDataset(Dataset[Any]):
     """
 
     def __init__(self, dataset: Any, weights: Any) -> None:
+        check_not_masked(weights, "weights")
         weights = np.asarray(weights, dtype=np.float32)
         if weights.ndim != 1 or not (np.isfinite(weights) & (weights >= 0)).all():
             raise ValueError(

@@ -13,6 +13,7 @@ from spectral_select._labels.label_trust import label_trust
 from spectral_select._samplers.stride_scheduler import StrideScheduler
 from spectral_select._selectors.guided_selector import guided_parts
 from spectral_select._utils.labels import check_labels, class_codes
+from spectral_select._utils.validation import check_features, check_finite
 
 __all__ = ["GuidedVisits"]
 
@@ -62,8 +63,10 @@ class GuidedVisits:
     def prepare(self) -> StrideScheduler:
         """Compute the label trust of the dataset, once, and return the scheduler."""
         if self._scheduler is None:
+            X = check_features(self._rows.whole(), "features")
+            check_finite(X, "features")  # features on disk have not been read yet
             parts = guided_parts(
-                label_trust(self._rows.whole(), self.codes),
+                label_trust(X, self.codes),
                 self.codes,
                 hardness_power=self._hardness_power,
                 trust_power=self._trust_power,

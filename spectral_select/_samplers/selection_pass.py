@@ -81,6 +81,8 @@ def check_selector(selector: Any) -> Any:
             "selector must be an estimator with fit, get_support and the parameters filter_ratio "
             f"and candidate_size, such as FiedlerBatchSelector(); got {selector!r}"
         )
+    if hasattr(selector, "_parameter_constraints"):
+        selector._validate_params()  # otherwise the first batch would raise
     if isinstance(selector, GuidedBatchSelector):
         raise ValueError(
             "selector must select by features alone; GuidedBatchSelector needs labels: use "

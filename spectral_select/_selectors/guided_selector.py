@@ -18,7 +18,7 @@ from spectral_select._selectors.row_selector import RowSelectorMixin, checked_ro
 from spectral_select._selectors.weighted_sampling import gumbel_top_k
 from spectral_select._utils.array_namespace import to_numpy
 from spectral_select._utils.labels import check_labels
-from spectral_select._utils.validation import check_features, check_int
+from spectral_select._utils.validation import check_features, check_int, check_not_masked
 
 __all__ = [
     "GuidedBatchSelector",
@@ -115,6 +115,7 @@ def fill_unknown(losses: ArrayLike) -> Floats:
 
 
 def _check_losses(losses: Any, n: int) -> Floats:
+    check_not_masked(losses, "losses")
     values = np.asarray(to_numpy(losses))
     if values.shape != (n,):
         raise ValueError(f"losses must have shape ({n},), one per sample; got {values.shape}")

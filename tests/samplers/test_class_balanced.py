@@ -98,6 +98,10 @@ def test_weight_is_added_to_samples_of_any_type(sample, expected):
 def test_rejects_invalid_arguments():
     with pytest.raises(ValueError, match="labels must hold at least one label; got none"):
         ClassBalancedSampler([])
+    with pytest.raises(TypeError, match="labels must be a sequence, one for each sample; got 5"):
+        ClassBalancedSampler(5)
+    with pytest.raises(ValueError, match="weights must not be a masked array"):
+        WeightedDataset([0, 1], np.ma.masked_less([1.0, 2.0], 1.5))
     with pytest.raises(ValueError, match="n_indices must be an integer of at least 1; got 0"):
         ClassBalancedSampler([1, 2], 0)
     with pytest.raises(TypeError, match="seed must be an integer"):

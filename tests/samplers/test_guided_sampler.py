@@ -342,3 +342,12 @@ def test_copies_yield_the_same_epochs(copy_of):
 def test_rejects_invalid_arguments(change, error, message):
     with pytest.raises(error, match=message):
         build(**change)
+
+
+def test_features_on_disk_are_called_features(tmp_path):
+    bad = X.copy()
+    bad[17, 1] = np.nan
+    np.save(tmp_path / "x.npy", bad)
+    sampler = build(features=str(tmp_path / "x.npy"))
+    with pytest.raises(ValueError, match="features must be finite; row 17"):
+        list(sampler)

@@ -333,6 +333,8 @@ def test_timings_count_solves_and_waiting():
         ({"selector": object()}, TypeError, "selector must be an estimator"),
         ({"selector": TopSum}, TypeError, "selector must be an estimator"),
         ({"selector": TopSum(candidate_size=5)}, ValueError, "candidate_size must be passed to"),
+        ({"selector": FiedlerBatchSelector(rule="best")}, ValueError, "The 'rule' parameter"),
+        ({"features": np.ma.masked_less(table(9), 5)}, ValueError, "features must not be a masked"),
         ({"seed": -1}, ValueError, "seed must be an integer of at least 0; got -1"),
         ({"seed": 1.0}, TypeError, "seed must be an integer of at least 0; got 1.0"),
         ({"num_replicas": 2}, ValueError, "num_replicas and rank must be given together"),

@@ -276,6 +276,7 @@ X, Y, _ = clusters(9)
         ((X, np.zeros(9)), ValueError, "at least two classes; got 1 class"),
         ((X * np.nan, Y), ValueError, "X must be finite; row 0"),
         ((X, Y, np.ones(8)), ValueError, r"losses must have shape \(9,\), one per sample; got"),
+        ((X, Y, np.ma.masked_less(np.arange(9), 3)), ValueError, "losses must not be a masked"),
         ((X, Y, np.array(["a"] * 9)), TypeError, "losses must hold real numbers; got dtype"),
         ((torch.ones(9), Y), ValueError, r"X must have shape \(n_samples, n_features\)"),
     ],
