@@ -363,6 +363,7 @@ def test_half_precision_tensors_are_solved_in_float32(dtype):
         (np.ones((0, 3)), r"X must have at least one sample and one feature; got shape \(0, 3\)"),
         (np.ones((3, 0)), "at least one sample and one feature"),
         (np.array([["a", "b"]]), "X must hold real numbers; got dtype <U1"),
+        (np.array([["a", 1]], object), "X must hold numbers; could not convert"),
         (np.array([[1j, 2]]), "X must hold real numbers; got dtype complex128"),
         (np.array([[1.0], [np.nan], [np.inf]]), "row 1 holds NaN or infinity"),
         (torch.tensor([[1.0], [1.0], [torch.inf]]), "row 2 holds NaN or infinity"),

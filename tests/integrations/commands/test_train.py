@@ -315,6 +315,18 @@ def test_user_errors_are_reported_in_one_line_and_write_no_results(tmp_path, cap
     assert not (tmp_path / "run" / "results.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--resume", "nowhere"], "--resume nowhere: there is no such folder"),
+        (["--resume"], "--resume FOLDER, or --out FOLDER"),
+    ],
+)
+def test_folder_to_resume_must_exist(more, message, capsys):
+    assert main(["train", "digits", *more]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_features_of_other_data_are_refused(tmp_path, capsys):
     save_embeddings(tmp_path / "store", np.ones((100, 3)), fingerprint="another")
     assert train(tmp_path / "run", "--features", str(tmp_path / "store")) == 2
