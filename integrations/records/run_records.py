@@ -188,7 +188,7 @@ class DataRecord(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting(JsonRecord):
-    """What reports say of the configuration of a comparison; None if it is not known.
+    """The configuration that reports show; None where it is not known.
 
     Attributes
     ----------
@@ -268,7 +268,7 @@ class Results(JsonRecord):
     Attributes
     ----------
     setting : Setting
-        What reports say of `config`.
+        The part of `config` that reports show.
 
     Examples
     --------

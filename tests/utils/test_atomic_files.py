@@ -57,12 +57,12 @@ def test_where_it_cannot_be_written(tmp_path):
 def test_next_writer_removes_what_a_killed_one_left(tmp_path):
     path, other = tmp_path / "kept.txt", tmp_path / "kept.txt.gz"
     left = [killed_while_writing(path), killed_while_writing(other)]
-    mine = tmp_path / ".kept.txt.notes.tmp"
-    mine.touch()
+    own = tmp_path / ".kept.txt.notes.tmp"
+    own.touch()
     write_atomically(path, lambda file: file.write(b"all"))
-    assert sorted(tmp_path.iterdir()) == sorted([path, left[1], mine])
+    assert sorted(tmp_path.iterdir()) == sorted([path, left[1], own])
     remove_leftovers(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted([path, mine])
+    assert sorted(tmp_path.iterdir()) == sorted([path, own])
 
 
 def test_file_of_a_writer_that_is_at_work_stays(tmp_path):
