@@ -5,6 +5,7 @@ from ._features.store_writer import StoreWriter, save_embeddings
 from ._fiedler.fiedler_vector import fiedler_vector
 from ._fiedler.result import FiedlerResult, Status
 from ._labels.label_trust import LabelTrust, label_trust
+from ._labels.wrong_labels import WrongLabels, find_wrong_labels
 from ._samplers.class_balanced import ClassBalancedSampler, WeightedDataset
 from ._samplers.guided_sampler import GuidedSampler
 from ._samplers.schedules import (
@@ -46,8 +47,10 @@ __all__ = [
     "StoreError",
     "StoreWriter",
     "WeightedDataset",
+    "WrongLabels",
     "__version__",
     "fiedler_vector",
+    "find_wrong_labels",
     "label_trust",
     "make_schedule",
     "n_candidates",

@@ -1,0 +1,132 @@
+"""How often people write one class for another, and what the labels would be without it.
+
+The noise matrix T holds T_yc, the probability that a sample of class y is labeled c. Where two
+classes are alike, the probabilities P of labels are soft although no label is wrong. At samples of
+class y that look least like class c, labels c are mistakes. So T_yc is the share of labels c among
+the samples that are predicted to be of class y and whose P_c is among the lowest two fifths [1]_. Only
+cells that hold significantly more than the others are kept; the others share one rate,
+
+    T = diag(t) + f·(1 − I) + E,   E sparse.                                              (1)
+
+The probabilities q of the true classes satisfy P = q·T. They are found by Richardson and Lucy's
+iteration, q ← q ∘ ((P / q·T)·Tᵀ), which keeps them positive.
+
+References
+----------
+.. [1] Anchor points as in T. Liu and D. Tao, "Classification with noisy labels by importance
+   reweighting", IEEE Transactions on Pattern Analysis and Machine Intelligence 38 (2016),
+   doi:10.1109/TPAMI.2015.2456899, but for each cell.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+__all__ = ["NoiseMatrix", "estimate_noise_matrix"]
+
+Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+Labels: TypeAlias = NDArray[np.int64]
+
+_ANCHORS = 0.4  # share of the samples of a class
+_LEAST_ANCHORS = 20
+# A cell is significant if it holds this many standard deviations, and labels, more than expected.
+_DEVIATIONS, _LABELS = 4.0, 4
+_LARGEST_NOISE = 0.9  # of a class
+_ROUNDS = 2  # the second takes the predicted classes from q
+_ITERATIONS = 10
+_TINY = 1e-9
+
+
+@dataclass
+class NoiseMatrix:
+    """The matrix T of (1)."""
+
+    diagonal: Floats
+    floor: Floats  # f of each row
+    extra: sparse.csr_array  # E
+
+    def dense(self) -> NDArray[np.float64]:
+        """Return T, shape (n_classes, n_classes); its rows sum to 1."""
+        T = np.asarray(self.floor[:, None] + self.extra.toarray(), np.float64)
+        np.fill_diagonal(T, self.diagonal)
+        return T
+
+    def times(self, q: Floats) -> Floats:
+        """Return q·T."""
+        shared: Floats = q * (self.diagonal - self.floor) + (q @ self.floor)[:, None]
+        return shared + q @ self.extra if self.extra.nnz else shared
+
+    def transposed(self, r: Floats) -> Floats:
+        """Return r·Tᵀ."""
+        shared: Floats = r * (self.diagonal - self.floor) + np.outer(r.sum(1), self.floor)
+        return shared + r @ self.extra.T if self.extra.nnz else shared
+
+    def true_classes(self, P: Floats) -> Floats:
+        """Return the probabilities q of the true classes for probabilities P of labels."""
+        q = P
+        for _ in range(_ITERATIONS):
+            q = q * self.transposed(P / np.maximum(self.times(q), _TINY))
+            q = q / np.maximum(q.sum(1, keepdims=True), _TINY)
+        return q
+
+
+def estimate_noise_matrix(P: Floats, labels: Labels) -> NoiseMatrix:
+    """Return the noise matrix of left-out probabilities and labels.
+
+    Parameters
+    ----------
+    P : ndarray of shape (n, n_classes)
+        Probabilities of the labels, to which the label of the sample itself has not contributed.
+    labels : ndarray of shape (n,)
+        Class numbers.
+    """
+    q = P
+    for _ in range(_ROUNDS):
+        found = _significant(*_at_anchors(P, q.argmax(1), labels))
+        q = found.true_classes(P)
+    return found
+
+
+def _at_anchors(
+    P: Floats, predicted: Labels, labels: Labels
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the number of labels c among the anchors of each cell, and of anchors."""
+    n_classes = P.shape[1]
+    counts, anchors = np.zeros((n_classes, n_classes)), np.zeros(n_classes)
+    order = np.argsort(predicted, kind="stable")
+    members = np.split(order, np.searchsorted(predicted[order], np.arange(1, n_classes)))
+    for y, rows in enumerate(members):
+        if len(rows) == 0:
+            continue
+        k = min(len(rows), max(int(np.ceil(_ANCHORS * len(rows))), _LEAST_ANCHORS))
+        lowest = np.argpartition(P[rows], k - 1, axis=0)[:k]
+        counts[y] = (labels[rows][lowest] == np.arange(n_classes)).sum(0)
+        anchors[y] = k
+    return counts, anchors
+
+
+def _significant(counts: NDArray[np.float64], anchors: NDArray[np.float64]) -> NoiseMatrix:
+    """Keep the cells with significantly more labels than the common rate explains."""
+    n_classes = len(counts)
+    sizes = np.repeat(anchors[:, None], n_classes, axis=1)
+    other = ~np.eye(n_classes, dtype=bool)
+    # The rate of the others is not known before: begin without the largest cell of each row.
+    special = (np.where(other, counts, -1).argmax(1)[:, None] == np.arange(n_classes)) & other
+    rate = 0.0
+    for _ in range(10):
+        rest = other & ~special
+        rate = float(counts[rest].sum() / max(sizes[rest].sum(), 1))
+        expected = rate * sizes
+        now = other & (counts - expected > _DEVIATIONS * np.sqrt(expected) + _LABELS)
+        if (now == special).all():
+            break
+        special = now
+    wrong = np.where(special, counts / np.maximum(sizes, 1), rate) * other
+    total = wrong.sum(1)
+    shrink = np.minimum(1, _LARGEST_NOISE / np.maximum(total, _TINY))
+    floor = rate * shrink
+    extra = sparse.csr_array(np.where(special, wrong * shrink[:, None] - floor[:, None], 0.0))
+    return NoiseMatrix(1 - total * shrink, floor, extra)

@@ -1,0 +1,162 @@
+"""Similarity graphs of a dataset as factors: never an n × n matrix.
+
+With the basis b(x) of a row, the similarity of two rows is
+
+    S = B·M·Bᵀ,   S_ij = b(x_i)ᵀ·M·b(x_j),                                                (1)
+
+- cosine:  b(x) = (x̂, 1)/√2,  M = I,  so S_ij = (1 + x̂_i·x̂_j)/2;
+- heat:    b(x) = exp(−2·γ·(1 − x̂·l)/s) for the landmarks l,  M = K⁻¹ for the kernel K of the
+  landmarks (Nyström's method [1]_); s is the median of 2·(1 − x̂·l), which is ‖x̂ − l‖²,
+
+where x̂ is the standardized row, scaled to length 1. The factors of the normalized graph
+D^(−1/2)·S·D^(−1/2), scaled by √n and centered, are
+
+    z_i = √(n/d_i)·Rᵀ·b(x_i) − z̄,   M = R·Rᵀ,   d_i = b(x_i)ᵀ·M·Σ_j b(x_j).                (2)
+
+References
+----------
+.. [1] C. Williams and M. Seeger, "Using the Nyström method to speed up kernel machines",
+   NeurIPS 2000.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, sparse
+
+from spectral_select._utils.array_namespace import Array, to_numpy
+
+__all__ = ["Graph", "Rows", "cosine_graph", "heat_graph"]
+
+Block = NDArray[np.float32]
+Floats = NDArray[np.float64]
+
+_BLOCK_ENTRIES = 2**20
+_N_DISTANCES = 2000  # rows from which the median distance to the landmarks is estimated
+_JITTER = 1e-5  # added to the diagonal of K
+_LEAST_DISTANCE = 1e-6
+
+
+class Rows:
+    """Standardized rows of length 1, block by block; sparse rows are only scaled.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        Checked features.
+    """
+
+    def __init__(self, X: Array) -> None:
+        self._X = X
+        self.n, self.d = X.shape
+        self.mean: Block | None = None
+        if sparse.issparse(X):
+            return
+        total, squares = np.zeros(self.d), np.zeros(self.d)
+        for place in self.places(self.d):
+            rows = np.asarray(to_numpy(X[place]), np.float64)
+            total += rows.sum(0)
+            squares += np.square(rows).sum(0)
+        mean = total / self.n
+        spread = np.sqrt(np.maximum(squares / self.n - mean**2, 0.0))
+        self.mean = mean.astype(np.float32)
+        constant = spread <= 1e-6 * np.maximum(np.abs(mean), np.finfo(np.float32).tiny)
+        self._scale = (1 / np.where(constant, np.inf, spread)).astype(np.float32)
+
+    def places(self, width: int) -> Iterator[slice]:
+        """Yield the blocks of rows for which arrays of `width` columns stay small."""
+        step = max(1, _BLOCK_ENTRIES // max(width, self.d))
+        for start in range(0, self.n, step):
+            yield slice(start, min(start + step, self.n))
+
+    def parts(self, indices: NDArray[np.int64], width: int) -> Iterator[NDArray[np.int64]]:
+        """Yield the blocks of some rows, given by their numbers."""
+        step = max(1, _BLOCK_ENTRIES // max(width, self.d))
+        for start in range(0, len(indices), step):
+            yield indices[start : start + step]
+
+    def __getitem__(self, place: Any) -> Block:
+        rows: Any = self._X[place]
+        rows = rows.toarray() if sparse.issparse(rows) else to_numpy(rows)
+        if self.mean is None:
+            largest = np.abs(rows).max(1, keepdims=True)
+            rows = rows / np.where(largest > 0, largest, 1)
+        else:
+            rows = (rows - self.mean) * self._scale
+        rows = np.asarray(rows, np.float32)
+        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        unit: Block = rows / np.where(norms > 0, norms, 1)[:, None]
+        return unit
+
+
+@dataclass
+class Graph:
+    """A similarity graph (1).
+
+    Attributes
+    ----------
+    name : str
+        The kind, with its scale.
+    root : ndarray of shape (m, m) or None
+        R of (2); None is the identity.
+    landmarks : ndarray of shape (m, d) or None
+        Rows at which the kernel is centered; None is the cosine graph.
+    rate : float
+        γ/s.
+    """
+
+    name: str
+    root: Floats | None = None
+    landmarks: Block | None = None
+    rate: float = 0.0
+
+    def basis(self, rows: Block) -> Block:
+        """Return b(x) of each row, shape (k, m)."""
+        if self.landmarks is None:
+            ones = np.ones((len(rows), 1), np.float32)
+            return np.hstack([rows, ones]) * np.float32(0.5**0.5)
+        return _kernel(rows, self.landmarks, self.rate)
+
+    def size(self, d: int) -> int:
+        """Return m for rows of `d` columns."""
+        return d + 1 if self.landmarks is None else len(self.landmarks)
+
+    def rooted(self, products: Floats) -> Floats:
+        """Return Rᵀ·`products`."""
+        return products if self.root is None else self.root.T @ products
+
+
+def cosine_graph() -> Graph:
+    """Return the graph of cosine similarities."""
+    return Graph("cosine")
+
+
+def heat_graph(rows: Rows, scale: float, landmarks: NDArray[np.int64]) -> Graph:
+    """Return the graph of a heat kernel.
+
+    Parameters
+    ----------
+    rows : Rows
+        The dataset.
+    scale : float
+        γ of (1).
+    landmarks : ndarray of shape (m,)
+        Row numbers of the landmarks.
+    """
+    centers = rows[landmarks]
+    some = np.unique(np.linspace(0, rows.n - 1, min(rows.n, _N_DISTANCES)).astype(np.int64))
+    median = float(np.median(2 - 2 * (rows[some] @ centers.T)))
+    rate = scale / max(median, _LEAST_DISTANCE)
+    kernel = _kernel(centers, centers, rate).astype(np.float64)
+    values, vectors = linalg.eigh(kernel + _JITTER * np.eye(len(centers)))
+    root = vectors / np.sqrt(np.maximum(values, _JITTER / 10))
+    return Graph(f"heat {scale:g}", root, centers, rate)
+
+
+def _kernel(rows: Block, landmarks: Block, rate: float) -> Block:
+    values: Block = rows @ (np.float32(2 * rate) * landmarks.T)
+    values -= np.float32(2 * rate)
+    return np.exp(values, out=values)

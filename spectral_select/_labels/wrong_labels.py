@@ -1,0 +1,239 @@
+"""Wrong labels of a dataset, found on its similarity graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spectral_select._fiedler.fiedler_vector import seed_of
+from spectral_select._labels.label_filter import fit_label_filter
+from spectral_select._labels.noise_matrix import NoiseMatrix, estimate_noise_matrix
+from spectral_select._labels.similarity_graph import Rows
+from spectral_select._utils.labels import check_labels, class_codes
+from spectral_select._utils.validation import (
+    check_features,
+    check_finite,
+    check_not_masked,
+    check_positive_int,
+)
+
+__all__ = ["WrongLabels", "find_wrong_labels"]
+
+_ALIKE = 0.3  # β of (1)
+_TIMES = 1.5  # a label is flagged if another class is so many times as likely
+_MAX_ENTRIES = 2**24  # probabilities from which the noise matrix is estimated
+_TINY = 1e-12
+
+Probabilities = Callable[[Any], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class WrongLabels:
+    """Wrong labels, found by `find_wrong_labels`.
+
+    Attributes
+    ----------
+    wrong : ndarray of shape (n,), bool
+        Whether a label is flagged: another class is more than 1.5 times as likely.
+    trust : ndarray of shape (n,), float64
+        Probability that the label is right, in [0, 1]; the lowest first is the order in which
+        to look at samples.
+    suggested : ndarray of shape (n,)
+        The most likely class of each sample.
+    suggested_probability : ndarray of shape (n,), float64
+        Its probability.
+    classes : ndarray of shape (n_classes,)
+        The classes, sorted.
+    noise_rate : float
+        Estimated share of wrong labels.
+    class_noise_rate : ndarray of shape (n_classes,), float64
+        Estimated share of wrong labels among those of each class.
+    noise_matrix : ndarray of shape (n_classes, n_classes), float64
+        Probability of each label (column) for samples of each true class (row).
+    graph : str
+        The similarity graph that was chosen; empty for probabilities of a model alone.
+    """
+
+    wrong: NDArray[np.bool_]
+    trust: NDArray[np.float64]
+    suggested: NDArray[Any]
+    suggested_probability: NDArray[np.float64]
+    classes: NDArray[Any]
+    noise_rate: float
+    class_noise_rate: NDArray[np.float64]
+    noise_matrix: NDArray[np.float64]
+    graph: str
+
+
+@np.errstate(all="ignore")  # underflow to 0 is correct; inputs are checked
+def find_wrong_labels(
+    X: Any,
+    y: ArrayLike,
+    *,
+    pred_probs: ArrayLike | None = None,
+    n_landmarks: int = 1024,
+    random_state: Any = None,
+) -> WrongLabels:
+    """Find wrong labels from features, from the probabilities of a model, or from both.
+
+    Parameters
+    ----------
+    X : array-like, sparse array or torch.Tensor of shape (n, d), or None
+        Features such as embeddings, finite; a memory map is read block by block. None uses
+        `pred_probs` alone.
+    y : array-like of shape (n,)
+        Labels: integers or strings.
+    pred_probs : array-like of shape (n, n_classes), optional
+        Class probabilities of a model that was not trained on the sample itself, as from
+        cross-validation; the columns are the sorted classes. With `X`, both are multiplied.
+    n_landmarks : int, default=1024
+        Largest number of landmarks of a nonlinear graph. More are slower and sharper.
+    random_state : int, RandomState or None, default=None
+        Seed of the landmarks and of the rows on which choices are made. None is a fixed seed.
+
+    Returns
+    -------
+    WrongLabels
+
+    Raises
+    ------
+    ValueError, TypeError
+        If features or probabilities are not finite or have another shape, `y` has another
+        length, or there is only one class.
+
+    See Also
+    --------
+    label_trust : The estimate that guided selection uses, from the linear graph.
+
+    Notes
+    -----
+    The labels are filtered on a similarity graph (cosine, or heat kernels of three widths, with
+    landmarks), which gives each sample class probabilities P to which its own label has not
+    contributed. Graph and strength of the filter are those with the smallest left-out error. The
+    noise matrix T, how often each class is labeled as another, is estimated at samples that do
+    not look like the other class. It gives the probabilities q of the true classes, with
+    P = q·T, and the trust in label g
+
+        t = q_g·T_gg / ((q·T)_g + β·q_g·(1 − q_g)),   β = 0.3.                            (1)
+
+    The last term allows for mistakes between classes that look alike at this sample, which the
+    noise matrix cannot hold. The noise rate is the mean of 1 − t without it. People's mistakes on
+    samples between two classes are therefore underestimated: no method can tell them from
+    correct labels of such samples by the features alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from spectral_select import find_wrong_labels
+    >>> X, y = load_digits(return_X_y=True)
+    >>> rng = np.random.default_rng(0)
+    >>> wrong = rng.random(len(y)) < 0.1
+    >>> noisy = np.where(wrong, (y + rng.integers(1, 10, len(y))) % 10, y)
+    >>> found = find_wrong_labels(X, noisy)
+    >>> print(f"{found.wrong[wrong].mean():.2f} {found.wrong[~wrong].mean():.2f}")
+    0.99 0.01
+    >>> bool((found.suggested[wrong] == y[wrong]).mean() > 0.95)
+    True
+    """
+    check_positive_int(n_landmarks, "n_landmarks")
+    seed = seed_of(random_state)
+    if X is None and pred_probs is None:
+        raise ValueError("X or pred_probs must be given; got None for both")
+    if X is not None:
+        X = check_features(X)
+        if X.ndim != 2:
+            raise ValueError(f"X must have shape (n_samples, n_features); got {tuple(X.shape)}")
+        check_finite(X)
+    n = len(pred_probs) if X is None else int(X.shape[0])  # type: ignore[arg-type]
+    classes, labels = class_codes(check_labels(y, n))
+    given = None if pred_probs is None else _check_probabilities(pred_probs, n, len(classes))
+    if X is None:
+        order = np.random.default_rng(seed).permutation(n)
+        sampled = np.sort(order[: max(_MAX_ENTRIES // len(classes), len(classes))])
+        values = np.asarray(given)
+        graph, places, probabilities = "", _places(n, len(classes)), values.__getitem__
+        table = values[sampled]
+    else:
+        found = fit_label_filter(Rows(X), labels, len(classes), n_landmarks=n_landmarks, seed=seed)
+        graph, places, sampled = found.graph, found.places(), found.sampled
+        probabilities = _product(found.probabilities, given)
+        table = _product(lambda _: found.table, given)(sampled)
+    noise = estimate_noise_matrix(table, labels[sampled])
+    return _result(noise, labels, classes, places, probabilities, graph)
+
+
+def _result(
+    noise: NoiseMatrix,
+    labels: NDArray[np.int64],
+    classes: NDArray[Any],
+    places: list[slice],
+    probabilities: Probabilities,
+    graph: str,
+) -> WrongLabels:
+    n = len(labels)
+    trust, probability, suspicion = np.empty(n), np.empty(n), np.empty(n)
+    suggested, wrong = np.empty(n, np.int64), np.empty(n, bool)
+    for place in places:
+        q, given = noise.true_classes(probabilities(place)), labels[place]
+        rows = np.arange(len(q))
+        own = q[rows, given]
+        right = own * noise.diagonal[given]
+        labeled = noise.times(q)[rows, given]
+        suspicion[place] = 1 - right / np.maximum(labeled, _TINY)
+        trust[place] = right / np.maximum(labeled + _ALIKE * own * (1 - own), _TINY)
+        suggested[place] = q.argmax(1)
+        probability[place] = q[rows, suggested[place]]
+        wrong[place] = probability[place] > _TIMES * own
+    counts = np.bincount(labels, minlength=len(classes))
+    suspicion = np.clip(suspicion, 0, 1)
+    return WrongLabels(
+        wrong=wrong,
+        trust=np.clip(trust, 0, 1),
+        suggested=classes[suggested],
+        suggested_probability=probability,
+        classes=classes,
+        noise_rate=float(suspicion.mean()),
+        class_noise_rate=np.bincount(labels, suspicion, len(classes)) / np.maximum(counts, 1),
+        noise_matrix=noise.dense(),
+        graph=graph,
+    )
+
+
+def _places(n: int, width: int) -> list[slice]:
+    step = max(1, 2**20 // width)
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def _product(of_graph: Probabilities, given: NDArray[np.float32] | None) -> Probabilities:
+    """Return normalized products of the probabilities of graph and model."""
+    if given is None:
+        return of_graph
+
+    def probabilities(place: Any) -> NDArray[np.float32]:
+        both = of_graph(place) * np.maximum(given[place], np.float32(1e-6))
+        return np.asarray(both / both.sum(1, keepdims=True), np.float32)
+
+    return probabilities
+
+
+def _check_probabilities(pred_probs: ArrayLike, n: int, n_classes: int) -> NDArray[np.float32]:
+    check_not_masked(pred_probs, "pred_probs")
+    values = np.asarray(pred_probs, np.float32)
+    if values.shape != (n, n_classes):
+        raise ValueError(
+            f"pred_probs must have shape {(n, n_classes)}, a column for each of the sorted "
+            f"classes; got {values.shape}"
+        )
+    sums = values.sum(1)
+    bad = np.flatnonzero(~((values >= 0).all(1) & (np.abs(sums - 1) < 1e-2)))
+    if len(bad):
+        raise ValueError(
+            f"pred_probs must be probabilities whose rows sum to 1; row {bad[0]} sums to "
+            f"{sums[bad[0]]:g}, its least is {values[bad[0]].min():g}"
+        )
+    return values
