@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info
 
-PACKAGES = ("spectral_select", "numpy", "scipy", "scikit-learn", "torch", "torchvision")
+PACKAGES = (
+    "spectral_select", "numpy", "scipy", "scikit-learn", "torch", "torchvision", "cleanlab",
+)  # fmt: skip
 
 
 def alternate(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:

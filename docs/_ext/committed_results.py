@@ -257,6 +257,24 @@ def solver_on_gpu(results: Mapping[str, Any]) -> str:
     return table([*head, "CPU / GPU"], rows, results["gpu"])
 
 
+def wrong_labels(results: Mapping[str, Any]) -> str:
+    """Return the table of wrong labels found, as means over shares and seeds."""
+    names = ("find_wrong_labels", "label_trust", "cleanlab, logistic")
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for cell in results["cells"]:
+        groups.setdefault((cell["data"], cell["kind"]), []).append(cell)
+    rows = []
+    for (data, kind), cells in groups.items():
+        row = [data, kind]
+        for key in ("ap", "f1"):
+            for name in names:
+                values = [cell[key] for cell in cells if cell["method"] == name]
+                row.append(f"{sum(values) / len(values):.2f}")
+        rows.append(row)
+    measures = [f"{measure}, {name}" for measure in ("AP", "F1") for name in names]
+    return table(["data", "mistakes", *measures], rows)
+
+
 def sampler_cost(part: str) -> Callable[[Mapping[str, Any]], str]:
     """Return the function that makes the table of one part of the sampler results."""
 
@@ -295,6 +313,8 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "solver-epoch": ("solver_speed", solver_epoch),
     "solver-memory": ("solver_speed", solver_memory),
     "solver-gpu": ("solver_on_gpu", solver_on_gpu),
+    "wrong-labels": ("wrong_labels", wrong_labels),
+    "wrong-labels-images": ("wrong_labels_images", wrong_labels),
     "sampler-training": ("sampler_overhead", sampler_cost("training")),
     "sampler-loader": ("sampler_overhead", sampler_cost("loader")),
     "time-caltech-101": ("time_caltech-101", time_to_accuracy),

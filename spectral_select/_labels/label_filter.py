@@ -28,7 +28,8 @@ Floats: TypeAlias = NDArray[np.float64]
 Labels: TypeAlias = NDArray[np.int64]
 Place: TypeAlias = slice | NDArray[np.int64]
 
-HEAT_SCALES = (0.5, 1.0, 2.0)
+# γ of each heat kernel, and whether rows are scaled to length 1.
+HEATS = ((0.5, True), (1.0, True), (2.0, True), (1.0, False))
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # λ, in units of the mean eigenvalue
 TEMPERATURES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 # Rows and landmarks with which the graphs are compared.
@@ -176,14 +177,14 @@ def fit_label_filter(
     order = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))
     compared = np.sort(order[:_N_COMPARED])
     few = np.sort(order[: min(n_landmarks, _N_LANDMARKS)])
-    graphs = [cosine_graph(), *(heat_graph(rows, scale, few) for scale in HEAT_SCALES)]
+    graphs = [cosine_graph(), *(heat_graph(rows, g, few, unit=unit) for g, unit in HEATS)]
     fitted = [_fit(rows, labels, n_classes, graph, compared, compared) for graph in graphs]
-    scale, best = min(zip((None, *HEAT_SCALES), fitted, strict=True), key=lambda f: f[1].error)
-    if len(compared) == rows.n and (scale is None or len(few) == min(n_landmarks, rows.n)):
+    heat, best = min(zip((None, *HEATS), fitted, strict=True), key=lambda pair: pair[1].error)
+    if len(compared) == rows.n and (heat is None or len(few) == min(n_landmarks, rows.n)):
         return best
     graph = best._basis.factors.graph
-    if scale is not None:
-        graph = heat_graph(rows, scale, np.sort(order[:n_landmarks]))
+    if heat is not None:
+        graph = heat_graph(rows, heat[0], np.sort(order[:n_landmarks]), unit=heat[1])
     n_sampled = min(_N_SAMPLED, max(_MAX_ENTRIES // n_classes, n_classes))
     return _fit(rows, labels, n_classes, graph, None, np.sort(order[:n_sampled]))
 

@@ -3,7 +3,7 @@
 The noise matrix T holds T_yc, the probability that a sample of class y is labeled c. Where two
 classes are alike, the probabilities P of labels are soft although no label is wrong. At samples of
 class y that look least like class c, labels c are mistakes. So T_yc is the share of labels c among
-the samples that are predicted to be of class y and whose P_c is among the lowest two fifths [1]_. Only
+the samples that are predicted to be of class y, in the two fifths with the lowest P_c [1]_. Only
 cells that hold significantly more than the others are kept; the others share one rate,
 
     T = diag(t) + f·(1 − I) + E,   E sparse.                                              (1)
@@ -15,7 +15,7 @@ References
 ----------
 .. [1] Anchor points as in T. Liu and D. Tao, "Classification with noisy labels by importance
    reweighting", IEEE Transactions on Pattern Analysis and Machine Intelligence 38 (2016),
-   doi:10.1109/TPAMI.2015.2456899, but for each cell.
+   doi:10.1109/TPAMI.2015.2456899; here for each cell.
 """
 
 from dataclasses import dataclass

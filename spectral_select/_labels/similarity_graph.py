@@ -5,10 +5,11 @@ With the basis b(x) of a row, the similarity of two rows is
     S = B·M·Bᵀ,   S_ij = b(x_i)ᵀ·M·b(x_j),                                                (1)
 
 - cosine:  b(x) = (x̂, 1)/√2,  M = I,  so S_ij = (1 + x̂_i·x̂_j)/2;
-- heat:    b(x) = exp(−2·γ·(1 − x̂·l)/s) for the landmarks l,  M = K⁻¹ for the kernel K of the
-  landmarks (Nyström's method [1]_); s is the median of 2·(1 − x̂·l), which is ‖x̂ − l‖²,
+- heat:    b(x) = exp(−γ·‖x̂ − l‖²/s) for the landmarks l,  M = K⁻¹ for the kernel K of the
+  landmarks (Nyström's method [1]_); s is the median of ‖x̂ − l‖²,
 
-where x̂ is the standardized row, scaled to length 1. The factors of the normalized graph
+where x̂ is the standardized row x, scaled to length 1; for few features, a heat kernel may be that
+of x itself. The factors of the normalized graph
 D^(−1/2)·S·D^(−1/2), scaled by √n and centered, are
 
     z_i = √(n/d_i)·Rᵀ·b(x_i) − z̄,   M = R·Rᵀ,   d_i = b(x_i)ᵀ·M·Σ_j b(x_j).                (2)
@@ -41,7 +42,7 @@ _LEAST_DISTANCE = 1e-6
 
 
 class Rows:
-    """Standardized rows of length 1, block by block; sparse rows are only scaled.
+    """Standardized rows, block by block; sparse rows are only scaled to length 1.
 
     Parameters
     ----------
@@ -83,13 +84,8 @@ class Rows:
         rows = rows.toarray() if sparse.issparse(rows) else to_numpy(rows)
         if self.mean is None:
             largest = np.abs(rows).max(1, keepdims=True)
-            rows = rows / np.where(largest > 0, largest, 1)
-        else:
-            rows = (rows - self.mean) * self._scale
-        rows = np.asarray(rows, np.float32)
-        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-        unit: Block = rows / np.where(norms > 0, norms, 1)[:, None]
-        return unit
+            return _unit(np.asarray(rows / np.where(largest > 0, largest, 1), np.float32))
+        return np.asarray((rows - self.mean) * self._scale, np.float32)
 
 
 @dataclass
@@ -106,15 +102,19 @@ class Graph:
         Rows at which the kernel is centered; None is the cosine graph.
     rate : float
         γ/s.
+    unit : bool
+        Whether rows are scaled to length 1.
     """
 
     name: str
     root: Floats | None = None
     landmarks: Block | None = None
     rate: float = 0.0
+    unit: bool = True
 
     def basis(self, rows: Block) -> Block:
         """Return b(x) of each row, shape (k, m)."""
+        rows = _unit(rows) if self.unit else rows
         if self.landmarks is None:
             ones = np.ones((len(rows), 1), np.float32)
             return np.hstack([rows, ones]) * np.float32(0.5**0.5)
@@ -134,7 +134,9 @@ def cosine_graph() -> Graph:
     return Graph("cosine")
 
 
-def heat_graph(rows: Rows, scale: float, landmarks: NDArray[np.int64]) -> Graph:
+def heat_graph(
+    rows: Rows, scale: float, landmarks: NDArray[np.int64], *, unit: bool = True
+) -> Graph:
     """Return the graph of a heat kernel.
 
     Parameters
@@ -145,18 +147,30 @@ def heat_graph(rows: Rows, scale: float, landmarks: NDArray[np.int64]) -> Graph:
         γ of (1).
     landmarks : ndarray of shape (m,)
         Row numbers of the landmarks.
+    unit : bool, default=True
+        Whether rows are scaled to length 1.
     """
-    centers = rows[landmarks]
+    some_rows = _unit if unit else np.asarray
+    centers: Block = some_rows(rows[landmarks])
     some = np.unique(np.linspace(0, rows.n - 1, min(rows.n, _N_DISTANCES)).astype(np.int64))
-    median = float(np.median(2 - 2 * (rows[some] @ centers.T)))
+    x = some_rows(rows[some])
+    squares = np.square(x).sum(1)[:, None] + np.square(centers).sum(1) - 2 * (x @ centers.T)
+    median = float(np.median(squares))
     rate = scale / max(median, _LEAST_DISTANCE)
     kernel = _kernel(centers, centers, rate).astype(np.float64)
     values, vectors = linalg.eigh(kernel + _JITTER * np.eye(len(centers)))
     root = vectors / np.sqrt(np.maximum(values, _JITTER / 10))
-    return Graph(f"heat {scale:g}", root, centers, rate)
+    return Graph(f"heat {scale:g}{'' if unit else ', lengths kept'}", root, centers, rate, unit)
+
+
+def _unit(rows: Block) -> Block:
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return np.asarray(rows / np.where(norms > 0, norms, 1)[:, None], np.float32)
 
 
 def _kernel(rows: Block, landmarks: Block, rate: float) -> Block:
+    """Return exp(−`rate`·‖x − l‖²)."""
     values: Block = rows @ (np.float32(2 * rate) * landmarks.T)
-    values -= np.float32(2 * rate)
-    return np.exp(values, out=values)
+    values -= np.float32(rate) * np.einsum("ij,ij->i", rows, rows)[:, None]
+    values -= np.float32(rate) * np.einsum("ij,ij->i", landmarks, landmarks)
+    return np.exp(np.minimum(values, 0, out=values), out=values)

@@ -24,7 +24,7 @@ from spectral_select._utils.validation import (
 __all__ = ["WrongLabels", "find_wrong_labels"]
 
 _ALIKE = 0.3  # β of (1)
-_TIMES = 1.5  # a label is flagged if another class is so many times as likely
+_TIMES = 1.5  # a label is flagged if another class is more likely by this factor
 _MAX_ENTRIES = 2**24  # probabilities from which the noise matrix is estimated
 _TINY = 1e-12
 
@@ -56,6 +56,14 @@ class WrongLabels:
         Probability of each label (column) for samples of each true class (row).
     graph : str
         The similarity graph that was chosen; empty for probabilities of a model alone.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from spectral_select import find_wrong_labels
+    >>> found = find_wrong_labels(*load_digits(return_X_y=True))
+    >>> found.trust.shape, found.noise_matrix.shape, bool(found.noise_rate < 0.01)
+    ((1797,), (10, 10), True)
     """
 
     wrong: NDArray[np.bool_]
@@ -156,7 +164,8 @@ def find_wrong_labels(
         order = np.random.default_rng(seed).permutation(n)
         sampled = np.sort(order[: max(_MAX_ENTRIES // len(classes), len(classes))])
         values = np.asarray(given)
-        graph, places, probabilities = "", _places(n, len(classes)), values.__getitem__
+        graph, places = "", _places(n, len(classes))
+        probabilities: Probabilities = values.__getitem__
         table = values[sampled]
     else:
         found = fit_label_filter(Rows(X), labels, len(classes), n_landmarks=n_landmarks, seed=seed)
