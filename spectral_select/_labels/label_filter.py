@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import linalg, sparse
 from scipy.special import softmax
 
-from spectral_select._labels.similarity_graph import Graph, Rows, cosine_graph, heat_graph
+from spectral_select._dataset_graph.similarity_graph import Graph, Rows, cosine_graph, heat_graph
 
 __all__ = ["LabelFilter", "fit_label_filter"]
 

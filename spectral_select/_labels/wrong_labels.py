@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._fiedler.fiedler_vector import seed_of
 from spectral_select._labels.label_filter import fit_label_filter
 from spectral_select._labels.noise_matrix import NoiseMatrix, estimate_noise_matrix
-from spectral_select._labels.similarity_graph import Rows
 from spectral_select._utils.labels import check_labels, class_codes
 from spectral_select._utils.validation import (
     check_features,

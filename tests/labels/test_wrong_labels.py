@@ -10,8 +10,8 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from spectral_select import find_wrong_labels, label_trust
+from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._labels import label_filter
-from spectral_select._labels.similarity_graph import Rows
 from spectral_select._utils import widened_rows
 
 X, Y = load_digits(return_X_y=True)

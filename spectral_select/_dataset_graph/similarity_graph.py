@@ -30,7 +30,7 @@ from scipy import linalg, sparse
 
 from spectral_select._utils.array_namespace import Array, to_numpy
 
-__all__ = ["Graph", "Rows", "cosine_graph", "heat_graph"]
+__all__ = ["Block", "Graph", "Rows", "cosine_graph", "heat_graph", "unit_rows"]
 
 Block = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -48,12 +48,18 @@ class Rows:
     ----------
     X : array of shape (n, d)
         Checked features.
+    like : Rows, optional
+        Rows with whose mean and scale these are standardized; by default with their own.
     """
 
-    def __init__(self, X: Array) -> None:
+    def __init__(self, X: Array, like: "Rows | None" = None) -> None:
         self._X = X
         self.n, self.d = X.shape
         self.mean: Block | None = None
+        self._scale: Block = np.ones(self.d, np.float32)
+        if like is not None:
+            self.mean, self._scale = like.mean, like._scale
+            return
         if sparse.issparse(X):
             return
         total, squares = np.zeros(self.d), np.zeros(self.d)
@@ -84,7 +90,7 @@ class Rows:
         rows = rows.toarray() if sparse.issparse(rows) else to_numpy(rows)
         if self.mean is None:
             largest = np.abs(rows).max(1, keepdims=True)
-            return _unit(np.asarray(rows / np.where(largest > 0, largest, 1), np.float32))
+            return unit_rows(np.asarray(rows / np.where(largest > 0, largest, 1), np.float32))
         return np.asarray((rows - self.mean) * self._scale, np.float32)
 
 
@@ -114,7 +120,7 @@ class Graph:
 
     def basis(self, rows: Block) -> Block:
         """Return b(x) of each row, shape (k, m)."""
-        rows = _unit(rows) if self.unit else rows
+        rows = unit_rows(rows) if self.unit else rows
         if self.landmarks is None:
             ones = np.ones((len(rows), 1), np.float32)
             return np.hstack([rows, ones]) * np.float32(0.5**0.5)
@@ -150,7 +156,7 @@ def heat_graph(
     unit : bool, default=True
         Whether rows are scaled to length 1.
     """
-    some_rows = _unit if unit else np.asarray
+    some_rows = unit_rows if unit else np.asarray
     centers: Block = some_rows(rows[landmarks])
     some = np.unique(np.linspace(0, rows.n - 1, min(rows.n, _N_DISTANCES)).astype(np.int64))
     x = some_rows(rows[some])
@@ -163,7 +169,8 @@ def heat_graph(
     return Graph(f"heat {scale:g}{'' if unit else ', lengths kept'}", root, centers, rate, unit)
 
 
-def _unit(rows: Block) -> Block:
+def unit_rows(rows: Block) -> Block:
+    """Return the rows scaled to length 1; rows of zeros stay."""
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     return np.asarray(rows / np.where(norms > 0, norms, 1)[:, None], np.float32)
 
