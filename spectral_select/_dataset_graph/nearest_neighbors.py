@@ -55,9 +55,9 @@ class Points:
         points = np.empty((len(indices), self.d + 1), np.float32)
         owner = np.searchsorted(self._starts, indices, side="right") - 1
         for number, rows in enumerate(self._datasets):
-            mine = np.flatnonzero(owner == number)
-            if len(mine):
-                points[mine] = self._of(rows[indices[mine] - self._starts[number]])
+            own = np.flatnonzero(owner == number)
+            if len(own):
+                points[own] = self._of(rows[indices[own] - self._starts[number]])
         return points
 
     def _of(self, rows: Block) -> Block:

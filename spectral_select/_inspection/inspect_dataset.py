@@ -101,8 +101,8 @@ class DatasetInspection:
     @property
     def crossing_duplicates_(self) -> Indices:
         """Pairs of a sample and its near-duplicate in the other dataset, shape (m, 2)."""
-        mine = np.flatnonzero(self.duplicates.across >= 0)
-        return np.column_stack([mine, self.duplicates.across[mine]])
+        shared = np.flatnonzero(self.duplicates.across >= 0)
+        return np.column_stack([shared, self.duplicates.across[shared]])
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return the table, a row for each sample, as arrays by their names."""

@@ -39,6 +39,16 @@ class NearDuplicates:
         The near-duplicate of each sample in the other dataset; -1 if it has none.
     least_similarity : float
         Similarity from which samples are near-duplicates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectral_select import inspect_dataset
+    >>> X = np.random.default_rng(0).normal(size=(100, 8))
+    >>> X[3] = X[60]
+    >>> duplicates = inspect_dataset(X).duplicates
+    >>> int(duplicates.group[3]), np.flatnonzero(duplicates.exact).tolist()
+    (0, [3, 60])
     """
 
     group: Indices
