@@ -56,21 +56,29 @@ class NoiseMatrix:
 
     def times(self, q: Floats) -> Floats:
         """Return q·T."""
-        shared: Floats = q * (self.diagonal - self.floor) + (q @ self.floor)[:, None]
-        return shared + q @ self.extra if self.extra.nnz else shared
+        product: Floats = q * (self.diagonal - self.floor)
+        product += (q @ self.floor)[:, None]
+        if self.extra.nnz:
+            product += q @ self.extra
+        return product
 
     def transposed(self, r: Floats) -> Floats:
         """Return r·Tᵀ."""
-        shared: Floats = r * (self.diagonal - self.floor) + np.outer(r.sum(1), self.floor)
-        return shared + r @ self.extra.T if self.extra.nnz else shared
+        product: Floats = r * (self.diagonal - self.floor)
+        product += r.sum(1, keepdims=True) * self.floor
+        if self.extra.nnz:
+            product += r @ self.extra.T
+        return product
 
     def true_classes(self, P: Floats) -> Floats:
         """Return the probabilities q of the true classes for probabilities P of labels."""
         q = P
         for _ in range(_ITERATIONS):
-            q = q * self.transposed(P / np.maximum(self.times(q), _TINY))
-            q = q / np.maximum(q.sum(1, keepdims=True), _TINY)
-        return q
+            ratio = np.maximum(self.times(q), _TINY)
+            np.divide(P, ratio, out=ratio)
+            q = q * self.transposed(ratio)  # sums to 1 again, as the rows of T do
+        normalized: Floats = q / np.maximum(q.sum(1, keepdims=True), _TINY)
+        return normalized
 
 
 def estimate_noise_matrix(P: Floats, labels: Labels) -> NoiseMatrix:
