@@ -19,6 +19,7 @@ Votes of nearest neighbors are no candidate. Their left-out error is often small
 wrong labels too closely: on images they rank them clearly worse.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -39,6 +40,7 @@ Place: TypeAlias = slice | NDArray[np.int64]
 # γ of each heat kernel, and whether rows are scaled to length 1.
 HEATS = ((0.5, True), (1.0, True), (2.0, True), (1.0, False))
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # λ, in units of the mean eigenvalue
+_USUAL_STRENGTH = 0.1
 TEMPERATURES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 # Rows and landmarks with which the graphs are compared.
 _N_COMPARED, _N_LANDMARKS = 4096, 512
@@ -181,23 +183,29 @@ def fit_label_filter(
     n_classes : int
         Number of classes.
     n_landmarks : int
-        Largest number of landmarks of a heat kernel.
+        Largest number of landmarks of a heat kernel; 0 tries the cosine graph alone.
     seed : int
         Seed of the landmarks, and of the rows on which choices are made.
     """
     order = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))
     compared = np.sort(order[:_N_COMPARED])
     few = np.sort(order[: min(n_landmarks, _N_LANDMARKS)])
-    graphs = [cosine_graph(), *(heat_graph(rows, g, few, unit=unit) for g, unit in HEATS)]
-    fitted = [_fit(rows, labels, n_classes, graph, compared, compared) for graph in graphs]
-    heat, best = min(zip((None, *HEATS), fitted, strict=True), key=lambda pair: pair[1].error)
+    heats = HEATS if n_landmarks else ()
+    graphs = [cosine_graph(), *(heat_graph(rows, g, few, unit=unit) for g, unit in heats)]
+    fitted: list[LabelFilter] = []
+    start = STRENGTHS.index(_USUAL_STRENGTH)
+    for graph in graphs:
+        fitted.append(_fit(rows, labels, n_classes, graph, compared, compared, start))
+        start = STRENGTHS.index(fitted[-1].strength)
+    heat, best = min(zip((None, *heats), fitted, strict=True), key=lambda pair: pair[1].error)
     if len(compared) == rows.n and (heat is None or len(few) == min(n_landmarks, rows.n)):
         return best
     graph = best._factors.graph
     if heat is not None:
         graph = heat_graph(rows, heat[0], np.sort(order[:n_landmarks]), unit=heat[1])
     n_sampled = min(_N_SAMPLED, max(_MAX_ENTRIES // n_classes, n_classes))
-    return _fit(rows, labels, n_classes, graph, None, np.sort(order[:n_sampled]))
+    start = STRENGTHS.index(best.strength)
+    return _fit(rows, labels, n_classes, graph, None, np.sort(order[:n_sampled]), start)
 
 
 def _fit(
@@ -207,8 +215,12 @@ def _fit(
     graph: Graph,
     used: NDArray[np.int64] | None,
     sampled: NDArray[np.int64],
+    start: int,
 ) -> LabelFilter:
-    """Fit to the rows `used`, by default all, and choose λ and T on the rows `sampled`."""
+    """Fit to the rows `used`, by default all, and choose λ and T on some rows of `sampled`.
+
+    The search for λ begins at the place `start` of the strengths.
+    """
     m, kernel = graph.size(rows.d), graph.kernel(rows.d)
     places: list[Place] = [*(rows.places(m) if used is None else rows.parts(used, m))]
     chosen = np.sort(sampled[_spread(len(sampled), _N_CHOSEN)])
@@ -237,18 +249,32 @@ def _fit(
     gram.flat[:: m + 1] += _ROUNDING * max(float(gram.trace()), _TINY)
     given = labels[chosen]
     s = np.concatenate([factors(rows[part]) for part in rows.parts(chosen, m)])
-    best = None
-    for strength in STRENGTHS:
+
+    def evaluate(place: int) -> tuple[float, _Ridge, Block]:
+        strength = STRENGTHS[place]
         root = linalg.cholesky(gram + strength * max(unit, _TINY) * kernel, lower=True)
         weights = linalg.cho_solve((root, True), products).astype(np.float32)
         ridge = _Ridge(strength, np.asfortranarray(root, np.float32), weights, prior, n)
         scores = ridge.left_out(s, given)
-        error = _squared_error(scores, given)
-        if best is None or error < best[0]:
-            best = error, ridge, scores
-    error, ridge, scores = best  # type: ignore[misc]
+        return _squared_error(scores, given), ridge, scores
+
+    error, ridge, scores = _lowest(evaluate, len(STRENGTHS), start)
     temperature = min(TEMPERATURES, key=lambda T: _log_loss(scores, given, T))
     return LabelFilter(rows, labels, temperature, error, sampled, factors, ridge)
+
+
+def _lowest(
+    evaluate: Callable[[int], tuple[float, _Ridge, Block]], n: int, start: int
+) -> tuple[float, _Ridge, Block]:
+    """Return the lowest value of a unimodal function of 0, …, n − 1, going down from `start`."""
+    best, found = start, evaluate(start)
+    for step in (-1, 1):
+        place = best + step
+        while 0 <= place < n and (other := evaluate(place))[0] < found[0]:
+            best, found, place = place, other, place + step
+        if best != start:
+            break
+    return found
 
 
 def _spread(n: int, most: int) -> Labels:

@@ -17,8 +17,8 @@ from spectral_select._utils.labels import check_labels, class_codes, labeled_cod
 from spectral_select._utils.validation import (
     check_features,
     check_finite,
+    check_int,
     check_not_masked,
-    check_positive_int,
 )
 
 __all__ = ["WrongLabels", "find_wrong_labels"]
@@ -105,7 +105,8 @@ def find_wrong_labels(
         The value in `y` that marks samples without a label, such as -1 or NaN. They get a
         suggested label, and their trust is NaN. By default all samples have labels.
     n_landmarks : int, default=1024
-        Largest number of landmarks of a nonlinear graph. More are slower and sharper.
+        Largest number of landmarks of a nonlinear graph. More are slower and sharper; with 0
+        only the linear graph is used, the fastest.
     random_state : int, RandomState or None, default=None
         Seed of the landmarks and of the rows on which choices are made. None is a fixed seed.
 
@@ -154,7 +155,7 @@ def find_wrong_labels(
     >>> bool((found.suggested[wrong] == y[wrong]).mean() > 0.95)
     True
     """
-    check_positive_int(n_landmarks, "n_landmarks")
+    check_int(n_landmarks, "n_landmarks", 0)
     seed = seed_of(random_state)
     if X is None and pred_probs is None:
         raise ValueError("X or pred_probs must be given; got None for both")

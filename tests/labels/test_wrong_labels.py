@@ -239,7 +239,7 @@ def test_probabilities_of_a_model_alone_or_with_the_graph():
         ((np.where(X > 15, np.nan, X), Y), {}, ValueError, "X must be finite; row"),
         ((X[0], Y), {}, ValueError, "X must have shape"),
         ((X[None], Y), {}, ValueError, "X must have shape"),
-        ((X, Y), {"n_landmarks": 0}, ValueError, "n_landmarks must be an integer of at least 1"),
+        ((X, Y), {"n_landmarks": -1}, ValueError, "n_landmarks must be an integer of at least 0"),
         ((X, Y), {"random_state": -1}, ValueError, "random_state must be"),
         ((X, Y), {"pred_probs": np.ones((3, 2))}, ValueError, r"must have shape \(1797, 10\)"),
         ((X, Y), {"pred_probs": np.ones((1797, 10))}, ValueError, "row 0 sums to 10"),
