@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from spectral_select import n_kept
-from spectral_select._samplers.guided_visits import GuidedVisits
 from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import (
     FEATURES,
@@ -30,6 +29,7 @@ from spectral_select.integrations.methods import (
     Outputs,
     check_choice,
 )
+from spectral_select.integrations.methods.interface import Visits
 from spectral_select.integrations.runtime.seeding import stream
 from spectral_select.integrations.training.config import TrainConfig, learning_rate
 from spectral_select.integrations.training.reference_model import outputs_of
@@ -203,14 +203,14 @@ class Problem:
             "worst": float(per_class.min()),
         }
 
-    def visits(self, method: Method, config: TrainConfig) -> tuple[GuidedVisits, float]:
+    def visits(self, method: Method, config: TrainConfig) -> tuple[Visits, float]:
         """Return the schedule of a method that selects whole epochs, and the seconds it took."""
         n_batches, kept = (
             len(self.pool) // config.candidate_size,
             config.n_kept(config.filter_ratio),
         )
 
-        def make() -> GuidedVisits:
+        def make() -> Visits:
             seed = stream(self.seed, "choice")
             visits = method.visits(
                 self.pool.labels, self.choose_by, lambda epoch: n_batches * kept, seed=seed

@@ -3,14 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from spectral_select import Schedule, make_schedule
-from spectral_select._samplers.guided_visits import GuidedVisits
 
 __all__ = [
     "FEATURES",
@@ -22,6 +21,7 @@ __all__ = [
     "Choice",
     "Method",
     "Outputs",
+    "Visits",
     "check_choice",
 ]
 
@@ -156,6 +156,37 @@ class Choice:
     weights: Floats | None = None
 
 
+class Visits(Protocol):
+    """The samples that each epoch visits, for methods that select whole epochs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectral_select.integrations.methods import get_method
+    >>> visits = get_method("turns").visits(np.zeros(4, int), None, lambda epoch: 2, seed=0)
+    >>> [visits.select(epoch, np.arange(4)).size for epoch in range(2)]
+    [2, 2]
+    """
+
+    def prepare(self) -> Any:
+        """Compute what all epochs share, once."""
+
+    def select(self, epoch: int, order: Indices) -> Indices:
+        """Return the samples that an epoch visits, in the given order of all samples.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, counted from 0.
+        order : ndarray of shape (n_samples,), int64
+            Permutation of all samples.
+
+        Returns
+        -------
+        ndarray of shape (n_selected(epoch),), int64
+        """
+
+
 class Method(ABC):
     """A rule that says which samples of a candidate batch to train on.
 
@@ -218,7 +249,7 @@ class Method(ABC):
 
     def visits(
         self, labels: Indices, features: Any, n_selected: Callable[[int], int], *, seed: int
-    ) -> GuidedVisits:
+    ) -> Visits:
         """Return the schedule of all visits, for methods with `schedules_epoch`.
 
         Parameters
@@ -234,7 +265,7 @@ class Method(ABC):
 
         Returns
         -------
-        GuidedVisits
+        Visits
         """
         raise NotImplementedError(f"method {self.name!r} does not schedule epochs")
 

@@ -14,7 +14,6 @@ from torch.utils.data import Sampler
 
 from spectral_select import SpectralBatchSampler
 from spectral_select._samplers.epoch_order import seeded_permutation
-from spectral_select._samplers.guided_visits import GuidedVisits
 from spectral_select._samplers.prefetch import Prefetcher
 from spectral_select.integrations.data.augmentation import N_DRAWS
 from spectral_select.integrations.data.decoding import DecodedImages, to_device
@@ -25,6 +24,7 @@ from spectral_select.integrations.methods import (
     as_selector,
     check_choice,
 )
+from spectral_select.integrations.methods.interface import Visits
 from spectral_select.integrations.runtime.distributed import Ranks
 from spectral_select.integrations.runtime.seeding import stream
 from spectral_select.integrations.training.budget import Budget
@@ -67,7 +67,7 @@ class _VisitedSamples(Sampler[int]):
 
     def __init__(
         self,
-        visits: GuidedVisits,
+        visits: Visits,
         n_visits: Callable[[int], int],
         order: Callable[[int], Indices],
     ) -> None:
@@ -147,7 +147,7 @@ class Batches:
         self.precompute_seconds = perf_counter() - begin
         self._source = CandidateSource(method, self._classes, features, self.precomputed, reference)
         self._draws = torch.empty(0)
-        self._visits: GuidedVisits | None = None
+        self._visits: Visits | None = None
         if method.schedules_epoch:
             begin = perf_counter()
             self._visits = method.visits(

@@ -236,6 +236,7 @@ def timeless(record):
         ("random", 0, 10**8),
         ("fiedler", 2, 0),
         ("guided", 0, 10**8),
+        ("turns", 2, 10**8),
         ("infobatch", 0, 10**8),
         ("top-loss", 0, 0),
     ],
