@@ -237,6 +237,7 @@ def timeless(record):
         ("fiedler", 2, 0),
         ("guided", 0, 10**8),
         ("turns", 2, 10**8),
+        ("pfb", 2, 10**8),
         ("infobatch", 0, 10**8),
         ("top-loss", 0, 0),
     ],
