@@ -239,6 +239,7 @@ def timeless(record):
         ("turns", 2, 10**8),
         ("pfb", 2, 10**8),
         ("infobatch", 0, 10**8),
+        ("orderdp", 0, 10**8),
         ("top-loss", 0, 0),
     ],
 )
