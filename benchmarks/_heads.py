@@ -33,6 +33,7 @@ from spectral_select.integrations.methods.interface import Visits
 from spectral_select.integrations.runtime.seeding import stream
 from spectral_select.integrations.training.config import TrainConfig, learning_rate
 from spectral_select.integrations.training.reference_model import outputs_of
+from spectral_select.integrations.training.sample_history import SampleHistory
 
 __all__ = ["WIDTH", "Head", "Problem", "train"]
 
@@ -277,7 +278,8 @@ class _Chooser:
         if REFERENCE in method.needs:
             epochs = epochs_of_reference(method, budget, config)
             self.reference = problem.reference(epochs, config.candidate_size)
-        self.last_loss = np.full(len(problem.pool), np.nan, np.float32)
+        self.history = SampleHistory(len(problem.pool), method, torch.device("cpu"))
+        self._scores: Any = None
         self.seconds = 0.0  # of choosing, without forward passes
         self.n_forward = 0  # samples
         self._schedule = method.schedule(config.filter_ratio, config.epochs)
@@ -296,6 +298,9 @@ class _Chooser:
         """
         number, indices = self._number, self.order.batch(self._number)
         self._number += 1
+        if number and number % self.order.n_batches == 0:
+            self.history.end_epoch()
+            self._scores = None
         if self.method.schedules_epoch:
             return self._next_of_epoch(*divmod(number, self.order.n_batches))
         # Schedules run through their epochs within the budget.
@@ -349,13 +354,23 @@ class _Chooser:
             indices,
             n_keep,
             np.random.default_rng([self._seed, *divmod(number, self.order.n_batches)]),
-            last_loss=lambda: (self.last_loss[indices], _mean(self.last_loss)),
+            last_loss=lambda: (
+                self.history.last_loss[indices].numpy(),
+                self.history.mean_last_loss(),
+            ),
+            scores=self._scores_of_epoch,
             fresh=fresh,
             progress=done,
             step=number,
         )
         choice = check_choice(self.method.choose(candidates), self.method, len(indices))
         return choice, perf_counter() - begin - in_forward
+
+    def _scores_of_epoch(self) -> Any:
+        """Return the method's scores of the pool, computed at the first batch of an epoch."""
+        if self._scores is None:
+            self._scores = self.method.score(self.history.snapshot())
+        return self._scores
 
 
 def train(
@@ -409,7 +424,8 @@ def train(
         end = limit.batch_size or len(kept)
         batch, rate = kept[:end], learning_rate("cosine", lr, done, 1)
         losses = head.step(*problem.rows(batch), rate, weights[:end] if method.weighted else None)
-        chooser.last_loss[batch], seen[batch] = losses.numpy(), True
+        chooser.history.add(torch.from_numpy(batch), losses)
+        seen[batch] = True
         kept, weights = kept[end:], weights[end:]
         n_steps, n_samples = n_steps + 1, n_samples + end
         cost = n_samples + FORWARD * chooser.n_forward
@@ -426,8 +442,3 @@ def train(
         "selection_seconds": chooser.seconds,
         "precompute_seconds": chooser.precompute_seconds,
     }
-
-
-def _mean(last_loss: NDArray[np.float32]) -> float:
-    known = last_loss[np.isfinite(last_loss)]
-    return float(known.mean(dtype=np.float64)) if known.size else float("nan")

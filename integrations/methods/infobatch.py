@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spectral_select import make_schedule
 from spectral_select._samplers.schedules import Schedule
@@ -17,6 +16,7 @@ from spectral_select.integrations.methods.interface import (
     Choice,
     Method,
 )
+from spectral_select.integrations.methods.random_pruning import prune
 from spectral_select.integrations.methods.registry import register
 
 __all__ = ["InfoBatch"]
@@ -91,23 +91,6 @@ class InfoBatch(Method):
             return Choice(np.arange(n), np.ones(n))
         # NaN, for a loss or for a mean of none, is not below anything.
         learnt = given(candidates, "last_loss") < given(candidates, "mean_last_loss")
-        kept, probability = _prune(learnt, self.r, candidates.rng)
+        kept, probability = prune(learnt, self.r, candidates.rng)
         positions = np.flatnonzero(kept)
         return Choice(positions, len(positions) / n / probability[positions])
-
-
-def _prune(
-    learnt: NDArray[np.bool_], r: float, rng: np.random.Generator
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return which to keep, never none, and with what probability each is kept."""
-    n = len(learnt)
-    kept = ~learnt | (rng.random(n) >= r)
-    if not learnt.all():
-        return kept, np.where(learnt, 1 - r, 1.0)
-    # A batch must not be empty, so drop samples conditionally on at least one staying.
-    # The first that stays is at j with probability ∝ rʲ; those after it are as drawn.
-    some = -np.expm1(n * np.log(r)) if r else 1.0  # 1 − rⁿ
-    law = r ** np.arange(n)
-    first = rng.choice(n, p=law / law.sum())
-    kept[:first], kept[first] = False, True
-    return kept, np.full(n, (1 - r) / some)

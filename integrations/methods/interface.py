@@ -14,11 +14,13 @@ from spectral_select import Schedule, make_schedule
 __all__ = [
     "FEATURES",
     "FRESH",
+    "HISTORY",
     "LAST_LOSS",
     "PROGRESS",
     "REFERENCE",
     "Candidates",
     "Choice",
+    "History",
     "Method",
     "Outputs",
     "Visits",
@@ -32,6 +34,8 @@ Indices = NDArray[np.int64]
 FEATURES = "features"
 #: the loss that each had when it was last trained on (NaN before that),
 LAST_LOSS = "last_loss"
+#: what training has recorded of all samples, up to the start of the epoch,
+HISTORY = "history"
 #: the outputs of the present model on all of them, at the price of a forward pass,
 FRESH = "fresh"
 #: those of a reference model trained beforehand, at the price of its training,
@@ -76,6 +80,40 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class History:
+    """What training has recorded of all samples, up to the start of an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of epochs that are over.
+    losses : ndarray of shape (n_samples, n_epochs)
+        Loss of each sample when it was last trained on, at the end of each of the latest
+        epochs, at most 10; NaN before it was trained on.
+    excess_loss : ndarray of shape (n_samples,)
+        Loss of each sample when it was last trained on, less the mean loss of that batch.
+    n_trained : ndarray of shape (n_samples,), int64
+        Number of epochs that trained on each sample.
+    clean_losses : ndarray of shape (n_epochs,)
+        Mean loss of the clean set at the end of each of these epochs; NaN without one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nothing = np.empty((3, 0))
+    >>> history = History(0, nothing, np.full(3, np.nan), np.zeros(3, int), nothing[0])
+    >>> history.epoch, history.losses.shape
+    (0, (3, 0))
+    """
+
+    epoch: int
+    losses: Floats
+    excess_loss: Floats
+    n_trained: Indices
+    clean_losses: Floats
+
+
+@dataclass(frozen=True)
 class Candidates:
     """One candidate batch, as a method sees it.
 
@@ -98,6 +136,9 @@ class Candidates:
     mean_last_loss : float, optional
         For methods that need `LAST_LOSS`: its mean over all samples of the training data
         trained on so far; NaN if there are none.
+    scores : array of shape (n, ...), optional
+        For methods that need `HISTORY`: their rows of what the method's `score` returned at
+        the start of the epoch.
     fresh : callable, optional
         For methods that need `FRESH`: loads the candidates, runs the model forward and
         returns its `Outputs`. What it costs counts as selection.
@@ -125,6 +166,7 @@ class Candidates:
     precomputed: Any = None
     last_loss: Floats | None = None
     mean_last_loss: float | None = None
+    scores: Any = None
     fresh: Callable[[], Outputs] | None = None
     reference: Outputs | None = None
     progress: float | None = None
@@ -202,7 +244,7 @@ class Method(ABC):
     summary : str
         One line for ``--help``.
     needs : frozenset of str
-        Of `FEATURES`, `LAST_LOSS`, `FRESH`, `REFERENCE` and `PROGRESS`.
+        Of `FEATURES`, `LAST_LOSS`, `HISTORY`, `FRESH`, `REFERENCE` and `PROGRESS`.
     weighted : bool
         Whether it returns weights.
 
@@ -315,6 +357,23 @@ class Method(ABC):
         -------
         ndarray of shape (n_samples, ...) or None
             Its rows come with the candidates as ``precomputed``.
+        """
+        return None
+
+    def score(self, history: History) -> Any:
+        """Return what is worth knowing of every training sample in the next epoch, if anything.
+
+        It is called at the start of each epoch, for methods that need `HISTORY`.
+
+        Parameters
+        ----------
+        history : History
+            What training has recorded so far.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, ...) or None
+            Its rows come with the candidates as ``scores``.
         """
         return None
 

@@ -20,7 +20,7 @@ from spectral_select.integrations.training.trainer import Trainer
 
 __all__ = ["Checkpoints", "Saved", "identity", "settings_of"]
 
-_FORMAT = "spectral_select checkpoints 1"
+_FORMAT = "spectral_select checkpoints 2"
 _META = "run.json"
 # What changes the speed of a run, and not what comes of it.
 _HARMLESS = frozenset({"cache_bytes", "n_threads", "prefetch"})

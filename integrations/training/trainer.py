@@ -14,7 +14,6 @@ from torch.nn.parallel import DistributedDataParallel
 from spectral_select._utils.validation import check_int
 from spectral_select.integrations.methods import (
     FEATURES,
-    LAST_LOSS,
     REFERENCE,
     Method,
     Outputs,
@@ -39,6 +38,7 @@ from spectral_select.integrations.training.epoch_progress import (
 )
 from spectral_select.integrations.training.evaluation import amp_dtype, as_images
 from spectral_select.integrations.training.model_outputs import model_outputs
+from spectral_select.integrations.training.sample_history import SampleHistory
 
 __all__ = ["Trainer"]
 
@@ -83,9 +83,8 @@ class Trainer:
         Time of the method before training.
     first_kept : list of ndarray
         The selected samples of the first batches of the first epoch.
-    last_loss : Tensor of shape (n,)
-        Loss of each sample in the last step that trained on it, for methods that need it;
-        otherwise NaN.
+    history : SampleHistory
+        What training has recorded of each sample, for methods that need it.
     progress : Progress
         Progress of the current or latest epoch.
 
@@ -148,10 +147,7 @@ class Trainer:
         self.optimizer = self._new_optimizer()
         self._dtype = amp_dtype(config.device) if config.amp else None
         self._scaler = self._new_scaler()
-        self.last_loss = torch.full((n,), torch.nan, device=config.device)
-        self._mine = torch.zeros(
-            n, dtype=torch.bool, device=config.device
-        )  # trained on by this rank since the last exchange
+        self.history = SampleHistory(n, method, config.device, self.ranks)
         self._seen = Seen(n)
         self.progress = Progress(0)
         self._resume: dict[str, Tensor] | None = None  # states of the generators
@@ -207,7 +203,7 @@ class Trainer:
         device, running, clock = self.config.device, self._begin(epoch), Clock()
         self.model.train()
         self._forward.train()
-        batches = self._batches.epoch(epoch, running.steps, clock, self._outputs, self.last_loss)
+        batches = self._batches.epoch(epoch, running.steps, clock, self._outputs, self.history)
         self._watch = Stopwatch(running, device, clock, self.sampler, batches)
         with seeded(self._model_seed(epoch), device):
             if self._resume is not None:
@@ -221,9 +217,7 @@ class Trainer:
         synchronize(device)
         self._watch.read()
         self._watch = None
-        if LAST_LOSS in self.method.needs:
-            self.ranks.merge(self.last_loss, self._mine)
-            self._mine.zero_()
+        self.history.end_epoch()
         self.ranks.share_buffers(self.model)
         ahead = self.config.prefetch > 0 and self.method.selects_ahead
         record = running.record(self.ranks, ahead=ahead)
@@ -263,6 +257,11 @@ class Trainer:
             on_step(len(losses), losses.mean(), right)
 
     @property
+    def last_loss(self) -> Tensor:
+        """Loss of each sample in the last step that trained on it, or NaN; of shape (n,)."""
+        return self.history.last_loss
+
+    @property
     def global_step(self) -> int:
         """Number of steps taken, over all epochs."""
         return self.progress.epoch * self.budget.n_steps_per_epoch + self.progress.steps
@@ -300,9 +299,7 @@ class Trainer:
         self._scaler.step(self.optimizer)
         self._scaler.update()
         losses = losses.detach()
-        if LAST_LOSS in self.method.needs:
-            self.last_loss[batch.device_indices] = losses
-            self._mine[batch.device_indices] = True
+        self.history.add(batch.device_indices, losses)
         return losses, (logits.detach().argmax(1) == labels).sum()
 
     def _autocast(self) -> Any:
@@ -313,16 +310,16 @@ class Trainer:
     def warm_up(self) -> None:
         """Take a step and undo it, because first steps are slow and would distort timings."""
         before = {key: value.clone() for key, value in self.model.state_dict().items()}
-        kept = self.optimizer, self._scaler, self.last_loss, self._mine
+        kept = self.optimizer, self._scaler, self.history
         self.optimizer, self._scaler = self._new_optimizer(), self._new_scaler()
-        self.last_loss, self._mine = self.last_loss.clone(), self._mine.clone()
+        self.history = self.history.copy()
         self.model.train()
         self._forward.train()
         # The second size that a compiled network meets is the last it is compiled for.
         with seeded(0, self.config.device):
             for count in list(dict.fromkeys(self.budget.kept))[: 1 + self.config.compile]:
                 self._step(self._blank(count // self.ranks.size), self.config.lr)
-        self.optimizer, self._scaler, self.last_loss, self._mine = kept
+        self.optimizer, self._scaler, self.history = kept
         self.optimizer.zero_grad(set_to_none=True)
         self.model.load_state_dict(before)
         synchronize(self.config.device)
@@ -354,8 +351,7 @@ class Trainer:
         rank_state = {
             "progress": self.progress.describe(),
             "generators": generator_states(self.config.device),
-            "last_loss": self.last_loss.cpu(),
-            "mine": self._mine.cpu(),
+            "history": self.history.state_dict(),
             "seen": torch.from_numpy(self._seen.mask),
             "first_kept": [torch.from_numpy(kept) for kept in self.first_kept],
         }
@@ -392,8 +388,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
-        self.last_loss.copy_(rank_state["last_loss"])
-        self._mine.copy_(rank_state["mine"])
+        self.history.load_state_dict(rank_state["history"])
         self._seen.mask = rank_state["seen"].numpy()
         self.first_kept = [kept.numpy() for kept in rank_state["first_kept"]]
         self.progress = Progress(**rank_state["progress"])

@@ -8,6 +8,7 @@ from spectral_select import FiedlerBatchSelector, n_kept
 from spectral_select.integrations.methods import (
     FEATURES,
     FRESH,
+    HISTORY,
     LAST_LOSS,
     PROGRESS,
     REFERENCE,
@@ -63,7 +64,7 @@ def test_every_method_has_a_summary(name):
     method = get_method(name)
     assert method.name == name
     assert method.summary
-    assert method.needs <= {FEATURES, LAST_LOSS, FRESH, REFERENCE, PROGRESS}
+    assert method.needs <= {FEATURES, LAST_LOSS, HISTORY, FRESH, REFERENCE, PROGRESS}
     again = get_method(method.spec)
     assert (type(again), vars(again)) == (type(method), vars(method))
 

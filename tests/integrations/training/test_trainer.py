@@ -240,6 +240,7 @@ def timeless(record):
         ("pfb", 2, 10**8),
         ("infobatch", 0, 10**8),
         ("orderdp", 0, 10**8),
+        ("repb", 0, 10**8),
         ("top-loss", 0, 0),
     ],
 )
