@@ -241,6 +241,7 @@ def timeless(record):
         ("infobatch", 0, 10**8),
         ("orderdp", 0, 10**8),
         ("repb", 0, 10**8),
+        ("seta", 0, 10**8),
         ("top-loss", 0, 0),
     ],
 )
