@@ -9,8 +9,8 @@ samples kept of each, there are four budgets. The learning rate falls to 0 insid
 - ``steps``: T steps of k samples. What a method that decides itself how many it keeps has
   kept of one candidate batch after the other is lined up and taken k at a time.
 - ``wall-clock``: T·k units for all that recurs in each training: steps, of k samples too,
-  and fresh forward passes of candidate batches. What is done once for a dataset and serves
-  all trainings on it (embeddings, a reference model) is left out: amortized.
+  and fresh forward passes of candidate batches or of a clean set. What is done once for a
+  dataset and serves all trainings on it (embeddings, a reference model) is left out: amortized.
 - ``first-run``: the same with that charged too: a forward pass of the pool for embeddings;
   for a reference model, its training and a forward pass. As a reference model trained as
   long as `full` would cost more than there is, it is trained with a quarter of the budget.
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from spectral_select import ConstantSchedule
 from spectral_select.integrations.methods import (
+    CLEAN,
     FEATURES,
     FRESH,
     PROGRESS,
@@ -84,7 +85,7 @@ def canonical(method: Method, budget: str, config: TrainConfig) -> str:
         return STEPS
     if budget == FIRST and not method.needs & {FEATURES, REFERENCE}:
         budget = CLOCK
-    if budget == CLOCK and FRESH not in method.needs:
+    if budget == CLOCK and not method.needs & {CLEAN, FRESH}:
         budget = STEPS
     if budget == SAMPLES and _keeps_as_asked(method, config):
         budget = STEPS

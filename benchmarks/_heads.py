@@ -21,6 +21,7 @@ from torch.nn import functional
 from spectral_select import n_kept
 from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import (
+    CLEAN,
     FEATURES,
     REFERENCE,
     CandidateSource,
@@ -31,6 +32,7 @@ from spectral_select.integrations.methods import (
 )
 from spectral_select.integrations.methods.interface import Visits
 from spectral_select.integrations.runtime.seeding import stream
+from spectral_select.integrations.training.clean_set import CLEAN_SHARE
 from spectral_select.integrations.training.config import TrainConfig, learning_rate
 from spectral_select.integrations.training.reference_model import outputs_of
 from spectral_select.integrations.training.sample_history import SampleHistory
@@ -190,6 +192,13 @@ class Problem:
             logits[held], cosines[held] = outputs.logits, outputs.cosines
         return _Reference(outputs_of(logits, cosines, labels), cost)
 
+    def clean_set(self) -> tuple[Tensor, Tensor]:
+        """Return standardized features and true labels of a random 1% of the pool."""
+        n = len(self.pool)
+        rng = np.random.default_rng([self.seed, 3])
+        places = torch.from_numpy(rng.permutation(n)[: max(1, round(CLEAN_SHARE * n))])
+        return self._inputs[places], torch.from_numpy(self.pool.true_labels)[places]
+
     def measure(self, head: Head) -> dict[str, float]:
         """Return accuracy, its mean over classes and that of the worst class."""
         with torch.no_grad():
@@ -299,7 +308,7 @@ class _Chooser:
         number, indices = self._number, self.order.batch(self._number)
         self._number += 1
         if number and number % self.order.n_batches == 0:
-            self.history.end_epoch()
+            self.history.end_epoch(self._clean_loss(head))
             self._scores = None
         if self.method.schedules_epoch:
             return self._next_of_epoch(*divmod(number, self.order.n_batches))
@@ -365,6 +374,14 @@ class _Chooser:
         )
         choice = check_choice(self.method.choose(candidates), self.method, len(indices))
         return choice, perf_counter() - begin - in_forward
+
+    def _clean_loss(self, head: Head) -> float:
+        """Return the mean loss of the clean set, for a method that needs it; it is charged."""
+        if CLEAN not in self.method.needs:
+            return float("nan")
+        rows, labels = self.problem.clean_set()
+        self.n_forward += len(labels)
+        return float(head.outputs(rows, labels).loss.mean(dtype=np.float64))
 
     def _scores_of_epoch(self) -> Any:
         """Return the method's scores of the pool, computed at the first batch of an epoch."""

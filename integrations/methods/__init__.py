@@ -12,6 +12,7 @@ from pkgutil import iter_modules
 
 from spectral_select.integrations.methods.candidate_source import CandidateSource
 from spectral_select.integrations.methods.interface import (
+    CLEAN,
     FEATURES,
     FRESH,
     HISTORY,
@@ -34,6 +35,7 @@ from spectral_select.integrations.methods.registry import (
 from spectral_select.integrations.methods.rule_selector import RuleSelector, as_selector
 
 __all__ = [
+    "CLEAN",
     "FEATURES",
     "FRESH",
     "HISTORY",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spectral_select import make_schedule
 from spectral_select._samplers.schedules import Schedule
@@ -89,8 +90,13 @@ class InfoBatch(Method):
         n = len(candidates)
         if given(candidates, "progress") >= self.delta:
             return Choice(np.arange(n), np.ones(n))
-        # NaN, for a loss or for a mean of none, is not below anything.
-        learnt = given(candidates, "last_loss") < given(candidates, "mean_last_loss")
-        kept, probability = prune(learnt, self.r, candidates.rng)
+        kept, probability = prune(self._droppable(candidates), self.r, candidates.rng)
         positions = np.flatnonzero(kept)
         return Choice(positions, len(positions) / n / probability[positions])
+
+    def _droppable(self, candidates: Candidates) -> NDArray[np.bool_]:
+        """Return which candidates may be dropped."""
+        # NaN, for a loss or for a mean of none, is not below anything.
+        below: NDArray[np.bool_]
+        below = given(candidates, "last_loss") < given(candidates, "mean_last_loss")
+        return below

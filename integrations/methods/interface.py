@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from spectral_select import Schedule, make_schedule
 
 __all__ = [
+    "CLEAN",
     "FEATURES",
     "FRESH",
     "HISTORY",
@@ -40,6 +41,8 @@ HISTORY = "history"
 FRESH = "fresh"
 #: those of a reference model trained beforehand, at the price of its training,
 REFERENCE = "reference"
+#: the mean loss of a clean set after each epoch, at the price of a forward pass of that set,
+CLEAN = "clean"
 #: or how far training has come.
 PROGRESS = "progress"
 
@@ -244,7 +247,8 @@ class Method(ABC):
     summary : str
         One line for ``--help``.
     needs : frozenset of str
-        Of `FEATURES`, `LAST_LOSS`, `HISTORY`, `FRESH`, `REFERENCE` and `PROGRESS`.
+        Of `FEATURES`, `LAST_LOSS`, `HISTORY`, `FRESH`, `REFERENCE`, `CLEAN`
+        and `PROGRESS`.
     weighted : bool
         Whether it returns weights.
 

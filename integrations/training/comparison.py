@@ -22,6 +22,7 @@ from spectral_select.integrations.models.backbones import build_classifier, hash
 from spectral_select.integrations.records.run_records import FinalRecord, Measurement, RunRecord
 from spectral_select.integrations.runtime.interrupts import Interrupt
 from spectral_select.integrations.training.checkpoints import Checkpoints
+from spectral_select.integrations.training.clean_set import clean_set
 from spectral_select.integrations.training.config import TrainConfig
 from spectral_select.integrations.training.evaluation import evaluate
 from spectral_select.integrations.training.trainer import Trainer
@@ -117,7 +118,13 @@ def compare(
                 seed=seed,
             )
             make_trainer = partial(
-                Trainer, config, data.train, features=features, reference=reference, seed=seed
+                Trainer,
+                config,
+                data.train,
+                features=features,
+                reference=reference,
+                clean=clean_set(data.val, len(data.train)),
+                seed=seed,
             )
             with ExitStack() as stack:
                 robin.pairs = []
@@ -125,7 +132,7 @@ def compare(
                     if run.status == "complete":
                         continue
                     trainer = make_trainer(method, copy.deepcopy(initial))
-                    stack.callback(trainer.images.close)
+                    stack.callback(trainer.close)
                     _record_start(run, trainer, hash_weights(initial))
                     trainer.warm_up()
                     if checkpoints is not None and state is not None:

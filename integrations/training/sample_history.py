@@ -74,7 +74,7 @@ class SampleHistory:
         Parameters
         ----------
         clean_loss : float, optional
-            Mean loss of the clean set at the end of the epoch, for methods that need it.
+            Mean loss of the clean set after the epoch, for methods that need it.
         """
         if not self._records:
             return

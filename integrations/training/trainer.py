@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from math import nan
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from spectral_select._utils.validation import check_int
+from spectral_select.integrations.data.decoding import DecodedImages
 from spectral_select.integrations.methods import (
+    CLEAN,
     FEATURES,
     REFERENCE,
     Method,
@@ -36,7 +40,7 @@ from spectral_select.integrations.training.epoch_progress import (
     Stopwatch,
     synchronize,
 )
-from spectral_select.integrations.training.evaluation import amp_dtype, as_images
+from spectral_select.integrations.training.evaluation import amp_dtype, as_images, evaluate
 from spectral_select.integrations.training.model_outputs import model_outputs
 from spectral_select.integrations.training.sample_history import SampleHistory
 
@@ -70,6 +74,8 @@ class Trainer:
         Features of the training data, for methods that need them.
     reference : Outputs, optional
         Outputs of a reference model on the training data, for methods that need them.
+    clean : map-style dataset, optional
+        Samples with right labels, for methods that need their loss after each epoch.
     seed : int, default=0
         Seed of the order, the augmentation, the method and dropout.
 
@@ -104,6 +110,7 @@ class Trainer:
         *,
         features: Any = None,
         reference: Outputs | None = None,
+        clean: Any = None,
         seed: int = 0,
     ) -> None:
         n = len(dataset)
@@ -116,6 +123,8 @@ class Trainer:
             raise ValueError(f"method {method.spec!r} needs features of the training data")
         if REFERENCE in method.needs and reference is None:
             raise ValueError(f"method {method.spec!r} needs a reference model's outputs")
+        if CLEAN in method.needs and (clean is None or not len(clean)):
+            raise ValueError(f"method {method.spec!r} needs a clean set; got no samples")
         self.ranks = current_ranks() if config.n_ranks > 1 else ONE
         if self.ranks.size != config.n_ranks:
             raise ValueError(
@@ -136,6 +145,15 @@ class Trainer:
         )
         self.images, self.sampler = self._batches.images, self._batches.sampler
         self.precompute_seconds = self._batches.precompute_seconds
+        self._clean: DecodedImages | None = None
+        if CLEAN in method.needs:
+            self._clean = DecodedImages(
+                clean,
+                config.image_size,
+                cache_bytes=config.cache_bytes,
+                n_threads=config.n_threads,
+                device=config.device,
+            )
         self.first_kept: list[NDArray[np.int64]] = []
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.model = model.to(config.device, memory_format=layout)  # type: ignore[call-overload]
@@ -214,16 +232,34 @@ class Trainer:
                     self._take(batch, running, on_step)
             finally:
                 batches.close()
+        self.ranks.share_buffers(self.model)
+        clean_loss = self._score_clean_set(clock)
         synchronize(device)
         self._watch.read()
         self._watch = None
-        self.history.end_epoch()
-        self.ranks.share_buffers(self.model)
+        self.history.end_epoch(clean_loss)
         ahead = self.config.prefetch > 0 and self.method.selects_ahead
         record = running.record(self.ranks, ahead=ahead)
         record.lr = self._rate(self.global_step - 1)
         record.filter_ratio = self.budget.schedule(epoch)
         return record
+
+    def _score_clean_set(self, clock: Clock) -> float:
+        """Return the mean loss of the clean set, NaN without one; its time is selection."""
+        if self._clean is None:
+            return nan
+        synchronize(self.config.device)
+        begin = perf_counter()
+        labels = self._clean.dataset.labels
+        loss = evaluate(self.model, self._clean, labels, self.config, self.ranks).loss
+        clock.after += perf_counter() - begin
+        return nan if loss is None else loss
+
+    def close(self) -> None:
+        """Release the threads that decode images."""
+        self.images.close()
+        if self._clean is not None:
+            self._clean.close()
 
     def _begin(self, epoch: int) -> Progress:
         """Return the progress of an epoch: new, or from the loaded state."""

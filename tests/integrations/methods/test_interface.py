@@ -6,6 +6,7 @@ from sklearn.base import clone
 
 from spectral_select import FiedlerBatchSelector, n_kept
 from spectral_select.integrations.methods import (
+    CLEAN,
     FEATURES,
     FRESH,
     HISTORY,
@@ -64,7 +65,7 @@ def test_every_method_has_a_summary(name):
     method = get_method(name)
     assert method.name == name
     assert method.summary
-    assert method.needs <= {FEATURES, LAST_LOSS, HISTORY, FRESH, REFERENCE, PROGRESS}
+    assert method.needs <= {FEATURES, LAST_LOSS, HISTORY, FRESH, REFERENCE, CLEAN, PROGRESS}
     again = get_method(method.spec)
     assert (type(again), vars(again)) == (type(method), vars(method))
 

@@ -35,6 +35,7 @@ def trainer(method, data=None, config=None, seed=0, **options):
     data, config = data or data_set(), config or settings()
     model = build_classifier(config.model, 3, seed=seed)
     table = features_of(data)
+    options = {"clean": data.val} | options
     return Trainer(config, data.train, method, model, features=table, seed=seed, **options)
 
 
@@ -242,6 +243,7 @@ def timeless(record):
         ("orderdp", 0, 10**8),
         ("repb", 0, 10**8),
         ("seta", 0, 10**8),
+        ("alignprune", 0, 10**8),
         ("top-loss", 0, 0),
     ],
 )
