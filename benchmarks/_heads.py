@@ -22,6 +22,7 @@ from spectral_select import n_kept
 from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import (
     CLEAN,
+    DYNAMICS,
     FEATURES,
     REFERENCE,
     CandidateSource,
@@ -34,6 +35,7 @@ from spectral_select.integrations.methods.interface import Visits
 from spectral_select.integrations.runtime.seeding import stream
 from spectral_select.integrations.training.clean_set import CLEAN_SHARE
 from spectral_select.integrations.training.config import TrainConfig, learning_rate
+from spectral_select.integrations.training.dynamics import probabilities_of
 from spectral_select.integrations.training.reference_model import outputs_of
 from spectral_select.integrations.training.sample_history import SampleHistory
 
@@ -192,6 +194,31 @@ class Problem:
             logits[held], cosines[held] = outputs.logits, outputs.cosines
         return _Reference(outputs_of(logits, cosines, labels), cost)
 
+    def dynamics(self, epochs: int, size: int) -> NDArray[np.float64]:
+        """Return the probabilities of the labels in each epoch of a head trained on the pool.
+
+        Parameters
+        ----------
+        epochs : int
+        size : int
+            Samples in a batch.
+        """
+
+        def make() -> NDArray[np.float64]:
+            head, order = self.head(3), _Order(len(self.pool), size, stream(self.seed, "order", 3))
+            losses = np.full((len(self.pool), epochs), np.nan)
+            n_steps = epochs * order.n_batches
+            for step in range(n_steps):
+                epoch, batch = step // order.n_batches, order.batch(step)
+                if epoch and step % order.n_batches == 0:  # for those that fill no batch
+                    losses[:, epoch] = losses[:, epoch - 1]
+                lr = learning_rate("cosine", REFERENCE_LR, step, n_steps)
+                losses[batch, epoch] = head.step(*self.rows(batch), lr).numpy()
+            return probabilities_of(losses)
+
+        found: NDArray[np.float64] = self.once(("dynamics", epochs, size), make)[0]
+        return found
+
     def clean_set(self) -> tuple[Tensor, Tensor]:
         """Return standardized features and true labels of a random 1% of the pool."""
         n = len(self.pool)
@@ -223,7 +250,13 @@ class Problem:
         def make() -> Visits:
             seed = stream(self.seed, "choice")
             visits = method.visits(
-                self.pool.labels, self.choose_by, lambda epoch: n_batches * kept, seed=seed
+                self.pool.labels,
+                self.choose_by,
+                lambda epoch: n_batches * kept,
+                seed=seed,
+                dynamics=self.dynamics(method.n_dynamics, config.candidate_size)
+                if DYNAMICS in method.needs
+                else None,
             )
             visits.prepare()
             return visits
@@ -287,6 +320,9 @@ class _Chooser:
         if REFERENCE in method.needs:
             epochs = epochs_of_reference(method, budget, config)
             self.reference = problem.reference(epochs, config.candidate_size)
+        # What the training before cost, in training steps of one sample.
+        self.trained_before = self.reference.cost if self.reference else 0.0
+        self.trained_before += method.n_dynamics * self.order.n_batches * config.candidate_size
         self.history = SampleHistory(len(problem.pool), method, torch.device("cpu"))
         self._scores: Any = None
         self.seconds = 0.0  # of choosing, without forward passes
@@ -424,9 +460,7 @@ def train(
     if n < size:
         raise CannotTrainError(f"a candidate batch takes {size} samples, and the pool has {n}")
     chooser = _Chooser(problem, method, config, budget)
-    limit = limit_of(
-        method, budget, config, n, chooser.reference.cost if chooser.reference else 0.0
-    )
+    limit = limit_of(method, budget, config, n, chooser.trained_before)
     head, seen = problem.head(), np.zeros(n, bool)
     kept, weights = np.empty(0, np.int64), np.empty(0, np.float32)
     n_steps = n_samples = 0

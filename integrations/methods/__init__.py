@@ -13,6 +13,7 @@ from pkgutil import iter_modules
 from spectral_select.integrations.methods.candidate_source import CandidateSource
 from spectral_select.integrations.methods.interface import (
     CLEAN,
+    DYNAMICS,
     FEATURES,
     FRESH,
     HISTORY,
@@ -36,6 +37,7 @@ from spectral_select.integrations.methods.rule_selector import RuleSelector, as_
 
 __all__ = [
     "CLEAN",
+    "DYNAMICS",
     "FEATURES",
     "FRESH",
     "HISTORY",

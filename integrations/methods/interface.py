@@ -13,6 +13,7 @@ from spectral_select import Schedule, make_schedule
 
 __all__ = [
     "CLEAN",
+    "DYNAMICS",
     "FEATURES",
     "FRESH",
     "HISTORY",
@@ -43,6 +44,9 @@ FRESH = "fresh"
 REFERENCE = "reference"
 #: the mean loss of a clean set after each epoch, at the price of a forward pass of that set,
 CLEAN = "clean"
+#: the probability of each label in each epoch of a training on all samples beforehand, at the
+#: price of that training,
+DYNAMICS = "dynamics"
 #: or how far training has come.
 PROGRESS = "progress"
 
@@ -247,8 +251,8 @@ class Method(ABC):
     summary : str
         One line for ``--help``.
     needs : frozenset of str
-        Of `FEATURES`, `LAST_LOSS`, `HISTORY`, `FRESH`, `REFERENCE`, `CLEAN`
-        and `PROGRESS`.
+        Of `FEATURES`, `LAST_LOSS`, `HISTORY`, `FRESH`, `REFERENCE`, `CLEAN`,
+        `DYNAMICS` and `PROGRESS`.
     weighted : bool
         Whether it returns weights.
 
@@ -281,7 +285,12 @@ class Method(ABC):
     @property
     def selects_ahead(self) -> bool:
         """Whether the choice can be made before any sample is loaded."""
-        return not self.weighted and self.needs <= {FEATURES}
+        return not self.weighted and self.needs <= {DYNAMICS, FEATURES}
+
+    @property
+    def n_dynamics(self) -> int:
+        """Number of epochs of the training beforehand, for methods that need `DYNAMICS`."""
+        return 0
 
     @property
     def fits_on_features(self) -> bool:
@@ -294,7 +303,13 @@ class Method(ABC):
         return False
 
     def visits(
-        self, labels: Indices, features: Any, n_selected: Callable[[int], int], *, seed: int
+        self,
+        labels: Indices,
+        features: Any,
+        n_selected: Callable[[int], int],
+        *,
+        seed: int,
+        dynamics: Floats | None = None,
     ) -> Visits:
         """Return the schedule of all visits, for methods with `schedules_epoch`.
 
@@ -308,6 +323,8 @@ class Method(ABC):
             ``n_selected(epoch)`` is the number of samples of an epoch.
         seed : int
             Seed of the schedule.
+        dynamics : ndarray of shape (n_samples, n_dynamics), optional
+            For methods that need `DYNAMICS`.
 
         Returns
         -------

@@ -9,6 +9,7 @@ from spectral_select._samplers.stride_scheduler import StrideScheduler
 from spectral_select.integrations.methods.interface import (
     Candidates,
     Choice,
+    Floats,
     Indices,
     Method,
     Visits,
@@ -36,7 +37,13 @@ class Turns(Method):
         return True
 
     def visits(
-        self, labels: Indices, features: Any, n_selected: Callable[[int], int], *, seed: int
+        self,
+        labels: Indices,
+        features: Any,
+        n_selected: Callable[[int], int],
+        *,
+        seed: int,
+        dynamics: Floats | None = None,
     ) -> Visits:
         """Return the schedule of all visits.
 
@@ -50,6 +57,8 @@ class Turns(Method):
             ``n_selected(epoch)`` is the number of samples of an epoch.
         seed : int
             Seed of the order in which samples take turns.
+        dynamics : None
+            Not used.
 
         Returns
         -------

@@ -102,6 +102,8 @@ class Batches:
         Features of the training data, for methods that need them.
     reference : Outputs, optional
         Of a reference model on the training data, for methods that need them.
+    dynamics : ndarray of shape (n, n_epochs), optional
+        Probabilities of the labels in a training beforehand, for methods that need them.
     seed : int
         Seed of the order, the augmentation and the method.
     ranks : Ranks
@@ -128,6 +130,7 @@ class Batches:
         *,
         features: Any,
         reference: Outputs | None,
+        dynamics: NDArray[np.float64] | None = None,
         seed: int,
         ranks: Ranks,
     ) -> None:
@@ -153,7 +156,11 @@ class Batches:
         if method.schedules_epoch:
             begin = perf_counter()
             self._visits = method.visits(
-                self._classes, features, self._n_visits, seed=stream(seed, "choice")
+                self._classes,
+                features,
+                self._n_visits,
+                seed=stream(seed, "choice"),
+                dynamics=dynamics,
             )
             self._visits.prepare()
             self.precompute_seconds += perf_counter() - begin

@@ -197,6 +197,10 @@ class Checkpoints:
     def _file(self, method: str, seed: int) -> Path:
         return self.folder / f"{run_name(method, seed)}.pt"
 
+    def dynamics_file(self, method: str, seed: int) -> Path:
+        """Return the file for the progress of the training that a method does beforehand."""
+        return self.folder / f"{run_name(method, seed)}-dynamics.pt"
+
     def load(self, method: str, seed: int, *, mmap: bool = False) -> Saved | None:
         """Return the latest checkpoint of a run, or None if there is none.
 

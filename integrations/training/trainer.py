@@ -17,6 +17,7 @@ from spectral_select._utils.validation import check_int
 from spectral_select.integrations.data.decoding import DecodedImages
 from spectral_select.integrations.methods import (
     CLEAN,
+    DYNAMICS,
     FEATURES,
     REFERENCE,
     Method,
@@ -76,6 +77,8 @@ class Trainer:
         Outputs of a reference model on the training data, for methods that need them.
     clean : map-style dataset, optional
         Samples with right labels, for methods that need their loss after each epoch.
+    dynamics : ndarray of shape (n, n_epochs), optional
+        Probabilities of the labels in a training beforehand, for methods that need them.
     seed : int, default=0
         Seed of the order, the augmentation, the method and dropout.
 
@@ -111,6 +114,7 @@ class Trainer:
         features: Any = None,
         reference: Outputs | None = None,
         clean: Any = None,
+        dynamics: NDArray[np.float64] | None = None,
         seed: int = 0,
     ) -> None:
         n = len(dataset)
@@ -123,6 +127,8 @@ class Trainer:
             raise ValueError(f"method {method.spec!r} needs features of the training data")
         if REFERENCE in method.needs and reference is None:
             raise ValueError(f"method {method.spec!r} needs a reference model's outputs")
+        if DYNAMICS in method.needs and dynamics is None:
+            raise ValueError(f"method {method.spec!r} needs probabilities of a training beforehand")
         if CLEAN in method.needs and (clean is None or not len(clean)):
             raise ValueError(f"method {method.spec!r} needs a clean set; got no samples")
         self.ranks = current_ranks() if config.n_ranks > 1 else ONE
@@ -140,6 +146,7 @@ class Trainer:
             self.budget,
             features=features,
             reference=reference,
+            dynamics=dynamics,
             seed=self.seed,
             ranks=self.ranks,
         )

@@ -8,6 +8,7 @@ from _heads import Problem, train
 from spectral_select import LinearSchedule
 from spectral_select.integrations.methods import (
     CLEAN,
+    DYNAMICS,
     FEATURES,
     FRESH,
     LAST_LOSS,
@@ -84,7 +85,7 @@ def test_every_method_trains_and_keeps_to_its_budget(problem, name, budget):
         found = train(problem, method, CONFIG, budget, 3e-3)
     except CannotTrainError:
         assert budget == "first-run"
-        assert REFERENCE in method.needs
+        assert method.needs & {DYNAMICS, REFERENCE}
         return
     n_steps, kept = 3 * (1198 // 64), 16
     assert 0 <= found["worst"] <= found["balanced"] <= 1
@@ -133,6 +134,22 @@ def test_first_run_is_charged_for_embeddings_and_a_reference_model():
     assert (limit.unit, limit.amount, limit.one_off) == ("cost", everything - 500, 500)
     with pytest.raises(CannotTrainError, match=r"1000 training steps .* of 960"):
         limit_of(joint, "first-run", CONFIG, n, 1000)
+
+
+def test_training_beforehand_is_charged_once(problem):
+    n, size, dual = len(problem.pool), 64, get_method("dual:epochs=4,window=2")
+    p = problem.dynamics(4, size)
+    assert p.shape == (n, 4)
+    assert ((p >= 0) & (p <= 1)).all()
+    assert p[:, -1].mean() > p[:, 0].mean() + 0.1
+    found = train(problem, dual, CONFIG, "steps", 3e-3)
+    assert found["one_off"] == 4 * (n // size) * size
+    assert found["cost"] == found["samples"] == 3 * (n // size) * 16
+    # One subset throughout, as large as an epoch.
+    assert found["seen"] == pytest.approx((n // size) * 16 / n)
+    assert canonical(dual, "wall-clock", CONFIG) == "steps"
+    with pytest.raises(CannotTrainError, match="go before training"):
+        train(problem, dual, CONFIG, "first-run", 3e-3)
 
 
 def test_clean_set_has_true_labels_and_is_charged_after_each_epoch(digits):

@@ -40,6 +40,7 @@ def trainer(spec, *, model=None, config=None):
         features=features_of(data),
         reference=reference if REFERENCE in method.needs else None,
         clean=data.val,
+        dynamics=np.random.default_rng(4).random((len(data.train), 30)),
     )
 
 

@@ -35,7 +35,8 @@ def trainer(method, data=None, config=None, seed=0, **options):
     data, config = data or data_set(), config or settings()
     model = build_classifier(config.model, 3, seed=seed)
     table = features_of(data)
-    options = {"clean": data.val} | options
+    dynamics = np.random.default_rng(4).random((len(data.train), 30))
+    options = {"clean": data.val, "dynamics": dynamics} | options
     return Trainer(config, data.train, method, model, features=table, seed=seed, **options)
 
 
@@ -238,6 +239,7 @@ def timeless(record):
         ("fiedler", 2, 0),
         ("guided", 0, 10**8),
         ("turns", 2, 10**8),
+        ("dual", 2, 10**8),
         ("pfb", 2, 10**8),
         ("infobatch", 0, 10**8),
         ("orderdp", 0, 10**8),
