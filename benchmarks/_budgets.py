@@ -9,10 +9,12 @@ samples kept of each, there are four budgets. The learning rate falls to 0 insid
 - ``steps``: T steps of k samples. What a method that decides itself how many it keeps has
   kept of one candidate batch after the other is lined up and taken k at a time.
 - ``wall-clock``: T·k units for all that recurs in each training: steps, of k samples too,
-  and fresh forward passes of candidate batches. What is done once for a dataset and serves
-  all trainings on it (embeddings, a reference model) is left out: amortized.
+  and fresh forward passes of candidate batches or of a clean set. What is done once for a
+  dataset and serves all trainings on it (embeddings, a reference model, the probabilities of
+  labels in a training) is left out: amortized.
 - ``first-run``: the same with that charged too: a forward pass of the pool for embeddings;
-  for a reference model, its training and a forward pass. As a reference model trained as
+  for a reference model, its training and a forward pass; for probabilities of labels, the
+  epochs on the pool in which they were recorded. As a reference model trained as
   long as `full` would cost more than there is, it is trained with a quarter of the budget.
 
 Two methods have budgets of their own, and the same one in every column: ``full`` takes T
@@ -23,6 +25,8 @@ from dataclasses import dataclass
 
 from spectral_select import ConstantSchedule
 from spectral_select.integrations.methods import (
+    CLEAN,
+    DYNAMICS,
     FEATURES,
     FRESH,
     PROGRESS,
@@ -82,9 +86,9 @@ def canonical(method: Method, budget: str, config: TrainConfig) -> str:
     """
     if isinstance(method, Full):
         return STEPS
-    if budget == FIRST and not method.needs & {FEATURES, REFERENCE}:
+    if budget == FIRST and not method.needs & {DYNAMICS, FEATURES, REFERENCE}:
         budget = CLOCK
-    if budget == CLOCK and FRESH not in method.needs:
+    if budget == CLOCK and not method.needs & {CLEAN, FRESH}:
         budget = STEPS
     if budget == SAMPLES and _keeps_as_asked(method, config):
         budget = STEPS
@@ -111,7 +115,7 @@ def epochs_of_reference(method: Method, budget: str, config: TrainConfig) -> flo
 
 
 def limit_of(
-    method: Method, budget: str, config: TrainConfig, n_samples: int, reference_cost: float
+    method: Method, budget: str, config: TrainConfig, n_samples: int, trained_before: float
 ) -> Limit:
     """Return when a method's training ends under a budget.
 
@@ -124,15 +128,15 @@ def limit_of(
         Its epochs, candidate size and filter ratio.
     n_samples : int
         Number of samples in the pool.
-    reference_cost : float
-        What the reference model cost, if the method has one.
+    trained_before : float
+        What the training before cost: of a reference model, or for probabilities of labels.
 
     Raises
     ------
     CannotTrainError
         If what is spent before training leaves nothing to train with.
     """
-    one_off = reference_cost + (FORWARD * n_samples if FEATURES in method.needs else 0.0)
+    one_off = trained_before + (FORWARD * n_samples if FEATURES in method.needs else 0.0)
     asked = config.n_kept(config.filter_ratio)
     if canonical(method, budget, config) == STEPS:
         n_steps = Budget.of(method, config, n_samples).n_steps

@@ -10,7 +10,7 @@ Only training data are put into a condition; what is measured on stays as it is.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,11 +42,14 @@ class Pool:
         Labels used in training, some of which may be wrong.
     features : ndarray of shape (n, d), float32
         Of a near-copy, the original's with noise.
+    true_labels : ndarray of shape (n,), int64
+        Labels before some were made wrong.
     """
 
     indices: Indices
     labels: Indices
     features: NDArray[np.float32]
+    true_labels: Indices
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -85,7 +88,7 @@ def make_condition(
             "features and labels must be of shape (n, d) and (n,) with n of at least 1; "
             f"got {features.shape} and {labels.shape}"
         )
-    pool = Pool(np.arange(len(labels)), labels, features)
+    pool = Pool(np.arange(len(labels)), labels, features, labels)
     for number, change in enumerate(CONDITIONS[name]):
         pool = change(pool, np.random.default_rng([*np.atleast_1d(seed).tolist(), number]))
     return pool
@@ -133,11 +136,11 @@ def wrong_labels(pool: Pool, rng: np.random.Generator) -> Pool:
         raise ValueError(f"wrong labels need at least 2 classes; got {len(classes)}")
     wrong = rng.permutation(len(pool))[: round(WRONG * len(pool))]
     codes[wrong] += rng.integers(1, len(classes), len(wrong))
-    return Pool(pool.indices, classes[codes % len(classes)], pool.features)
+    return replace(pool, labels=classes[codes % len(classes)])
 
 
 def _rows(pool: Pool, rows: Indices) -> Pool:
-    return Pool(pool.indices[rows], pool.labels[rows], pool.features[rows])
+    return Pool(*(part[rows] for part in vars(pool).values()))
 
 
 CONDITIONS: dict[str, tuple[Callable[[Pool, Any], Pool], ...]] = {

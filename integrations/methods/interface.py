@@ -3,25 +3,29 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from spectral_select import Schedule, make_schedule
-from spectral_select._samplers.guided_visits import GuidedVisits
 
 __all__ = [
+    "CLEAN",
+    "DYNAMICS",
     "FEATURES",
     "FRESH",
+    "HISTORY",
     "LAST_LOSS",
     "PROGRESS",
     "REFERENCE",
     "Candidates",
     "Choice",
+    "History",
     "Method",
     "Outputs",
+    "Visits",
     "check_choice",
 ]
 
@@ -32,10 +36,17 @@ Indices = NDArray[np.int64]
 FEATURES = "features"
 #: the loss that each had when it was last trained on (NaN before that),
 LAST_LOSS = "last_loss"
+#: what training has recorded of all samples, up to the start of the epoch,
+HISTORY = "history"
 #: the outputs of the present model on all of them, at the price of a forward pass,
 FRESH = "fresh"
 #: those of a reference model trained beforehand, at the price of its training,
 REFERENCE = "reference"
+#: the mean loss of a clean set after each epoch, at the price of a forward pass of that set,
+CLEAN = "clean"
+#: the probability of each label in each epoch of a training on all samples beforehand, at the
+#: price of that training,
+DYNAMICS = "dynamics"
 #: or how far training has come.
 PROGRESS = "progress"
 
@@ -76,6 +87,40 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class History:
+    """What training has recorded of all samples, up to the start of an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of epochs that are over.
+    losses : ndarray of shape (n_samples, n_epochs)
+        Loss of each sample when it was last trained on, at the end of each of the latest
+        epochs, at most 10; NaN before it was trained on.
+    excess_loss : ndarray of shape (n_samples,)
+        Loss of each sample when it was last trained on, less the mean loss of that batch.
+    n_trained : ndarray of shape (n_samples,), int64
+        Number of epochs that trained on each sample.
+    clean_losses : ndarray of shape (n_epochs,)
+        Mean loss of the clean set at the end of each of these epochs; NaN without one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nothing = np.empty((3, 0))
+    >>> history = History(0, nothing, np.full(3, np.nan), np.zeros(3, int), nothing[0])
+    >>> history.epoch, history.losses.shape
+    (0, (3, 0))
+    """
+
+    epoch: int
+    losses: Floats
+    excess_loss: Floats
+    n_trained: Indices
+    clean_losses: Floats
+
+
+@dataclass(frozen=True)
 class Candidates:
     """One candidate batch, as a method sees it.
 
@@ -98,6 +143,9 @@ class Candidates:
     mean_last_loss : float, optional
         For methods that need `LAST_LOSS`: its mean over all samples of the training data
         trained on so far; NaN if there are none.
+    scores : array of shape (n, ...), optional
+        For methods that need `HISTORY`: their rows of what the method's `score` returned at
+        the start of the epoch.
     fresh : callable, optional
         For methods that need `FRESH`: loads the candidates, runs the model forward and
         returns its `Outputs`. What it costs counts as selection.
@@ -125,6 +173,7 @@ class Candidates:
     precomputed: Any = None
     last_loss: Floats | None = None
     mean_last_loss: float | None = None
+    scores: Any = None
     fresh: Callable[[], Outputs] | None = None
     reference: Outputs | None = None
     progress: float | None = None
@@ -156,6 +205,37 @@ class Choice:
     weights: Floats | None = None
 
 
+class Visits(Protocol):
+    """The samples that each epoch visits, for methods that select whole epochs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectral_select.integrations.methods import get_method
+    >>> visits = get_method("turns").visits(np.zeros(4, int), None, lambda epoch: 2, seed=0)
+    >>> [visits.select(epoch, np.arange(4)).size for epoch in range(2)]
+    [2, 2]
+    """
+
+    def prepare(self) -> Any:
+        """Compute what all epochs share, once."""
+
+    def select(self, epoch: int, order: Indices) -> Indices:
+        """Return the samples that an epoch visits, in the given order of all samples.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, counted from 0.
+        order : ndarray of shape (n_samples,), int64
+            Permutation of all samples.
+
+        Returns
+        -------
+        ndarray of shape (n_selected(epoch),), int64
+        """
+
+
 class Method(ABC):
     """A rule that says which samples of a candidate batch to train on.
 
@@ -171,7 +251,8 @@ class Method(ABC):
     summary : str
         One line for ``--help``.
     needs : frozenset of str
-        Of `FEATURES`, `LAST_LOSS`, `FRESH`, `REFERENCE` and `PROGRESS`.
+        Of `FEATURES`, `LAST_LOSS`, `HISTORY`, `FRESH`, `REFERENCE`, `CLEAN`,
+        `DYNAMICS` and `PROGRESS`.
     weighted : bool
         Whether it returns weights.
 
@@ -204,7 +285,12 @@ class Method(ABC):
     @property
     def selects_ahead(self) -> bool:
         """Whether the choice can be made before any sample is loaded."""
-        return not self.weighted and self.needs <= {FEATURES}
+        return not self.weighted and self.needs <= {DYNAMICS, FEATURES}
+
+    @property
+    def n_dynamics(self) -> int:
+        """Number of epochs of the training beforehand, for methods that need `DYNAMICS`."""
+        return 0
 
     @property
     def fits_on_features(self) -> bool:
@@ -217,8 +303,14 @@ class Method(ABC):
         return False
 
     def visits(
-        self, labels: Indices, features: Any, n_selected: Callable[[int], int], *, seed: int
-    ) -> GuidedVisits:
+        self,
+        labels: Indices,
+        features: Any,
+        n_selected: Callable[[int], int],
+        *,
+        seed: int,
+        dynamics: Floats | None = None,
+    ) -> Visits:
         """Return the schedule of all visits, for methods with `schedules_epoch`.
 
         Parameters
@@ -231,10 +323,12 @@ class Method(ABC):
             ``n_selected(epoch)`` is the number of samples of an epoch.
         seed : int
             Seed of the schedule.
+        dynamics : ndarray of shape (n_samples, n_dynamics), optional
+            For methods that need `DYNAMICS`.
 
         Returns
         -------
-        GuidedVisits
+        Visits
         """
         raise NotImplementedError(f"method {self.name!r} does not schedule epochs")
 
@@ -284,6 +378,23 @@ class Method(ABC):
         -------
         ndarray of shape (n_samples, ...) or None
             Its rows come with the candidates as ``precomputed``.
+        """
+        return None
+
+    def score(self, history: History) -> Any:
+        """Return what is worth knowing of every training sample in the next epoch, if anything.
+
+        It is called at the start of each epoch, for methods that need `HISTORY`.
+
+        Parameters
+        ----------
+        history : History
+            What training has recorded so far.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, ...) or None
+            Its rows come with the candidates as ``scores``.
         """
         return None
 

@@ -125,7 +125,7 @@ class RunRecord(JsonRecord):
     seed : int
         The seed.
     needs : list of str
-        Inputs of the method: ``"features"``, ``"reference"``, ``"fresh"`` losses.
+        Inputs of the method: ``"features"``, ``"reference"``, ``"fresh"`` losses and so on.
     precompute_seconds : float, optional
         Time of the method before training.
     status : str
