@@ -4,6 +4,8 @@
 - ``long-tailed``: class sizes fall by 100, exponentially from class to class.
 - ``redundant``: 70% of the pool are near-copies of 2% of it.
 - ``wrong-labels``: 20% of the labels are another class's, any with the same chance.
+- ``instance-wrong-labels``, ``instance-wrong-labels-40``: 20 or 40% of the labels are those of
+  a weak classifier, which errs where classes meet, as people do (``_label_errors.py``).
 - ``long-tailed-wrong-labels``: wrong labels in a long tail.
 
 Only training data are put into a condition; what is measured on stays as it is.
@@ -14,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from _label_errors import with_errors
 from numpy.typing import NDArray
 
 from spectral_select.integrations.data.splits import stratified_split
@@ -139,6 +142,18 @@ def wrong_labels(pool: Pool, rng: np.random.Generator) -> Pool:
     return replace(pool, labels=classes[codes % len(classes)])
 
 
+def instance_wrong_labels(share: float) -> Callable[[Pool, Any], Pool]:
+    """Return the change that gives about `share` of the samples a weak classifier's label."""
+
+    def change(pool: Pool, rng: np.random.Generator) -> Pool:
+        classes, codes = np.unique(pool.labels, return_inverse=True)
+        seed = int(rng.integers(2**31))
+        labels = classes[with_errors(pool.features, codes, "instance", share, seed)]
+        return replace(pool, labels=labels)
+
+    return change
+
+
 def _rows(pool: Pool, rows: Indices) -> Pool:
     return Pool(*(part[rows] for part in vars(pool).values()))
 
@@ -148,5 +163,7 @@ CONDITIONS: dict[str, tuple[Callable[[Pool, Any], Pool], ...]] = {
     "long-tailed": (long_tailed,),
     "redundant": (redundant,),
     "wrong-labels": (wrong_labels,),
+    "instance-wrong-labels": (instance_wrong_labels(0.2),),
+    "instance-wrong-labels-40": (instance_wrong_labels(0.4),),
     "long-tailed-wrong-labels": (long_tailed, wrong_labels),
 }

@@ -37,6 +37,7 @@ _DEVIATIONS, _LABELS = 4.0, 4
 _LARGEST_NOISE = 0.9  # of a class
 _ROUNDS = 2  # the second takes the predicted classes from q
 _ITERATIONS = 10
+_BLOCK_ENTRIES = 2**20
 _TINY = 1e-9
 
 
@@ -91,10 +92,13 @@ def estimate_noise_matrix(P: Floats, labels: Labels) -> NoiseMatrix:
     labels : ndarray of shape (n,)
         Class numbers.
     """
-    q = P
-    for _ in range(_ROUNDS):
-        found = _significant(*_at_anchors(P, q.argmax(1), labels))
-        q = found.true_classes(P)
+    predicted = P.argmax(1)
+    step = max(1, _BLOCK_ENTRIES // P.shape[1])
+    for round_ in range(_ROUNDS):
+        if round_:
+            blocks = (P[start : start + step] for start in range(0, len(P), step))
+            predicted = np.concatenate([found.true_classes(block).argmax(1) for block in blocks])
+        found = _significant(*_at_anchors(P, predicted, labels))
     return found
 
 
