@@ -92,12 +92,11 @@ def estimate_noise_matrix(P: Floats, labels: Labels) -> NoiseMatrix:
     labels : ndarray of shape (n,)
         Class numbers.
     """
-    predicted = P.argmax(1)
+    found = _significant(*_at_anchors(P, P.argmax(1), labels))
     step = max(1, _BLOCK_ENTRIES // P.shape[1])
-    for round_ in range(_ROUNDS):
-        if round_:
-            blocks = (P[start : start + step] for start in range(0, len(P), step))
-            predicted = np.concatenate([found.true_classes(block).argmax(1) for block in blocks])
+    for _ in range(1, _ROUNDS):
+        blocks = (P[start : start + step] for start in range(0, len(P), step))
+        predicted = np.concatenate([found.true_classes(block).argmax(1) for block in blocks])
         found = _significant(*_at_anchors(P, predicted, labels))
     return found
 
