@@ -1,7 +1,7 @@
-"""The few array functions that NumPy and PyTorch do not spell alike.
+"""The few array functions that NumPy and PyTorch spell differently.
 
-The solver is written once, over the functions both libraries share. Importing this
-module never imports torch: a tensor can only arrive where torch is loaded already.
+Otherwise the solver uses only functions that both libraries share. Importing this module does not
+import torch: if a tensor is passed, torch is already loaded.
 """
 
 import sys
@@ -29,13 +29,13 @@ Array = Any  # numpy.ndarray or torch.Tensor
 
 
 def is_torch(x: object) -> bool:
-    """Tell whether `x` is a torch tensor, without importing torch."""
+    """Return whether `x` is a torch tensor, without importing torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(x, torch.Tensor)
 
 
 def is_cuda(x: object) -> bool:
-    """Tell whether `x` is a torch tensor on a GPU, which the host would have to wait for."""
+    """Return whether `x` is a torch tensor on a GPU, so that reading it blocks the host."""
     return is_torch(x) and bool(x.is_cuda)  # type: ignore[attr-defined]
 
 
@@ -45,19 +45,19 @@ def namespace(x: Array) -> ModuleType:
 
 
 def zeros(shape: tuple[int, ...], like: Array) -> Array:
-    """Return zeros of the dtype and device of `like`."""
+    """Return zeros with the dtype and device of `like`."""
     return like.new_zeros(shape) if is_torch(like) else np.zeros(shape, like.dtype)
 
 
 def astype(x: Array, dtype: str) -> Array:
-    """Return `x` as `dtype`, named as "float32" or "float64"; no copy if it is that."""
+    """Return `x` as "float32" or "float64", whichever `dtype` is; copy only if needed."""
     if is_torch(x):
         return x.to(getattr(sys.modules["torch"], dtype))
     return x.astype(dtype, copy=False)
 
 
 def cast(x: Array, like: Array) -> Array:
-    """Return `x` in the dtype of `like`; no copy if it is that."""
+    """Return `x` in the dtype of `like`; copy only if needed."""
     return x.to(like.dtype) if is_torch(x) else x.astype(like.dtype, copy=False)
 
 
@@ -84,7 +84,7 @@ def arange(n: int, like: Array) -> Array:
 
 
 def argsort(x: Array) -> Array:
-    """Return the stable ascending order along the last axis: ties by index."""
+    """Return the order that sorts the last axis, ascending; ties stay in index order."""
     if is_torch(x):
         return x.argsort(dim=-1, stable=True)
     return np.argsort(x, axis=-1, kind="stable")

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: write beside the target, then rename over it."""
+"""Atomic file writes: to a temporary file beside the target, which then replaces it."""
 
 import os
 import platform
@@ -17,13 +17,13 @@ _SUFFIX = ".tmp"
 def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it to `path`.
 
-    A process killed at any moment leaves the old file or the new one, never a part. The
-    temporary file that it leaves is removed when the file is next written.
+    A process killed at any moment leaves either the old file or the new one, never a partial one.
+    Its temporary file is removed the next time `path` is written.
 
     Parameters
     ----------
     path : path
-        Where the file goes; its folder must exist.
+        The file to write; its folder must exist.
     write : callable
         Called with a binary file open for writing.
 
@@ -66,14 +66,14 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], 
 
 
 def remove_leftovers(folder: str | os.PathLike[str], name: str = "") -> None:
-    """Remove the temporary files of processes of this machine that no longer exist.
+    """Remove temporary files left by processes of this machine that no longer exist.
 
     Parameters
     ----------
     folder : path
-        Where they are.
+        The folder that holds them.
     name : str, optional
-        The file that was being written; by default any.
+        Name of the file that was being written; by default, any file.
     """
     pattern = re.compile(
         rf"\.{re.escape(name) or '.*'}\.{re.escape(_writer())}(\d+)-[^.]*{re.escape(_SUFFIX)}"
@@ -86,24 +86,24 @@ def remove_leftovers(folder: str | os.PathLike[str], name: str = "") -> None:
 
 
 def _writer() -> str:
-    """Return the start of a name that tells this machine from others on a shared disk."""
+    """Return a prefix that distinguishes this machine from others that share the disk."""
     return f"{crc32(platform.node().encode()):08x}-"
 
 
 def _exists(process: int) -> bool:
     if os.name != "posix":
-        return True  # elsewhere signal 0 would end the process
+        return True  # on Windows, signal 0 would end the process
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # of another user
+    except OSError:  # it belongs to another user
         pass
     return True
 
 
 def _umask() -> int:
-    # The mask can only be read by setting it; /proc tells without that where there is one.
+    # os.umask reads the mask only by setting it; /proc, where it exists, shows it.
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("Umask:"):

@@ -1,4 +1,4 @@
-"""Folders that hold a dataset's files: what is wrong with one, and paths that stay inside."""
+"""Store folders: the error for an unusable store, and paths that stay in the folder."""
 
 from pathlib import Path
 
@@ -6,23 +6,23 @@ __all__ = ["StoreError", "inside"]
 
 
 class StoreError(ValueError):
-    """A store that is missing a part, damaged, or belongs to other data."""
+    """A store is incomplete, is damaged or belongs to other data."""
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return `folder` / `name`, or raise StoreError if a link there leads out.
+    """Return `folder` / `name`; raise StoreError if it is a link that leads out of `folder`.
 
     Parameters
     ----------
     folder : Path
         The store.
     name : str
-        A file name in it.
+        Name of a file in the store.
 
     Returns
     -------
     Path
-        Of a file that may not exist.
+        The path; the file need not exist.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""JSON files that are written whole, and read only if every value can be shown."""
+"""Write JSON files atomically, and reject those with values that cannot be displayed."""
 
 import json
 import math
@@ -11,12 +11,12 @@ from spectral_select._utils.atomic_files import write_atomically
 
 __all__ = ["read_json_object", "write_json_atomically"]
 
-# Far above what this project writes, and below what overflows Python's stack.
+# Far deeper than this project writes, but not deep enough to overflow Python's stack.
 _MAX_DEPTH = 50
 
 
 def write_json_atomically(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Write `content` as JSON to `path`, whole or not at all."""
+    """Write `content` as JSON to `path`, atomically."""
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     write_atomically(path, lambda file: file.write(text.encode()))
 
@@ -27,13 +27,12 @@ def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the file is not JSON, or holds something other than an object, a number that is
-        not finite or beyond 64 bits, or more than 50 levels of nesting. The message names
-        file and key.
+        If the file is not JSON, is not an object, has more than 50 levels of nesting, or holds a
+        number that is not finite or exceeds 64 bits. The message names the file and the key.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (RecursionError, ValueError) as error:  # also for integers of 5,000 digits
+    except (RecursionError, ValueError) as error:  # also for an integer of 5,000 digits
         raise ValueError(f"{path} is not JSON ({error}); it is damaged") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}; expected a JSON object")
@@ -49,7 +48,7 @@ def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _check(path: str | os.PathLike[str], where: str, value: Any, depth: int) -> None:
-    """Raise if `value` could not be shown, stored or traversed."""
+    """Raise if `value` could not be displayed, stored or traversed."""
     wrong = ""
     if depth > _MAX_DEPTH:
         wrong = f"more than {_MAX_DEPTH} levels of nesting"

@@ -24,26 +24,26 @@ def check_labels(y: Any, n: int, name: str = "y") -> NDArray[Any]:
     n : int
         Number of samples.
     name : str, default="y"
-        The argument that the user passed, for messages.
+        Name of the argument in messages.
 
     Returns
     -------
     ndarray of shape (n,)
-        Floats that are whole numbers become integers.
+        The labels; floats that are whole numbers become integers.
 
     Raises
     ------
     ValueError
-        If a label is missing (None, NaN, NA, masked or null) or not a whole number, with its
-        position, or the shape is not (n,).
+        If a label is missing (None, NaN, NA, masked or null) or not a whole number, in which case
+        the message gives its position, or if the shape is neither (n,) nor (n, 1).
     TypeError
-        If labels are neither integers nor strings, or some are integers and some strings.
+        If labels are neither integers nor strings, or are a mixture of both.
     """
     labels = _as_array(y)
     if labels.shape == (n, 1):
         labels = column_or_1d(labels, warn=True)
     if labels.shape != (n,):
-        raise ValueError(f"{name} must have shape ({n},), one label a sample; got {labels.shape}")
+        raise ValueError(f"{name} must have shape ({n},), one label per sample; got {labels.shape}")
     expected = f"{name} must hold class labels, integers or strings"
     if np.ma.is_masked(y):
         _refuse_missing("masked", np.flatnonzero(np.ma.getmaskarray(y)), name)
@@ -99,7 +99,7 @@ def labeled_codes(y: Any, n: int, unlabeled: Any) -> tuple[NDArray[Any], NDArray
 
 def _as_array(y: Any) -> NDArray[Any]:
     if isinstance(y, list | tuple):
-        # NumPy would turn numbers beside strings, and missing values too, into strings.
+        # NumPy would turn missing values, and numbers mixed with strings, into strings.
         objects = np.empty(len(y), dtype=object)
         objects[:] = y
         return objects if not len(y) or np.ndim(y[0]) == 0 else np.asarray(y)
@@ -109,7 +109,7 @@ def _as_array(y: Any) -> NDArray[Any]:
 
 
 def _from_objects(values: list[Any], name: str, expected: str) -> NDArray[Any]:
-    """Return Python objects as an array of one kind."""
+    """Return Python objects as an array of numbers or an array of strings."""
     missing = [i for i, value in enumerate(values) if is_missing(value)]
     if missing:
         _refuse_missing(str(values[missing[0]]), missing, name)
@@ -130,7 +130,7 @@ _NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a label is missing: None, NaN, or NA or NaT of pandas."""
+    """Return whether a label is missing: None, NaN, or pandas' NA or NaT."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float | np.floating) and bool(value != value)

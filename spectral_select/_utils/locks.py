@@ -1,4 +1,4 @@
-"""A folder held for writing by one process at a time."""
+"""A lock that lets one process at a time write to a folder."""
 
 import errno
 import os
@@ -13,23 +13,23 @@ _NAME = ".lock"
 
 
 class FolderLock:
-    """Holds a folder for this process; the system lets go of it when the process ends.
+    """Locks a folder for this process; the system releases the lock when the process ends.
 
-    A record lock, because children do not inherit it: those of a killed process, such as
-    the processes that load images, live on for some seconds. (Without record locks, on
-    Windows, it keeps apart the writers of one process only.)
+    This is a record lock, because child processes do not inherit it: those of a killed process,
+    such as data-loader workers, live on for some seconds. Windows has no record locks; there, the
+    lock only excludes other writers in the same process.
 
     Parameters
     ----------
     folder : Path
         The folder, which must exist.
     wait : bool, default=False
-        Whether to wait for another process that holds it.
+        Whether to wait if another process holds the lock.
 
     Raises
     ------
     StoreError
-        If it is held, by another process if `wait` is False.
+        If this process already holds the lock, or if another one does and `wait` is False.
 
     Examples
     --------
@@ -42,7 +42,7 @@ class FolderLock:
     spectral_select._utils.folders.StoreError: another process is writing to ...
     """
 
-    _held: ClassVar[set[str]] = set()  # record locks do not tell two writers of one process
+    _held: ClassVar[set[str]] = set()  # record locks do not exclude writers in one process
 
     def __init__(self, folder: Path, *, wait: bool = False) -> None:
         self._key = os.path.realpath(folder)
@@ -69,7 +69,7 @@ class FolderLock:
         self._held.add(self._key)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the lock."""
         self._held.discard(self._key)
         if self._file is not None:
             self._file.close()

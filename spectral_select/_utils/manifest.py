@@ -1,4 +1,4 @@
-"""What a stored result depends on, and in what two of them differ."""
+"""Record what a stored result depends on, and describe how two such records differ."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,20 +13,23 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a stored result depends on: it may be resumed or reused if nothing differs.
+    """What a stored result depends on.
+
+    The result may be resumed or reused only if its manifest matches the current one.
 
     Parameters
     ----------
     content : mapping
-        Anything that JSON can hold; kept as JSON gives it back.
+        Any JSON-serializable mapping; stored after a round trip through JSON (tuples become
+        lists, for example).
     names : mapping of str to str, optional
-        Words for keys, used in messages.
+        Human-readable names for keys, used in messages.
 
     Examples
     --------
     >>> saved = Manifest({"config": {"lr": 0.1, "epochs": 3}})
     >>> saved.diff(Manifest({"config": {"lr": 0.2, "epochs": 3}}))
-    ['config.lr was 0.1, is 0.2']
+    ['config.lr was 0.1, is now 0.2']
     """
 
     content: Mapping[str, Any]
@@ -36,14 +39,14 @@ class Manifest:
         object.__setattr__(self, "content", json.loads(json.dumps(self.content)))
 
     def diff(self, wanted: "Manifest", *, shared_only: bool = False) -> list[str]:
-        """Return in words what differs from `wanted`, one text for each entry.
+        """Describe the differences from `wanted`, one string per differing entry.
 
         Parameters
         ----------
         wanted : Manifest
-            Of the present call.
+            The manifest of the current call.
         shared_only : bool, default=False
-            Whether to ignore keys at the top level that only one of the two has.
+            Whether to ignore top-level keys that appear in only one of the two manifests.
         """
         first, second = dict(_flat(self.content)), dict(_flat(wanted.content))
         keys = [key for key in first | second if first.get(key) != second.get(key)]
@@ -52,7 +55,7 @@ class Manifest:
             keys = [key for key in keys if key.partition(".")[0] in shared]
         return [
             f"{self.names.get(key, key)} was {_short(first.get(key, _MISSING))}, "
-            f"is {_short(second.get(key, _MISSING))}"
+            f"is now {_short(second.get(key, _MISSING))}"
             for key in keys
         ]
 

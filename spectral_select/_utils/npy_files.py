@@ -1,4 +1,4 @@
-"""Reading of .npy files: every failure is one error that names the file."""
+"""Read .npy files; if one cannot be read, the error names it."""
 
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,19 @@ __all__ = ["load_npy", "reason"]
 
 
 def load_npy(path: Path, *, mmap: bool = True) -> NDArray[Any]:
-    """Return the array in a .npy file; nothing is unpickled.
+    """Return the array in a .npy file, without unpickling anything.
 
     Parameters
     ----------
     path : Path
         The file.
     mmap : bool, default=True
-        Whether to read from disk as the array is used.
+        Whether to memory-map the file instead of reading it at once.
 
     Raises
     ------
     ValueError
-        If the file has another format, is damaged or cut short, or holds pickled objects.
+        If the file has another format, is damaged or truncated, or holds pickled objects.
     """
     with path.open("rb") as file:
         if file.read(6) != b"\x93NUMPY":
@@ -36,7 +36,7 @@ def load_npy(path: Path, *, mmap: bool = True) -> NDArray[Any]:
 
 
 def reason(error: Exception) -> str:
-    """Return the message of an error in one line, or the name of its type."""
+    """Return an error's message on one line, or the name of its type if it has no message."""
     text = " ".join(str(error).split()) or type(error).__name__
     # NumPy suggests unpickling, which is unsafe for files from other sources.
     pickled = "allow_pickle" in text or "Python objects" in text

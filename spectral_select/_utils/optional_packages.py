@@ -1,4 +1,4 @@
-"""Which extra of the package installs an optional dependency, for messages that name it."""
+"""The extra that installs each optional dependency, for error messages."""
 
 __all__ = ["how_to_install", "missing_package"]
 
@@ -14,12 +14,12 @@ _EXTRAS = {
     "tensorboard": "report",
 }
 
-# Needed for one kind of file each; no extra has them.
+# Each is needed for one file format only, so no extra includes it.
 _PACKAGES = frozenset({"pyarrow"})
 
 
 def missing_package(error: BaseException) -> str | None:
-    """Return the optional package whose absence `error` is about, if it is about one."""
+    """Return the optional package whose absence caused `error`, or None."""
     if not isinstance(error, ModuleNotFoundError):
         return None
     name = (error.name or "").partition(".")[0]
@@ -27,6 +27,6 @@ def missing_package(error: BaseException) -> str | None:
 
 
 def how_to_install(package: str) -> str:
-    """Return the words that say `package` is missing, and the command that installs it."""
+    """Return a message that `package` is missing, with the command that installs it."""
     what = f"'spectral_select[{_EXTRAS[package]}]'" if package in _EXTRAS else package
     return f"needs the package {package}, which is not installed: pip install {what}"

@@ -1,4 +1,4 @@
-"""A progress bar of tqdm on stderr, if tqdm is installed and stderr is a terminal."""
+"""A tqdm progress bar on stderr, if tqdm is installed and stderr is a terminal."""
 
 import sys
 from typing import Any, Protocol, Self
@@ -15,10 +15,10 @@ class ProgressBar(Protocol):
         """Count `n` more."""
 
     def set_postfix(self, **values: Any) -> object:
-        """Show `values` behind the bar."""
+        """Show `values` after the bar."""
 
     def close(self) -> object:
-        """Leave the bar as it stands."""
+        """Stop updating the bar, which stays visible."""
 
 
 class _Silent:
@@ -51,16 +51,16 @@ def progress_bar(
     Parameters
     ----------
     total : int, optional
-        Number of units in all.
+        Total number of units.
     desc : str
-        What is going on, in a word or two.
+        Description of the task, in a word or two.
     unit : str
-        What is counted; the rate is shown as units a second.
+        What is counted; the rate is shown in units per second.
     initial : int, default 0
-        Units done before.
+        Number of units already done.
     enabled : bool, optional
-        Whether to show it. By default only where stderr is a terminal, so that logs
-        stay readable. Without tqdm (extra ``torch``) nothing is shown.
+        Whether to show the bar. By default, only if stderr is a terminal, so that logs stay
+        readable. Without tqdm (extra ``torch``), nothing is shown.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Many small solves on all cores: one BLAS thread each, as many at a time as BLAS had.
+"""Many small solves in parallel: one BLAS thread each, in as many threads as BLAS had.
 
-BLAS with several threads is slower than with one on matrices of a candidate batch's
-size, while the batches themselves are independent.
+For matrices the size of a candidate batch, BLAS is slower with several threads than with one. The
+batches are independent, so it is faster to solve several at once.
 """
 
 import os
@@ -36,10 +36,10 @@ def _n_threads() -> int:
 
 @contextmanager
 def one_blas_thread() -> Iterator[int]:
-    """Limit BLAS to one thread; yield how many it had.
+    """Limit BLAS to one thread, and yield the number of threads it had.
 
-    Counts its users, so that overlapping calls from several threads put the number back
-    when the last one leaves.
+    Overlapping calls from several threads are counted, so that only the last one to finish
+    restores the number.
     """
     global _users, _limit, _had
     with _lock:
@@ -60,7 +60,7 @@ _had = 1
 
 
 def _forget_users() -> None:
-    """Start afresh in a forked child, which does not have the threads of its parent."""
+    """Reset the count in a forked child, which does not have its parent's threads."""
     global _lock, _users
     _lock = Lock()
     if _users:
@@ -73,7 +73,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """Apply `function` to `items` in threads, results in order.
+    """Apply `function` to `items` in threads, and yield the results in order.
 
     The threads run in copies of the caller's context, so `numpy.errstate` holds in them too.
     """

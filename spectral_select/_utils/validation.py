@@ -1,4 +1,4 @@
-"""Checks of what a user hands over: what came, what was expected, before any work."""
+"""Argument checks; each message states what was expected and what was passed."""
 
 from collections.abc import Sequence
 from math import inf
@@ -33,13 +33,13 @@ class NotFiniteError(ValueError):
 
 
 def check_in(value: object, name: str, allowed: Sequence[str]) -> None:
-    """Raise unless `value` is one of the strings allowed."""
+    """Raise unless `value` is one of the `allowed` strings."""
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}")
 
 
 def check_int(value: object, name: str, low: int) -> int:
-    """Return `value` as an int of at least `low`; reject a bool."""
+    """Return `value` as an int if it is an integer, not a bool, of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(
             f"{name} must be an integer of at least {low}; "
@@ -91,17 +91,17 @@ def check_tol(tol: object) -> None:
 
 
 def check_not_masked(X: Any, name: str = "X") -> None:
-    """Raise on a masked array, whose mask NumPy would drop without a word."""
+    """Raise if `X` is a masked array, because NumPy would silently drop the mask."""
     if np.ma.isMaskedArray(X):
-        raise ValueError(f"{name} must not be a masked array: fill or drop what is masked")
+        raise ValueError(f"{name} must not be a masked array; fill in or drop the masked entries")
 
 
 def check_features(X: Any, name: str = "X") -> Array:
     """Return features of shape (n, d) or (b, n, d) in float32 or float64.
 
-    float32 stays float32, on its device; any other number type becomes float64, and half
-    precision becomes float32; large arrays of those as `WidenedRows`. Dense features are not
-    read: see `check_finite`.
+    float32 is kept, half precision becomes float32, and any other numeric type becomes float64. A
+    tensor stays on its device. A large array that needs converting is returned as `WidenedRows`.
+    Dense features are not checked for NaN and infinity; see `check_finite`.
     """
     X = _as_floating(X, name)
     if sparse.issparse(X):
@@ -131,7 +131,7 @@ def check_affinity(X: Any, name: str = "X") -> Array:
     X = np.asarray(X) if isinstance(X, WidenedRows) else X
     if X.shape[-1] != X.shape[-2]:
         raise ValueError(
-            f"{name} must be square with affinity='precomputed', one row and one column a "
+            f"{name} must be square with affinity='precomputed', one row and one column per "
             f"sample; got shape {tuple(X.shape)}"
         )
     check_finite(X, name)
@@ -182,10 +182,10 @@ def _as_floating(X: Any, name: str) -> Array:
 
 
 def check_finite(X: Array, name: str = "X", rows: Any = None) -> None:
-    """Raise on NaN or infinity, and name the first bad row, numbered by `rows` if given.
+    """Raise if `X` holds NaN or infinity; name the first bad row, numbered by `rows` if given.
 
-    Dense features need no pass of their own for it: the squared norms of the rows tell
-    (`NotFiniteError`), and only then this looks for the row.
+    Dense features need no separate pass: the squared row norms reveal bad values
+    (`NotFiniteError`), and this function is then called to find the row.
     """
     if isinstance(X, WidenedRows):
         for start in range(0, len(X), _BLOCK_ROWS) if X.array.dtype.kind == "f" else ():
@@ -194,7 +194,7 @@ def check_finite(X: Array, name: str = "X", rows: Any = None) -> None:
         return
     values = X.data if sparse.issparse(X) else X
     xp = namespace(values)
-    # A sum is finite if all terms are, unless it overflows: then look at each.
+    # A finite sum has finite terms only. Otherwise check each term: the sum may overflow.
     with np.errstate(over="ignore", invalid="ignore"):
         if bool(xp.isfinite(values.sum())) or bool(xp.isfinite(values).all()):
             return

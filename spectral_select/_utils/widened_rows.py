@@ -1,7 +1,7 @@
-"""Rows of a large array of short numbers, widened only where they are read.
+"""Rows of a large array of a narrow dtype, widened only when they are read.
 
-In float64, an array of int8 would take eight times its own memory, and a memory map would be
-in memory at all.
+As float64, a whole int8 array would take eight times its own memory, and a memory map would be
+loaded completely.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from numpy.typing import NDArray
 
 __all__ = ["WidenedRows", "map_beneath", "widened"]
 
-# Smaller arrays are widened at once. 32 MiB.
+# Arrays that take less than 32 MiB after widening are widened at once.
 _LARGE_BYTES = 2**25
 
 
 class WidenedRows:
-    """An array of shape (n, d) or (1, n, d) in float32 or float64; a part is an array too.
+    """An array of shape (n, d) or (1, n, d) that is read as float32 or float64.
 
-    Integers and booleans become float64, float16 becomes float32. `numpy.asarray` widens.
+    Integers and booleans become float64, and float16 becomes float32. Indexing returns
+    `WidenedRows` again; `numpy.asarray` does the widening.
 
     Parameters
     ----------
     array : ndarray of shape (n, d)
         Real numbers of any type.
     order : ndarray of shape (m,), optional
-        Rows of `array` in the order wanted; by default all.
+        Which rows of `array`, in which order; by default, all rows in order.
     stacked : bool, default=False
-        Whether there is a first axis of length 1.
+        Whether there is a leading axis of length 1.
     """
 
     def __init__(
@@ -52,22 +53,22 @@ class WidenedRows:
 
     @property
     def itemsize(self) -> int:
-        """Bytes of a number, widened."""
+        """Bytes per number, after widening."""
         return self.dtype.itemsize
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all numbers, widened."""
+        """Bytes of all numbers, after widening."""
         return int(np.prod(self.shape)) * self.itemsize
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> WidenedRows:
-        """Return a stack of this one batch ([None]), that batch ([0]), or some rows."""
+        """Return a stack of one batch ([None]), the batch in a stack ([0]), or some rows."""
         if key is None or self.stacked:
             if key not in (None, 0) or (key is None) is self.stacked:
-                raise IndexError(f"a stack of one batch has the index 0; got {key!r}")
+                raise IndexError(f"a stack of one batch has only the index 0; got {key!r}")
             return WidenedRows(self.array, self.order, stacked=key is None)
         if self.order is None:
             return WidenedRows(self.array[key])
@@ -79,7 +80,7 @@ class WidenedRows:
 
 
 def widened(X: NDArray[Any]) -> NDArray[Any] | WidenedRows:
-    """Return real numbers in float32 or float64, a large array of other types in parts."""
+    """Return `X` in float32 or float64; as `WidenedRows` if it is a large matrix to convert."""
     dtype = _wide(X.dtype)
     if X.dtype == dtype:
         return X
@@ -89,9 +90,9 @@ def widened(X: NDArray[Any]) -> NDArray[Any] | WidenedRows:
 
 
 def map_beneath(array: Any) -> np.memmap[Any, Any] | None:
-    """Return the memory map of a file that `array` is or views, or None."""
+    """Return the memory map of a file that `array` is or is a view of, or None."""
     while isinstance(array, np.ndarray):
-        # An anonymous map has no file: only what np.memmap opened counts.
+        # Anonymous maps have no file; only maps opened by np.memmap count.
         if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
             return array
         array = array.base

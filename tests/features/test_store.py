@@ -255,13 +255,16 @@ class TestOtherData:
         [
             (
                 {"meta": META | {"fingerprint": "e" * 64}},
-                r"of the data was f+…, is e+…",
+                r"of the data was f+…, is now e+…",
             ),
-            ({"meta": META | {"backbone": "vit_b_16"}}, "backbone was resnet18, is vit_b_16"),
-            ({"meta": META | {"weights_hash": "v" * 64}}, r"hash of the weights was w+…, is v+…"),
-            ({"meta": META | {"image_size": 64}}, "image size was 32, is 64"),
-            ({"count": 51, "labels": None}, "number of rows was 50, is 51"),
-            ({"dim": 7}, "length of an embedding was 6, is 7"),
+            ({"meta": META | {"backbone": "vit_b_16"}}, "backbone was resnet18, is now vit_b_16"),
+            (
+                {"meta": META | {"weights_hash": "v" * 64}},
+                r"hash of the weights was w+…, is now v+…",
+            ),
+            ({"meta": META | {"image_size": 64}}, "image size was 32, is now 64"),
+            ({"count": 51, "labels": None}, "number of rows was 50, is now 51"),
+            ({"dim": 7}, "length of an embedding was 6, is now 7"),
         ],
     )
     def test_is_refused_and_left_alone(self, tmp_path, state, change, message):
@@ -368,7 +371,9 @@ class TestDamaged:
                 action(tmp_path / "file")
 
     def test_empty_folder(self, tmp_path):
-        with pytest.raises(StoreError, match=r"not a whole embedding store: expected meta\.json"):
+        with pytest.raises(
+            StoreError, match=r"not a complete embedding store: expected meta\.json"
+        ):
             EmbeddingStore.open(tmp_path)
 
     @pytest.mark.parametrize("name", ["embeddings.npy", "labels.npy"])

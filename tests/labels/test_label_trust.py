@@ -190,7 +190,7 @@ def test_digits_are_labeled_well():
     ("X", "y", "error", "message"),
     [
         (np.ones((3, 2, 2)), [0, 1, 0], ValueError, "X must have shape"),
-        (np.ones((3, 2)), [0, 1], ValueError, r"y must have shape \(3,\), one label a sample"),
+        (np.ones((3, 2)), [0, 1], ValueError, r"y must have shape \(3,\), one label per sample"),
         (np.ones((3, 2)), [[0, 1], [1, 0], [1, 1]], ValueError, r"y must have shape \(3,\)"),
         (np.ones((3, 2)), [0, 0, 0], ValueError, "at least two classes; got 1"),
         (np.ones((3, 2)), [0.5, 1, 0], ValueError, "integers or strings; got 0.5 at position 0"),

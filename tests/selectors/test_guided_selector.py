@@ -268,7 +268,7 @@ X, Y, _ = clusters(9)
     ("arguments", "error", "message"),
     [
         ((X, None), ValueError, "GuidedBatchSelector requires y to be passed"),
-        ((X, Y[:-1]), ValueError, r"y must have shape \(9,\), one label a sample; got \(8,\)"),
+        ((X, Y[:-1]), ValueError, r"y must have shape \(9,\), one label per sample; got \(8,\)"),
         ((X, Y + 0.5), ValueError, "y must hold class labels, integers or strings; got .* 0"),
         ((X, Y * 1e300), ValueError, "y must hold class labels, integers or strings; got 1e"),
         ((X, Y.astype("datetime64[D]")), TypeError, "integers or strings; got dtype datetime64"),

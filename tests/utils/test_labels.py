@@ -106,7 +106,7 @@ def test_rejects_missing_labels_with_their_position(container):
         (np.array(["2020-01-01"] * 4, "M8[D]"), "got dtype datetime64"),
         ([0, Decimal(1), 0, 1], "got a Decimal at position 1"),
         ([0, 1, float("inf"), 0], "got inf at position 2"),
-        ([0, 1, 2], r"shape \(4,\), one label a sample"),
+        ([0, 1, 2], r"shape \(4,\), one label per sample"),
     ],
 )
 def test_rejects_what_is_not_a_label(labels, message):

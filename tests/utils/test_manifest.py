@@ -21,17 +21,17 @@ def test_no_difference_after_a_round_trip(content):
 @given(CONTENTS, st.integers())
 def test_names_the_entry_that_differs(content, number):
     first, second = content | {"key": {"inner": number}}, content | {"key": {"inner": number + 1}}
-    expected = [f"key.inner was {number}, is {number + 1}"]
+    expected = [f"key.inner was {number}, is now {number + 1}"]
     assert Manifest(first).diff(Manifest(second)) == expected
 
 
 @pytest.mark.parametrize(
     ("saved", "wanted", "text"),
     [
-        ({"seeds": [0, 1]}, {"seeds": [0, 2]}, "seeds was 0 1, is 0 2"),
-        ({"seeds": []}, {"seeds": [0]}, "seeds was empty, is 0"),
-        ({}, {"lr": 1}, "lr was missing, is 1"),
-        ({"hash": "a" * 64}, {"hash": "b" * 64}, f"hash was {'a' * 12}…, is {'b' * 12}…"),
+        ({"seeds": [0, 1]}, {"seeds": [0, 2]}, "seeds was 0 1, is now 0 2"),
+        ({"seeds": []}, {"seeds": [0]}, "seeds was empty, is now 0"),
+        ({}, {"lr": 1}, "lr was missing, is now 1"),
+        ({"hash": "a" * 64}, {"hash": "b" * 64}, f"hash was {'a' * 12}…, is now {'b' * 12}…"),
     ],
 )
 def test_shows_values_briefly(saved, wanted, text):
@@ -41,12 +41,12 @@ def test_shows_values_briefly(saved, wanted, text):
 def test_names_replace_keys():
     names = {"dim": "length of an embedding"}
     assert Manifest({"dim": 6}, names).diff(Manifest({"dim": 7})) == [
-        "length of an embedding was 6, is 7"
+        "length of an embedding was 6, is now 7"
     ]
 
 
 def test_part_is_compared_by_the_keys_that_both_have():
     whole, part = Manifest({"seeds": [0, 1], "lr": 1}), Manifest({"seeds": [0, 1]})
     assert whole.diff(part, shared_only=True) == []
-    assert whole.diff(part) == ["lr was 1, is missing"]
-    assert whole.diff(Manifest({"seeds": [1]}), shared_only=True) == ["seeds was 0 1, is 1"]
+    assert whole.diff(part) == ["lr was 1, is now missing"]
+    assert whole.diff(Manifest({"seeds": [1]}), shared_only=True) == ["seeds was 0 1, is now 1"]

@@ -46,7 +46,7 @@ class TestExtract:
         words = self.words(photos, tmp_path / "s")
         run(*words)
         err = fails(*words, "--split", "test")
-        assert "holds embeddings of something else (number of rows was 22, is 6" in err
+        assert "holds embeddings of something else (number of rows was 22, is now 6" in err
         status, out, _ = run(*words, "--split", "test", "--overwrite")
         assert status == 0
         assert out.startswith("6 of 30 images (test split)")
@@ -117,7 +117,7 @@ class TestSelect:
     def test_rejects_bare_indices_of_a_split_that_was_not_named(self, run, fails, photos, tmp_path):
         store = self.extract(run, photos)
         err = fails("select", store, "--out", tmp_path / "keep.npy")
-        assert "holds 43 of 60 images (train split), a split drawn without the option" in err
+        assert "holds 43 of 60 images (train split): without --split, extract took" in err
         assert (
             "write .txt, .csv, .json or .parquet, which hold paths, or extract with --split all"
             in err
@@ -136,7 +136,7 @@ class TestSelect:
         store = self.extract(run, photos)
         _, _, err = run("select", store, "--out", tmp_path / "keep.txt")
         assert "kept 8 of 43 rows" in err
-        assert err.endswith("; the rows are 43 of 60 images (train split)\n")
+        assert err.endswith("; the rows cover 43 of 60 images (train split)\n")
         kept = (tmp_path / "keep.txt").read_text().splitlines()
         assert len(kept) == 8
         assert all((photos / path).is_file() for path in kept)

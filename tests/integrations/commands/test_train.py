@@ -177,11 +177,11 @@ def interrupted(out, monkeypatch, *more):
 def test_another_configuration_is_not_resumed(tmp_path, monkeypatch, capsys):
     interrupted(tmp_path, monkeypatch)
     for change, message in (
-        (["--lr=0.5"], "config.lr was 0.02, is 0.5"),
-        (["--seeds", "0", "1"], "seeds was 0, is 0 1"),
-        (["--split-seed=3"], "data.split_seed was 0, is 3"),
-        (["--save-models"], "models was None, is models"),
-        (["--methods", "full"], "methods was random, is full"),
+        (["--lr=0.5"], "config.lr was 0.02, is now 0.5"),
+        (["--seeds", "0", "1"], "seeds was 0, is now 0 1"),
+        (["--split-seed=3"], "data.split_seed was 0, is now 3"),
+        (["--save-models"], "models was None, is now models"),
+        (["--methods", "full"], "methods was random, is now full"),
     ):
         assert train(tmp_path, "--methods", "random", "--resume", *change) == 2
         error = capsys.readouterr().err
@@ -198,7 +198,7 @@ def test_complete_runs_are_skipped(tmp_path, capsys):
     assert "there is nothing to resume" in capsys.readouterr().out
     assert (tmp_path / "results.json").read_bytes() == before
     assert train(tmp_path, "--methods", "full", "--resume") == 2
-    assert "methods was random, is full" in capsys.readouterr().err
+    assert "methods was random, is now full" in capsys.readouterr().err
 
 
 def test_resuming_where_there_is_nothing_begins(tmp_path, capsys):

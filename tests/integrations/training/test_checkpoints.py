@@ -51,15 +51,15 @@ def results(path=(), value=None):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (["seeds"], [0, 2], "seeds was 0 1, is 0 2"),
-        (["methods"], ["full"], "methods was full random, is full"),
-        (["config", "lr"], 0.2, "config.lr was 0.1, is 0.2"),
-        (["config", "device"], "cpu", "config.device was cuda, is cpu"),
-        (["config", "augmentation"], None, "config.augmentation.flip was 0.5, is missing"),
-        (["data", "fingerprint", "train"], "abd", "data.fingerprint.train was abc, is abd"),
-        (["versions", "torch"], "3", "versions.torch was 2, is 3"),
-        (["features", "source"], "embeddings", "features.source was pixels, is embeddings"),
-        (["models"], "models", "models was None, is models"),
+        (["seeds"], [0, 2], "seeds was 0 1, is now 0 2"),
+        (["methods"], ["full"], "methods was full random, is now full"),
+        (["config", "lr"], 0.2, "config.lr was 0.1, is now 0.2"),
+        (["config", "device"], "cpu", "config.device was cuda, is now cpu"),
+        (["config", "augmentation"], None, "config.augmentation.flip was 0.5, is now missing"),
+        (["data", "fingerprint", "train"], "abd", "data.fingerprint.train was abc, is now abd"),
+        (["versions", "torch"], "3", "versions.torch was 2, is now 3"),
+        (["features", "source"], "embeddings", "features.source was pixels, is now embeddings"),
+        (["models"], "models", "models was None, is now models"),
     ],
 )
 def test_says_what_differs(path, value, message):
@@ -110,7 +110,7 @@ def test_begins_resumes_and_ends(tmp_path, begun):
 
 def test_rejects_another_comparison(begun):
     checkpoints = begun(identity(results()))
-    with pytest.raises(ValueError, match=r"cannot continue: config\.lr was 0\.1, is 0\.2"):
+    with pytest.raises(ValueError, match=r"cannot continue: config\.lr was 0\.1, is now 0\.2"):
         checkpoints.check(identity(results(["config", "lr"], 0.2)))
 
 

@@ -142,14 +142,14 @@ def test_second_call_only_opens_it(whole, parts):
     [
         (
             {"epochs": 2},
-            r"holds another reference model \(config.epochs was 1, is 2\); to use",
+            r"holds another reference model \(config.epochs was 1, is now 2\); to use",
         ),
-        ({"config": settings(epochs=1, lr=0.5)}, r"config.lr was 0.01, is 0.5"),
+        ({"config": settings(epochs=1, lr=0.5)}, r"config.lr was 0.01, is now 0.5"),
         (
             {"config": settings(epochs=1, augmentation=None)},
-            r"config.augmentation.flip was 0.5, is missing",
+            r"config.augmentation.flip was 0.5, is now missing",
         ),
-        ({"seed": 3}, r"\(seed was 0, is 3\)"),
+        ({"seed": 3}, r"\(seed was 0, is now 3\)"),
         ({"found": data(fingerprint="b" * 64)}, "belongs to other data: its fingerprint is aaaa"),
         ({"found": data(n=N - 3)}, "holds a reference on 33 samples, but .* has 30"),
     ],
@@ -279,7 +279,7 @@ def _pickled(path):
     ("name", "spoil", "message"),
     [
         ("logits.npy", lambda path: path.unlink(), "logits.npy is missing"),
-        ("logits.npy", lambda path: path.write_bytes(path.read_bytes()[:-9]), "cut short"),
+        ("logits.npy", lambda path: path.write_bytes(path.read_bytes()[:-9]), "truncated"),
         ("cosines.npy", _pickled, "cosines.npy .* damaged"),
         ("cosines.npy", lambda p: np.save(p, np.zeros((N, 3), np.float32)), "not what"),
         ("logits.npy", lambda p: np.save(p, np.zeros((N, 4), np.float32)), "expected float32"),
@@ -413,7 +413,8 @@ def test_command_trains_it_first_and_then_takes_it(tmp_path, capsys, parts):
 
     assert train(tmp_path / "run", *methods, "--reference-epochs=2") == 0  # it is there
     assert train(tmp_path / "run", *methods, "--reference-epochs=3") == 2
-    assert "epochs was 2, is 3); to use it as it is, give it as --ref" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "epochs was 2, is now 3); to use it as it is, give it as --ref" in err
     given = ["--reference", str(tmp_path / "run" / "reference")]
     assert train(tmp_path / "other", "--methods", "jest", "--lr=0.1", *given) == 0
     assert len(parts) == 2
