@@ -1,1 +1,1 @@
-"""The command line: the entry point and the commands that need no torch."""
+"""The command line: its entry point and the commands that do not need torch."""

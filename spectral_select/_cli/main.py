@@ -1,4 +1,4 @@
-"""The command spectral-select: which sub-command, and what a user sees when it fails."""
+"""Entry point of the command spectral-select: run a subcommand and report its errors."""
 
 import argparse
 import os
@@ -14,16 +14,16 @@ __all__ = ["UsageError", "main", "parse"]
 
 _PROG = "spectral-select"
 
-# Command: the module with add_arguments(parser) and run(args) -> int, and its summary.
-# Modules load only when their command is asked for, and torch only when it runs.
+# Name of each command, its module with add_arguments(parser) and run(args) -> int, and its
+# summary. A module is imported only when its command is requested, and torch when it runs.
 _COMMANDS = {
     "extract": (
         "spectral_select.integrations.commands.extract",
-        "compute the embeddings of an image dataset, once, into a folder",
+        "compute the embeddings of an image dataset once and store them in a folder",
     ),
     "select": (
         "spectral_select._cli.select",
-        "choose rows of a file of embeddings; prints or writes their indices",
+        "select rows of an embeddings file and print or write their indices",
     ),
     "inspect": (
         "spectral_select.integrations.commands.inspect",
@@ -31,26 +31,26 @@ _COMMANDS = {
     ),
     "train": (
         "spectral_select.integrations.commands.train",
-        "train a network on the chosen samples, beside all of them and a random subset",
+        "train a network on selected samples, on all samples and on a random subset",
     ),
     "sweep": (
         "spectral_select.integrations.commands.sweep",
-        "train by methods × seeds × filter ratios from a file, resumable run by run",
+        "train for each method, seed and filter ratio listed in a file; can be resumed",
     ),
     "report": (
         "spectral_select.integrations.commands.report",
-        "write a page with tables and pictures of what train measured",
+        "write a page of tables and figures from the results of train",
     ),
 }
 
 _DESCRIPTION = """\
-Choose the samples worth a training step: those that the Fiedler vector of each batch's
-similarity graph singles out.
+Choose the samples that are worth a training step, by means of the Fiedler vector of each batch's
+similarity graph.
 """
 
 _EPILOG = """\
 typical use:
-  spectral-select train digits                        # see it work, needs no data
+  spectral-select train digits                        # a demo; needs no data
   spectral-select extract photos --out photos.store   # photos/CLASS/*.jpg -> embeddings
   spectral-select inspect photos.store --images photos --report page.html   # what is wrong
   spectral-select select photos.store --out keep.txt  # the fifth to train on
@@ -61,11 +61,11 @@ Each command has its own help: spectral-select COMMAND --help
 
 
 class UsageError(Exception):
-    """A user's mistake: its text is shown in one line and the command exits with 2."""
+    """A usage error: the message is printed on one line and the command exits with status 2."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says a mistake in one line, instead of the whole usage."""
+    """Reports a mistake on one line, without printing the whole usage."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
@@ -77,13 +77,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        Arguments without the program's name; by default those of the process.
+        Arguments without the program name; by default, those of this process.
 
     Returns
     -------
     int
-        0; 2 after a user error, reported in one line on stderr (with ``--debug``, with its
-        traceback unless it is an error of usage); 130 after Ctrl-C; 141 after a broken pipe.
+        0 on success; 2 after a user error, which is reported on one line on stderr; 130 after
+        Ctrl-C; 141 after a broken pipe. With ``--debug``, errors other than usage errors are
+        raised.
 
     Examples
     --------
@@ -107,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return 130
     except BrokenPipeError:
-        # What is left in the buffer has no reader; flushing it at exit would fail again.
+        # The rest of the buffer has no reader; flushing it at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (UsageError, ValueError, TypeError, OSError, MemoryError, ImportError) as error:
@@ -118,17 +119,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return a command's arguments parsed, without running it.
+    """Parse the arguments of a command without running it.
 
     Parameters
     ----------
     arguments : sequence of str
-        The command's name and what it is given.
+        The command's name, followed by its arguments.
 
     Raises
     ------
     UsageError
-        If the command does not take them.
+        If the command does not accept the arguments.
     """
     return _parser(arguments[0]).parse_args(arguments)
 
@@ -150,7 +151,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _parser(asked: str | None) -> argparse.ArgumentParser:
-    """Return the parser, with the arguments of the command `asked` only."""
+    """Return the parser, in which only the command `asked` has its arguments."""
     from spectral_select import __version__
 
     parser = _Parser(
@@ -182,12 +183,12 @@ def _add_debug(parser: argparse.ArgumentParser) -> None:
         "--debug",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="show the whole traceback of an error",
+        help="show the full traceback of an error",
     )
 
 
 def _is_told_in_a_line(error: BaseException) -> bool:
-    """Tell whether it is an optional package that is missing, if a module is missing."""
+    """Return whether one line suffices: not if a module other than an optional one is missing."""
     return not isinstance(error, ImportError) or missing_package(error) is not None
 
 
@@ -199,7 +200,7 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, MemoryError) and not str(error):
         return "out of memory"
     text = str(error)
-    if text.startswith("Caught ") and "\n" in text:  # an error in a loader's process
+    if text.startswith("Caught ") and "\n" in text:  # an error in a data-loader worker
         text = text.rstrip().rpartition("\n")[2].partition(": ")[2] or text
     return " ".join(text.split()) or type(error).__name__
 

@@ -1,4 +1,4 @@
-"""The command select: reads a file of features and writes what it selects, without torch."""
+"""The command select: read a feature file and write the selected rows, without torch."""
 
 import argparse
 import csv
@@ -20,21 +20,21 @@ from spectral_select._utils.widened_rows import WidenedRows, map_beneath
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Select rows of a matrix of features (embeddings, one row per sample) and print or write their
-indices, counted from 0, in ascending order. For a store that extract wrote, print or write the
-paths of the images. Needs neither images nor PyTorch.
+Select rows of a feature matrix (embeddings, one row per sample) and print or write their indices,
+counted from 0, in ascending order. For a store written by extract, print or write the image
+paths. Needs neither images nor PyTorch.
 """
 
 _EPILOG = """\
 examples:
   spectral-select select features.npy                     # print a fifth of the rows
   spectral-select select store --method guided --out keep.txt   # by label trust
-  spectral-select select store --out keep.txt         # paths of images, one per line
+  spectral-select select store --out keep.txt         # image paths, one per line
   spectral-select select store --out keep.csv         # index, path, label and score
   spectral-select select data.npz --key emb --out keep.csv    # with the score of each row
   spectral-select select data.parquet --columns embedding --filter-ratio 0.5
   spectral-select select store --candidate-size 128 --shuffle --out keep.txt
-                               # the procedure of the paper: batch by batch, shuffled
+                               # the paper's procedure: batch by batch, shuffled
 """
 
 _SUFFIXES = (".npy", ".txt", ".csv", ".json", ".parquet")
@@ -54,7 +54,7 @@ _DEFAULTS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``spectral-select select``."""
+    """Add the arguments of ``spectral-select select``."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.add_argument(
         "features",
@@ -66,17 +66,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         metavar="FILE",
         default="-",
-        help="file for the indices, by its extension: .npy, .txt (one per line), .csv or "
-        ".parquet (index, score), .json (with the options); by default they are printed, one per "
-        "line. For a store with paths, .txt and the printed lines hold paths, the others except "
-        ".npy hold both",
+        help="output file; its extension sets the format: .npy, .txt (one index per line), .csv or "
+        ".parquet (index and score), .json (with the options). By default, indices are printed, "
+        "one per line. For a store with paths, .txt and the printed lines hold paths; .csv, .json "
+        "and .parquet hold both",
     )
-    parser.add_argument("--key", help="array of an .npz file")
+    parser.add_argument("--key", help="name of the array in an .npz file")
     parser.add_argument(
         "--columns",
         metavar="A,B,...",
         type=lambda text: text.split(","),
-        help="columns of a Parquet file: numbers, or one column of lists",
+        help="columns in a Parquet file: numeric columns, or one column of lists",
     )
     selection = parser.add_argument_group("selection")
     selection.add_argument(
@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=tuple(_OF_METHOD),
         default="fiedler",
         help="fiedler: by the Fiedler vector, as in the paper; guided: rows whose label is "
-        "probably right and hard to predict, which needs labels (default: %(default)s)",
+        "probably right but hard to predict; needs labels (default: %(default)s)",
     )
     selection.add_argument(
         "--filter-ratio",
@@ -102,10 +102,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     selection.add_argument(
         "--shuffle",
         action="store_true",
-        help="assign the rows to the batches at random; useful if they are sorted by class",
+        help="assign rows to batches at random; useful if the rows are sorted by class",
     )
     selection.add_argument(
-        "--seed", metavar="S", type=int, help="random state of the selection and of --shuffle"
+        "--seed", metavar="S", type=int, help="seed for the selection and for --shuffle"
     )
     _add_fiedler_arguments(parser.add_argument_group("--method fiedler"))
     _add_guided_arguments(parser.add_argument_group("--method guided"))
@@ -116,24 +116,24 @@ def _add_fiedler_arguments(group: Any) -> None:
         "--rule",
         choices=("extreme", "stratified"),
         help="extreme: the largest entries of the Fiedler vector, as in the paper; stratified: "
-        "evenly along its order (default: extreme)",
+        "evenly spaced along its sorted order (default: extreme)",
     )
     group.add_argument(
         "--laplacian",
         choices=("unnormalized", "symmetric", "random_walk"),
-        help="Laplacian of the graph (default: unnormalized)",
+        help="graph Laplacian (default: unnormalized)",
     )
     group.add_argument(
         "--affinity",
         choices=("cosine", "nearest_neighbors", "precomputed"),
-        help="cosine: similarities of all rows; nearest_neighbors: of nearest neighbors only; "
-        "precomputed: FEATURES are the n x n similarities (default: cosine)",
+        help="cosine: similarities between all rows; nearest_neighbors: between nearest neighbors "
+        "only; precomputed: FEATURES is the n x n similarity matrix (default: cosine)",
     )
     group.add_argument(
         "--n-neighbors",
         metavar="K",
         type=int,
-        help="neighbors of each row for nearest_neighbors (default: 10)",
+        help="number of neighbors per row for nearest_neighbors (default: 10)",
     )
 
 
@@ -141,14 +141,20 @@ def _add_guided_arguments(group: Any) -> None:
     group.add_argument(
         "--labels",
         metavar="NAME",
-        help="array of the .npz file, column of the Parquet file, or a .npy file (default: the "
-        "labels of the store)",
+        help="array in the .npz file, column in the Parquet file, or a .npy file (default: the "
+        "labels in the store)",
     )
     group.add_argument(
-        "--hardness-power", metavar="A", type=float, help="0 ignores the hardness (default: 0.5)"
+        "--hardness-power",
+        metavar="A",
+        type=float,
+        help="power of the hardness; 0 ignores it (default: 0.5)",
     )
     group.add_argument(
-        "--trust-power", metavar="C", type=float, help="0 treats labels as right (default: 1)"
+        "--trust-power",
+        metavar="C",
+        type=float,
+        help="power of the label trust; 0 treats all labels as right (default: 1)",
     )
 
 
@@ -166,7 +172,7 @@ def run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     try:
         indices, scores = _select(selector, X, y, args.shuffle, args.seed or 0)
-    except ValueError as error:  # the user knows X and y by the names of their files
+    except ValueError as error:  # name the files, not X and y
         message = str(error)
         if message.startswith("X "):
             raise ValueError(args.features + message[1:]) from error
@@ -190,7 +196,7 @@ def run(args: argparse.Namespace) -> int:
     write_atomically(out, lambda file: _write(file, out.suffix, indices, scores, names, record))
     print(
         f"kept {len(indices)} of {len(X)} rows of {X.shape[1]} features in {seconds:.2f} s: {out}"
-        + (f"; the rows are {names.extent}" if names.extent else ""),
+        + (f"; the rows cover {names.extent}" if names.extent else ""),
         file=sys.stderr,
     )
     return 0
@@ -205,12 +211,12 @@ def _check_out(name: str) -> Path | None:
     if not out.absolute().parent.is_dir():
         raise ValueError(f"--out {name}: the folder {out.absolute().parent} does not exist")
     if out.suffix == ".parquet":
-        import_module("pyarrow.parquet")  # if it is missing, that is an error before any work
+        import_module("pyarrow.parquet")  # fail before any work if it is missing
     return out
 
 
 def _check_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the options of the method, and refuse those of the other one."""
+    """Return the options of the method; raise if an option of another method is given."""
     from spectral_select._selectors.ratio import check_filter_ratio
 
     check_filter_ratio(args.filter_ratio, "--filter-ratio")
@@ -243,7 +249,7 @@ def _make_selector(args: argparse.Namespace, options: dict[str, Any]) -> Any:
 def _select(
     selector: Any, X: NDArray[Any], y: NDArray[Any] | None, shuffle: bool, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return the selected indices, ascending, and the score of each of them."""
+    """Return the selected indices in ascending order, and their scores."""
     order = np.random.default_rng(seed).permutation(len(X)) if shuffle else None
     labels = () if y is None else (y,)
     try:

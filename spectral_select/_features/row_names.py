@@ -1,4 +1,4 @@
-"""The names of the rows of a file of features: paths of images, or indices."""
+"""Names for the rows of a feature file: image paths, or indices."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,18 @@ __all__ = ["RowNames"]
 
 @dataclass(frozen=True)
 class RowNames:
-    """What the rows of a file of features are called; without paths, they have only indices.
+    """Names for the rows of a feature file: paths if they are known, otherwise indices.
 
     Attributes
     ----------
     paths : tuple of str or None
-        Where each row comes from.
+        Where each row comes from, if known.
     labels : list or None
-        Label of each row, by its name where that is known.
+        Label of each row, as a class name if the names are known.
     extent : str
-        Which part of a dataset the rows are; empty if they are all of it.
+        Which part of the dataset the rows cover; empty if they cover all of it.
     unclear : str
-        Why indices alone do not say which images are meant; empty if they do.
+        Why indices alone do not identify the images; empty if they do.
 
     Examples
     --------
@@ -38,7 +38,7 @@ class RowNames:
 
     @classmethod
     def of(cls, features: str) -> "RowNames":
-        """Return the names in an embedding store, none for other files."""
+        """Return the row names in an embedding store; other files have none."""
         if not Path(features).is_dir():
             return cls()
         from spectral_select._features.store import EmbeddingStore
@@ -47,8 +47,8 @@ class RowNames:
         unclear = ""
         if store.meta.get("drawn_from") is not None and store.meta.get("split_named") is False:
             unclear = (
-                f"{features} holds {store.extent}, a split drawn without the option --split of "
-                "extract: its indices do not match the files of the dataset"
+                f"{features} holds {store.extent}: without --split, extract took only part of the "
+                "dataset, so indices do not match the files in the dataset"
             )
         labels = None if store.labels is None else store.labels.tolist()
         classes = store.meta.get("classes")
@@ -58,26 +58,26 @@ class RowNames:
         return cls(store.paths, labels, extent, unclear)
 
     def check_format(self, out: Path | None) -> None:
-        """Refuse a file whose format cannot say which samples are meant."""
+        """Raise if the format of `out` cannot identify the selected samples."""
         suffix = ".txt" if out is None else out.suffix
         if self.unclear and (self.paths is None or suffix == ".npy"):
             raise ValueError(
                 f"{self.unclear}; write .txt, .csv, .json or .parquet, which hold paths, or "
-                "extract with --split all --overwrite"
+                "extract again with --split all --overwrite"
             )
         if suffix == ".txt" and any("\n" in path or "\r" in path for path in self.paths or ()):
-            raise ValueError("a path has a line break; write .csv or .json")
+            raise ValueError("a path contains a line break; write .csv or .json")
         if suffix == ".parquet" and any(not path.isprintable() for path in self.paths or ()):
-            raise ValueError("a path has characters that are not text; write .csv or .json")
+            raise ValueError("a path contains unprintable characters; write .csv or .json")
 
     def columns(self, indices: NDArray[np.int64]) -> dict[str, list[Any]]:
-        """Return the columns of a table of the rows at `indices`, without index and score."""
+        """Return the table columns for the rows at `indices`, except index and score."""
         if self.paths is None:
             return {}
         known = {"path": self.paths} | ({} if self.labels is None else {"label": self.labels})
         return {key: [values[i] for i in indices] for key, values in known.items()}
 
     def lines(self, indices: NDArray[np.int64]) -> str:
-        """Return a path or an index on each line."""
+        """Return the rows at `indices` as text, one path or index per line."""
         rows = indices.tolist() if self.paths is None else self.columns(indices)["path"]
         return "".join(f"{row}\n" for row in rows)

@@ -218,10 +218,12 @@ class TestFeatureFiles:
     def test_npz_rubbish(self, tmp_path, fails):
         path = tmp_path / "x.npz"
         np.savez(path, a=X, b=X)
-        assert "2 two-dimensional arrays; expected one, or its key" in fails("select", path)
+        assert "2 two-dimensional arrays; expected one, or the key of an array" in fails(
+            "select", path
+        )
         assert "no array 'c'; it has 'a' of shape (50, 8)" in fails("select", path, "--key", "c")
         path.write_bytes(path.read_bytes()[:600])
-        assert "x.npz is not a NumPy .npz file, or it is cut short" in fails("select", path)
+        assert "x.npz is not a NumPy .npz file, or it is truncated" in fails("select", path)
         np.savez(path, X=np.array([[{}]], dtype=object))
         assert "pickled objects, which are not read" in fails("select", path)
         np.savez_compressed(path, X=X)
@@ -279,11 +281,11 @@ class TestFeatureFiles:
 
     def test_store_rubbish(self, tmp_path, fails):
         (tmp_path / "folder").mkdir()
-        assert "folder is not a whole embedding store" in fails("select", tmp_path / "folder")
+        assert "folder is not a complete embedding store" in fails("select", tmp_path / "folder")
         save_embeddings(tmp_path / "store", X)
         path = tmp_path / "store" / "embeddings.npy"
         path.write_bytes(path.read_bytes()[:-8])
-        assert "is damaged or cut short" in fails("select", tmp_path / "store")
+        assert "is damaged or truncated" in fails("select", tmp_path / "store")
 
 
 class TestMistakes:

@@ -73,8 +73,8 @@ def test_shuffle_keeps_rows_and_labels_together(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("features", "options", "message"),
     [
-        ("bare", [], "bare has no labels; name them"),
-        ("x.npy", ["--labels", "y"], "must be a .npy file; got 'y'"),
+        ("bare", [], "bare has no default labels; name an array"),
+        ("x.npy", ["--labels", "y"], "must be in a .npy file; got 'y'"),
         ("x.npy", ["--labels", "absent.npy"], "there is no file absent.npy"),
         ("both.npz", ["--labels", "z"], "has no array 'z'"),
         ("t.parquet", ["--columns", "embedding", "--labels", "z"], "has no column 'z'"),

@@ -54,7 +54,7 @@ def test_parquet_holds_the_same_columns(store, tmp_path):
 def test_rejects_parquet_of_paths_that_are_not_text(tmp_path, capsys):
     save_embeddings(tmp_path / "s", X, paths=["\udcff" + path for path in PATHS])
     assert main(["select", str(tmp_path / "s"), "--out", str(tmp_path / "keep.parquet")]) == 2
-    assert "characters that are not text; write .csv or .json" in capsys.readouterr().err
+    assert "unprintable characters; write .csv or .json" in capsys.readouterr().err
 
 
 def test_json_holds_indices_and_paths(store, tmp_path):
@@ -93,7 +93,7 @@ def test_paths_with_odd_characters(tmp_path, capsys):
 def test_rejects_line_breaks_in_lines_of_paths(tmp_path, capsys):
     save_embeddings(tmp_path / "s", X, paths=[path + "\n" for path in PATHS])
     assert main(["select", str(tmp_path / "s")]) == 2
-    assert "a path has a line break; write .csv or .json" in capsys.readouterr().err
+    assert "a path contains a line break; write .csv or .json" in capsys.readouterr().err
     rows = select(str(tmp_path / "s"), tmp_path / "keep.json")
     assert json.loads(rows)["paths"][0].endswith("\n")
 
