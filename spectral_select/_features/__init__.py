@@ -1,1 +1,1 @@
-"""Features wherever they are stored, read as rows; embedding stores."""
+"""Feature tables read by row from any supported source, and embedding stores."""

@@ -1,4 +1,4 @@
-"""Features in Arrow tables: columns of numbers, or one column of equally long lists."""
+"""Features in Arrow tables: numeric columns, or one column of equally long lists."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -11,16 +11,16 @@ __all__ = ["feature_columns", "is_arrow", "matrix_of_column", "matrix_of_table",
 
 
 def is_arrow(data: Any) -> bool:
-    """Return whether pyarrow is installed and can take `data`."""
+    """Return whether pyarrow is installed and can convert `data`."""
     methods = ("__arrow_c_stream__", "__arrow_c_array__", "to_arrow")
     return find_spec("pyarrow") is not None and any(hasattr(data, name) for name in methods)
 
 
 def to_arrow(data: Any) -> Any:
-    """Return `data` as a table of pyarrow, or as a chunked array if it is one column."""
+    """Return `data` as a pyarrow table, or as a chunked array if it is a single column."""
     import pyarrow as pa
 
-    if hasattr(data, "to_arrow"):  # polars, also before it had the interface
+    if hasattr(data, "to_arrow"):  # polars, even without the Arrow interface
         data = data.to_arrow()
     if isinstance(data, pa.Table | pa.ChunkedArray):
         return data
@@ -37,21 +37,22 @@ def feature_columns(schema: Any, columns: Sequence[str] | None, what: str) -> li
     Parameters
     ----------
     schema : pyarrow.Schema
-        Of the table. The index of a pandas table is not a feature.
+        The table's schema. The index of a pandas table is not a feature.
     columns : sequence of str, optional
-        The columns asked for. By default the only column of lists, or else all columns.
+        The requested columns. By default, the only column of lists or, if there is none, all
+        columns.
     what : str
-        The table, in messages.
+        What to call the table in messages.
 
     Returns
     -------
     list of str
-        Columns of numbers, or a single column of lists.
+        Numeric columns, or a single column of lists.
 
     Raises
     ------
     ValueError
-        If a column is missing or holds something else, or it is not clear which one to take.
+        If a column is missing or holds anything else, or if the choice is ambiguous.
     """
     fields = {field.name: field.type for field in schema}
     if unknown := [name for name in columns or () if name not in fields]:
@@ -67,16 +68,16 @@ def feature_columns(schema: Any, columns: Sequence[str] | None, what: str) -> li
     if chosen != lists[:1] and chosen != numbers:
         odd = next(name for name in chosen if name not in numbers)
         raise ValueError(
-            f"column {odd!r} of {what} holds {fields[odd]}; name the columns to take: "
-            "numbers, or one column of lists of numbers"
+            f"column {odd!r} of {what} holds {fields[odd]}; name the columns to use: "
+            "numeric columns, or one column of lists of numbers"
         )
     if not chosen:
-        raise ValueError(f"{what} has no columns of features")
+        raise ValueError(f"{what} has no feature columns")
     return chosen
 
 
 def matrix_of_table(table: Any, columns: Sequence[str] | None, what: str) -> NDArray[Any]:
-    """Return the features in a table, shape (n, d).
+    """Return the features in a table as an array of shape (n, d).
 
     Parameters
     ----------
@@ -85,12 +86,12 @@ def matrix_of_table(table: Any, columns: Sequence[str] | None, what: str) -> NDA
     columns : sequence of str, optional
         As for `feature_columns`.
     what : str
-        The table, in messages.
+        What to call the table in messages.
 
     Raises
     ------
     ValueError
-        As `feature_columns`, or if a value is missing or lists differ in length.
+        If `feature_columns` raises, if a value is missing or if lists differ in length.
     """
     chosen = feature_columns(table.schema, columns, what)
     named = {name: f"column {name!r} of {what}" for name in chosen}
@@ -107,7 +108,7 @@ def matrix_of_table(table: Any, columns: Sequence[str] | None, what: str) -> NDA
 def matrix_of_column(column: Any, what: str) -> NDArray[Any]:
     """Return a chunked array of equally long lists as a matrix, chunk by chunk.
 
-    All chunks together may hold more than 2³¹ numbers, so they are never combined.
+    Arrow never combines the chunks, because together they may hold more than 2³¹ numbers.
     """
     if not _is_list(column.type):
         raise ValueError(f"{what} must hold lists of numbers; got type {column.type}")
@@ -135,7 +136,7 @@ def matrix_of_column(column: Any, what: str) -> NDArray[Any]:
 
 
 def _index_columns(schema: Any) -> set[str]:
-    """Return the columns in which pandas stored the index of a table."""
+    """Return the columns in which pandas stored the table's index."""
     stored = (schema.pandas_metadata or {}).get("index_columns", [])
     return {name for name in stored if isinstance(name, str)}
 

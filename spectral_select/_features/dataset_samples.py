@@ -1,4 +1,4 @@
-"""Labels and paths of the samples of a dataset, without reading the samples."""
+"""Labels and paths of the samples in a dataset, without loading the samples."""
 
 import os
 import sys
@@ -14,13 +14,13 @@ __all__ = ["label_column", "sample_labels", "sample_paths"]
 
 
 def sample_labels(dataset: Any) -> NDArray[np.int64] | None:
-    """Return the labels of a dataset, or None if it has none.
+    """Return the labels in a dataset, or None if it has none.
 
     Parameters
     ----------
     dataset : map-style dataset
-        With integers as ``labels`` or ``targets``, a Hugging Face dataset with a column "label" or
-        "labels", or one made from these with torch's `Subset` or `ConcatDataset`.
+        A dataset with integer ``labels`` or ``targets``, a Hugging Face dataset with a column
+        "label" or "labels", or a torch `Subset` or `ConcatDataset` of such datasets.
 
     Returns
     -------
@@ -47,13 +47,13 @@ def sample_labels(dataset: Any) -> NDArray[np.int64] | None:
         return np.concatenate(known) if len(known) == len(parts) else None
     column = label_column(dataset)
     candidates = [getattr(dataset, name, None) for name in ("labels", "targets")]
-    if column is not None:  # past a transform that the dataset may have
+    if column is not None:  # bypass the dataset's transform, if any
         candidates.append(dataset.with_format("numpy", columns=[column])[:][column])
     for labels in candidates:
         if isinstance(labels, Sequence | np.ndarray) or hasattr(labels, "__array__"):
             try:
                 array = np.asarray(labels)
-            except ValueError:  # lists of several lengths, such as boxes
+            except ValueError:  # lists of different lengths, such as boxes
                 continue
             if array.ndim == 1 and array.dtype.kind in "iu":
                 return array.astype(np.int64)
@@ -66,26 +66,27 @@ def _refuse_missing(labels: NDArray[Any]) -> None:
     missing = [i for i, label in enumerate(labels.tolist()) if is_missing(label)]
     if missing:
         raise ValueError(
-            f"labels of the dataset must not be missing; sample {missing[0]} has none "
-            f"({len(missing)} in all)"
+            f"every sample in the dataset must have a label; sample {missing[0]} has none "
+            f"({len(missing)} labels are missing)"
         )
 
 
 def label_column(dataset: Any) -> str | None:
-    """Return the name of the column of labels of a Hugging Face dataset, or None."""
+    """Return the name of the label column in a Hugging Face dataset, or None."""
     if type(dataset).__module__.partition(".")[0] != "datasets":
         return None
     return next((name for name in ("label", "labels") if name in dataset.column_names), None)
 
 
 def sample_paths(dataset: Any) -> list[str] | None:
-    """Return where each sample of a dataset comes from, or None if that is not known.
+    """Return where each sample in a dataset comes from, or None if that is not known.
 
     Parameters
     ----------
     dataset : map-style dataset
-        With ``paths``, or ``samples`` whose first entry is a path as in torchvision; a ``root`` is
-        left out of the paths. A `Subset` of another dataset gives the indices in it.
+        A dataset with ``paths``, or with ``samples`` that start with a path, as in torchvision;
+        the ``root``, if there is one, is removed from the paths. For a `Subset` of any other
+        dataset, its indices are returned.
 
     Returns
     -------
@@ -115,6 +116,6 @@ def sample_paths(dataset: Any) -> list[str] | None:
 
 
 def _is_a(name: str, dataset: Any) -> bool:
-    """Tell whether a dataset is of a class of torch.utils.data, without importing torch."""
+    """Return whether `dataset` is a torch.utils.data class `name`, without importing torch."""
     torch_data = sys.modules.get("torch.utils.data")
     return torch_data is not None and isinstance(dataset, getattr(torch_data, name))

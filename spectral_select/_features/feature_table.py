@@ -1,4 +1,4 @@
-"""Features wherever they lie: rows by index, from memory, a device, a file or a table."""
+"""Feature rows by index, from memory, a device, a file or a table."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ __all__ = ["FeatureRows", "as_rows", "check_belongs", "check_count"]
 
 Indices = npt.NDArray[np.int64]
 
-# Rows that tell one feature table from another of the same shape.
+# Number of rows that distinguish feature tables of the same shape.
 _SAMPLED_ROWS = 64
 
 
 class FeatureRows(ABC):
-    """A table of features of which some rows are wanted at a time."""
+    """A feature table that is read some rows at a time."""
 
     n_rows: int
     n_columns: int
     itemsize: int = 4
-    #: The torch device that rows come on, or None.
+    #: The torch device of the rows, or None.
     device: Any = None
 
     @abstractmethod
@@ -48,13 +48,13 @@ class FeatureRows(ABC):
         """Return the rows at `indices`, shape (n, n_columns)."""
 
     def whole(self) -> Array:
-        """Return the table, shape (n_rows, n_columns); a memory map stays one."""
+        """Return the whole table, shape (n_rows, n_columns); a memory map is not read."""
         return self.take(np.arange(self.n_rows))
 
     def fingerprint(self) -> str:
-        """Return text that changes with the table's shape and the content of some rows.
+        """Return a string that depends on the table's shape and the content of some rows.
 
-        Of 64 rows spread over the table; a change elsewhere goes unnoticed.
+        It covers 64 rows spread over the table; changes in other rows go unnoticed.
         """
         rows = np.unique(np.linspace(0, self.n_rows - 1, _SAMPLED_ROWS).astype(np.int64))
         taken = self.take(rows)
@@ -87,7 +87,7 @@ class ArrayRows(FeatureRows):
     def take(self, indices: Indices) -> Array:
         if not self.on_disk:
             return self._array[indices]
-        # In the order of the file, so that neighbors share a page and a read-ahead.
+        # In file order, so that neighboring rows share pages and read-ahead.
         order = np.argsort(indices, kind="stable")
         rows = np.empty((len(indices), self.n_columns), self._array.dtype)
         rows[order] = self._array[indices[order]]
@@ -98,8 +98,8 @@ class ArrayRows(FeatureRows):
         whole = map_beneath(self._array)
         if whole is None:
             return state
-        # A memory map of a whole file travels as its name, not as its content, unless the
-        # file lacks what was written to the map (copy-on-write).
+        # A map of a whole file is pickled as the file's name, not its content, unless the map is
+        # copy-on-write and may hold changes that the file lacks.
         if whole.filename and whole.mode != "c" and _same_memory(self._array, whole):
             order = "F" if whole.flags.f_contiguous and not whole.flags.c_contiguous else "C"
             state["_array"] = None
@@ -141,7 +141,7 @@ class TensorRows(FeatureRows):
 
 
 class ColumnRows(FeatureRows):
-    """Rows of a column of a Hugging Face dataset, read when wanted."""
+    """Rows of a column in a Hugging Face dataset, read when needed."""
 
     def __init__(self, column: Any) -> None:
         source, name = _source_of_column(column)
@@ -156,7 +156,7 @@ class ColumnRows(FeatureRows):
         rows = np.asarray(self._source[indices.tolist()][self._name])
         if rows.ndim != 2 or rows.dtype.kind not in "fiub":
             raise ValueError(
-                f"the column {self._name!r} must hold lists of numbers of one length; "
+                f"the column {self._name!r} must hold equally long lists of numbers; "
                 f"got rows of shape {rows.shape[1:]} and dtype {rows.dtype}"
             )
         return rows
@@ -168,10 +168,9 @@ def as_rows(features: Any) -> FeatureRows:
     Parameters
     ----------
     features : array, tensor, store, column, table or path
-        A NumPy array or memory map, a SciPy sparse matrix, a dataframe, a torch
-        tensor on any device, an embedding store, a column of a Hugging Face dataset,
-        an Arrow array or table, or the path of a ``.npy``, ``.npz`` or Parquet file or of
-        the folder of a store.
+        A NumPy array or memory map, a SciPy sparse matrix, a dataframe, a torch tensor on any
+        device, an embedding store, a column of a Hugging Face dataset, an Arrow array or table,
+        or the path of a ``.npy``, ``.npz`` or Parquet file or of a store folder.
 
     Returns
     -------
@@ -180,8 +179,8 @@ def as_rows(features: Any) -> FeatureRows:
     Raises
     ------
     TypeError, ValueError
-        If `features` is of another kind, is empty, not two-dimensional, no real numbers,
-        or, where it lies in memory, holds NaN or infinity.
+        If `features` is of another kind, is empty, is not two-dimensional or not real or, if it
+        is in memory, holds NaN or infinity.
 
     Examples
     --------
@@ -205,10 +204,10 @@ def as_rows(features: Any) -> FeatureRows:
 
 
 def check_count(rows: FeatureRows, dataset: Any) -> None:
-    """Raise unless there is one row for each sample, if the number of samples is known."""
+    """Raise if the dataset's length is known and differs from the number of rows."""
     if isinstance(dataset, Sized) and len(dataset) != rows.n_rows:
         raise ValueError(
-            f"features must have one row for each sample of the dataset; got {rows.n_rows} rows "
+            f"features must have one row for each sample in the dataset; got {rows.n_rows} rows "
             f"for {len(dataset)} samples"
         )
 
@@ -216,7 +215,7 @@ def check_count(rows: FeatureRows, dataset: Any) -> None:
 def check_belongs(features: Any, rows: FeatureRows, dataset: Any) -> None:
     """Raise if features and dataset do not belong together.
 
-    The counts must agree; a feature store with a fingerprint is asked for more.
+    The counts must agree. An embedding store also compares fingerprints, paths and labels.
     """
     check_count(rows, dataset)
     if isinstance(features, str | os.PathLike) and Path(features).is_dir():
@@ -251,13 +250,13 @@ def _as_rows(features: Any) -> FeatureRows:
     if isinstance(features, list | tuple) or hasattr(features, "__array__"):
         return ArrayRows(np.asarray(features))
     raise TypeError(
-        "features must be an array, a tensor, an embedding store, a column of a dataset or the "
-        f"path of a .npy, .npz or Parquet file; got {type(features).__name__}"
+        "features must be an array, a tensor, an embedding store, a dataset column or the path "
+        f"of a .npy, .npz or Parquet file; got {type(features).__name__}"
     )
 
 
 def _same_memory(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:
-    """Tell whether two arrays see the same numbers in the same places."""
+    """Return whether two arrays are the same view of the same memory."""
     x, y = a.__array_interface__, b.__array_interface__
     return all(x[key] == y[key] for key in ("data", "shape", "strides", "typestr"))
 
@@ -283,7 +282,7 @@ def _from_arrow(data: Any) -> npt.NDArray[Any]:
 
 
 def _from_pandas(data: Any) -> npt.NDArray[Any]:
-    """Return a table of pandas, or a column of lists, as an array."""
+    """Return a pandas table, or a pandas column of lists, as an array."""
     if data.ndim == 1:
         return np.stack([np.asarray(row) for row in data])
     array: npt.NDArray[Any] = check_array(data, dtype="numeric", ensure_all_finite=False)

@@ -1,4 +1,4 @@
-"""Features from a file: .npy, .npz, Parquet, or an embedding store. Nothing is unpickled."""
+"""Read features from .npy, .npz and Parquet files and embedding stores, without unpickling."""
 
 import os
 import zipfile
@@ -25,20 +25,20 @@ def read_features(
     key: str | None = None,
     columns: Sequence[str] | None = None,
 ) -> NDArray[Any]:
-    """Read a matrix of features, one row a sample.
+    """Read a feature matrix, one row per sample.
 
     Parameters
     ----------
     path : path
-        A ``.npy`` file (read as it is used, not at once), an ``.npz`` file, a Parquet file
+        A ``.npy`` file (memory-mapped), an ``.npz`` file, a Parquet file
         (``.parquet``, ``.pq``), or the folder of an `EmbeddingStore`.
     key : str, optional
-        Which array of an ``.npz`` file. By default its only two-dimensional one, or the
-        one called X, features or embeddings.
+        Name of the array in an ``.npz`` file. By default, the two-dimensional one called X,
+        features or embeddings, or else the only two-dimensional one.
     columns : sequence of str, optional
-        Columns of a Parquet file: either numbers, one column a feature, or a single
-        column of equally long lists. By default all columns, if they are all numbers, or
-        the only column of lists.
+        Columns in a Parquet file: either numeric columns, one per feature, or a single column of
+        equally long lists. By default, the only column of lists, or all columns if all are
+        numeric.
 
     Returns
     -------
@@ -47,9 +47,9 @@ def read_features(
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If it is damaged, of another kind, or holds no such matrix.
+        If it is damaged, has another format or does not hold such a matrix.
 
     Examples
     --------
@@ -80,14 +80,14 @@ def read_features(
     elif kind in (".parquet", ".pq"):
         features = _read_parquet(path, columns)
     else:
-        raise ValueError(f"{path} is of a kind that is not read; expected {_EXPECTED}")
+        raise ValueError(f"{path} has an unsupported format; expected {_EXPECTED}")
     return _check_matrix(features, str(path))
 
 
 def read_labels(
     path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None
 ) -> NDArray[Any]:
-    """Read the labels of the rows that `read_features` reads.
+    """Read the labels for the rows that `read_features` reads.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def read_labels(
         The features: an ``.npz`` or Parquet file, or the folder of an `EmbeddingStore`.
     labels : str or path, optional
         Name of the array in an ``.npz`` file or of the column in a Parquet file, or the path of
-        a ``.npy`` file with the labels. By default those of the store.
+        a ``.npy`` file with the labels. By default, the labels in the store.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def read_labels(
             return stored
     kind = path.suffix.lower()
     if labels is None:
-        raise ValueError(f"{path} has no labels; name them: an array, a column or a .npy file")
+        raise ValueError(f"{path} has no default labels; name an array, a column or a .npy file")
     if Path(labels).suffix.lower() == ".npy":
         if not Path(labels).exists():
             raise FileNotFoundError(f"there is no file {labels}; expected a .npy file of labels")
@@ -127,7 +127,7 @@ def read_labels(
         column = _parquet(path, "read_table", columns=[labels])[labels]
         found = check_labels(column, len(column), f"column {labels!r} of {path}")
     else:
-        raise ValueError(f"labels of {path} must be a .npy file; got {str(labels)!r}")
+        raise ValueError(f"labels for {path} must be in a .npy file; got {str(labels)!r}")
     if found.ndim != 1:
         raise ValueError(f"labels must have shape (n_samples,); {labels} has shape {found.shape}")
     return found
@@ -163,9 +163,9 @@ def read_columns(path: str | os.PathLike[str], columns: Sequence[str]) -> dict[s
 
 
 def _read_array(path: Path, key: str | None) -> NDArray[Any]:
-    """Return an array of an .npz file, by default the matrix of features."""
+    """Return an array in an .npz file, by default the feature matrix."""
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not a NumPy .npz file, or it is cut short")
+        raise ValueError(f"{path} is not a NumPy .npz file, or it is truncated")
     try:
         shapes = _shapes(path)
         key = _only_matrix(path, shapes) if key is None else key
@@ -176,17 +176,17 @@ def _read_array(path: Path, key: str | None) -> NDArray[Any]:
             return array
     except _NoArrayError:
         raise
-    # What damaged members make zlib, zipfile and NumPy's parser of headers raise has no end.
+    # Damaged members make zlib, zipfile and NumPy's header parser raise all kinds of errors.
     except Exception as error:
         raise ValueError(f"{path} cannot be read: {reason(error)}") from error
 
 
 class _NoArrayError(ValueError):
-    """The file is sound, but the array that is meant is not there or not clear."""
+    """The file is intact, but the requested array is missing or ambiguous."""
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the arrays in an .npz file, reading their headers only."""
+    """Return the shapes of the arrays in an .npz file, reading only their headers."""
     shapes = {}
     with zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
@@ -200,7 +200,7 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _only_matrix(path: Path, shapes: dict[str, tuple[int, ...]]) -> str:
-    """Return the key of the one array that can be meant."""
+    """Return the key of the only array that can hold the features."""
     matrices = [key for key, shape in shapes.items() if len(shape) == 2]
     for key in _USUAL_KEYS:
         if key in matrices:
@@ -209,7 +209,7 @@ def _only_matrix(path: Path, shapes: dict[str, tuple[int, ...]]) -> str:
         return matrices[0]
     raise _NoArrayError(
         f"{path} has {len(matrices)} two-dimensional arrays; "
-        f"expected one, or its key: it has {_described(shapes)}"
+        f"expected one, or the key of an array; it has {_described(shapes)}"
     )
 
 
@@ -218,7 +218,7 @@ def _described(shapes: dict[str, tuple[int, ...]]) -> str:
 
 
 def _read_parquet(path: Path, columns: Sequence[str] | None) -> NDArray[Any]:
-    """Return the features of a Parquet file; only their columns are read."""
+    """Return the features in a Parquet file, reading only their columns."""
     chosen = feature_columns(_parquet(path, "read_schema"), columns, str(path))
     return matrix_of_table(_parquet(path, "read_table", columns=chosen), chosen, str(path))
 

@@ -1,9 +1,9 @@
 """Embeddings in a folder on disk, tied to the data they were computed from.
 
-A store is a folder with ``embeddings.npy`` (float32, n × d), ``labels.npy`` (int64,
-optional), ``paths.json`` (where each sample comes from, optional) and ``meta.json``. It is whole
-if and only if ``meta.json`` is there: that file is written last. The names of the files in the
-folder are fixed, and no path in ``meta.json`` or ``paths.json`` is opened.
+A store is a folder with ``embeddings.npy`` (float32, n × d), ``labels.npy`` (int64, optional),
+``paths.json`` (where each sample comes from, optional) and ``meta.json``. It is complete if and
+only if ``meta.json`` exists, because that file is written last. The file names in the folder are
+fixed, and paths in ``meta.json`` or ``paths.json`` are never opened.
 """
 
 import os
@@ -36,7 +36,7 @@ __all__ = [
 FORMAT = "spectral_select embeddings 1"
 EMBEDDINGS, LABELS, PATHS, META = "embeddings.npy", "labels.npy", "paths.json", "meta.json"
 
-#: What ties embeddings to where they come from, with the words for it in messages.
+#: Metadata that identifies the source of embeddings, with names for use in messages.
 IDENTITY = {
     "count": "number of rows",
     "dim": "length of an embedding",
@@ -50,21 +50,21 @@ IDENTITY = {
 
 
 class EmbeddingStore:
-    """A complete store, open for reading; `EmbeddingStore.open` returns one.
+    """A complete store, opened for reading by `EmbeddingStore.open`.
 
     Attributes
     ----------
     path : Path
         The folder.
     features : memmap of float32, shape (n, d)
-        The embeddings, read from disk as they are used; read-only.
+        The embeddings, a read-only memory map.
     labels : array of int64, shape (n,), or None
-        Labels, where the data had them.
+        The labels, if the data have any.
     meta : dict
         ``count``, ``dim``, ``fingerprint``, ``backbone``, ``weights``, ``weights_hash``,
-        ``image_size``, ``dataset``, ``split`` and the like, as far as known.
+        ``image_size``, ``dataset``, ``split`` and so on, as far as they are known.
     n_written : int
-        Rows that the call which returned this store wrote; 0 if it only opened it.
+        Number of rows written by the call that returned this store; 0 if it only opened it.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class EmbeddingStore:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "EmbeddingStore":
-        """Open the store in the folder `path`; no embedding is read yet.
+        """Open the store in the folder `path`, without reading any embeddings yet.
 
         Parameters
         ----------
@@ -107,10 +107,10 @@ class EmbeddingStore:
         Raises
         ------
         FileNotFoundError
-            If there is no such folder.
+            If the folder does not exist.
         StoreError
-            If it is not a store, is not finished, or a file is damaged, cut short, or
-            reached through a link that leads out of the folder.
+            If the folder is not a store, if the store is incomplete, or if a file is damaged,
+            truncated or a link that leads out of the folder.
         """
         path = Path(path)
         meta = read_meta(path)
@@ -126,26 +126,26 @@ class EmbeddingStore:
         return f"EmbeddingStore({str(self.path)!r}: {self.meta['count']} × {self.meta['dim']})"
 
     def check_matches(self, dataset: Any) -> None:
-        """Raise StoreError unless the embeddings are those of `dataset`, in its order.
+        """Raise StoreError unless the rows are embeddings of `dataset`, in the same order.
 
         Parameters
         ----------
         dataset : sized
-            Compared by its length, by its ``fingerprint`` if both have one, and otherwise by
-            the paths and labels of its samples as far as they are known.
+            Compared by length, then by ``fingerprint`` if both have one, otherwise by the paths
+            and labels of the samples as far as they are known.
         """
         if len(dataset) != len(self):
             raise StoreError(
                 f"{self.path} holds {len(self)} embeddings, but the dataset has {len(dataset)} "
-                "images; extract them again, or take the split they were extracted from"
+                "images; extract them again, or use the split they were extracted from"
             )
         theirs = getattr(dataset, "fingerprint", None)
         own = self.meta.get("fingerprint")
         if theirs is not None and own is not None:
             if theirs != own:
                 raise StoreError(
-                    f"{self.path} belongs to other data: its fingerprint is {own[:12]}…, that of "
-                    f"the dataset {str(theirs)[:12]}… (files, their order, sizes or labels differ)"
+                    f"{self.path} belongs to other data: its fingerprint is {own[:12]}…, but the "
+                    f"dataset's is {str(theirs)[:12]}… (files, their order, sizes or labels differ)"
                 )
             return
         paths, labels = sample_paths(dataset), sample_labels(dataset)
@@ -172,7 +172,8 @@ class EmbeddingStore:
     def paths(self) -> tuple[str, ...] | None:
         """Where each sample comes from, or None if that is not known.
 
-        Paths of files below the folder of the dataset, or names of rows. Nothing here opens them.
+        These are file paths relative to the dataset folder, or row names. They are never opened
+        here.
         """
         if self.meta.get("has_paths") is not True:
             return None
@@ -191,7 +192,7 @@ class EmbeddingStore:
 
     @property
     def extent(self) -> str:
-        """Which part of the dataset the rows are, in words: "216 of 300 images (train split)"."""
+        """Part of the dataset that the rows cover, such as "216 of 300 images (train split)"."""
         split, total = self.meta.get("split"), self.meta.get("n_images")
         if type(total) is not int or total == len(self):
             total = self.meta.get("drawn_from")
@@ -199,7 +200,7 @@ class EmbeddingStore:
         return f"{len(self)}{of} images" + (f" ({split} split)" if of and split else "")
 
     def verify(self) -> None:
-        """Read every embedding and raise StoreError if one changed since it was written."""
+        """Read all embeddings and raise StoreError if any has changed since it was written."""
         size = self.meta["block_size"]
         for k, expected in enumerate(self.meta["block_crc32"]):
             block = self.features[k * size : (k + 1) * size]
@@ -220,7 +221,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no embedding store {folder}")
     if not folder.is_dir():
         raise StoreError(
-            f"{folder} is a file; expected an embedding store, "
+            f"{folder} is a file; expected an embedding store: "
             f"a folder with {EMBEDDINGS} and {META}"
         )
     path = inside(folder, META)
@@ -230,7 +231,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
             if (folder / "progress.json").exists()
             else f"expected {META} and {EMBEDDINGS} in it, as spectral-select extract writes them"
         )
-        raise StoreError(f"{folder} is not a whole embedding store: {state}")
+        raise StoreError(f"{folder} is not a complete embedding store: {state}")
     try:
         meta = read_json_object(path)
     except ValueError as error:
@@ -244,34 +245,34 @@ def read_meta(folder: Path) -> dict[str, Any]:
         if type(meta.get(key)) is not kind:
             raise StoreError(f"{path} is damaged: {key!r} is {meta.get(key)!r}")
     if len(meta["block_crc32"]) != -(-meta["count"] // meta["block_size"]):
-        raise StoreError(f"{path} is damaged: {len(meta['block_crc32'])} checksums of blocks")
+        raise StoreError(f"{path} is damaged: it has {len(meta['block_crc32'])} block checksums")
     if not isinstance(meta.get("fingerprint"), str | None):
         raise StoreError(f"{path} is damaged: 'fingerprint' is {meta['fingerprint']!r}")
     return meta
 
 
 def manifest_of(meta: Mapping[str, Any]) -> Manifest:
-    """Return what the embeddings of a store depend on."""
+    """Return the manifest of a store's embeddings."""
     return Manifest({key: meta.get(key) for key in IDENTITY}, IDENTITY)
 
 
 def load_array(
     folder: Path, name: str, dtype: Any, shape: tuple[int, ...], *, mmap: bool = False
 ) -> NDArray[Any]:
-    """Read an array of a store, or raise StoreError if it is not what it should be.
+    """Read an array in a store; raise StoreError if its dtype or shape is not as expected.
 
     Parameters
     ----------
     folder : Path
         The store.
     name : str
-        Name of the .npy file in it.
+        Name of the .npy file.
     dtype : dtype
-        Type that the array must have.
+        Expected dtype.
     shape : tuple of int
-        Shape that it must have.
+        Expected shape.
     mmap : bool, default False
-        Whether to read from disk as the array is used.
+        Whether to memory-map the file instead of reading it at once.
 
     Returns
     -------
@@ -292,7 +293,7 @@ def load_array(
     try:
         array = load_npy(path, mmap=mmap)
     except (ValueError, OSError) as error:
-        raise StoreError(f"{error}; the store is damaged or cut short") from error
+        raise StoreError(f"{error}; the store is damaged or truncated") from error
     if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
         raise StoreError(
             f"{path} is damaged: it holds {array.dtype} of shape {array.shape}; "

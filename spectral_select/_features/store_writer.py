@@ -1,7 +1,7 @@
-"""Writing an embedding store block by block, so that a killed process loses one block.
+"""Write an embedding store in blocks, so that a killed process loses at most one block.
 
-While it is being written a store has ``embeddings.npy.partial`` and ``progress.json``, with
-one checksum for each block that has reached the disk, and no ``meta.json``.
+Until it is complete, a store has no ``meta.json`` but ``embeddings.npy.partial`` and
+``progress.json``, which holds a checksum for each block on disk.
 """
 
 import io
@@ -38,41 +38,41 @@ _PARTIAL, _PROGRESS = EMBEDDINGS + ".partial", "progress.json"
 
 
 class StoreWriter:
-    """Write a store in blocks of rows, and resume an interrupted writer.
+    """Write a store in blocks of rows, resuming where an interrupted writer stopped.
 
     Parameters
     ----------
     path : path
-        The folder, made if need be; anything in it that is not a store's is left alone.
+        The folder, created if needed. Files that do not belong to a store are left alone.
     count, dim : int
-        Rows and columns of the whole.
+        Number of rows and columns in the complete store.
     labels : array of int, shape (count,), optional
         Labels.
     paths : sequence of str, optional
         Where each sample comes from: the path of its file, or a name.
     meta : mapping, optional
-        What the embeddings are: ``fingerprint``, ``backbone``, ``weights_hash``,
-        ``image_size``, ``content`` (a hash of sampled images) and ``output`` tell stores
-        apart; anything else that is JSON is recorded.
+        Metadata. ``fingerprint``, ``backbone``, ``weights_hash``, ``image_size``, ``content`` (a
+        hash of sampled images) and ``output`` distinguish stores; anything else that JSON can
+        hold is only recorded.
     block_size : int, default 1024
-        Rows a block. Blocks that an earlier writer left keep their size.
+        Rows per block. A resumed store keeps its block size.
     overwrite : bool, default False
-        Start anew, whatever is there.
+        Whether to start over if the folder already holds a store.
 
     Attributes
     ----------
     block_size : int
-        Rows of the next block (the last one may be shorter).
+        Number of rows in the next block (the last one may be shorter).
     complete : bool
-        Whether the whole store was there already; nothing remains to be done then.
+        Whether the store is complete, so that there is nothing left to write.
     earlier : mapping
-        Metadata of the rows that were there already; empty if there were none.
+        Metadata of the rows that an earlier writer left; empty if there are none.
 
     Raises
     ------
     StoreError
-        If the folder holds (a part of) a store of other data, another backbone or other
-        weights, or another process is writing to it.
+        If the folder holds a complete or partial store of other data, another backbone or other
+        weights, or if another process is writing to it.
 
     Examples
     --------
@@ -120,7 +120,7 @@ class StoreWriter:
         self._lock: FolderLock | None = None
         self.complete = not overwrite and self._is_complete()
         if self.complete:
-            with suppress(OSError):  # it may be a folder that cannot be written to
+            with suppress(OSError):  # the folder may be read-only
                 remove_leftovers(self.path)
                 (self.path / _PROGRESS).unlink(missing_ok=True)
             return
@@ -139,7 +139,7 @@ class StoreWriter:
 
     @property
     def n_done(self) -> int:
-        """Rows that are on disk: the next block starts there."""
+        """Number of rows on disk, where the next block starts."""
         return self.count if self.complete else min(len(self._crc32) * self.block_size, self.count)
 
     def first_row(self) -> NDArray[np.float32] | None:
@@ -152,12 +152,12 @@ class StoreWriter:
         return np.fromfile(self.path / _PARTIAL, np.float32, self.dim, offset=start)
 
     def write_block(self, block: ArrayLike) -> None:
-        """Append the next block; when this returns, a kill no longer loses it.
+        """Append the next block; once this returns, the block survives a kill.
 
         Parameters
         ----------
         block : array, shape (m, dim)
-            Rows from `n_done` on; m is `block_size`, or fewer in the last block.
+            Rows from `n_done` on; m is `block_size`, or less for the last block.
 
         Raises
         ------
@@ -183,12 +183,12 @@ class StoreWriter:
         write_json_atomically(self.path / _PROGRESS, self._progress())
 
     def finish(self, **more: Any) -> EmbeddingStore:
-        """Make the store whole and open it.
+        """Complete the store and open it.
 
         Parameters
         ----------
         **more
-            Further metadata, anything that is JSON.
+            Further metadata that JSON can hold.
 
         Returns
         -------
@@ -219,7 +219,7 @@ class StoreWriter:
         return store
 
     def close(self) -> None:
-        """Let go of the files; what has been written stays for the next writer."""
+        """Close the files; blocks already written stay for the next writer."""
         self._close_file()
         if self._lock is not None:
             self._lock.close()
@@ -274,7 +274,7 @@ class StoreWriter:
         if progress is not None:
             self._refuse_other(progress)
             if not partial.exists() and inside(self.path, EMBEDDINGS).exists():
-                (self.path / EMBEDDINGS).replace(partial)  # killed just before meta.json
+                (self.path / EMBEDDINGS).replace(partial)  # killed before meta.json was written
             self.block_size = progress["block_size"]
             self._crc32 = _whole_blocks(partial, header, progress, self.count, self.dim)
             self.earlier = progress if self._crc32 else {}
@@ -294,14 +294,14 @@ class StoreWriter:
         self._file.seek(0, os.SEEK_END)
 
     def _read_progress(self) -> dict[str, Any] | None:
-        """Return what an earlier writer left, or None if it left nothing of use."""
+        """Return the progress of an earlier writer, or None if it is missing or unusable."""
         path = inside(self.path, _PROGRESS)
         if not path.exists():
             return None
         try:
             found = read_json_object(path)
         except ValueError:
-            return None  # damaged: start anew
+            return None  # damaged: start over
         size, crc32 = found.get("block_size"), found.get("block_crc32")
         if found.get("format") != FORMAT or type(size) is not int or size < 1:
             return None
@@ -313,7 +313,7 @@ class StoreWriter:
 def _whole_blocks(
     path: Path, header: bytes, progress: Mapping[str, Any], count: int, dim: int
 ) -> list[int]:
-    """Return the checksums of the leading blocks in `path` that are as they were written."""
+    """Return the checksums of the leading blocks in `path` that are intact."""
     good: list[int] = []
     with suppress(FileNotFoundError), path.open("rb") as file:
         if file.read(len(header)) != header:
@@ -348,9 +348,11 @@ def _check_paths(paths: Sequence[str] | None, count: int) -> list[str] | None:
     if paths is None:
         return None
     if isinstance(paths, str) or not all(isinstance(path, str) for path in paths):
-        raise TypeError("paths must be a sequence of text, one for each row")
+        raise TypeError("paths must be a sequence of strings, one per row")
     if len(paths) != count:
-        raise ValueError(f"paths must have one entry for each of {count} rows; got {len(paths)}")
+        raise ValueError(
+            f"paths must have one entry for each of the {count} rows; got {len(paths)}"
+        )
     return list(paths)
 
 
@@ -374,11 +376,11 @@ def save_embeddings(
     labels : array of int, shape (n,), optional
         Labels.
     paths : sequence of str, optional
-        Where each sample comes from; `select` then writes paths.
+        Where each sample comes from. If given, the command ``select`` writes paths.
     overwrite : bool, default=False
-        Replace a store in the folder.
+        Whether to replace a store in the folder.
     **meta
-        What identifies the embeddings: ``fingerprint``, ``backbone``, ``dataset``, …
+        Metadata that identifies the embeddings: ``fingerprint``, ``backbone``, ``dataset``, …
 
     Returns
     -------

@@ -48,7 +48,7 @@ class TestLabels:
 
     @pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
     def test_rejects_missing_labels(self, missing):
-        with pytest.raises(ValueError, match=r"sample 1 has none \(2 in all\)"):
+        with pytest.raises(ValueError, match=r"sample 1 has none \(2 labels are missing\)"):
             sample_labels(SimpleNamespace(labels=[3, missing, 4, missing]))
 
     def test_nested_subsets(self):

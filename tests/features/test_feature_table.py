@@ -192,7 +192,7 @@ def test_fingerprint_of_numbers_beyond_single_precision():
             "several columns of lists",
         ),
         (datasets.Dataset.from_dict({"a": [1], "b": [2]}), TypeError, "columns .*'a', 'b'"),
-        (datasets.Dataset.from_dict({"a": ["x", "y"]}), ValueError, "must hold lists of numbers"),
+        (datasets.Dataset.from_dict({"a": ["x", "y"]}), ValueError, "equally long lists"),
         (datasets.Dataset.from_dict({"a": []}), ValueError, "at least one row"),
     ],
 )

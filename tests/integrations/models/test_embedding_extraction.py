@@ -233,7 +233,7 @@ def test_resumed_after_kills_gives_the_same_bytes(photos, tmp_path):
             time.sleep(moments.uniform(0.0, 0.35))
             process.kill()
         if not (tmp_path / "killed" / "meta.json").exists() and (tmp_path / "killed").exists():
-            with pytest.raises(StoreError, match="not a whole embedding store"):
+            with pytest.raises(StoreError, match="not a complete embedding store"):
                 EmbeddingStore.open(tmp_path / "killed")
     with start(tmp_path / "killed") as process:
         assert process.stdout.read() == "ready\ndone\n"
