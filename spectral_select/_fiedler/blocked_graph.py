@@ -1,7 +1,7 @@
-"""The cosine graph of one large batch, block by block, from memory or from disk.
+"""The cosine graph of one large batch, read block by block from memory or from disk.
 
-Both vectors of a product meet a block while it is in the cache, blocks go to the cores,
-and of a memory-mapped file no more than a few blocks are in memory at a time.
+Both vectors of a product are multiplied by a block while it is in the cache, the cores share the
+blocks, and only a few blocks of a memory-mapped file are in memory at a time.
 """
 
 import mmap
@@ -21,24 +21,24 @@ __all__ = ["BlockedGraph", "mapped_file"]
 R = TypeVar("R")
 
 _BLOCK_BYTES = 2**21
-# The pages of a file that were read are handed back to the system after as many blocks.
+# Pages that were read from a file are released after this many blocks.
 _RELEASE_EVERY = 16
 
 
 def mapped_file(X: Array) -> mmap.mmap | None:
-    """Return the file that a NumPy array is a view of, if it is one that is not copied."""
+    """Return the mapped file that a NumPy array views, or None, also if it is copy-on-write."""
     found = map_beneath(X)
-    # The pages of a copy-on-write map hold changes that no file does.
+    # Pages of a copy-on-write map may hold changes that are in no file.
     return None if found is None or found.mode == "c" else found.base  # type: ignore[return-value]
 
 
 class BlockedGraph:
-    """The cosine graph of one batch as S·v = X̂(X̂ᵀv): two passes over X a product.
+    """The cosine graph of one batch as S·v = X̂(X̂ᵀv): two passes over X per product.
 
     Parameters
     ----------
     X : ndarray or WidenedRows of shape (1, n, d)
-        In memory, or a view of a memory-mapped file.
+        Features, in memory or in a memory-mapped file.
     """
 
     def __init__(self, X: Any) -> None:
@@ -49,7 +49,7 @@ class BlockedGraph:
         self._blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
         self._factor: np.ndarray[Any, Any] | None = None
         squared = np.concatenate(self._map(self._squared_norms))
-        # Rows whose squared norm could have overflowed or vanished are rescaled first.
+        # If a squared norm may have overflowed or underflowed, the rows are rescaled first.
         if not ((squared > 1e-30) & (squared < 1e30)).all():
             self._factor = np.concatenate(self._map(_factors))
             squared = np.concatenate(self._map(self._squared_norms))
@@ -71,14 +71,14 @@ class BlockedGraph:
         return out[None]
 
     def take(self, batches: Array) -> Graph:
-        """Return the graph itself: it is one, and taken only while it is not done."""
+        """Return the graph itself, because there is only one."""
         return self
 
     def _squared_norms(self, rows: Array, where: slice) -> Array:
         return np.linalg.vecdot(rows, rows)
 
     def _map(self, function: Callable[[Array, slice], R]) -> list[R]:
-        """Apply `function` to all blocks of rows, in threads, results in order."""
+        """Apply `function` to each block of rows in threads; return the results in order."""
 
         def apply(item: tuple[int, slice]) -> R:
             number, where = item
@@ -101,10 +101,10 @@ class BlockedGraph:
 
 
 def _factors(rows: Array, where: slice) -> Array:
-    """Return one over the largest magnitude of each row, 1 for a row of zeros."""
+    """Return the reciprocal of the largest magnitude in each row, or 1 for a row of zeros."""
     largest = np.abs(rows).max(axis=1)
     if not np.isfinite(largest).all():
         raise NotFiniteError
     factor = 1 / np.where(largest > 0, largest, 1)
-    # One over a subnormal number overflows; its row has no digits to lose.
+    # The reciprocal of a subnormal number overflows; such a row has no precision to lose.
     return np.minimum(factor, np.finfo(rows.dtype).max).astype(rows.dtype)

@@ -8,12 +8,12 @@ spanned by an orthonormal basis Q with Q ⟂ z. Every iteration
 2. solves the small eigenproblem and takes the two lowest Ritz pairs,
                                              H·y = θ·y,  v = Q·y                         (2)
 3. computes their residuals,                 r = A·v − θ·v = a∘v − (B·Q)·y − θ·v         (3)
-4. stops if the bound of Davis and Kahan holds,
+4. stops if the Davis–Kahan bound holds,
                                              sin ∠(v, v*) ≤ ‖r₁‖ / gap ≤ tol,
                                              gap = θ₂ − θ₁ − ‖r₂‖                        (4)
 5. divides the residuals by the diagonal,    t = r / (a − θ)                             (5)
-   which approximates the correction equation (A − θ)·t = r, because (a − θ)∘v = B·v is
-   nearly diagonal on a dense graph;
+   which approximately solves the correction equation (A − θ)·t = r, because
+   A − θ = diag(a − θ) − B is nearly diagonal on a dense graph;
 6. orthonormalizes t against z and Q and appends it to Q.                                (6)
 
 This takes 8 to 16 products with B, where Lanczos takes about 40. All steps are vectorized over
@@ -21,13 +21,13 @@ the batch axis.
 
 Two deviations from [1]_:
 
-- Two vectors are sought at a time. One vector alone converges in as many products, but misses a
-  second eigenvector of nearly the same eigenvalue and would certify a gap that does not exist.
-- Between two checks of (4), several expansions follow each other without (2) and (3): the
-  preconditioned product t ← (B·t) / (a − θ) takes the place of the next residual, because by (3)
-  the residual of a nearly converged pair is dominated by that term.
+- Two vectors are computed at once. A single vector converges in as many products, but it can miss
+  a second eigenvector with nearly the same eigenvalue and then certify a gap that does not exist.
+- Several expansions are made between two checks of (4), without (2) and (3): the preconditioned
+  product t ← (B·t) / (a − θ) replaces the next residual, because by (3) that term dominates the
+  residual of a nearly converged pair.
 
-The basis is restarted with the lowest Ritz vectors ([2]_) when it is full.
+When the basis is full, it is restarted with the lowest Ritz vectors [2]_.
 
 References
 ----------
@@ -56,14 +56,14 @@ from spectral_select._utils.progress_bar import ProgressBar, progress_bar
 
 __all__ = ["MAX_ROUNDOFF_GROWTH", "RitzPairs", "davidson", "residual_floor"]
 
-# torch.linalg.eigh turns into a sequential loop on CUDA above order 32.
+# torch.linalg.eigh becomes a sequential loop on CUDA above order 32.
 MAX_BASIS = 20
 KEPT_AT_RESTART = 6
 ACCUMULATION_CHUNK = 2**14
 # The roundoff tolerance grows by one floor per restart, up to this many floors.
 MAX_ROUNDOFF_GROWTH = 16
-# The start vectors share the symmetries of the graph. On a star they are eigenvectors at once,
-# before other vectors of the same eigenvalue have entered the basis.
+# The start vectors share the graph's symmetries. On a star they are eigenvectors already, before
+# other eigenvectors with the same eigenvalue have entered the basis.
 MIN_MATVECS = 4
 
 
@@ -78,7 +78,7 @@ class RitzPairs:
     residuals : array of shape (b, 2)
         ‖A·v − θ·v‖.
     n_products : int
-        Products with the affinity, of two vectors each.
+        Number of products with the affinity, each of two vectors.
     """
 
     values: Array
@@ -111,15 +111,15 @@ class RitzPairs:
 def residual_floor(operator: LaplacianOperator) -> Array:
     """Return the residual, of shape (b,), below which only roundoff is left.
 
-    The tolerance of the solver: max(8, √n / 8)·eps·‖A‖, where max |a| stands for ‖A‖. The
-    roundoff error of a sum grows with the square root of its length.
+    It is max(8, √n / 8)·eps·‖A‖, with max |a| in place of ‖A‖, because the roundoff error of a
+    sum grows with the square root of its length.
     """
     a = operator.diagonal
     return max(8.0, a.shape[-1] ** 0.5 / 8) * epsilon(a) * _scale(a)
 
 
 def _scale(a: Array) -> Array:
-    """Return max |a| of each row, (b,), or 1 where that is 0."""
+    """Return max |a| for each row, (b,), or 1 where it is 0."""
     xp = namespace(a)
     scale = xp.amax(xp.abs(a), -1)
     return xp.where(scale > 0, scale, xp.ones_like(scale))
@@ -138,7 +138,7 @@ def davidson(
     Parameters
     ----------
     operator : LaplacianOperator
-        A batch of b, of order n > 25.
+        A batch of b operators of order n > 25.
     start : array of shape (b, 2, n)
         Start vectors. The second one should have a component in every eigenvector. It also
         replaces expansion vectors that are linearly dependent on the basis.
@@ -146,7 +146,7 @@ def davidson(
         Bound (4) at which a pair has converged. Iteration also stops when roundoff prevents
         further progress.
     max_products : int
-        Largest number of products with the affinity, of two vectors each.
+        Maximum number of products with the affinity, each of two vectors.
     verbose : bool, default=False
         Show a progress bar.
 
@@ -165,7 +165,7 @@ def _davidson(
     basis.append(start)
     pairs, residual = basis.ritz()
     result = best = pairs
-    rows = arange(len(start), start)  # of the batches in the basis
+    rows = arange(len(start), start)  # indices of the batches in the basis
     open_ = rows >= 0
     while True:
         # A batch keeps the first pairs that converged, so that its result does not depend on
@@ -196,10 +196,10 @@ def _davidson(
 
 
 def _expansions_per_check(basis: "_Basis") -> int:
-    """Return the number of expansions between two decisions.
+    """Return the number of expansions between two convergence checks.
 
-    One expansion per check takes the fewest products. But a check costs an eigendecomposition
-    of the order of the basis, and on a GPU the host waits for it.
+    One expansion per check needs the fewest products. But each check costs an eigendecomposition
+    of the size of the basis, and on a GPU the host has to wait for it.
     """
     if is_cuda(basis.operator.diagonal):
         return 3
@@ -248,7 +248,7 @@ class _Basis:
         # Two passes of Gram-Schmidt are enough. A vector that loses half of its squared norm
         # in the second pass was roundoff after the first (criterion of Kahan and Parlett).
         dependent = rest < 0.5
-        if dependent.any():  # rare; on a GPU, asking costs less than doing the work each time
+        if dependent.any():  # rare; even on a GPU, this check costs less than the work
             twice = self._replace_dependent(twice, dependent, q)
         self._q[:, m + 1 : stop + 1] = twice
         self.size, self.n_products = stop, self.n_products + 1
@@ -265,10 +265,10 @@ class _Basis:
         xp = namespace(t)
         noise = xp.concatenate([xp.roll(self._noise, q.shape[1] + j, -1) for j in (0, 1)], 1)
         fresh = xp.where(dependent[..., None], noise, t)
-        # Repeat for both: the second vector was orthogonalized against a first that was noise.
+        # Both vectors, because the second was orthogonalized against a first that was roundoff.
         for _ in range(3):
             fresh, _ = _orthonormalize_pair(_project_out(_unit(fresh), q))
-        # Other batches keep exactly the same bits.
+        # Vectors of other batches stay bitwise the same.
         return xp.where((dependent[:, :1] | dependent[:, 1:])[..., None], fresh, t)
 
     def preconditioner(self, theta: Array) -> Array:
@@ -288,7 +288,7 @@ class _Basis:
         return RitzPairs(theta, vectors, _norm(residual), self.n_products), residual
 
     def restart(self) -> None:
-        """Replace the basis by its lowest Ritz vectors; H becomes diagonal."""
+        """Replace the basis with its lowest Ritz vectors; H becomes diagonal."""
         m, k = self.size, KEPT_AT_RESTART
         y = self._rotation[:, :, :k].swapaxes(-1, -2)
         self._q[:, 1 : k + 1] = y @ self._vectors
@@ -314,10 +314,10 @@ def _project_out(t: Array, q: Array) -> Array:
 
 
 def _orthonormalize_pair(t: Array) -> tuple[Array, Array]:
-    """Make each pair of `t`, (b, 2, n), orthonormal in place; return it and squared norms.
+    """Orthonormalize each pair in `t`, (b, 2, n), in place; return `t` and squared norms.
 
-    The squared norms, (b, 2), are those of each vector before it was normalized, without its
-    component along the vector before it.
+    The squared norms, (b, 2), are those of the vectors before normalization, after removing from
+    the second vector its component along the first.
     """
     vecdot = namespace(t).linalg.vecdot
     first, second = t[:, 0], t[:, 1]
@@ -330,14 +330,14 @@ def _orthonormalize_pair(t: Array) -> tuple[Array, Array]:
 
 
 def _root(squares: Array) -> Array:
-    """Return the roots of squared norms, (b, 1), or 1 where one is 0."""
+    """Return the square roots of squared norms, (b, 1), with 1 in place of 0."""
     return ((squares + (squares == 0)) ** 0.5)[..., None]
 
 
 def _inner(u: Array, v: Array) -> Array:
     """Return the inner products (b, s, t) of rows.
 
-    A sum of a million float32 products is too coarse: chunks are accumulated in float64.
+    A float32 sum of a million products is too inaccurate, so chunks are added in float64.
     """
     n = u.shape[-1]
     if n <= ACCUMULATION_CHUNK:
@@ -354,5 +354,5 @@ def _norm(t: Array) -> Array:
 
 
 def _unit(t: Array) -> Array:
-    """Return vectors of norm 1; a vector of zeros stays one."""
+    """Return vectors scaled to norm 1; zero vectors stay zero."""
     return t / _root(namespace(t).linalg.vecdot(t, t))

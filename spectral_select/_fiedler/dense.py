@@ -10,13 +10,16 @@ from spectral_select._utils.threads import one_blas_thread
 
 __all__ = ["STACK_MAX", "dense_pairs"]
 
-# Up to this order all eigenvectors of a stack are as quick as two of each matrix; above it
-# torch.linalg.eigh turns into a sequential loop on CUDA.
+# Up to this order, all eigenvectors of a stack take as long as two of each matrix; above it,
+# torch.linalg.eigh becomes a sequential loop on CUDA.
 STACK_MAX = 32
 
 
 def dense_pairs(operator: LaplacianOperator) -> tuple[Array, Array, Array]:
-    """Return the two lowest pairs by LAPACK, the trivial one lifted out of the way."""
+    """Return the two lowest eigenvalues, the lowest eigenvector and both residual norms.
+
+    The trivial eigenvalue is first raised above the others.
+    """
     matrix = _dense_matrix(operator)
     a, null = operator.diagonal, operator.null
     xp = namespace(a)
@@ -24,15 +27,15 @@ def dense_pairs(operator: LaplacianOperator) -> tuple[Array, Array, Array]:
     lift = xp.where(lift > 0, lift, xp.ones_like(lift))
     lifted = matrix + lift * null[:, :, None] * null[:, None, :]
     if not is_torch(a) and lifted.shape[-1] > STACK_MAX:  # one batch
-        # SciPy's BLAS and NumPy's each keep threads that wait busily for work: on few
-        # cores those of one stall the other for milliseconds.
+        # SciPy's and NumPy's BLAS each have threads that spin while idle. On few cores, the
+        # threads of one stall the other for milliseconds.
         with one_blas_thread():
             values, vectors = _two_lowest(lifted[0])
         values, vectors = values[None], vectors[None]
     else:
         values, vectors = xp.linalg.eigh(lifted)
     two = vectors[:, :, :2].swapaxes(-1, -2)
-    # Take what rounding left of the trivial vector out again.
+    # Project out what roundoff left of the trivial vector.
     two = two - (two * null[:, None]).sum(-1)[..., None] * null[:, None]
     two = two / xp.sqrt((two * two).sum(-1))[..., None] if lifted.shape[-1] > 2 else two
     values = values[:, :2]
@@ -62,10 +65,10 @@ def _dense_matrix(operator: LaplacianOperator) -> Array:
 def _two_lowest(matrix: Array) -> tuple[Array, Array]:
     """Return the two lowest eigenvalues of a symmetric matrix and their vectors.
 
-    `scipy.linalg.eigh` with ``subset_by_index=[0, 1]``, without its overhead.
+    Equivalent to `scipy.linalg.eigh` with ``subset_by_index=[0, 1]``, without its overhead.
     """
     syevr = ssyevr if matrix.dtype == np.float32 else dsyevr
-    # The transpose is in Fortran's order, and the same matrix.
+    # The transpose is the same matrix in Fortran order.
     values, vectors, _, _, info = syevr(matrix.T, range="I", il=1, iu=2, overwrite_a=True)
     if info != 0:
         raise LinAlgError(f"LAPACK's syevr failed with info={info}")

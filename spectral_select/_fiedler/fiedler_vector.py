@@ -35,47 +35,47 @@ def fiedler_vector(
 ) -> FiedlerResult:
     """Return the Fiedler vector of the similarity graph of the rows of `X`.
 
-    It is the minimizer of vᵀ·L·v over unit v ⟂ 1 [1]_, L = D − S, with S the cosine
-    similarity of the rows and D its row sums. Where S has no negative entry that is the
-    eigenvector of the second smallest eigenvalue, as in Algorithm 1 of [2]_; with signed
-    features it is the Fiedler vector of the graph with weights (1 + S)/2.
+    It minimizes vᵀ·L·v over unit vectors v ⟂ 1 [1]_. Here L = D − S, where S holds the cosine
+    similarities of the rows and D their row sums. If S has no negative entries, v is the
+    eigenvector of the second-smallest eigenvalue, as in Algorithm 1 of [2]_. With signed
+    features, v is the Fiedler vector of the graph with weights (1 + S)/2.
 
     Parameters
     ----------
     X : array-like, sparse array or torch.Tensor of shape (n, d) or (b, n, d)
-        Features of one batch, or of b batches of equal size (not for sparse input). With
-        ``affinity="precomputed"``: symmetric affinities of shape (n, n) or (b, n, n).
-        One large batch with n > 2d is read block by block, from memory or a mapped file.
+        Features of one batch or, unless sparse, of b batches of equal size. With
+        ``affinity="precomputed"``, symmetric affinities of shape (n, n) or (b, n, n). One large
+        batch with n > 2d is read block by block, from memory or a memory-mapped file.
     laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
-        D − S; I − D^(-1/2)·S·D^(-1/2), orthogonal to D^(1/2)·1; or I − D⁻¹·S, whose
-        vector is D^(-1/2) times the symmetric one, scaled to unit norm.
+        D − S; I − D^(-1/2)·S·D^(-1/2), whose vector is orthogonal to D^(1/2)·1; or I − D⁻¹·S,
+        whose vector is D^(-1/2) times the symmetric one, scaled to unit norm.
     affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"
-        Cosine similarities of all rows; of nearest neighbors only, a sparse graph; or
-        `X` itself, whose sparsity is kept. A sparse graph that is not connected gets the
-        vector that tells its largest component from the rest, and a status that says so.
+        Cosine similarities between all rows; between nearest neighbors only, as a sparse graph;
+        or `X` itself, which stays sparse if it is. If a sparse graph is not connected, the vector
+        separates its largest component from the rest, and the status is ``DISCONNECTED``.
     n_neighbors : int, default=10
-        Neighbors of each row for ``affinity="nearest_neighbors"``; two rows are linked
-        if either is among the other's.
+        Number of neighbors per row for ``affinity="nearest_neighbors"``; two rows are linked if
+        either is a neighbor of the other.
     tol : float, optional
-        Target for ``residual / gap``. By default the square root of the machine epsilon
-        of the dtype, times 1/8. Rounding ends the iteration earlier if it must.
+        Target for ``residual / gap``. By default, √eps / 8, where eps is the machine epsilon of
+        the dtype. Iteration stops earlier if roundoff prevents further progress.
     max_iter : int, default=500
-        Largest number of iterations, each a product of two vectors with the affinity.
+        Maximum number of iterations, each of which multiplies two vectors by the affinity.
     random_state : int, RandomState or None, default=None
-        Seed of the start vector. None is a fixed seed: the answer is always the same.
+        Seed for the start vector. None means a fixed seed, so that results are repeatable.
     verbose : bool, default=False
-        Show a progress bar of the iterations, if tqdm is installed.
+        Whether to show a progress bar of the iterations, if tqdm is installed.
 
     Returns
     -------
     FiedlerResult
-        Vectors have the dtype (float32 or float64) and the device of `X`.
+        Its vectors have the dtype (float32 or float64) and the device of `X`.
 
     Raises
     ------
     ValueError, TypeError
-        For features that are not finite, empty, or of another shape; and for a parameter
-        outside its domain.
+        If features are empty, not finite or of another shape, or if a parameter is outside its
+        domain.
 
     See Also
     --------
@@ -128,7 +128,7 @@ def fiedler_vector(
 
 
 def seed_of(random_state: Any) -> int:
-    """Return the seed of the start vector; None is seed 0, and nothing global is drawn."""
+    """Return the seed for the start vector; None means 0, never the global random state."""
     if random_state is None:
         return 0
     if isinstance(random_state, np.random.RandomState):

@@ -1,12 +1,12 @@
 """The similarity graph of each candidate batch, as an operator.
 
-A graph is known by its degrees and by its product with a vector. For cosine
-similarity the affinity S is the Gram matrix of the normalized rows, so two forms
-serve: the Gram matrix itself, or its factors, which never make an n × n array. Rows
-are not copied to be normalized: their norms are applied to the vectors instead.
+A graph is represented by its degrees and its product with a vector. For cosine similarity, the
+affinity S is the Gram matrix of the normalized rows. It is stored either as the Gram matrix
+itself or as its factors, which avoid an n × n array. Rows are never normalized in a copy: their
+norms are applied to the vectors instead.
 
-Every graph carries a leading batch axis: features are (b, n, d), and s vectors for each
-batch (b, s, n), a vector a row.
+Every graph has a leading batch axis: features have shape (b, n, d), and s vectors per batch have
+shape (b, s, n), one vector per row.
 """
 
 from dataclasses import dataclass
@@ -36,28 +36,28 @@ __all__ = [
 
 LAPLACIANS = ("unnormalized", "symmetric", "random_walk")
 
-_LARGE = 2**19  # entries; measured
+_LARGE = 2**19  # number of entries; measured
 
 
 class NegativeDegreeError(ValueError):
-    """A normalized Laplacian is asked for where the degree of a row is negative.
+    """A normalized Laplacian is requested although a row has a negative degree.
 
     Parameters
     ----------
     laplacian : str
     degree : float
     row : int
-        Counted over all rows of the input.
+        Row number in the whole input.
     name : str, default="X"
-        The argument that holds the features or affinities.
+        Name of the argument that holds the features or affinities.
     """
 
     def __init__(self, laplacian: str, degree: float, row: int, name: str = "X") -> None:
         self.laplacian, self.degree, self.row, self.name = laplacian, degree, row, name
         super().__init__(
             f"laplacian={laplacian!r} needs a graph without negative degrees, but row {row} of "
-            f"{name} has degree {degree:.3g}: its similarities to other rows are negative. Use "
-            "laplacian='unnormalized', or features without negative entries"
+            f"{name} has degree {degree:.3g}: most of its similarities to other rows are negative. "
+            "Use laplacian='unnormalized', or features without negative entries"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -80,12 +80,12 @@ class Graph(Protocol):
 
 @dataclass
 class DenseGraph:
-    """A graph whose affinity matrix is at hand, up to a diagonal scaling.
+    """A graph with an explicit affinity matrix, up to a diagonal scaling.
 
     Parameters
     ----------
     matrix : array of shape (b, n, n)
-        Symmetric.
+        Symmetric matrices.
     scale : array of shape (b, n) or None
         The affinity is ``scale[:, None] * matrix * scale[None, :]``.
     """
@@ -111,14 +111,14 @@ class DenseGraph:
 
 @dataclass
 class FactoredGraph:
-    """The cosine graph as S·v = X̂(X̂ᵀv), for n > 2d: no n × n array.
+    """The cosine graph as S·v = X̂(X̂ᵀv), which avoids an n × n array; used if n > 2d.
 
     Parameters
     ----------
     X : array of shape (b, n, d)
         Features, not normalized.
     scale : array of shape (b, n)
-        One over the norm of each row; 0 for a row of zeros.
+        Reciprocal of the norm of each row; 0 for a row of zeros.
     """
 
     X: Array
@@ -139,7 +139,7 @@ class FactoredGraph:
 
 @dataclass
 class SparseGraph:
-    """One graph with a SciPy sparse affinity, or one factored over sparse features.
+    """A single graph, given by a sparse affinity matrix or by sparse factors.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class SparseGraph:
         return (self.matrix @ w).T[None]
 
     def take(self, batches: Array) -> "SparseGraph":
-        """Return the graph itself: it is one, and taken only while it is not done."""
+        """Return the graph itself, because there is only one."""
         return self
 
 
@@ -170,8 +170,8 @@ class SparseGraph:
 def _times(v: Array, matrix: Array) -> Array:
     """Return the vectors (b, s, n) times the matrix (b, n, m) of each batch.
 
-    A product of a few vectors with a matrix is bound by memory, and BLAS copies the matrix
-    first unless it is asked for one vector at a time.
+    Multiplying a few vectors by a matrix is memory-bound, and BLAS copies the matrix first unless
+    it is called for one vector at a time.
     """
     if not is_torch(v):
         return (v[:, :, None] @ matrix[:, None])[:, :, 0]
@@ -182,7 +182,7 @@ def _times(v: Array, matrix: Array) -> Array:
 
 
 def degrees_of(graph: Graph, like: Array) -> Array:
-    """Return S·1, of the shape of `like`, (b, n)."""
+    """Return the degrees S·1, with the shape of `like`, (b, n)."""
     return graph.dot(namespace(like).ones_like(like)[:, None])[:, 0]
 
 
@@ -192,14 +192,14 @@ def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | Fact
     Parameters
     ----------
     X : array of shape (b, n, d)
-        Features, float32 or float64, finite.
+        Features in float32 or float64.
     factored : bool, optional
-        Force one form. By default the factors are used when n > 2d.
+        Whether to use the factors instead of the Gram matrix; by default, if n > 2d.
 
     Returns
     -------
     DenseGraph or FactoredGraph
-        A row of zeros has similarity 0 with every row, itself included.
+        A row of zeros has similarity 0 with every row, including itself.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | Fact
     _, n, d = X.shape
     if factored is None:
         factored = n > 2 * d
-    with np.errstate(all="ignore"):  # rescaled below if need be
+    with np.errstate(all="ignore"):  # rescaled below if necessary
         if factored:
             squared = _squared_norms(X)
         else:
@@ -224,7 +224,7 @@ def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | Fact
 
 
 def sparse_cosine_graph(X: sparse.sparray) -> SparseGraph:
-    """Return the cosine graph of sparse features (n, d), factored: S = X̂·X̂ᵀ."""
+    """Return the cosine graph of sparse features (n, d) in the factored form S = X̂·X̂ᵀ."""
     rows = unit_maximum(X)
     scale = inverse_root(np.asarray((rows * rows).sum(axis=1)).ravel())
     rows.data = rows.data * np.repeat(scale, np.diff(rows.indptr)).astype(X.dtype)
@@ -232,7 +232,7 @@ def sparse_cosine_graph(X: sparse.sparray) -> SparseGraph:
 
 
 def unit_maximum(X: Array) -> Array:
-    """Return (n, d) features, dense or sparse, with each row's largest magnitude 1."""
+    """Return (n, d) features, dense or sparse, with each row scaled to a largest magnitude of 1."""
     largest = abs(X).max(axis=1)
     largest = largest.toarray().ravel() if sparse.issparse(X) else largest
     largest = np.where(largest > 0, largest, 1).astype(X.dtype)
@@ -249,12 +249,12 @@ def _squared_norms(X: Array) -> Array:
 
 
 def _safe(squared: Array) -> bool:
-    """Tell whether no squared norm has come near overflow or underflow."""
+    """Return whether all squared norms are far from overflow and underflow."""
     return bool((squared > 1e-30).all()) and bool((squared < 1e30).all())
 
 
 def _rescaled(X: Array) -> Array:
-    """Return X with each row divided by its largest magnitude, X itself if needless."""
+    """Return X with each row divided by its largest magnitude, or X itself if not needed."""
     xp = namespace(X)
     largest = xp.amax(xp.abs(X), -1)
     if not bool(xp.isfinite(largest).all()):
@@ -280,7 +280,7 @@ class LaplacianOperator:
     ----------
     diagonal : array of shape (b, n)
     null : array of shape (b, n)
-        The unit vector of the trivial eigenvalue 0.
+        The unit eigenvector of the trivial eigenvalue 0.
     transform : array of shape (b, n) or None
         Diagonal of T; None stands for the identity.
     """
@@ -316,8 +316,9 @@ def laplacian_operator(graph: Graph, laplacian: str) -> LaplacianOperator:
     ----------
     graph : Graph
     laplacian : {"unnormalized", "symmetric", "random_walk"}
-        D − S, or I − D^(-1/2)·S·D^(-1/2). The random-walk Laplacian I − D⁻¹S has the
-        symmetric one's eigenvalues; its eigenvectors are D^(-1/2) times those.
+        D − S, or I − D^(-1/2)·S·D^(-1/2). The random-walk Laplacian I − D⁻¹S has the same
+        eigenvalues as the symmetric one; its eigenvectors are those of the symmetric one times
+        D^(-1/2).
 
     Returns
     -------
@@ -326,7 +327,7 @@ def laplacian_operator(graph: Graph, laplacian: str) -> LaplacianOperator:
     Raises
     ------
     NegativeDegreeError
-        If a normalized Laplacian meets a negative degree; names the row.
+        If the Laplacian is normalized and a degree is negative; the error names the row.
     """
     degrees = graph.degrees
     xp = namespace(degrees)
@@ -336,7 +337,7 @@ def laplacian_operator(graph: Graph, laplacian: str) -> LaplacianOperator:
     if not bool((degrees >= 0).all()):
         worst = int(degrees.reshape(-1).argmin())
         raise NegativeDegreeError(laplacian, float(degrees.reshape(-1)[worst]), worst)
-    # An isolated vertex is a component of its own: its row of the Laplacian is 0.
+    # An isolated vertex is its own component, so its row in the Laplacian is 0.
     linked = degrees > 0
     transform = xp.where(linked, inverse_root(degrees), xp.ones_like(degrees))
     diagonal = xp.where(linked, xp.ones_like(degrees), xp.zeros_like(degrees))

@@ -1,4 +1,4 @@
-"""A sparse graph of nearest neighbors, and graphs that fall apart."""
+"""Sparse nearest-neighbor graphs, and graphs that are not connected."""
 
 from typing import Any
 
@@ -14,25 +14,25 @@ __all__ = ["bisection_vector", "components", "neighbor_affinity"]
 
 
 def neighbor_affinity(X: Any, n_neighbors: int) -> sparse.csr_array:
-    """Return the cosine similarity of rows that are among each other's nearest.
+    """Return the cosine similarities between rows and their nearest neighbors.
 
     Parameters
     ----------
     X : ndarray or sparse array of shape (n, d)
     n_neighbors : int
-        Neighbors of each row, itself left out; at most n − 1 are taken.
+        Number of neighbors per row, excluding the row itself; at most n − 1 are used.
 
     Returns
     -------
     csr_array of shape (n, n)
-        Symmetric: an edge where either row counts the other among its neighbors.
-        Similarities that are not positive make no edge.
+        Symmetric: two rows are linked if either is a neighbor of the other and their similarity
+        is positive.
     """
     n = X.shape[0]
     k = min(n_neighbors, n - 1)
     if k == 0:
         return sparse.csr_array((n, n), dtype=X.dtype)
-    # Scale first: the metric squares what may over- or underflow.
+    # Scale first, because the squares in the metric may overflow or underflow.
     distance = kneighbors_graph(unit_maximum(X), k, mode="distance", metric="cosine")
     affinity = sparse.csr_array(distance)
     affinity.data = np.maximum(1 - affinity.data, 0)
@@ -42,23 +42,23 @@ def neighbor_affinity(X: Any, n_neighbors: int) -> sparse.csr_array:
 
 
 def components(affinity: sparse.csr_array) -> np.ndarray[Any, Any]:
-    """Return the number of the connected component of each vertex."""
+    """Return the connected component of each vertex, as an index."""
     linked = affinity.copy()
     linked.eliminate_zeros()
     return connected_components(linked, directed=False)[1]  # type: ignore[no-any-return]
 
 
 def bisection_vector(labels: np.ndarray[Any, Any], null: Array) -> Array:
-    """Return the unit vector that tells the largest component from all others.
+    """Return the unit vector that separates the largest component from all others.
 
-    Where a graph has more than two components, its Laplacian has many eigenvectors of
-    eigenvalue 0 orthogonal to the trivial one. This one of them is constant, up to the
-    factor `null`, on the largest component and on the rest.
+    If a graph has more than two components, its Laplacian has many eigenvectors with eigenvalue 0
+    that are orthogonal to the trivial one. The one returned is constant, up to the factor `null`,
+    on the largest component and on the rest.
 
     Parameters
     ----------
     labels : ndarray of shape (n,)
-        Component of each vertex; among the largest the first one counts.
+        Component of each vertex. If several are largest, the first one is used.
     null : ndarray of shape (n,)
         The trivial eigenvector.
     """

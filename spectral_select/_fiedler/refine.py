@@ -7,14 +7,14 @@ The Laplacian is A = diag(d) − S, S = X̂·X̂ᵀ. One step from a unit vector
    where P projects out v and 1, by conjugate gradients with the preconditioner 1 / (d − θ);
 3. corrects the vector,                                v ← (v + t) / ‖v + t‖.           (3)
 
-(A − θ) is positive definite on the range of P, because v is close to the lowest eigenvector.
-With ρ for the residual of (2), the corrected vector has the residual ρ, apart from its component
-(rᵀ·t)·v and from the float32 roundoff in (A − θ)·t. Both are proportional to ‖t‖, so Davis and
-Kahan's bound needs no other product in float64:
+(A − θ) is positive definite on the range of P, because v is close to the lowest eigenvector. If
+(2) is solved up to a residual ρ, the corrected vector has the residual ρ, apart from a component
+(rᵀ·t)·v and from the float32 roundoff in (A − θ)·t. Both are proportional to ‖t‖, so the
+Davis–Kahan bound needs no other product in float64:
 
     ‖v − v*‖ ≤ √2·(‖ρ‖ + ‖r‖·‖t‖ + c·eps·‖A‖·‖t‖) / gap.                                (4)
 
-Only the first step computes norms and degrees in float64. The Gram matrix never is.
+Norms and degrees are computed in float64 only in the first step, the Gram matrix never.
 
 References
 ----------
@@ -36,9 +36,9 @@ Floats = NDArray[np.float64]
 Product = Callable[[Any], Any]
 
 MAX_STEPS = 3
-MAX_INNER = 12  # iterations of (2) in a step
-INNER_TOL = 1e-3  # beyond this a new residual is worth more than iterations
-ROUNDOFF = 8.0  # c in (4), for each product
+MAX_INNER = 12  # iterations of (2) per step
+INNER_TOL = 1e-3  # below this, a new residual helps more than another iteration
+ROUNDOFF = 8.0  # c in (4), per product
 _BLOCK_ENTRIES = 2**17  # 1 MiB of float64: a block stays in the cache
 
 
@@ -51,7 +51,7 @@ def refine(
     gap: float,
     settles: Callable[[Floats, float], bool],
 ) -> Floats | None:
-    """Return the float64 Fiedler vector of one batch once it `settles` the question at hand.
+    """Refine the Fiedler vector of one batch in float64 until `settles` returns True.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ def refine(
     gap : float
         Lower bound on the distance to the next eigenvalue.
     settles : callable
-        Called with a vector and a bound on its error; says whether that is accurate enough.
+        Called with a vector and a bound on its error; returns whether it is accurate enough.
 
     Returns
     -------
     ndarray of shape (n,), float64, or None
-        None if no vector settled it.
+        None if no vector was accurate enough.
     """
     dot = _product(graph, batch)
     factors = _Factors(X)
@@ -106,7 +106,7 @@ def _corrections(
         return
     a, unit = (degrees - theta).astype(np.float32), v.astype(np.float32)
     least = np.float32(1e-2 * np.abs(degrees).max())
-    rest = (-r / scale).astype(np.float32)  # of norm 1, so that nothing underflows
+    rest = (-r / scale).astype(np.float32)  # scaled to norm 1, so that nothing underflows
     z = _project(rest / np.maximum(a, least), unit)
     p, power = z, rest @ z
     for n_products in range(1, MAX_INNER + 1):
@@ -133,7 +133,7 @@ def _project(t: Any, v: Any) -> Any:
 
 
 def _product(graph: DenseGraph | FactoredGraph, batch: int) -> Product:
-    """Return v ↦ S·v of one batch of the graph, in float32."""
+    """Return the product v ↦ S·v for one batch of the graph, in float32."""
     scale = graph.scale[batch] if graph.scale is not None else np.float32(1)
     if isinstance(graph, FactoredGraph):
         X = graph.X[batch]
@@ -143,7 +143,7 @@ def _product(graph: DenseGraph | FactoredGraph, batch: int) -> Product:
 
 
 class _Factors:
-    """S·v = X̂(X̂ᵀv) in float64, and the degrees, which the first product computes too."""
+    """S·v = X̂(X̂ᵀv) in float64; the first product also computes the degrees."""
 
     degrees: Floats
 

@@ -1,4 +1,4 @@
-"""A Fiedler vector and what is known about it."""
+"""A Fiedler vector with its eigenvalue, error bound and status."""
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -10,7 +10,7 @@ __all__ = ["FiedlerResult", "Status", "first_batch", "rescale", "to_tensors"]
 
 
 class Status(IntEnum):
-    """What became of a solve; `message` says what to do about it.
+    """Outcome of a solve; `message` explains it and suggests a remedy.
 
     Examples
     --------
@@ -28,7 +28,7 @@ class Status(IntEnum):
 
     @property
     def message(self) -> str:
-        """One line for a person."""
+        """A one-line explanation of the status."""
         return _MESSAGES[self]
 
 
@@ -36,44 +36,45 @@ _MESSAGES = {
     Status.CONVERGED: "converged",
     Status.NEAR_DEGENERATE: (
         "the second and third smallest eigenvalues of the Laplacian are too close to tell "
-        "apart, so the Fiedler vector is one of many; the batch may hold duplicates or "
-        "components without a link, or float64 features may be needed"
+        "apart, so the Fiedler vector is not unique; the batch may hold duplicates or "
+        "unconnected components, or float64 features may be needed"
     ),
     Status.NOT_CONVERGED: (
         "the solver ran out of iterations before the Fiedler vector was accurate to `tol`; "
         "raise `max_iter` or `tol`"
     ),
     Status.DISCONNECTED: (
-        "the graph is not connected: the vector tells its largest component from the rest; "
-        "raise `n_neighbors`, or select from the components on their own"
+        "the graph is not connected, so the vector separates its largest component from the "
+        "rest; raise `n_neighbors`, or select from each component separately"
     ),
 }
 
 
 @dataclass(frozen=True)
 class FiedlerResult:
-    """A Fiedler vector and what is known about it.
+    """A Fiedler vector with its eigenvalue, error bound and status.
 
-    For a stack of b batches every field has a leading axis of length b.
+    For a stack of b batches, every field has a leading axis of length b.
 
     Attributes
     ----------
     vector : array of shape (n,) or (b, n)
-        Unit norm. Its entry of largest magnitude is positive.
+        The Fiedler vector, of unit norm. Its entry of largest magnitude is positive.
     value : float or array of shape (b,)
         The algebraic connectivity: the quadratic form of the Laplacian at the vector.
     gap : float or array of shape (b,)
-        Distance to the next eigenvalue found, less its residual: a lower bound unless
-        an eigenvalue was missed altogether. At most 0 when nothing could be shown.
+        Distance to the next eigenvalue found, minus its residual: a lower bound unless an
+        eigenvalue was missed altogether. It is 0 or negative if no gap could be established.
     residual : float or array of shape (b,)
         ‖L·v − λ·v‖ as computed.
     error_bound : float or array of shape (b,)
-        Davis–Kahan bound on the distance to the true eigenvector, rounding included;
-        infinite when the gap could not be shown to be positive.
+        Davis–Kahan bound on the distance to the true eigenvector, including roundoff; infinite if
+        `gap` is not positive.
     n_iter : int or array of shape (b,)
-        Iterations, of one product of two vectors with the affinity; 0 for a dense solve.
+        Number of iterations, each of which multiplies two vectors by the affinity; 0 for a dense
+        solve.
     status : Status or array of shape (b,)
-        What became of the solve.
+        Outcome of the solve.
 
     Examples
     --------
@@ -97,7 +98,7 @@ class FiedlerResult:
 
 
 def to_tensors(result: FiedlerResult, X: Array) -> FiedlerResult:
-    """Return the result as torch tensors of the dtype and on the device of `X`."""
+    """Return the result as torch tensors with the dtype and device of `X`."""
     torch = namespace(X)
     names = ("vector", "value", "gap", "residual", "error_bound")
     fields = {
@@ -114,7 +115,7 @@ def rescale(result: FiedlerResult, factor: float) -> FiedlerResult:
 
 
 def first_batch(result: FiedlerResult) -> FiedlerResult:
-    """Return the result of the first batch, numbers as Python numbers."""
+    """Return the result for the first batch, with Python numbers."""
     return FiedlerResult(
         result.vector[0],
         float(result.value[0]),

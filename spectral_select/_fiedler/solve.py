@@ -1,4 +1,4 @@
-"""One solve: the graph, the method that is quickest for its size, the certificate."""
+"""Solve for Fiedler vectors with the fastest method for the size, and certify them."""
 
 from typing import Any
 
@@ -34,23 +34,23 @@ __all__ = ["AFFINITIES", "solve", "solve_with_graph"]
 
 AFFINITIES = ("cosine", "nearest_neighbors", "precomputed")
 
-# Up to this order a dense solve is quicker for one batch, measured on 2 cores.
+# Up to this order, a dense solve is faster for one batch, as measured on 2 cores.
 _SINGLE_MAX = 160
-# One large batch is read block by block, from disk as from memory.
+# A single batch larger than this is read block by block, from disk or memory.
 _BLOCKED_MIN_BYTES = 2**25
 
 
 def solve(X: Array, **options: Any) -> FiedlerResult:
     """Return the Fiedler vectors of a checked stack (b, n, ·), or of one sparse array.
 
-    The options are those of `fiedler_vector`, checked, and `start_seed` and `single`: a
-    batch on its own is solved as is quickest for one, a batch of a stack as in any stack.
+    The options are the checked ones of `fiedler_vector`, `start_seed`, and `single`: whether to
+    use the fastest method for one batch instead of the method for stacks.
     """
     return solve_with_graph(X, **options)[0]
 
 
 def solve_with_graph(X: Array, **options: Any) -> tuple[FiedlerResult, Graph]:
-    """Return the result of `solve`, and the graph that it solved."""
+    """Return the result of `solve`, and the graph that it was computed from."""
     factor = _power_of_two(X) if options["affinity"] == "precomputed" else 1.0
     if factor != 1.0:
         with np.errstate(all="ignore"):
@@ -63,7 +63,7 @@ def solve_with_graph(X: Array, **options: Any) -> tuple[FiedlerResult, Graph]:
         with np.errstate(all="ignore"):
             return _solve(X, **options)
     torch = namespace(X)
-    # Where the user lets float32 products lose digits (TF32, bfloat16), float64 does not.
+    # If the user allows float32 products to lose digits (TF32, bfloat16), use float64.
     wide = X.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
     with torch.autocast(X.device.type, enabled=False):
         result, graph = _solve(X.double() if wide else X, **options)
@@ -71,7 +71,7 @@ def solve_with_graph(X: Array, **options: Any) -> tuple[FiedlerResult, Graph]:
 
 
 def _power_of_two(X: Array) -> float:
-    """Return the factor that brings affinities of extreme size near 1, otherwise 1."""
+    """Return a power of two that scales affinities of extreme magnitude to about 1, else 1."""
     largest = float(abs(X).max())
     if largest == 0 or 1e-9 < largest < 1e9:
         return 1.0
@@ -141,7 +141,7 @@ def _graph(X: Array, affinity: str, n_neighbors: int) -> Graph:
 
 
 def _start(operator: LaplacianOperator, seed: int) -> Array:
-    """Return a guess from the degrees and a seeded random vector, which misses nothing."""
+    """Return a guess based on the degrees, and a random vector with all eigencomponents."""
     a = operator.diagonal
     xp = namespace(a)
     low, high = xp.amin(a, -1)[:, None], xp.amax(xp.abs(a), -1)[:, None]
@@ -175,7 +175,7 @@ def _result(
     infinite = xp.full_like(gap, float("inf"))
     bound = xp.where(positive, (first + floor) / safe_gap, infinite)
     converged = xp.where(positive, first / safe_gap, infinite) <= tol
-    # Rounding alone may move the vector by more than a tenth: then it is not determined.
+    # If roundoff alone may move the vector by more than 0.1, it is not determined.
     settled = to_numpy(first <= MAX_ROUNDOFF_GROWTH * floor)
     status = np.where(settled, Status.NEAR_DEGENERATE, Status.NOT_CONVERGED)
     determined = to_numpy(bound) < 0.1
@@ -185,7 +185,7 @@ def _result(
 
 
 def _to_requested_laplacian(operator: LaplacianOperator, laplacian: str, vectors: Array) -> Array:
-    """Return the vectors of the Laplacian asked for, with their sign settled."""
+    """Return the vectors of the requested Laplacian, with their signs fixed."""
     xp = namespace(vectors)
     if laplacian == "random_walk":
         vectors = operator.transform * vectors
@@ -196,7 +196,7 @@ def _to_requested_laplacian(operator: LaplacianOperator, laplacian: str, vectors
 def _disconnected(
     operator: LaplacianOperator, laplacian: str, labels: np.ndarray[Any, Any]
 ) -> FiedlerResult:
-    """Return the result for one graph of several components: eigenvalue 0, many vectors."""
+    """Return the result for one disconnected graph: eigenvalue 0, and one of its eigenvectors."""
     vectors = bisection_vector(labels, operator.null[0])[None]
     zero = np.zeros(1, vectors.dtype)
     return FiedlerResult(
@@ -219,7 +219,7 @@ def _sign(vectors: Array) -> Array:
 
 
 def _single_vertices(operator: LaplacianOperator) -> FiedlerResult:
-    """Return the result for n = 1, where no unit vector is orthogonal to 1: zeros."""
+    """Return zeros, the result for n = 1, where no unit vector is orthogonal to 1."""
     zero = operator.diagonal[:, 0] * 0
     infinite = zero + float("inf")
     count = np.zeros(len(zero), np.int64)
