@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         type=float,
         default=0.8,
-        help="share of the rows to discard, in [0, 1) (default: %(default)s)",
+        help="share of rows to discard, in [0, 1) (default: %(default)s)",
     )
     selection.add_argument(
         "--candidate-size",

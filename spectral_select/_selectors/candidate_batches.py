@@ -1,7 +1,8 @@
 """Selection within many candidate batches at once.
 
-The rows are divided into consecutive candidate batches. Batches of equal size are stacked in
-blocks of bounded memory, each block is one solve, and the cores share the blocks.
+The rows are divided into consecutive candidate batches. Batches of equal size are stacked into
+blocks of bounded memory. The batches of a block are solved together, and the cores share the
+blocks.
 """
 
 from dataclasses import dataclass
@@ -27,14 +28,14 @@ from spectral_select._utils.widened_rows import WidenedRows
 
 __all__ = ["Selection", "select_rows"]
 
-# Entries of the features, and of the Gram matrices, in a block: 64 MiB of float32. Measured:
-# smaller blocks spend more on calls than on arithmetic.
+# Maximum number of entries of the features, and of the Gram matrices, in a block: 64 MiB in
+# float32. In measurements, smaller blocks spent more time on calls than on arithmetic.
 _BLOCK_ENTRIES = 2**24
-# Largest batch whose selection is decided in float64 when float32 leaves it open: by refining the
-# vector, or by solving again.
+# Size of the largest batch whose selection is decided in float64 if float32 leaves it open, by
+# refining the vector or by solving again.
 _REFINE_MAX = 4096
-# Measured on real batches: the error of an entry is at most 0.52 of (residual + eps·‖L‖) / gap,
-# and in 99 of 100 batches at most a quarter of it.
+# On real batches, the error of an entry was at most 0.52·(residual + eps·‖L‖) / gap, and in 99 of
+# 100 batches at most 0.25·(residual + eps·‖L‖) / gap.
 _ENTRY_ERROR = 0.25
 
 
@@ -45,9 +46,9 @@ class Selection:
     Attributes
     ----------
     indices : ndarray of shape (n_kept,)
-        Ascending, over all rows.
+        Indices of the selected rows, ascending.
     vector : array of shape (n,)
-        The Fiedler vectors of the batches, one after the other.
+        The Fiedler vectors of the batches, concatenated.
     value, gap, error_bound : ndarray of shape (n_batches,)
     status, n_iter : ndarray of shape (n_batches,)
     """
@@ -72,24 +73,24 @@ def select_rows(
     verbose: bool,
     **options: Any,
 ) -> Selection:
-    """Select `k` rows of each `candidate_size` consecutive rows of checked features.
+    """Select `k` of every `candidate_size` consecutive rows of checked features.
 
     Parameters
     ----------
     X : array or sparse array of shape (n, d)
         Features; (n, n) affinities with ``affinity="precomputed"``.
     k : int
-        Number of rows kept of each candidate batch.
+        Number of rows to keep in each candidate batch.
     candidate_size : int
-        Number of rows of a candidate batch, at most n.
+        Number of rows in a candidate batch, at most n.
     last_k : int
-        Number of rows kept of a shorter last batch, if there is one.
+        Number of rows to keep in a shorter last batch, if there is one.
     rule : str
         As in `FiedlerBatchSelector`.
     seed : int or None
-        Seed of the offsets of the rule; None takes the middle of each stretch.
+        Seed for the rule's offsets; None selects the middle of each stretch.
     verbose : bool
-        Show the progress: of the batches, or of the iterations for a single batch.
+        Whether to show the progress, in batches or, for a single batch, in iterations.
     **options
         Passed to the solver: laplacian, affinity, n_neighbors, tol, max_iter, start_seed and
         single (solve a single batch in the fastest way).
@@ -119,7 +120,7 @@ def select_rows(
         chosen = np.sort(chosen, axis=-1) + start + rows * np.arange(count)[:, None]
         return chosen.ravel(), result
 
-    # A single block uses one BLAS thread too, so that bits do not depend on the block size.
+    # A single block also uses one BLAS thread, so that no bit depends on the block size.
     alone = is_torch(X) or options["single"]
     parts = []
     with progress_bar(
@@ -146,7 +147,7 @@ def select_rows(
 
 
 def _blocks(X: Array, size: int, affinity: str) -> list[tuple[int, int, int]]:
-    """Return (first row, number of batches, rows of each) of every block."""
+    """Return (first row, number of batches, rows per batch) for each block."""
     n, d = X.shape
     full, rest = divmod(n, size)
     alone = sparse.issparse(X) or affinity != "cosine"
@@ -158,7 +159,7 @@ def _blocks(X: Array, size: int, affinity: str) -> list[tuple[int, int, int]]:
 
 
 def _stack(X: Array, start: int, count: int, rows: int, affinity: str) -> Array:
-    """Return the batches of a block as one array (count, rows, ·)."""
+    """Return the batches of a block as an array of shape (count, rows, ·)."""
     stop = start + count * rows
     part = X[start:stop, start:stop] if affinity == "precomputed" else X[start:stop]
     if sparse.issparse(X):
@@ -181,9 +182,9 @@ def _choose(
 ) -> tuple[FiedlerResult, np.ndarray[Any, Any]]:
     """Apply the rule; if float32 leaves the selection open, decide it in float64.
 
-    The selection depends on the order of the two entries at the cut. If they are closer than
-    the rounding error of their batch, float32 cannot decide. Then the vector is refined; if that
-    does not decide either, which happens when rows tie, the batch is solved again in float64.
+    The selection depends on the order of the two entries at the cut. If they are closer than the
+    batch's roundoff error, float32 cannot decide, and the vector is refined. If that does not
+    decide either, as when rows tie, the batch is solved again in float64.
     """
     chosen, margin = RULES[rule](result.vector, k, offsets)
     chosen = to_numpy(chosen)
@@ -217,7 +218,7 @@ def _refined(
     chosen: np.ndarray[Any, Any],
     rule: tuple[str, int, np.ndarray[Any, Any]],
 ) -> np.ndarray[Any, Any]:
-    """Refine the vectors of `batches` in place, and their choice; return the undecided ones."""
+    """Refine the vectors and selections of `batches` in place; return the undecided batches."""
     name, k, offsets = rule
     undecided = []
     for batch in batches:
@@ -225,7 +226,7 @@ def _refined(
         def settles(vector: np.ndarray[Any, Any], bound: float, batch: int = batch) -> bool:
             rows, margin = RULES[name](vector[None], k, offsets[batch : batch + 1])
             chosen[batch] = rows[0]
-            # Two entries move by at most √2 times the error of the vector.
+            # The difference of two entries changes by at most √2 times the vector's error.
             return bool(margin[0] > 1.5 * bound)
 
         vector, gap = result.vector[batch], float(result.gap[batch])
@@ -238,8 +239,8 @@ def _refined(
 
 
 def _entry_error(result: FiedlerResult) -> Array:
-    """Return an estimate of the error of the entries of each batch, from its error bound."""
-    # The bound allows 8 eps ‖L‖ for rounding; about one occurs in practice.
+    """Estimate the error of the entries in each batch from its error bound."""
+    # The bound allows 8·eps·‖L‖ for roundoff; in practice, it is about eps·‖L‖.
     xp = namespace(result.gap)
     infinite = ~xp.isfinite(result.gap)
     gap = xp.where(infinite | (result.gap <= 0), xp.ones_like(result.gap), result.gap)

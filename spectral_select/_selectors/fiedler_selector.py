@@ -106,7 +106,7 @@ class FiedlerEstimator(BaseEstimator):
         _warn(selection.status)
 
     def _checked(self, X: Any) -> Array:
-        """Return X as the solver takes it; set n_features_in_ and feature_names_in_."""
+        """Return X in the form the solver needs; set n_features_in_ and feature_names_in_."""
         X = checked_rows(self, X)
         X = check_affinity(X) if self.affinity == "precomputed" else check_features(X)
         if self.affinity == "nearest_neighbors":
@@ -121,84 +121,86 @@ class FiedlerEstimator(BaseEstimator):
 
 
 class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
-    """Keep the rows of a batch that its Fiedler vector singles out.
+    """Select rows of each candidate batch by its Fiedler vector.
 
-    The rows are the vertices of a graph with cosine similarities S as weights. Its
-    Laplacian L = D − S has the Fiedler vector v, the minimizer of vᵀ·L·v over unit v ⟂ 1.
-    A share ``1 - filter_ratio`` of the rows is kept: by default those with the largest
-    |v|, which is SALN [1]_.
+    The rows are the vertices of a graph with the cosine similarities S as edge weights. With the
+    Laplacian L = D − S, the Fiedler vector v minimizes vᵀ·L·v over unit vectors v ⟂ 1. A share
+    ``1 - filter_ratio`` of the rows is kept: by default, those with the largest |v|, as in SALN
+    [1]_.
 
     Parameters
     ----------
     filter_ratio : float, default=0.8
-        Share of the rows discarded, in [0, 1). Of n rows, ``n_kept(n, filter_ratio)``
-        are kept: the floor of n·(1 − filter_ratio), and at least one.
+        Share of rows to discard, in [0, 1). Of n rows, ``n_kept(n, filter_ratio)`` are kept: the
+        floor of n·(1 − filter_ratio), but at least one.
     candidate_size : int, optional
-        Number of rows in a candidate batch. X is cut into consecutive batches of that
-        size, the last one maybe shorter, and each is selected from on its own. By
-        default X is one candidate batch.
+        Number of rows in a candidate batch. X is divided into consecutive batches of this size,
+        the last one possibly shorter, and rows are selected from each batch separately. By
+        default, X is one candidate batch.
     rule : {"extreme", "stratified"}, default="extreme"
-        Keep the largest |v| (outliers, mostly), or a systematic sample along the
-        order of v (one row of each of k equal stretches: a spread). With an integer
-        `random_state` the sample starts at a random place.
+        Keep the rows with the largest |v| (mostly outliers), or a systematic sample in the order
+        of v (one row from each of k equal stretches, which covers the data). Unless
+        `random_state` is None, the sample starts at a random offset.
     laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
-        See `fiedler_vector`. "symmetric" goes well with "stratified".
+        See `fiedler_vector`. "symmetric" works well with "stratified".
     affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"
-        Cosine similarities of all rows of a batch, or of nearest neighbors only; or X
-        holds the symmetric affinities S themselves, dense or sparse, of shape (n, n).
+        Cosine similarities between all rows of a batch, or between nearest neighbors only. With
+        "precomputed", X itself holds the symmetric affinities S of shape (n, n), dense or
+        sparse.
     n_neighbors : int, default=10
-        Neighbors of each row for ``affinity="nearest_neighbors"``.
+        Number of neighbors per row for ``affinity="nearest_neighbors"``.
     tol : float, optional
         Accuracy of the solver; see `fiedler_vector`.
     max_iter : int, default=500
-        Largest number of its iterations for a batch.
+        Maximum number of solver iterations per batch.
     random_state : int, RandomState or None, default=None
-        Seed of the solver's start and of the stratified rule. None is always the same.
+        Seed for the solver's start vector and for the stratified rule. None means a fixed seed
+        for the solver and no randomness in the rule.
     verbose : bool, default=False
-        Show a progress bar, if tqdm is installed.
+        Whether to show a progress bar, if tqdm is installed.
 
     Attributes
     ----------
     support_ : ndarray of shape (n_samples,)
-        Mask of the rows kept.
+        Mask of the kept rows.
     sample_indices_ : ndarray of shape (n_kept,)
-        Their indices, ascending.
+        Indices of the kept rows, ascending.
     scores_ : array of shape (n_samples,)
         |v| of each row.
     fiedler_vector_ : array of shape (n_samples,)
-        v; with `candidate_size`, those of the batches one after the other.
+        v; with `candidate_size`, the vectors of the batches, concatenated.
     algebraic_connectivity_ : float or ndarray of shape (n_batches,)
-        vᵀ·L·v. This and the three below are one a batch with `candidate_size`.
+        vᵀ·L·v. With `candidate_size`, this and the next three attributes have one entry per
+        batch.
     gap_ : float or ndarray of shape (n_batches,)
         Distance to the next eigenvalue.
     error_bound_ : float or ndarray of shape (n_batches,)
         Davis–Kahan bound on the error of v.
     status_ : Status or ndarray of shape (n_batches,)
-        What became of the solve.
+        Outcome of the solve.
     n_iter_ : int
-        Most iterations of the solver for any batch; 1 for a dense solve.
+        Largest number of solver iterations for any batch; 1 for a dense solve.
     n_features_in_ : int
         Number of columns of X.
     n_samples_in_ : int
         Number of rows of X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Only if X had feature names that are all strings.
+        Names of the features, set only if X has names that are all strings.
 
     Raises
     ------
     ValueError, TypeError
-        From `fit`, for features that are empty or not finite, and for a parameter outside
-        its domain.
+        In `fit`, if features are empty or not finite, or if a parameter is outside its domain.
 
     Warns
     -----
     ConvergenceWarning
-        If the Fiedler vector of a batch is not determined by the data, or the solver
-        ran out of iterations.
+        If the data do not determine the Fiedler vector of a batch, or if the solver ran out of
+        iterations.
 
     See Also
     --------
-    FiedlerResampler : The same for imbalanced-learn's pipelines, which carry y along.
+    FiedlerResampler : The same for imbalanced-learn pipelines, which resample y too.
     SpectralBatchSampler : The same inside a PyTorch DataLoader.
     fiedler_vector : The vector itself.
 
@@ -224,12 +226,12 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Choose rows of `X`.
+        """Select rows of `X`.
 
         Parameters
         ----------
         X : array-like, sparse array, dataframe or torch.Tensor of shape (n_samples, n_features)
-            Features, one row a sample.
+            Features, one row per sample.
         y : None
             Ignored.
 
@@ -241,25 +243,25 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
         return self
 
     def select(self, X: Any, *arrays: Any) -> Any:
-        """Choose rows of `X`, and return them with the same rows of other arrays.
+        """Select rows of `X`, and return them with the same rows of other arrays.
 
         Parameters
         ----------
         X : array-like, sparse array, dataframe or torch.Tensor of shape (n_samples, n_features)
             Features to fit on.
         *arrays : sequences of length n_samples
-            Labels, weights, groups, paths: anything indexable row by row; None stays None.
+            Labels, weights, groups, paths: anything that can be indexed by row; None stays None.
 
         Returns
         -------
         rows or list
-            The chosen rows of X, of shape (n_kept, n_features), in the form that X has;
-            with other arrays a list of those and of the same rows of each.
+            The selected rows of X, of shape (n_kept, n_features) and of the same kind as X. With
+            other arrays, a list of these rows and the same rows of each array.
 
         Raises
         ------
         ValueError
-            If the lengths differ; before any work is done.
+            If the lengths differ, which is checked before any work is done.
         """
         kept = self._select((X,), arrays)
         return kept if arrays else kept[0]
@@ -272,5 +274,5 @@ def _warn(status: np.ndarray[Any, Any]) -> None:
             warnings.warn(
                 f"{count} of {len(status)} candidate batches: {kind.message}",
                 ConvergenceWarning,
-                stacklevel=5,  # past _fit, fit and scikit-learn's wrapper of it
+                stacklevel=5,  # skip _fit, fit and scikit-learn's wrapper of fit
             )

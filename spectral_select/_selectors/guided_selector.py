@@ -28,10 +28,10 @@ __all__ = [
     "log_weights",
 ]
 
-# No sample is excluded: the graph may err, and every sample is visited some day.
+# No sample is excluded, because the graph may err and every sample should be visited.
 _MIN_TRUST, _MIN_HARDNESS, _MIN_LOSS = 0.01, 0.05, 1e-3
 
-# As in the estimators of scikit-learn.
+# The wording of scikit-learn's estimators.
 _NO_LABELS = "requires y to be passed, but the target y is None"
 
 Floats = NDArray[np.float64]
@@ -47,10 +47,10 @@ def guided_parts(
 ) -> Floats:
     """Return the parts of the weights that do not change during training.
 
-    The trust counts as far as the graph separates right labels from wrong ones: its power is
-    c·s², with c = `trust_power` and s the separation of the class. In a class of which a share
-    r of the labels is wrong, a large loss means less: its power falls from p to p·(1 − 2·c·s²·r),
-    or to 0.
+    The trust counts to the extent that the graph separates right labels from wrong ones: its
+    power is c·s², where c is `trust_power` and s is the separation of the class. In a class with
+    a share r of wrong labels, a large loss is less informative, so its power is reduced from p to
+    p·(1 − 2·c·s²·r), or to 0 if that is negative.
 
     Parameters
     ----------
@@ -77,14 +77,14 @@ def guided_parts(
 
 
 def log_weights(parts: Floats, losses: ArrayLike | None) -> Floats:
-    """Return the log weights of some rows, for their current losses.
+    """Return the log weights of some rows, given their current losses.
 
     Parameters
     ----------
     parts : ndarray of shape (n, 3)
         Result of `guided_parts`.
     losses : array-like of shape (n,), or None
-        None ignores the losses. A loss of NaN gives a weight of NaN: the row is drawn last.
+        None ignores the losses. If a loss is NaN, so is the weight, and the row is drawn last.
 
     Returns
     -------
@@ -196,23 +196,23 @@ class GuidedEstimator(BaseEstimator):
 class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
     """Draw rows whose label is probably right and hard to predict.
 
-    A row is drawn in proportion to ``hardness**a * trust**(c * s**2) * loss**p``. The similarity
-    graph of all rows gives the trust, the probability that the label is right, and the hardness,
-    which is 1 minus the score of the label in its neighborhood (`label_trust`). The separation s
-    of the class, from 0 to 1, is how well the graph separates right labels from wrong ones. The
-    loss is that of a network, if it is given. In a class of which a share r of the labels is
-    wrong, a large loss means less, and its power is ``p * max(1 - 2 * c * s**2 * r, 0)``. A share
-    ``1 - filter_ratio`` of the rows is drawn, without replacement.
+    A share ``1 - filter_ratio`` of the rows is drawn without replacement, each in proportion to
+    ``hardness**a * trust**(c * s**2) * loss**p``. The trust is the probability that the label is
+    right, and the hardness is 1 minus the score of the label in its neighborhood; both come from
+    the similarity graph of all rows (`label_trust`). The separation s of the class, from 0 to 1,
+    measures how well the graph separates right labels from wrong ones. The loss, if passed, is a
+    network's current loss. In a class with a share r of wrong labels, a large loss is less
+    informative, and its power is ``p * max(1 - 2 * c * s**2 * r, 0)``.
 
     Parameters
     ----------
     filter_ratio : float, default=0.8
-        Share of the rows discarded, in [0, 1). Of n rows, ``n_kept(n, filter_ratio)``
-        are kept: the floor of n·(1 − filter_ratio), and at least one.
+        Share of rows to discard, in [0, 1). Of n rows, ``n_kept(n, filter_ratio)`` are kept: the
+        floor of n·(1 − filter_ratio), but at least one.
     candidate_size : int, optional
-        Number of rows in a candidate batch. X is divided into consecutive batches of this
-        size, the last one possibly shorter, and rows are drawn from each batch separately. By
-        default X is one candidate batch. The graph is always that of all rows.
+        Number of rows in a candidate batch. X is divided into consecutive batches of this size,
+        the last one possibly shorter, and rows are drawn from each batch separately. By default,
+        X is one candidate batch. The graph always includes all rows.
     hardness_power : float, default=0.5
         Power a of the hardness; 0 ignores it.
     trust_power : float, default=1.0
@@ -220,31 +220,31 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
     loss_power : float, default=0.5
         Power p of the loss; 0 ignores it. It has no effect without losses.
     random_state : int, RandomState or None, default=None
-        Seed of the draws; every candidate batch has its own random numbers. None is a fixed
+        Seed for the draws; each candidate batch has its own random generator. None means a fixed
         seed.
 
     Attributes
     ----------
     support_ : ndarray of shape (n_samples,)
-        Mask of the rows kept.
+        Mask of the kept rows.
     sample_indices_ : ndarray of shape (n_kept,)
-        Indices of the rows kept, ascending.
+        Indices of the kept rows, ascending.
     trust_ : LabelTrust
         Label trust of all rows.
     weights_ : ndarray of shape (n_samples,)
-        Weights of the draw, within each candidate batch.
+        Weights in the draw from each candidate batch.
     n_features_in_ : int
         Number of columns of X.
     n_samples_in_ : int
         Number of rows of X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Only if X had feature names that are all strings.
+        Names of the features, set only if X has names that are all strings.
 
     Raises
     ------
     ValueError, TypeError
-        From `fit`, for features that are empty or not finite, labels of another length or of
-        a single class, and parameters outside their domain.
+        In `fit`, if features are empty or not finite, if labels have another length or only one
+        class, or if a parameter is outside its domain.
 
     See Also
     --------
@@ -289,7 +289,7 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
             Labels: integers or strings.
         losses : array-like of shape (n_samples,), optional
             Loss of each sample. NaN marks an unknown loss, which is replaced by the largest
-            known loss of the candidate batch. By default losses are ignored.
+            known loss of the candidate batch. By default, losses are ignored.
 
         Returns
         -------
@@ -313,7 +313,7 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
         Returns
         -------
         rows of shape (n_kept, n_features)
-            Of the same kind as X.
+            The selected rows, of the same kind as X.
         """
         return self.fit(X, y, losses).transform(X)
 
@@ -338,6 +338,6 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
         Raises
         ------
         ValueError
-            If the lengths differ; before any work is done.
+            If the lengths differ, which is checked before any work is done.
         """
         return self._select((X, y), arrays)

@@ -1,4 +1,4 @@
-"""How many rows a filter ratio keeps, and how many candidates a batch size needs."""
+"""Number of rows that a filter ratio keeps, and number of candidates that a batch needs."""
 
 from math import ceil, floor
 from numbers import Real
@@ -7,8 +7,8 @@ from spectral_select._utils.validation import check_positive_int
 
 __all__ = ["batch_counts", "check_filter_ratio", "n_candidates", "n_kept", "ratio_that_keeps"]
 
-# Slack for the rounding of `1 - filter_ratio`: 100 * (1 - 0.8) is 19.999… in
-# binary and means 20. Far above rounding error, far below one row in 10⁹.
+# Tolerance for the roundoff in `1 - filter_ratio`: 100 * (1 - 0.8) is 19.999… in floating point
+# but means 20. It is far above the roundoff error and far below one row in 10⁹.
 _SLACK = 2.0**-40
 
 
@@ -19,7 +19,7 @@ def check_filter_ratio(filter_ratio: float, name: str = "filter_ratio") -> float
             f"{name} must be a real number in [0, 1), the share of rows discarded; "
             f"got {filter_ratio!r} of type {type(filter_ratio).__name__}"
         )
-    # A float32 0.8 means 0.8: its shortest decimal, not its value in float64.
+    # A float32 0.8 means 0.8, its shortest decimal, not its exact value.
     filter_ratio = float(str(filter_ratio)) if hasattr(filter_ratio, "dtype") else filter_ratio
     if not 0.0 <= filter_ratio < 1.0:
         raise ValueError(
@@ -29,17 +29,16 @@ def check_filter_ratio(filter_ratio: float, name: str = "filter_ratio") -> float
 
 
 def n_kept(n: int, filter_ratio: float) -> int:
-    """Return the number of rows kept of `n` when a share `filter_ratio` is discarded.
+    """Return how many of `n` rows are kept if a share `filter_ratio` is discarded.
 
-    The floor of ``n * (1 - filter_ratio)``, free of floating-point error, and at
-    least 1.
+    This is the floor of ``n * (1 - filter_ratio)`` without floating-point error, but at least 1.
 
     Parameters
     ----------
     n : int
         Number of candidate rows, at least 1.
     filter_ratio : float
-        Share discarded, in [0, 1).
+        Share of rows to discard, in [0, 1).
 
     Returns
     -------
@@ -64,17 +63,16 @@ def n_kept(n: int, filter_ratio: float) -> int:
 
 
 def n_candidates(batch_size: int, filter_ratio: float) -> int:
-    """Return how many candidates it takes to keep `batch_size` rows.
+    """Return how many candidates are needed to keep `batch_size` rows.
 
-    That is ``batch_size / (1 - filter_ratio)`` rounded up, free of floating-point
-    error.
+    This is ``batch_size / (1 - filter_ratio)``, rounded up without floating-point error.
 
     Parameters
     ----------
     batch_size : int
-        Number of rows wanted, at least 1.
+        Number of rows to keep, at least 1.
     filter_ratio : float
-        Share discarded, in [0, 1).
+        Share of rows to discard, in [0, 1).
 
     Returns
     -------
@@ -101,9 +99,9 @@ def n_candidates(batch_size: int, filter_ratio: float) -> int:
 
 
 def batch_counts(n: int, candidate_size: int | None, filter_ratio: float) -> tuple[int, int, int]:
-    """Return the size of a candidate batch of `n` rows, and the counts kept of it and of the last.
+    """Return the size of a candidate batch, and how many rows to keep in it and in the last one.
 
-    The last candidate batch may be shorter; if there is no shorter one, its count is 0.
+    The last batch of the `n` rows may be shorter; if it is not, the last number is 0.
     """
     size = min(candidate_size or n, n)
     rest = n % size

@@ -14,7 +14,7 @@ __all__ = ["FiedlerResampler", "GuidedResampler"]
 
 
 class _ResamplerMixin:
-    """`fit` and `fit_resample` of an estimator with a method `_fit(X, y)`."""
+    """`fit` and `fit_resample` for an estimator with a method `_fit(X, y)`."""
 
     sample_indices_: np.ndarray[Any, Any]
 
@@ -57,7 +57,7 @@ class _ResamplerMixin:
         Raises
         ------
         ValueError
-            If `y` is not as long as `X`.
+            If `X` and `y` differ in length.
         """
         check_length(y, _num_samples(X), "y")
         self._fit(X, y)  # type: ignore[attr-defined]
@@ -68,38 +68,38 @@ class FiedlerResampler(_ResamplerMixin, FiedlerEstimator):
     """Keep the rows with the largest entries in the Fiedler vector, and their labels.
 
     This is `FiedlerBatchSelector` for imbalanced-learn pipelines, which pass `y` to
-    `fit_resample` and skip the step in `predict`. Such pipelines refuse a step with both
+    `fit_resample` and skip the step in `predict`. Such pipelines reject a step with both
     `transform` and `fit_resample`, so this is a separate class. imbalanced-learn need not be
     installed.
 
     Parameters
     ----------
     filter_ratio : float, default=0.8
-        Share of the rows discarded, in [0, 1). `FiedlerBatchSelector` describes this and the
-        following parameters.
+        Share of rows to discard, in [0, 1). For details of this and the following parameters, see
+        `FiedlerBatchSelector`.
     candidate_size : int, optional
-        Rows in a candidate batch; by default X is one.
+        Number of rows in a candidate batch; by default, X is one batch.
     rule : {"extreme", "stratified"}, default="extreme"
-        Keep the largest |v|, or a systematic sample along the order of v.
+        Keep the rows with the largest |v|, or a systematic sample in the order of v.
     laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
         The Laplacian whose Fiedler vector is used.
     affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"
-        The weights of the edges of the graph.
+        Edge weights of the graph.
     n_neighbors : int, default=10
-        Neighbors of each row for ``affinity="nearest_neighbors"``.
+        Number of neighbors per row for ``affinity="nearest_neighbors"``.
     tol : float, optional
         Accuracy of the solver.
     max_iter : int, default=500
-        Largest number of its iterations for a batch.
+        Maximum number of solver iterations per batch.
     random_state : int, RandomState or None, default=None
-        Seed of the start vector of the solver and of the stratified rule.
+        Seed for the solver's start vector and for the stratified rule.
     verbose : bool, default=False
-        Show a progress bar, if tqdm is installed.
+        Whether to show a progress bar, if tqdm is installed.
 
     Attributes
     ----------
     sample_indices_ : ndarray of shape (n_kept,)
-        Indices of the rows kept, ascending. The other attributes are those of
+        Indices of the kept rows, ascending. The other attributes are those of
         `FiedlerBatchSelector`.
 
     See Also
@@ -125,23 +125,23 @@ class GuidedResampler(_ResamplerMixin, GuidedEstimator):
     Parameters
     ----------
     filter_ratio : float, default=0.8
-        Share of the rows discarded, in [0, 1). `GuidedBatchSelector` describes this and the
-        following parameters.
+        Share of rows to discard, in [0, 1). For details of this and the following parameters, see
+        `GuidedBatchSelector`.
     candidate_size : int, optional
-        Rows in a candidate batch; by default X is one.
+        Number of rows in a candidate batch; by default, X is one batch.
     hardness_power : float, default=0.5
         Power of the hardness; 0 ignores it.
     trust_power : float, default=1.0
         Power of the trust; 0 treats every label as right.
     loss_power : float, default=0.5
-        Without effect here, as a pipeline passes no losses.
+        Has no effect here, because pipelines do not pass losses.
     random_state : int, RandomState or None, default=None
-        Seed of the draws.
+        Seed for the draws.
 
     Attributes
     ----------
     sample_indices_ : ndarray of shape (n_kept,)
-        Indices of the rows kept, ascending. The other attributes are those of
+        Indices of the kept rows, ascending. The other attributes are those of
         `GuidedBatchSelector`.
 
     See Also

@@ -1,4 +1,4 @@
-"""What estimators that choose rows share: the mask, the rows themselves, other arrays."""
+"""Shared methods of estimators that select rows: the mask, the rows, and other arrays."""
 
 from typing import Any, ClassVar
 
@@ -28,8 +28,8 @@ __all__ = ["RowSelectorMixin", "check_length", "checked_rows", "keep_rows", "tak
 class _RowTransform:
     """`transform` with its own `set_output`.
 
-    Scikit-learn wraps a `transform` that a subclass of `TransformerMixin` defines, and names all
-    columns after those of `fit`, which another table does not have.
+    If a subclass of `TransformerMixin` defines `transform`, scikit-learn wraps it and names all
+    columns after those seen in `fit`, which other tables do not have.
     """
 
     sample_indices_: np.ndarray[Any, Any]
@@ -38,55 +38,56 @@ class _RowTransform:
     _resampler: ClassVar[str]
 
     def transform(self, X: Any) -> Any:
-        """Return the chosen rows of `X`.
+        """Return the selected rows of `X`.
 
         Parameters
         ----------
         X : array-like, sparse array, dataframe or torch.Tensor of shape (n_samples, any)
-            A table whose rows are those of the X given to `fit`, in the same order. One as
-            wide as that X is taken for features, with names and values checked; one of
-            another width for any other data about the same samples.
+            A table with the same rows as the X passed to `fit`, in the same order. If it has the
+            same number of columns, it is treated as features, whose names and values are checked.
+            Otherwise, it may hold any other data about the same samples.
 
         Returns
         -------
         rows of shape (n_kept, any)
-            Of the same kind as X.
+            The selected rows, of the same kind as X.
 
         Raises
         ------
         ValueError
-            If X has another number of rows than in `fit`, or is as wide and has other
-            feature names or values that are not finite.
+            If the number of rows differs from that in `fit`, or if X has the same number of
+            columns as in `fit` but other feature names or values that are not finite.
 
         Notes
         -----
-        `set_output` holds for every table. One of another width keeps its own column names.
+        `set_output` applies to every table. A table with another number of columns keeps its
+        column names.
         """
         check_is_fitted(self)
         if not is_torch(X):
             X = self._checked_table(X)
         if _num_samples(X) != self.n_samples_in_:
             raise ValueError(
-                f"X must have {self.n_samples_in_} rows, those given to fit; got "
-                f"{_num_samples(X)}. {type(self).__name__} cannot select from new rows: in a "
-                f"pipeline that predicts, use {self._resampler} in a pipeline of imbalanced-learn"
+                f"X must have the {self.n_samples_in_} rows passed to fit; got {_num_samples(X)} "
+                f"rows. {type(self).__name__} cannot select from new rows; in a pipeline that "
+                f"predicts, use {self._resampler} in an imbalanced-learn pipeline"
             )
         return self._in_container(take_rows(X, self.sample_indices_), X)
 
     def _checked_table(self, X: Any) -> Any:
-        """Return a table as it came if it has two dimensions, checked for its names."""
+        """Check a table; return a dataframe unchanged, anything else as an array."""
         kept = X if hasattr(X, "iloc") or hasattr(X, "columns") else None
         options: dict[str, Any] = {"accept_sparse": True, "dtype": None}
         shape: tuple[int, ...] = getattr(X, "shape", ())
         if len(shape) == 2 and shape[1] != self.n_features_in_:
-            # A table of other columns, aligned by row: it may hold anything.
+            # A table with other columns for the same rows, which may hold anything.
             array = check_array(X, ensure_all_finite=False, **options)
         else:
             array = validate_data(self, X, reset=False, **options)
         return array if kept is None else kept
 
     def _in_container(self, rows: Any, X: Any) -> Any:
-        """Return the rows of the table `X` in the container that `set_output` asked for."""
+        """Return the rows of the table `X` in the container requested by `set_output`."""
         shape: tuple[int, ...] = getattr(rows, "shape", ())
         if len(shape) != 2 or shape[1] == self.n_features_in_ or sparse.issparse(rows):
             return _wrap_data_with_container("transform", rows, X, self)
@@ -99,7 +100,7 @@ class _RowTransform:
 
 
 class RowSelectorMixin(_RowTransform, OneToOneFeatureMixin, TransformerMixin):
-    """Methods of an estimator whose `fit` chooses rows; see `keep_rows`."""
+    """Methods of an estimator whose `fit` selects rows; see `keep_rows`."""
 
     support_: np.ndarray[Any, Any]
 
@@ -109,7 +110,7 @@ class RowSelectorMixin(_RowTransform, OneToOneFeatureMixin, TransformerMixin):
         Parameters
         ----------
         indices : bool, default=False
-            Return integer indices instead of a mask.
+            Whether to return integer indices instead of a mask.
 
         Returns
         -------
@@ -119,7 +120,7 @@ class RowSelectorMixin(_RowTransform, OneToOneFeatureMixin, TransformerMixin):
         return self.sample_indices_ if indices else self.support_
 
     def _select(self, fitted_to: tuple[Any, ...], arrays: tuple[Any, ...]) -> list[Any]:
-        """Fit, and return the chosen rows of what was fitted to and of other arrays."""
+        """Fit to `fitted_to`, and return the selected rows of it and of other arrays."""
         n = _num_samples(fitted_to[0])
         for number, array in enumerate(arrays):
             if array is not None:
@@ -130,9 +131,9 @@ class RowSelectorMixin(_RowTransform, OneToOneFeatureMixin, TransformerMixin):
 
 
 def checked_rows(estimator: Any, X: Any) -> Any:
-    """Return `X` as an array of floats, a tensor as it is; set what was seen in fit.
+    """Return `X` as an array of floats, or unchanged if it is a tensor; set fitted attributes.
 
-    That is ``n_features_in_`` and ``feature_names_in_``. Whether X is finite is not looked at.
+    They are ``n_features_in_`` and ``feature_names_in_``. NaN and infinity are not checked for.
     """
     check_not_masked(X)
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiub":
@@ -148,12 +149,12 @@ def checked_rows(estimator: Any, X: Any) -> Any:
         X,
         accept_sparse="csr",
         dtype=[np.float64, np.float32],
-        ensure_all_finite=False,  # the solver tells, check_finite names the row
+        ensure_all_finite=False,  # the solver notices, check_finite names the row
     )
 
 
 def keep_rows(estimator: Any, indices: np.ndarray[Any, Any], n: int) -> None:
-    """Set what an estimator tells of the rows it chose of `n`, at ascending `indices`."""
+    """Set the attributes of an estimator that selected the ascending `indices` from `n` rows."""
     estimator.n_samples_in_ = n
     estimator.sample_indices_ = indices
     estimator.support_ = np.zeros(n, bool)
@@ -161,11 +162,10 @@ def keep_rows(estimator: Any, indices: np.ndarray[Any, Any], n: int) -> None:
 
 
 def check_length(array: Any, expected: int, name: str) -> None:
-    """Raise unless `array` has as many rows as were selected from."""
+    """Raise unless `array` has `expected` rows."""
     if _num_samples(array) != expected:
         raise ValueError(
-            f"{name} must have {expected} rows, one for each sample that was selected from; "
-            f"got {_num_samples(array)}"
+            f"{name} must have {expected} rows, one for each row of X; got {_num_samples(array)}"
         )
 
 

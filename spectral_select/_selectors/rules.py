@@ -1,9 +1,9 @@
 """Rules that turn Fiedler vectors into a choice of rows.
 
-A rule takes the vectors (b, n) of b batches, the number k of rows to keep of each, and
-an offset in [0, 1) per batch; it returns the rows kept (b, k), in the rule's order, and
-how far the choice is from another one, in units of the vectors' entries (b,). To add a
-rule, write its function, name it in `RULES`, and test it.
+A rule accepts the vectors (b, n) of b batches, the number k of rows to keep in each, and an
+offset in [0, 1) per batch. It returns the kept rows (b, k), in the rule's order, and the margins
+(b,): the gap between the entries at the cut, or infinity if the rule has no cut. To add a rule,
+write its function, add it to `RULES`, and test it.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,9 @@ Rule = Callable[[Array, int, "np.ndarray[tuple[int], np.dtype[np.float64]]"], tu
 
 
 def extreme(vectors: Array, k: int, offsets: Array) -> tuple[Array, Array]:
-    """Keep the k rows of largest magnitude, the lower index first among equals.
+    """Keep the k rows of largest magnitude; ties are broken by the lower index.
 
-    The rule of SALN (arXiv:2412.17069, Algorithm 1).
+    This is the rule in SALN (arXiv:2412.17069, Algorithm 1).
     """
     xp = namespace(vectors)
     magnitude = xp.abs(vectors)
@@ -33,11 +33,11 @@ def extreme(vectors: Array, k: int, offsets: Array) -> tuple[Array, Array]:
 
 
 def stratified(vectors: Array, k: int, offsets: Array) -> tuple[Array, Array]:
-    """Keep a systematic sample along the Fiedler order: one row of each of k equal stretches.
+    """Keep a systematic sample in Fiedler order: one row from each of k equal stretches.
 
-    Every row is as likely as any other when the offset is uniform in [0, 1). The
-    offset 0.5 takes the middle of each stretch. Systematic sampling: W. G. Cochran,
-    "Sampling Techniques" (1977), chapter 8.
+    If the offset is uniform in [0, 1), all rows are equally likely. The offset 0.5 selects the
+    middle of each stretch. On systematic sampling, see W. G. Cochran, "Sampling Techniques"
+    (1977), chapter 8.
     """
     xp = namespace(vectors)
     n = vectors.shape[-1]
@@ -46,7 +46,7 @@ def stratified(vectors: Array, k: int, offsets: Array) -> tuple[Array, Array]:
     if is_torch(vectors):
         places = xp.asarray(places, device=vectors.device)
     rows = arange(len(vectors), vectors)[:, None]
-    # Rows that trade places within a stretch are as good as each other.
+    # Rows that trade places within a stretch are interchangeable.
     return argsort(vectors)[rows, places], xp.full_like(vectors[:, 0], float("inf"))
 
 

@@ -1,4 +1,4 @@
-"""Choosing k of n: by the largest scores, or at random in proportion to weights."""
+"""Select k of n, by the largest scores or at random in proportion to weights."""
 
 from typing import Any
 
@@ -11,32 +11,32 @@ Indices = NDArray[np.int64]
 
 
 def gumbel_top_k(log_weights: ArrayLike, k: int, rng: np.random.Generator) -> Indices:
-    """Draw `k` places without replacement, each in proportion to its weight.
+    """Draw `k` indices without replacement, each in proportion to its weight.
 
-    The law is that of drawing one after the other, each time in proportion to the weights
-    of those left: the `k` largest of log weight plus Gumbel noise (Yellott 1977; Kool, van
-    Hoof and Welling, ICML 2019). No weight is exponentiated, so none over- or underflows.
+    The `k` largest sums of log weight and Gumbel noise have the same distribution as successive
+    draws, each in proportion to the remaining weights (Yellott 1977; Kool, van Hoof and Welling,
+    ICML 2019). Weights are never exponentiated, so they cannot overflow or underflow.
 
     Parameters
     ----------
     log_weights : array-like of shape (n,)
-        Logarithms of the weights, up to a constant. -inf or NaN excludes a place unless
-        fewer than `k` others are there; then the rest is drawn uniformly from the
-        excluded ones. Places of weight inf come before all others, at random.
+        Logarithms of the weights, up to a constant. -inf or NaN excludes an index unless fewer
+        than `k` others exist; then the rest is drawn uniformly from the excluded ones. Indices
+        with inf come before all others, in random order.
     k : int
-        Number of places to draw, in [0, n].
+        Number of indices to draw, in [0, n].
     rng : Generator
-        Source of the noise.
+        Random generator for the noise.
 
     Returns
     -------
     ndarray of shape (k,), int64
-        Different places, in the order in which they were drawn.
+        Distinct indices, in the order in which they were drawn.
 
     Raises
     ------
     ValueError
-        If `log_weights` has not shape (n,) or `k` is not in [0, n].
+        If `log_weights` does not have shape (n,) or `k` is not in [0, n].
 
     Examples
     --------
@@ -50,26 +50,27 @@ def gumbel_top_k(log_weights: ArrayLike, k: int, rng: np.random.Generator) -> In
     noise = rng.gumbel(size=len(keys))
     excluded = np.isnan(keys) | (keys == -np.inf)
     tier = np.where(excluded, 0, np.where(keys == np.inf, 2, 1))
-    # Within an outer tier all weights are alike; so are huge ones that swallow the noise.
+    # Within an outer tier, all weights are equal. Where huge weights absorb the noise, it still
+    # breaks ties.
     keys = np.where(tier == 1, keys, 0.0) + noise
     return _first(np.lexsort((noise, keys, tier))[::-1], k)
 
 
 def top_k(scores: ArrayLike, k: int) -> Indices:
-    """Return the places of the `k` largest scores, the largest first.
+    """Return the indices of the `k` largest scores, the largest first.
 
     Parameters
     ----------
     scores : array-like of shape (n,)
-        Of equal ones, the first come first. Those that are NaN or infinite come after all
-        others: they are what a network that has diverged returns, no great value.
+        Equal scores keep their order. NaN and infinite scores come last, because they are
+        returned by a network that has diverged and do not mean a high score.
     k : int
-        Number of places, in [0, n].
+        Number of indices, in [0, n].
 
     Returns
     -------
     ndarray of shape (k,), int64
-        Different places.
+        Distinct indices.
 
     Examples
     --------

@@ -207,7 +207,7 @@ def test_transform_takes_any_table_with_the_rows_of_the_fit():
     table = np.arange(40 * 9).reshape(40, 9)
     assert np.array_equal(selector.transform(table), table[selector.sample_indices_])
     for wrong in (X[:-1], X[:8]):
-        with pytest.raises(ValueError, match=rf"X must have 40 rows.*got {len(wrong)}"):
+        with pytest.raises(ValueError, match=rf"X must have the 40 rows.*got {len(wrong)}"):
             selector.transform(wrong)
 
 

@@ -57,7 +57,7 @@ def test_default_output_is_the_container_of_the_table():
 @pytest.mark.parametrize("selector", [FiedlerBatchSelector(), GuidedBatchSelector()])
 def test_new_rows_are_refused_with_the_remedy(selector):
     name = type(selector).__name__.replace("BatchSelector", "Resampler")
-    with pytest.raises(ValueError, match=f"must have 40 rows.*got 7.*use {name} in a pipeline"):
+    with pytest.raises(ValueError, match=f"must have the 40 rows.*got 7.*use {name} in an imb"):
         selector.fit(X, Y).transform(X[:7])
 
 
