@@ -1,4 +1,4 @@
-"""``python -m spectral_select`` is the command spectral-select."""
+"""Run the command spectral-select by ``python -m spectral_select``."""
 
 import sys
 

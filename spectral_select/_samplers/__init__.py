@@ -1,1 +1,1 @@
-"""PyTorch samplers, filter-ratio schedules and everything that runs an epoch."""
+"""PyTorch samplers, filter-ratio schedules, and the selection of an epoch's batches."""

@@ -26,11 +26,11 @@ class ClassBalancedSampler(Sampler[int]):
     Parameters
     ----------
     labels : array-like of shape (n_samples,)
-        Class of each sample of the dataset.
+        Class of each sample in the dataset.
     n_indices : int, optional
         Number of indices in an epoch; by default the number of samples.
     seed : int, default=0
-        The order depends on this seed and the epoch.
+        Seed for the order, which also depends on the epoch.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class ClassBalancedSampler(Sampler[int]):
     Raises
     ------
     TypeError, ValueError
-        If `labels` is empty or not one-dimensional, or a number is not as described.
+        If `labels` is empty or not one-dimensional, or if another argument is invalid.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class ClassBalancedSampler(Sampler[int]):
 
     def __init__(self, labels: Any, n_indices: int | None = None, *, seed: int = 0) -> None:
         if not isinstance(labels, Sized):
-            raise TypeError(f"labels must be a sequence, one for each sample; got {labels!r}")
+            raise TypeError(f"labels must be a sequence with one label per sample; got {labels!r}")
         if not len(labels):
             raise ValueError("labels must hold at least one label; got none")
         labels = check_labels(labels, len(labels), "labels")
@@ -70,7 +70,7 @@ class ClassBalancedSampler(Sampler[int]):
         self.epoch = check_int(epoch, "epoch", 0)
 
     def __len__(self) -> int:
-        """Return the number of indices of an epoch."""
+        """Return the number of indices in an epoch."""
         return self._n
 
     def __iter__(self) -> Iterator[int]:
@@ -99,14 +99,14 @@ class WeightedDataset(Dataset[Any]):
     Parameters
     ----------
     dataset : Dataset
-        Returns a sample for each index.
+        The dataset, which returns a sample for each index.
     weights : array-like of shape (n_samples,)
-        One finite, non-negative weight for each sample.
+        Weight of each sample, finite and non-negative.
 
     Raises
     ------
     ValueError
-        If there is not one finite, non-negative weight for each sample.
+        If a weight is negative or not finite, or if their number is not that of the samples.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class WeightedDataset(Dataset[Any]):
             )
         if isinstance(dataset, Sized) and len(dataset) != len(weights):
             raise ValueError(
-                f"weights must have one entry for each of {len(dataset)} samples; "
+                f"weights must have one entry for each of the {len(dataset)} samples; "
                 f"got {len(weights)}"
             )
         self.dataset = dataset

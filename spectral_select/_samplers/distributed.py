@@ -1,4 +1,4 @@
-"""The rank of this process, and whether the sampler or the loader shards the data."""
+"""The rank of this process, and whether the sampler or the loader divides the data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def check_ranks(num_replicas: int | None, rank: int | None) -> tuple[int, int] | None:
-    """Return both numbers, or None if neither was given."""
+    """Return `num_replicas` and `rank`, or None if both are None."""
     if num_replicas is None and rank is None:
         return None
     if num_replicas is None or rank is None:
@@ -39,13 +39,13 @@ def check_ranks(num_replicas: int | None, rank: int | None) -> tuple[int, int] |
 def ranks(sampler: Any, explicit: tuple[int, int] | None) -> tuple[int, int]:
     """Return the number of ranks and the rank of this process.
 
-    In order of precedence: the explicit arguments, the ranks of a `DistributedSampler`
-    inside, the process group, a single process.
+    They come, in order of precedence, from the explicit arguments, from a `DistributedSampler`
+    inside, or from the process group; otherwise, there is a single process.
     """
     if explicit is not None:
         return explicit
     if isinstance(sampler, DistributedSampler):
-        # If only the share of this rank is known, it is not divided any further.
+        # If only this rank's share of the order is known, it is not divided any further.
         return (sampler.num_replicas, sampler.rank) if spread_over_ranks(sampler) else (1, 0)
     return process_group_ranks()
 
@@ -79,8 +79,8 @@ class OtherRanksBatch(Sequence[int]):
 
     def __getitem__(self, index: Any) -> Never:
         raise RuntimeError(
-            "this batch belongs to another rank. If the loader was not prepared, pass it through "
-            "accelerator.prepare(). If it was, with split_batches or dispatch_batches, every batch "
-            "is read whole: pass num_replicas=1, rank=0 to the SpectralBatchSampler. To use a "
-            "loader that is not prepared, pass num_replicas and rank of each process"
+            "this batch belongs to another rank. If the loader was not prepared, pass it to "
+            "accelerator.prepare(), or pass num_replicas and rank of each process to the "
+            "SpectralBatchSampler. If it was prepared with split_batches or dispatch_batches, "
+            "every batch is read whole: pass num_replicas=1, rank=0 to the SpectralBatchSampler"
         )

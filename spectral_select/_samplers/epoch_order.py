@@ -43,13 +43,13 @@ Order = npt.NDArray[np.int64]
 class EpochClock:
     """Tracks the epoch of the next pass: set explicitly, otherwise incremented after each pass.
 
-    Once an epoch has been set explicitly, a pass without a new one repeats the epoch: the
-    loader was rebuilt, or the data are read again.
+    Once an epoch has been set explicitly, a pass without a newly set epoch repeats the last one,
+    because the loader was rebuilt or the data are being read again.
 
     Attributes
     ----------
     epoch : int
-        Epoch of the latest pass, or of the next one after it was set.
+        Epoch of the latest pass or, once it has been set, of the next pass.
     started : bool
         Whether a pass of that epoch has started.
     explicit_epoch : int or None
@@ -65,7 +65,7 @@ class EpochClock:
         self.auto_increment = True
 
     def set_explicitly(self, epoch: int) -> None:
-        """Set the epoch of the next pass, as the user asked."""
+        """Set the epoch of the next pass at the user's request."""
         self.restore(epoch)
         self.explicit_epoch = self.epoch
         self.auto_increment = False
@@ -82,11 +82,11 @@ class EpochClock:
         return self.epoch
 
     def upcoming(self) -> int:
-        """Return the epoch of a pass that starts now."""
+        """Return the epoch that a pass started now would have."""
         return self.epoch + (self.started and self.auto_increment)
 
     def check_reading(self, epoch: int) -> None:
-        """Raise if another epoch was set since the pass of `epoch` started."""
+        """Raise if another epoch has been set since the pass of `epoch` started."""
         if self.explicit_epoch not in (None, epoch):
             refuse_reading(epoch, self.explicit_epoch)
 
@@ -94,9 +94,9 @@ class EpochClock:
 class SeededSampler(RandomSampler):
     """Yield all indices in an order that depends only on the seed and the epoch.
 
-    The class is a `RandomSampler`, so that a framework that replaces it by a distributed
-    sampler knows that the order is shuffled. The permutation is the one that
-    `DistributedSampler` draws for the same seed and epoch.
+    The class is a `RandomSampler`, so that a framework that replaces it with a distributed
+    sampler knows that the order is shuffled. The permutation is the one that `DistributedSampler`
+    draws for the same seed and epoch.
     """
 
     def __init__(self, n: int, seed: int) -> None:
@@ -113,16 +113,16 @@ class SeededSampler(RandomSampler):
 
 
 class EpochCarrier(Sampler[int]):
-    """Gives a sampler without an epoch one that frameworks can set.
+    """Wraps a sampler without an epoch to add one that frameworks can set.
 
     Lightning and Accelerate set the epoch of the sampler inside a batch sampler. A
-    `RandomSampler` or `WeightedRandomSampler` has none, so its order and the schedule of the
-    batch sampler would stay those of the first epoch when a loader is rebuilt or resumed.
+    `RandomSampler` or `WeightedRandomSampler` has no epoch, so when a loader is rebuilt or
+    resumed, its order and the batch sampler's schedule would restart at the first epoch.
 
     Parameters
     ----------
     sampler : iterable of int
-        Its attributes are those of the carrier.
+        The sampler to wrap; its attributes are also available on the carrier.
     """
 
     def __init__(self, sampler: Iterable[int]) -> None:
@@ -140,7 +140,7 @@ class EpochCarrier(Sampler[int]):
         return len(self.base)  # type: ignore[arg-type]
 
     def __getattr__(self, name: str) -> Any:
-        if name == "base" or name.startswith("__"):  # while it is unpickled
+        if name == "base" or name.startswith("__"):  # during unpickling
             raise AttributeError(name)
         return getattr(self.base, name)
 
@@ -167,12 +167,12 @@ def with_epoch(sampler: Any) -> Any:
 
 
 def unwrapped(sampler: Any) -> Any:
-    """Return the sampler in an `EpochCarrier`, or `sampler` itself."""
+    """Return the sampler inside an `EpochCarrier`, or `sampler` itself."""
     return sampler.base if isinstance(sampler, EpochCarrier) else sampler
 
 
 def check_sampler(sampler: Any) -> None:
-    """Raise unless `sampler` can be read in every epoch."""
+    """Raise unless `sampler` can be iterated in every epoch."""
     if not hasattr(sampler, "__iter__") and not hasattr(sampler, "__getitem__"):
         raise TypeError(
             "sampler must be None, a torch Sampler or an iterable of indices; "
@@ -180,16 +180,16 @@ def check_sampler(sampler: Any) -> None:
         )
     if hasattr(sampler, "__next__"):
         raise TypeError(
-            "sampler must be an iterable that can be read in every epoch; "
-            f"got an iterator of type {type(sampler).__name__}, which can be read once"
+            "sampler must be an iterable that can be iterated in every epoch; "
+            f"got an iterator of type {type(sampler).__name__}, which can be iterated only once"
         )
 
 
 def spread_over_ranks(sampler: Any) -> bool:
     """Return whether `sampler` is a `DistributedSampler` whose order over all ranks is known.
 
-    `SpectralBatchSampler` divides the candidate batches among the ranks, so it needs the
-    order over all ranks and not the share of one.
+    `SpectralBatchSampler` divides the candidate batches among the ranks, so it needs the order
+    over all ranks instead of one rank's share.
     """
     return (
         isinstance(sampler, DistributedSampler)
@@ -198,7 +198,7 @@ def spread_over_ranks(sampler: Any) -> bool:
 
 
 def dataset_of(sampler: Any) -> Any:
-    """Return the dataset that a sampler draws from, or None if the sampler does not have it."""
+    """Return the dataset that a sampler draws from, or None if it is not an attribute."""
     dataset = getattr(sampler, "dataset", None)
     return getattr(sampler, "data_source", None) if dataset is None else dataset
 
@@ -224,12 +224,13 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
     Parameters
     ----------
     sampler : sampler or iterable of int
-        If its `generator` is None, it gets one for this pass, seeded with ``seed + epoch``:
-        then its order is the same on every rank and after a resume. If the epoch was set
-        explicitly, its own generator is replaced by one seeded with its initial seed + epoch.
+        If its `generator` is None, a generator seeded with ``seed + epoch`` is used for this
+        pass, so that the order is the same on every rank and after resuming. If the epoch was set
+        explicitly, the sampler's own generator is replaced with one seeded with its initial seed
+        plus the epoch.
     seed : int or None
-        None stands for 0, or for the seed of a `DistributedSampler` or of the
-        `SeedableRandomSampler` that Accelerate installs.
+        None means the seed of a `DistributedSampler` or of the `SeedableRandomSampler` that
+        Accelerate installs, otherwise 0.
     epoch : int
         Epoch, counted from 0.
 
@@ -245,7 +246,7 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
         seed = sampler.seed if seed is None else seed  # type: ignore[attr-defined]
         return seeded_permutation(n, seed + epoch)
     if seed is not None and hasattr(sampler, "initial_seed"):
-        # The SeedableRandomSampler of Accelerate, which advances its epoch with each pass.
+        # Accelerate's SeedableRandomSampler, which advances its epoch with each pass.
         reseeded = copy.copy(sampler)
         reseeded.initial_seed = seed
         sampler.set_epoch(epoch + 1)  # type: ignore[attr-defined]
@@ -259,7 +260,7 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
         return np.arange(len(sampler))
     generator = getattr(sampler, "generator", 0)
     if explicit and isinstance(generator, torch.Generator):
-        # The epoch decides, wherever the generator stands: also in a new process.
+        # The order depends on the epoch and not on the generator's state, also in a new process.
         seed, generator = generator.initial_seed(), None
     if generator is None and epoch_of(sampler) is None:
         sampler = copy.copy(sampler)
@@ -278,33 +279,33 @@ def refuse_reading(epoch: int, since: int | None) -> Never:
     """Raise because the epoch was set to `since` while the pass of `epoch` was being read."""
     raise RuntimeError(
         f"epoch {since} was set after the loader had begun to read epoch {epoch}; call set_epoch "
-        "before the loader is iterated"
+        "before iterating over the loader"
     )
 
 
 def check_same_on_all_ranks(sampler: Any, order: Order) -> None:
-    """Raise if `sampler` draws an order of its own on each rank.
+    """Raise if `sampler` draws a different order on each rank.
 
-    It has neither an epoch nor a generator that could be seeded, so it is read once more: a
-    sampler that draws yields another order.
+    A sampler with neither an epoch nor a generator cannot be seeded, so it is iterated once more:
+    if it draws at random, its order changes.
     """
     base = unwrapped(sampler)
     if base is sampler or type(base) is SequentialSampler or hasattr(base, "generator"):
         return
     if not np.array_equal(_as_indices(list(base)), order):
         raise ValueError(
-            f"sampler ({type(base).__name__}) must yield the same order on every rank; got one "
-            "that yields another order each time it is read. Give it a `generator` attribute "
-            "that is None and pass it to the random functions, or a `set_epoch` method"
+            f"sampler ({type(base).__name__}) must yield the same order on every rank, but its "
+            "order changes with each iteration. Give it a `generator` attribute that is None, "
+            "and use that in random functions, or a `set_epoch` method"
         )
 
 
 def check_indices(order: Order, n_rows: int) -> None:
-    """Raise unless every index is that of a row."""
+    """Raise unless every index refers to one of the `n_rows` rows."""
     outside = np.flatnonzero((order < 0) | (order >= n_rows))
     if len(outside):
         raise ValueError(
-            f"sampler must yield indices of the {n_rows} rows of features; "
+            f"sampler must yield indices into the {n_rows} rows of features; "
             f"got {order[outside[0]]} at position {outside[0]}"
         )
 

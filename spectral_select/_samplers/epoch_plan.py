@@ -30,12 +30,12 @@ class BatchSizes:
     candidate_size : int or None
         Fixed size of a candidate batch.
     schedule : Schedule
-        Filter ratio of each epoch.
+        Filter ratio for each epoch.
 
     Raises
     ------
     TypeError, ValueError
-        If a size is not a positive integer, or both are given and disagree.
+        If a size is not a positive integer, or if both are given and disagree.
     """
 
     def __init__(
@@ -74,19 +74,19 @@ class BatchSizes:
 class EpochPlan:
     """How the order of an epoch is divided into candidate batches and among the ranks.
 
-    Ranks take candidate batches in turn, in the order of a single process: rank r gets the
-    candidate batches r, r + num_replicas, … of all full rounds. The remaining candidates,
-    fewer than a round needs, are shared evenly for one short last batch on each rank, or
-    dropped. Whether there is one does not depend on the filter ratio.
+    The candidate batches are those of a single process, dealt to the ranks in turn: rank r has
+    the candidate batches r, r + num_replicas, … of all full rounds. The remaining candidates, too
+    few for another round, are divided evenly into one short last batch per rank, or dropped.
+    Whether there is a short batch does not depend on the filter ratio.
 
     Attributes
     ----------
     n : int
-        Number of indices of the epoch, over all ranks.
+        Number of indices in the epoch, over all ranks.
     batch_size, candidate_size : int
         Size of a full batch, and of its candidate batch.
     last_candidates, last_batch_size : int
-        The same for the short last batch of each rank; 0 if there is none.
+        The same for each rank's short last batch; 0 if there is none.
     """
 
     n: int
@@ -99,14 +99,14 @@ class EpochPlan:
 
     @property
     def n_full(self) -> int:
-        """Number of full batches of each rank."""
+        """Number of full batches on each rank."""
         return self.n // (self.candidate_size * self.num_replicas)
 
     def __len__(self) -> int:
         return self.n_full + (self.last_batch_size > 0)
 
     def candidates(self, i: int) -> slice:
-        """Return the slice of the order of the epoch that holds the candidates of batch `i`."""
+        """Return the slice of the epoch's order that holds the candidates for batch `i`."""
         size = self.candidate_size if i < self.n_full else self.last_candidates
         first = i * self.num_replicas * self.candidate_size + self.rank * size
         return slice(first, first + size)
@@ -123,7 +123,7 @@ class EpochPlan:
 
 
 def make_plan(sizes: Sizes, n: int, num_replicas: int, rank: int, drop_last: bool) -> EpochPlan:
-    """Return the plan of an epoch of `n` indices."""
+    """Return the plan for an epoch of `n` indices."""
     batch_size, candidate_size, ratio = sizes
     rest = n % (candidate_size * num_replicas) // num_replicas
     if rest < 2 or drop_last:

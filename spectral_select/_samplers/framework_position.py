@@ -1,14 +1,15 @@
-"""The epoch that a training framework is in, and the batches that its checkpoint had seen.
+"""A training framework's current epoch, and the number of batches seen before a checkpoint.
 
-Not every call arrives at the sampler inside a loader:
+Frameworks do not always inform the sampler inside a loader of their position:
 
-- Lightning resumes a loader from its `state_dict`, which a plain DataLoader lacks. The loader
-  begins the epoch anew, while Lightning counts on from the batch where training stopped.
-- Lightning reads the first batches of a resumed epoch for the workers before it sets the epoch.
-- Accelerate, on several ranks, does not reach a batch sampler through `skip_first_batches`, with
-  which the Hugging Face Trainer resumes.
+- Lightning resumes a loader from its `state_dict`, which a plain DataLoader does not have. The
+  loader restarts the epoch, while Lightning keeps counting from the batch where training stopped.
+- Lightning reads the first batches of a resumed epoch, for the workers to load, before it sets
+  the epoch.
+- With multiple ranks, Accelerate's `skip_first_batches`, which the Hugging Face Trainer uses to
+  resume, does not reach a batch sampler.
 
-So a sampler that is read looks up the loop that reads it.
+Therefore, when a sampler is iterated, it looks up the loop that iterates over it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _LIGHTNING = ("lightning.pytorch", "pytorch_lightning")
 
 
 class FrameworkPosition(NamedTuple):
-    """The epoch, the batches of it to skip, and the batch size of the loader."""
+    """The epoch, the number of its batches to skip, and the loader's batch size."""
 
     epoch: int
     batches: int = 0
@@ -32,22 +33,23 @@ class FrameworkPosition(NamedTuple):
 
 
 def framework_position(sampler: Any) -> FrameworkPosition | None:
-    """Return the position of the framework that reads `sampler`.
+    """Return the position of the framework that iterates over `sampler`.
 
     Parameters
     ----------
     sampler : Sampler
-        The sampler or batch sampler of a DataLoader, in whose `__iter__` this is called.
+        The sampler or batch sampler of a DataLoader; call this in its `__iter__`.
 
     Returns
     -------
     FrameworkPosition or None
-        None if neither Lightning nor Accelerate reads the sampler.
+        None if neither Lightning nor Accelerate iterates over the sampler.
 
     Raises
     ------
     RuntimeError
-        If training resumes in mid-epoch and the batches seen do not follow from their number.
+        If training resumes mid-epoch and the number of batches does not determine which samples
+        were seen.
     """
     if not sys.modules.keys() & {"accelerate.data_loader", *_LIGHTNING}:
         return None
@@ -74,8 +76,8 @@ def _lightning_position(loop: Any, sampler: Any) -> FrameworkPosition | None:
         loaders, limits = loop._combined_loader.flattened, loop._combined_loader.limits
     except AttributeError as error:
         warnings.warn(
-            f"this version of Lightning does not say where training stands ({error}); resume it "
-            "at the start of an epoch only",
+            f"the position cannot be read from this version of Lightning ({error}); resume "
+            "training only at the start of an epoch",
             stacklevel=2,
         )
         return None
@@ -87,12 +89,12 @@ def _lightning_position(loop: Any, sampler: Any) -> FrameworkPosition | None:
             if limit is not None and batches >= limit:  # saved after the last batch
                 epoch, batches = epoch + 1, 0
         elif hasattr(batch_sampler, "state_dict") and batch_sampler.sampler is sampler:
-            return None  # the batch sampler of this library reads whole epochs of it
+            return None  # this library's batch sampler reads whole epochs from it
     if batches and (loader is None or len(loaders) > 1):
-        reason = "several loaders are read" if len(loaders) > 1 else "another sampler contains it"
+        reason = "there are several loaders" if len(loaders) > 1 else "another sampler contains it"
         raise RuntimeError(
-            f"training resumes after {batches} batches of epoch {epoch}, and the samples of "
-            f"{type(sampler).__name__} that were seen are unknown because {reason}. Resume from "
+            f"training resumes after {batches} batches of epoch {epoch}, but which samples of "
+            f"{type(sampler).__name__} were seen is unknown because {reason}. Resume from "
             "a checkpoint at the end of an epoch, or use torchdata's StatefulDataLoader"
         )
     return FrameworkPosition(epoch, batches, getattr(loader, "batch_size", None))

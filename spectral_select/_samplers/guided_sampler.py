@@ -29,11 +29,11 @@ __all__ = ["GuidedSampler"]
 class GuidedSampler(DistributedSampler[int]):
     """Visit each sample at its own rate: more often if its label is right and hard to predict.
 
-    Each epoch yields a share ``1 - filter_ratio`` of the dataset, in a shuffled order. The
-    similarity graph of the features gives every sample a trust, the probability that its
-    label is right, and a hardness, which is large if the labels of its neighbors do not
-    predict it (`label_trust`). Samples are visited at rates in proportion to
-    ``hardness**a * trust**(c * s**2)``, where s says how well the graph separates right
+    Each epoch yields a share ``1 - filter_ratio`` of the dataset, in a shuffled order. From the
+    similarity graph of the features, every sample has a trust, the probability that its label is
+    right, and a hardness, which is large if its neighbors' labels do not predict it
+    (`label_trust`). Samples are visited at rates proportional to
+    ``hardness**a * trust**(c * s**2)``, where s measures how well the graph separates right
     labels from wrong ones. No sample is excluded, and none is visited twice in an epoch.
 
     Parameters
@@ -41,13 +41,13 @@ class GuidedSampler(DistributedSampler[int]):
     labels : array-like of shape (n_samples,)
         Label of each sample: integers or strings.
     features : array, tensor, store, column, table or path
-        One row for each sample of the dataset, of shape (n_samples, n_features); of any kind
-        that `SpectralBatchSampler` accepts.
+        One row per sample, of shape (n_samples, n_features), in any form that
+        `SpectralBatchSampler` accepts.
     filter_ratio : float, default=0.8
         Share of the dataset that an epoch leaves out, in [0, 1). Of n samples,
         ``n_kept(n, filter_ratio)`` are yielded.
     schedule : float, Schedule or callable, optional
-        Filter ratio of each epoch; replaces `filter_ratio`.
+        Filter ratio for each epoch; replaces `filter_ratio`.
     hardness_power : float, default=0.5
         Power a of the hardness; 0 ignores it. Hard samples are introduced gradually: the
         power is 0 in the first epoch and reaches this value after as many visits as there
@@ -55,20 +55,20 @@ class GuidedSampler(DistributedSampler[int]):
     trust_power : float, default=1.0
         Power c of the trust; 0 treats every label as right.
     seed : int, default=0
-        Seed of the shuffling and of the first visits.
+        Seed for the shuffling and for the times of the first visits.
     drop_last : bool, default=False
-        With several ranks, drop the samples that do not divide evenly instead of repeating
-        a few.
+        With multiple ranks, whether to drop the samples that do not divide evenly instead of
+        repeating a few.
     num_replicas, rank : int, optional
-        Number of processes that share the data, and the number of this process. Explicit
-        values mean that this sampler divides the data itself: do not pass its loader to
-        ``accelerator.prepare``, which would divide them again. By default those of the process
-        group, or a single process where Accelerate divides the batches of a prepared loader.
+        Number of processes that share the data, and the index of this process. If passed, this
+        sampler divides the data itself: do not pass its loader to ``accelerator.prepare``,
+        which would divide the data again. By default, those of the process group, or a single
+        process if Accelerate divides the batches of a prepared loader.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described, or labels and features differ in length.
+        If an argument is invalid, or if labels and features differ in length.
 
     See Also
     --------
@@ -78,15 +78,16 @@ class GuidedSampler(DistributedSampler[int]):
 
     Notes
     -----
-    Visits are scheduled by stride scheduling: after any number of epochs, each sample was
-    visited as often as its rate says, up to about one visit. Samples of equal rate are all
-    visited before any is visited again.
+    Visits follow stride scheduling: after any number of epochs, the number of visits to each
+    sample matches its rate to within about one visit. Among samples with equal rates, all are
+    visited before any is revisited.
 
-    The label trust is computed once, when the first epoch starts. The epoch advances with
-    each pass unless `set_epoch` is called.
+    The label trust is computed once, when the first epoch starts. The epoch advances with each
+    pass unless `set_epoch` is called.
 
-    Ranks take turns in the order of one process, as in `DistributedSampler`. The class is a
-    `DistributedSampler` so that Lightning passes the epoch to it and does not shard it again.
+    The ranks divide the order of a single process in turn, as in `DistributedSampler`. The class
+    is a `DistributedSampler` so that Lightning passes the epoch to it and does not shard it
+    again.
 
     Examples
     --------
@@ -122,7 +123,7 @@ class GuidedSampler(DistributedSampler[int]):
     ) -> None:
         # DistributedSampler.__init__ would fix the ranks before a process group exists.
         if labels is None:
-            raise ValueError("labels must be given, one for each row of features; got None")
+            raise ValueError("labels must have one entry for each row of features; got None")
         ratio = check_filter_ratio(filter_ratio)
         check_number(hardness_power, "hardness_power", 0, 1e6)
         check_number(trust_power, "trust_power", 0, 1e6)
@@ -154,7 +155,7 @@ class GuidedSampler(DistributedSampler[int]):
 
     @property
     def rank(self) -> int:  # type: ignore[override]
-        """Number of this process."""
+        """Index of this process."""
         return self._ranks()[1]
 
     @property
@@ -173,7 +174,7 @@ class GuidedSampler(DistributedSampler[int]):
         return len(self) * self.num_replicas
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch of the next pass: its samples, their order and its filter ratio.
+        """Set the epoch of the next pass, which determines its samples, order and filter ratio.
 
         Parameters
         ----------
@@ -185,7 +186,7 @@ class GuidedSampler(DistributedSampler[int]):
             self._active = None
 
     def __len__(self) -> int:
-        """Return the number of indices of this rank in the epoch in progress, or the next one."""
+        """Return the number of indices on this rank in the epoch in progress or the next one."""
         if self._active is not None and self._active[1] < self._length(self._active[0]):
             return self._length(self._active[0])
         try:
@@ -196,7 +197,7 @@ class GuidedSampler(DistributedSampler[int]):
             return self._length(self._active[0])
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the indices of the next epoch, or the rest of one after a state was loaded."""
+        """Yield the indices of the next epoch, or the remaining ones of a loaded epoch."""
         start = 0
         if (position := framework_position(self)) is not None:
             self.set_epoch(position.epoch)
@@ -211,7 +212,7 @@ class GuidedSampler(DistributedSampler[int]):
         n_ranks, rank = self._ranks()
         order = seeded_permutation(self._rows.n_rows, self.seed + epoch)
         selected = self._visits.select(epoch, order)
-        # As DistributedSampler: repeat the first indices until the ranks share evenly.
+        # Like DistributedSampler, repeat the first indices until all ranks have equally many.
         shared = np.resize(selected, n_indices * n_ranks)
         for number, index in enumerate(shared[rank::n_ranks][start:].tolist(), start + 1):
             self._clock.check_reading(epoch)
@@ -219,16 +220,16 @@ class GuidedSampler(DistributedSampler[int]):
             yield index
 
     def state_dict(self, indices_yielded: int | None = None) -> dict[str, Any]:
-        """Return what a sampler in another process needs to resume here.
+        """Return the state that a sampler in another process needs to resume from here.
 
-        The state is small, does not depend on the rank, and holds numbers and text only.
+        The state is small, does not depend on the rank, and holds only numbers and strings.
 
         Parameters
         ----------
         indices_yielded : int, optional
-            Number of indices of the epoch that training has used. By default all that this
-            rank has yielded, which is too many if a loader with workers reads ahead
-            (torchdata's StatefulDataLoader keeps its own count).
+            Number of indices that training has used in the epoch. By default, all that this rank
+            has yielded, which is too many if a loader with workers reads ahead (torchdata's
+            StatefulDataLoader keeps its own count).
 
         Returns
         -------
@@ -257,7 +258,7 @@ class GuidedSampler(DistributedSampler[int]):
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Resume from a state: the next pass yields the rest of its epoch.
+        """Resume from a state; the next pass yields the rest of its epoch.
 
         If the saved epoch is complete, the next pass yields the following epoch, unless the
         saved epoch was set explicitly: then the next pass is empty. Setting another epoch
@@ -271,7 +272,7 @@ class GuidedSampler(DistributedSampler[int]):
         Raises
         ------
         TypeError, ValueError
-            If it is not such a state, or belongs to another configuration or dataset.
+            If it is not such a state, or if it belongs to another configuration or dataset.
         """
         state = check_state(
             state_dict, self._configuration, sampler="GuidedSampler", unit="indices"
@@ -303,7 +304,7 @@ class GuidedSampler(DistributedSampler[int]):
         return (1, 0) if loader_shards_batches() else process_group_ranks()
 
     def _n_selected(self, epoch: int) -> int:
-        """Return the number of samples of an epoch; 0 in one that the schedule does not know."""
+        """Return the number of samples in an epoch; 0 if the schedule does not include it."""
         try:
             return n_kept(self._rows.n_rows, self.schedule(epoch))
         except (LookupError, ValueError):
@@ -316,8 +317,8 @@ class GuidedSampler(DistributedSampler[int]):
     def _configuration(self, epoch: int) -> dict[str, Any]:
         """Return what must match for an epoch to be resumed.
 
-        The weights follow from features, labels and powers. Their last bits differ between
-        machines, so they are not compared.
+        The weights are not compared: they follow from features, labels and powers, and their last
+        bits differ between machines.
         """
         if self._identity is None:
             names = crc32(repr(self._visits.classes.tolist()).encode())

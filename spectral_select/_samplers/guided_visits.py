@@ -30,18 +30,18 @@ class GuidedVisits:
     labels : array-like of shape (n,)
         Labels: integers or strings.
     n_selected : callable
-        ``n_selected(epoch)`` is the number of samples of an epoch, in [0, n].
+        ``n_selected(epoch)`` is the number of samples in an epoch, in [0, n].
     hardness_power, trust_power : float
         As in `GuidedSampler`.
     seed : int
-        Seed of the first visits.
+        Seed for the times of the first visits.
 
     Attributes
     ----------
     classes : ndarray of shape (n_classes,)
-        The classes, ascending.
+        The sorted classes.
     codes : ndarray of shape (n,), int64
-        Position of each label among the classes.
+        Index of each label among the classes.
     """
 
     def __init__(

@@ -40,12 +40,12 @@ class Prefetcher(Iterator[T]):
     Parameters
     ----------
     make_iterator : callable
-        ``make_iterator(n)`` returns an iterable that starts at item `n`. It must not refer
-        to the `Prefetcher` object, which could then never be garbage collected. A forked
-        child does not have the thread: it calls ``make_iterator`` again, starting at the
-        first item that it has not consumed.
+        ``make_iterator(n)`` returns an iterable that starts at item `n`. It must not refer to the
+        `Prefetcher`, which could then never be garbage collected. A forked child does not have
+        the thread, so it calls ``make_iterator`` again, starting at the first item that was not
+        consumed.
     depth : int
-        Largest number of items that wait; 0 computes each item on request, without a thread.
+        Maximum number of items that wait; 0 computes each item on request, without a thread.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ def _produce(shared: _Shared[T], make_iterator: Callable[[int], Iterable[T]], st
 
 def _stop(shared: _Shared[T], thread: threading.Thread, process: int) -> None:
     if process != os.getpid():
-        return  # a forked child: the thread is not there, and may have held the lock
+        return  # a forked child does not have the thread, which may have held the lock
     with shared.change:
         shared.stopped = True
         shared.ready.clear()

@@ -27,9 +27,9 @@ __all__ = [
 class Schedule(ABC):
     """Filter ratio as a function of the epoch.
 
-    Calling a schedule with an epoch (an integer, counted from 0) returns the share of the
-    samples that is discarded in that epoch, in [0, 1). Subclasses implement
-    ``_ratio(epoch)``; this class checks the epoch and the result.
+    Calling a schedule with an epoch (an integer, counted from 0) returns the share of samples to
+    discard in that epoch, in [0, 1). Subclasses implement ``_ratio(epoch)``; this class checks
+    the epoch and the result.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class Schedule(ABC):
     """
 
     def __call__(self, epoch: int) -> float:
-        """Return the filter ratio of an epoch.
+        """Return the filter ratio for an epoch.
 
         Parameters
         ----------
@@ -49,7 +49,7 @@ class Schedule(ABC):
         Returns
         -------
         float
-            Share of the candidates discarded, in [0, 1).
+            Share of candidates to discard, in [0, 1).
 
         Raises
         ------
@@ -62,7 +62,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def _ratio(self, epoch: int) -> float:
-        """Return the filter ratio of a checked epoch."""
+        """Return the filter ratio for a checked epoch."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class ConstantSchedule(Schedule):
     Parameters
     ----------
     filter_ratio : float
-        Share discarded, in [0, 1).
+        Share to discard, in [0, 1).
 
     Raises
     ------
@@ -107,7 +107,7 @@ class _Ramp(Schedule):
         object.__setattr__(self, "n_epochs", check_positive_int(self.n_epochs, "n_epochs"))
 
     def _ratio(self, epoch: int) -> float:
-        # Both ends are exact, and rounding never exceeds them.
+        # Both ends are exact, and roundoff never leads beyond them.
         if epoch == 0 and self.n_epochs > 1:
             return self.start
         if epoch >= self.n_epochs - 1:
@@ -185,8 +185,8 @@ class StepSchedule(Schedule):
     Parameters
     ----------
     filter_ratios : sequence of float
-        The ratio before the first milestone and the ratio from each milestone on, each in
-        [0, 1): one ratio more than milestones.
+        The ratio before the first milestone and the ratio from each milestone on, each in [0, 1).
+        There must be one more ratio than milestones.
     milestones : sequence of int
         Epochs, strictly ascending, at which the next ratio starts.
 
@@ -194,7 +194,7 @@ class StepSchedule(Schedule):
     ------
     TypeError, ValueError
         If a ratio is outside [0, 1), the milestones are not ascending positive
-        integers, or there is not one ratio more than milestones.
+        integers, or if there is not one more ratio than milestones.
 
     Examples
     --------
@@ -218,7 +218,7 @@ class StepSchedule(Schedule):
         )
         if len(ratios) != len(milestones) + 1:
             raise ValueError(
-                "filter_ratios must hold one ratio more than milestones; "
+                "filter_ratios must hold one more ratio than milestones; "
                 f"got {len(ratios)} ratios and {len(milestones)} milestones"
             )
         if any(a >= b for a, b in pairwise(milestones)):
@@ -243,7 +243,7 @@ class CallableSchedule(Schedule):
     Raises
     ------
     TypeError
-        If `function` cannot be called.
+        If `function` is not callable.
 
     Examples
     --------
@@ -260,7 +260,7 @@ class CallableSchedule(Schedule):
             raise TypeError(f"function must be a callable of the epoch; got {self.function!r}")
 
     def __repr__(self) -> str:
-        # Without an address, so that the text identifies the schedule in every process.
+        # Without a memory address, so that it identifies the schedule in every process.
         named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
         return f"CallableSchedule({named.__module__}.{named.__qualname__})"
 
@@ -283,12 +283,12 @@ def make_schedule(filter_ratio: ScheduleLike) -> Schedule:
     Returns
     -------
     Schedule
-        Callable: epoch (int, from 0) to filter ratio (float in [0, 1)).
+        Maps an epoch (int, from 0) to a filter ratio (float in [0, 1)).
 
     Raises
     ------
     TypeError, ValueError
-        If `filter_ratio` is of another type, or outside [0, 1).
+        If `filter_ratio` has another type or is outside [0, 1).
 
     Examples
     --------

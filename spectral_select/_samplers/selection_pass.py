@@ -32,8 +32,8 @@ __all__ = [
     "check_selector",
 ]
 
-# Memory of the features of a block, and its largest number of candidate batches: enough to
-# keep all cores busy.
+# Maximum memory for the features of a block, and maximum number of its candidate batches, which
+# is enough to keep all cores busy.
 _BLOCK_BYTES = 64 * 2**20
 MAX_BLOCK = 32
 _DEGREE_ROWS = 4096
@@ -48,9 +48,9 @@ class SelectionTimings:
     epoch : int
         Epoch of the pass.
     n_batches : int
-        Batches selected so far, including those that were not yielded yet.
+        Number of batches selected so far, including those not yielded yet.
     n_solves : int
-        Calls of the selector: one for each batch, or for a block of batches.
+        Number of calls of the selector: one per batch, or one per block of batches.
     solve_seconds : float
         Seconds spent on gathering features and selecting, in parallel with training.
     wait_seconds : float
@@ -71,7 +71,7 @@ class SelectionTimings:
 
 
 def check_selector(selector: Any) -> Any:
-    """Return `selector` if a sampler can select with it."""
+    """Return `selector` if a sampler can use it; raise otherwise."""
     estimator = hasattr(selector, "get_params") and not isinstance(selector, type)
     parameters = selector.get_params(deep=False) if estimator else {}
     missing = [name for name in ("fit", "get_support") if not hasattr(selector, name)]
@@ -100,8 +100,7 @@ def check_selector(selector: Any) -> Any:
 class SelectionPass:
     """Everything needed to select the batches of one pass, on any thread.
 
-    `blocks` is a pure function of its argument: it yields the same blocks again, which makes
-    resuming exact.
+    `blocks` always yields the same blocks for the same argument, which makes resuming exact.
     """
 
     rows: FeatureRows
@@ -123,7 +122,7 @@ class SelectionPass:
         stream = _side_stream(self.rows.device)
         for start, stop in self._ranges()[skip:]:
             begin = perf_counter()
-            # Not around the yield: without a thread, training would run inside the contexts.
+            # Not around the yield: without a thread, training would run in these contexts.
             with torch.no_grad(), stream:
                 block = self._select(start, stop, seed)
             self.timings.solve_seconds += perf_counter() - begin
@@ -131,7 +130,7 @@ class SelectionPass:
             yield block
 
     def _ranges(self) -> list[tuple[int, int]]:
-        """Return (first, last + 1) of the batches of each block."""
+        """Return (first batch, last batch + 1) for each block."""
         ranges = []
         start, size = self.first, 1
         while start < self.plan.n_full:
@@ -144,12 +143,12 @@ class SelectionPass:
         return ranges
 
     def _select(self, start: int, stop: int, seed: int | None) -> list[list[int]]:
-        """Return the batches from `start` to `stop`, whose candidate batches have one size.
+        """Return the batches from `start` to `stop`, whose candidate batches have the same size.
 
-        The block is one solve. The result of `FiedlerBatchSelector` for a batch does not
-        depend on the other batches in the block (bit for bit on the CPU), so the selection
-        depends neither on the position where training resumes nor on the number of ranks.
-        A selector with a seed solves each batch separately, with its own random numbers.
+        The batches of a block are solved together. The result of `FiedlerBatchSelector` for a
+        batch does not depend on the other batches in the block (bit for bit on the CPU), so the
+        selection depends neither on where training resumes nor on the number of ranks. A selector
+        with a seed selects from each batch separately, with a different random generator.
         """
         plan = self.plan
         candidates = [self.order[plan.candidates(i)] for i in range(start, stop)]
@@ -157,7 +156,8 @@ class SelectionPass:
         k = plan.batch_size if start < plan.n_full else plan.last_batch_size
         if k == size:
             return [batch.tolist() for batch in candidates]
-        # A short last batch may hold more than its ratio implies: at least two samples.
+        # A short last batch may hold more samples than its ratio implies, because it has at least
+        # two.
         ratio = ratio_that_keeps(k, size, self.filter_ratio)
         selector = clone(self.selector).set_params(filter_ratio=ratio)
 
@@ -179,10 +179,10 @@ class SelectionPass:
     def _fit(
         self, selector: Any, candidates: npt.NDArray[np.int64], n: int, k: int
     ) -> list[list[int]]:
-        """Return the `k` indices that a selector keeps of each of `n` candidate batches."""
+        """Return the `k` indices that a selector keeps from each of `n` candidate batches."""
         features = self.rows.take(candidates)
         if is_torch(features) and features.device.type == "cpu":
-            # With NumPy, the products of a batch do not depend on the other batches.
+            # With NumPy, a batch's products do not depend on the other batches.
             half = features.dtype not in (torch.float32, torch.float64)
             features = to_numpy(features.float() if half else features)
         try:
@@ -191,13 +191,13 @@ class SelectionPass:
             row = int(candidates[error.row])
             raise NegativeDegreeError(error.laplacian, error.degree, row, "features") from None
         except ValueError:
-            check_finite(features, "features", candidates)  # names the row of the whole table
+            check_finite(features, "features", candidates)  # names the row in the whole table
             raise
         kept = np.sort(np.asarray(kept))
         counts = np.bincount(kept // (len(candidates) // n), minlength=n)
         if (counts != k).any():
             raise RuntimeError(
-                f"{type(selector).__name__} must keep {k} rows of each "
+                f"{type(selector).__name__} must keep {k} rows from every "
                 f"{len(candidates) // n} candidates; it kept {counts.tolist()}"
             )
         return [batch.tolist() for batch in candidates[kept].reshape(n, k)]
@@ -206,8 +206,8 @@ class SelectionPass:
 def check_degrees(rows: FeatureRows, selector: Any, candidate_size: int) -> None:
     """Raise before training if a row is expected to have a negative degree in its batches.
 
-    A candidate batch of m rows is a random one: the expected degree of a row is 1 plus m − 1
-    times its mean similarity to the other rows.
+    In a random candidate batch of m rows, the expected degree of a row is 1 plus m − 1 times its
+    mean similarity to the other rows.
     """
     parameters = selector.get_params(deep=False)
     laplacian = parameters.get("laplacian", "unnormalized")
@@ -244,7 +244,7 @@ def _seed_of_selector(selector: Any) -> int | None:
 
 
 def _side_stream(device: Any) -> AbstractContextManager[Any]:
-    """Return a context whose GPU work does not queue behind that of training."""
+    """Return a context in which GPU work does not queue behind training."""
     if device is None or device.type != "cuda":
         return nullcontext()
     stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

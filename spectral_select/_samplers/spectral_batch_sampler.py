@@ -73,56 +73,57 @@ class _PassProgress:
 class SpectralBatchSampler(BatchSampler):
     """Yield batches of dataset indices that a selector keeps from candidate batches.
 
-    The indices that `sampler` yields in an epoch are divided into candidate batches. A
-    selector keeps a part of each one, based on the features of its samples. Samples that are
-    not kept are never loaded. Pass it to a DataLoader as ``batch_sampler=``; the rest of the
+    The indices that `sampler` yields in an epoch are divided into candidate batches. A selector
+    keeps part of each one, based on the features of its samples. Samples that are not kept are
+    never loaded. Pass the batch sampler to a DataLoader as ``batch_sampler=``; the rest of the
     training loop stays the same.
 
-    Every batch holds `batch_size` indices. Without `drop_last`, the candidates left at the end
-    of an epoch give one short batch on each rank. Batches hold at least two samples (unless
+    Every batch holds `batch_size` indices. Without `drop_last`, the candidates left at the end of
+    an epoch form one short batch on each rank. Batches hold at least two samples (unless
     `batch_size` is 1); a single leftover candidate is dropped.
 
     Parameters
     ----------
     sampler : Sampler, iterable of int, or None
         Yields the dataset indices of an epoch: any torch sampler, or any iterable that can be
-        read repeatedly. None stands for all rows of `features`, shuffled by `seed` and the
-        epoch. A sampler whose `generator` is None is seeded by `seed` and the epoch too. Of a
-        `DistributedSampler` the whole order is used, not the share of one rank: this class
-        distributes the candidate batches itself.
+        read repeatedly. None means all rows of `features`, shuffled by `seed` and the epoch. A
+        sampler whose `generator` is None is also seeded by `seed` and the epoch. From a
+        `DistributedSampler`, the order over all ranks is used, because this class distributes the
+        candidate batches itself.
     batch_size : int or None
-        Number of indices in a batch. None with `candidate_size`.
+        Number of indices in a batch; None with `candidate_size`.
     drop_last : bool, default=False
-        Drop the candidates that are too few for a full batch.
+        Whether to drop leftover candidates that are too few for a full batch.
     features : array, tensor, store, column, table or path
-        One row for each sample of the dataset: a NumPy array or memory map of shape
-        (n_samples, n_features), SciPy sparse, a torch tensor on any device, an embedding
-        store, a column of a Hugging Face dataset, an Arrow array or table, or the path
-        of a ``.npy``, ``.npz`` or Parquet file or a store. Required.
+        One row per sample: a NumPy array or memory map of shape (n_samples, n_features), a SciPy
+        sparse array, a torch tensor on any device, an embedding store, a column of a Hugging Face
+        dataset, an Arrow array or table, or the path of a ``.npy``, ``.npz`` or Parquet file or a
+        store. Required.
     selector : estimator, optional
-        Selects rows: `fit`, `get_support`, and the parameters `filter_ratio` and
-        `candidate_size`, such as `FiedlerBatchSelector`, the default. A clone is fitted to
-        each candidate batch, several at a time on threads. With a `random_state`, every
-        candidate batch has its own random numbers.
+        An estimator with `fit`, `get_support` and the parameters `filter_ratio` and
+        `candidate_size`; by default, `FiedlerBatchSelector`. Clones are fitted to the candidate
+        batches, several at a time on threads. With a `random_state`, each candidate batch has its
+        own random generator.
     candidate_size : int, optional
-        Fixed size of a candidate batch, as in the papers; the schedule then changes the size
-        of the batches. By default `batch_size` is fixed, and
+        Fixed size of a candidate batch, as in the papers; the schedule then changes the size of
+        the batches. By default, `batch_size` is fixed, and
         ``n_candidates(batch_size, filter_ratio)`` candidates fill a batch.
     schedule : float, Schedule or callable, optional
-        Filter ratio of each epoch. By default the `filter_ratio` of the selector.
+        Filter ratio for each epoch. By default, the selector's `filter_ratio`.
     seed : int, optional
-        Seed of the shuffling. By default 0, or the seed of a `DistributedSampler` or of the
-        sampler that Accelerate installs.
+        Seed for the shuffling. By default, the seed of a `DistributedSampler` or of the sampler
+        that Accelerate installs, otherwise 0.
     num_replicas, rank : int, optional
-        Number of processes that share the data, and the number of this process. Explicit
-        values mean that this sampler divides the data itself: do not pass its loader to
-        ``accelerator.prepare``. By default those of a `DistributedSampler` inside, or of the
-        process group; where Accelerate runs several processes, its prepared loader divides
-        the batches, and those of other ranks are placeholders that are never selected.
+        Number of processes that share the data, and the index of this process. If passed, this
+        sampler divides the data itself: do not pass its loader to ``accelerator.prepare``. By
+        default, those of a `DistributedSampler` inside, or of the process group. If Accelerate
+        runs multiple processes, its prepared loader divides the batches, and the batches of
+        other ranks are placeholders that are never selected.
     dataset : Dataset, optional
-        Checked against `features`: number of samples, and fingerprint if both have one.
+        If passed, its number of samples, and its fingerprint if both have one, are checked
+        against `features`.
     prefetch : int, default=2
-        Number of blocks of batches selected ahead of training, on a thread; 0 disables the
+        Number of blocks of batches that a thread selects ahead of training; 0 disables the
         thread.
 
     Attributes
@@ -133,21 +134,21 @@ class SpectralBatchSampler(BatchSampler):
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as described, features and dataset do not belong together, or
-        there are too few indices for a single batch.
+        If an argument is invalid, if features and dataset do not belong together, or if there are
+        too few indices for a single batch.
 
     See Also
     --------
     FiedlerBatchSelector : The selection itself.
-    GuidedSampler : Visits by label trust and hardness, for datasets with labels.
+    GuidedSampler : Visits samples by label trust and hardness, for datasets with labels.
 
     Notes
     -----
-    With a schedule, the number of batches may change from epoch to epoch, unless
-    `candidate_size` fixes it: then the size of the batches changes.
+    With a schedule, the number of batches may change from epoch to epoch. With `candidate_size`,
+    it is fixed, and the size of the batches changes.
 
-    All ranks yield the same number of batches. Together these are the batches of a single
-    process, except the last one of an epoch if the candidates do not divide evenly.
+    All ranks yield the same number of batches. Together, they yield the batches of a single
+    process, except for the last one in an epoch if the candidates do not divide evenly.
 
     Examples
     --------
@@ -183,9 +184,9 @@ class SpectralBatchSampler(BatchSampler):
     ) -> None:
         if features is _MISSING:
             raise TypeError(
-                "features is required. If Lightning rebuilt this batch sampler: build the loader "
-                "inside a *_dataloader hook. To fit, Trainer(use_distributed_sampler=False) works "
-                "too; predict rebuilds it even then"
+                "features is required. If Lightning rebuilt this batch sampler, build the loader "
+                "inside a *_dataloader hook. For fit, Trainer(use_distributed_sampler=False) also "
+                "works, but predict rebuilds the batch sampler even then"
             )
         self._selector = check_selector(FiedlerBatchSelector() if selector is None else selector)
         ratio = self._selector.get_params(deep=False)["filter_ratio"]
@@ -209,7 +210,7 @@ class SpectralBatchSampler(BatchSampler):
             else with_epoch(sampler)
         )
         self._default_clock = EpochClock()
-        self._read_epoch: int | None = None  # epoch of the sampler inside when it was last read
+        self._read_epoch: int | None = None  # epoch of the inner sampler when it was last read
         self._active: _PassProgress | None = None
         self._resume: dict[str, Any] | None = None
         self._timings = SelectionTimings(0)
@@ -224,9 +225,9 @@ class SpectralBatchSampler(BatchSampler):
 
     @property
     def drop_last(self) -> bool:  # type: ignore[override]
-        """Whether candidates too few for a full batch are dropped.
+        """Whether candidates that are too few for a full batch are dropped.
 
-        Always True if Accelerate divides the batches, as its loader skips short ones.
+        Always True if Accelerate divides the batches, because its loader skips short ones.
         """
         return self._drop_last or self._loader_shards_batches()
 
@@ -241,10 +242,10 @@ class SpectralBatchSampler(BatchSampler):
         return replace(self._timings)
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch of the next pass: its shuffling and its filter ratio.
+        """Set the epoch of the next pass, which determines its shuffling and filter ratio.
 
-        If it is never called, each pass is a new epoch. A sampler inside that has an epoch
-        decides instead.
+        If this is never called, each pass is a new epoch. If the inner sampler has an epoch, that
+        epoch is used instead.
 
         Parameters
         ----------
@@ -259,7 +260,7 @@ class SpectralBatchSampler(BatchSampler):
             self._active = None
 
     def __len__(self) -> int:
-        """Return the number of batches of the epoch in progress, or of the next one."""
+        """Return the number of batches in the epoch in progress or the next one."""
         latest = self._latest()
         if latest is not None and latest.yielded < latest.n_batches:
             return self._length(latest.epoch)
@@ -275,7 +276,7 @@ class SpectralBatchSampler(BatchSampler):
         return len(plan) * (plan.num_replicas if self._loader_shards_batches() else 1)
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Yield the batches of the next epoch, or the rest of one after a state was loaded."""
+        """Yield the batches of the next epoch, or the remaining ones of a loaded epoch."""
         begin = perf_counter()
         started = self._begin()
         if started is None:
@@ -302,14 +303,14 @@ class SpectralBatchSampler(BatchSampler):
             blocks.close()
 
     def state_dict(self, batches_yielded: int | None = None) -> dict[str, Any]:
-        """Return what a sampler in another process needs to resume here.
+        """Return the state that a sampler in another process needs to resume from here.
 
-        The state is small, does not depend on the rank, and holds numbers and text only.
+        The state is small, does not depend on the rank, and holds only numbers and strings.
 
         Parameters
         ----------
         batches_yielded : int, optional
-            Number of batches of the epoch that training has used. By default all that were
+            Number of batches that training has used in the epoch. By default, all that were
             yielded, which is too many if a loader with workers reads ahead (torchdata's
             StatefulDataLoader keeps its own count).
 
@@ -346,7 +347,7 @@ class SpectralBatchSampler(BatchSampler):
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Resume from a state: the next pass yields the rest of its epoch.
+        """Resume from a state; the next pass yields the rest of its epoch.
 
         Batches yielded before are not selected again. If the saved epoch is complete, the
         next pass yields the following epoch, unless the saved epoch was set explicitly: then
@@ -360,7 +361,7 @@ class SpectralBatchSampler(BatchSampler):
         Raises
         ------
         TypeError, ValueError
-            If it is not such a state, or belongs to another configuration or dataset.
+            If it is not such a state, or if it belongs to another configuration or dataset.
         """
         state = check_state(
             state_dict,
@@ -410,13 +411,13 @@ class SpectralBatchSampler(BatchSampler):
         return self._clock.upcoming() if sampler_epoch is None else sampler_epoch
 
     def _latest(self) -> _PassProgress | None:
-        """Return the latest pass, unless another epoch was set since."""
+        """Return the latest pass, unless another epoch has been set since then."""
         sampler_epoch = epoch_of(self.sampler)
         changed = sampler_epoch is not None and sampler_epoch != self._read_epoch
         return None if changed else self._active
 
     def _check_same_epoch(self, epoch: int) -> None:
-        """Raise if another epoch was set since this pass of `epoch` started."""
+        """Raise if another epoch has been set since this pass of `epoch` started."""
         sampler_epoch = epoch_of(self.sampler)
         if sampler_epoch is None:
             self._clock.check_reading(epoch)
@@ -424,7 +425,7 @@ class SpectralBatchSampler(BatchSampler):
             refuse_reading(epoch, sampler_epoch)
 
     def _loader_shards_batches(self) -> bool:
-        """Return whether the loader reads the batches of all ranks and keeps its share."""
+        """Return whether the loader reads the batches of all ranks and keeps its own share."""
         if self._explicit_ranks is not None or ranks(self.sampler, None)[0] == 1:
             return False
         return loader_shards_batches()
@@ -435,12 +436,12 @@ class SpectralBatchSampler(BatchSampler):
         sampler = unwrapped(self.sampler)
         if not isinstance(sampler, Sized):
             raise TypeError(
-                f"the number of batches is unknown: {type(sampler).__name__} has no length"
+                f"the number of batches is unknown, because {type(sampler).__name__} has no length"
             )
         return len(sampler)
 
     def _plan(self, epoch: int, n: int) -> EpochPlan:
-        """Return the plan of an epoch of `n` indices."""
+        """Return the plan for an epoch of `n` indices."""
         n_ranks, rank = ranks(self.sampler, self._explicit_ranks)
         return make_plan(self._sizes.of_epoch(epoch), n, n_ranks, rank, self.drop_last)
 
@@ -467,7 +468,7 @@ class SpectralBatchSampler(BatchSampler):
         if resume is not None and resume["order"] not in (None, checksum(order)):
             raise ValueError(
                 "state_dict belongs to another order of the data: in epoch "
-                f"{epoch} the sampler yields other indices than when the state was saved"
+                f"{epoch}, the sampler yields different indices from when the state was saved"
             )
         plan = self._plan(epoch, len(order))
         plan.check_enough(self.drop_last)

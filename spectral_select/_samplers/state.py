@@ -1,4 +1,4 @@
-"""The saved state of a sampler: what identifies its configuration, and checks on loading."""
+"""The saved state of a sampler: how its configuration is identified and checked."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from spectral_select._utils.validation import check_int
 __all__ = ["STATE_VERSION", "check_state", "describe", "describe_estimator"]
 
 STATE_VERSION = 1
-_MAX_LENGTH = 200  # a state stays small whatever the parameters of a selector hold
+_MAX_LENGTH = 200  # keeps a state small whatever the selector's parameters hold
 
 
 def describe(value: object) -> str:
-    """Return text that is the same for equal values in every process."""
+    """Return a string that is the same for equal values in every process."""
     text = repr(value)
     if " at 0x" in text:
         named = value if hasattr(value, "__qualname__") else type(value)
@@ -27,7 +27,7 @@ def describe(value: object) -> str:
 
 
 def describe_estimator(estimator: Any, without: tuple[str, ...]) -> str:
-    """Return the class and the parameters of an estimator as text."""
+    """Return a string with the class and the parameters of an estimator."""
     parameters = estimator.get_params(deep=False)
     listed = (f"{k}={describe(v)}" for k, v in sorted(parameters.items()) if k not in without)
     return f"{type(estimator).__qualname__}({', '.join(listed)})"
@@ -46,21 +46,21 @@ def check_state(
     Parameters
     ----------
     state : mapping
-        The argument of the user.
+        The state passed by the user.
     configuration : callable
-        Returns the configuration of the sampler in a given epoch.
+        Returns the sampler's configuration for a given epoch.
     sampler : str
-        Name of the class, for messages.
+        Class name for messages.
     unit : str
         What the sampler yields, "batches" or "indices": the state counts them under
         ``{unit}_yielded`` and ``n_{unit}``.
     extra : tuple of str
-        Other keys that a state must have.
+        Further keys that a state must have.
 
     Raises
     ------
     TypeError, ValueError
-        If it is not such a state, or belongs to another configuration or dataset.
+        If it is not such a state, or if it belongs to another configuration or dataset.
     """
     if not isinstance(state, Mapping):
         raise TypeError(f"state_dict must be a mapping; got {type(state).__name__}")
@@ -100,5 +100,5 @@ def _check_same(saved: Any, current: dict[str, Any]) -> None:
             what = "dataset" if key in ("features", "labels") else "configuration"
             raise ValueError(
                 f"state_dict belongs to another {what}: it was saved with "
-                f"{key}={saved.get(key)!r}, this sampler has {key}={value!r}"
+                f"{key}={saved.get(key)!r}, but this sampler has {key}={value!r}"
             )

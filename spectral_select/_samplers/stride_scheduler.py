@@ -1,10 +1,10 @@
 """Stride scheduling: every sample is visited at its own rate, evenly over the epochs.
 
-Independent draws leave to chance how often a sample is visited: among samples of equal
-weight, after as many draws as there are samples, a third were never visited and a quarter
-were visited twice or more. Stride scheduling [1]_ realizes the rates almost exactly.
+With independent draws, the number of visits to a sample is left to chance: after n draws from n
+samples of equal weight, a third are never visited and a quarter are visited twice or more. Stride
+scheduling [1]_ realizes the rates almost exactly.
 
-In epoch e, which visits k_e of n samples, sample i has the inclusion probability π_i(e):
+In epoch e, which visits k_e of n samples, sample i has the inclusion probability
 
 (1)  π_i = min(1, c·w_i), with c such that Σ π_i = k_e, for weights w_i.
 
@@ -18,9 +18,9 @@ and visit number j is due when A_i reaches j. After v_i visits, the next one is 
 
 (4)  Epoch e visits the k_e samples with the smallest t_i, each once.
 
-This is the rule "earliest deadline first": a visit that does not fit into its epoch moves to
-the next one and is never lost. Samples of equal weight are all visited before any is visited
-again. One part of the log weights is introduced gradually: it is multiplied by
+This is the rule "earliest deadline first": a visit that does not fit into its epoch moves to the
+next one and is never lost. Among samples of equal weight, all are visited before any is
+revisited. One part of the log weights is introduced gradually: it is multiplied by
 
 (5)  f_e = min(1, (k_0 + … + k_{e−1}) / n),
 
@@ -47,14 +47,14 @@ __all__ = ["StrideScheduler", "fraction_seen", "inclusion_probabilities"]
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-# Rounding hides differences between machines in the last bits, which could change visits.
+# Rounding removes differences in the last bits between machines, which could change visits.
 _DECIMALS = 6
-# Smallest log weight: its weight is still above 0, so that every sample is visited some day.
+# Smallest log weight. The weight is still positive, so that every sample is visited eventually.
 _MIN_LOG_WEIGHT = -600.0
 
 
 def inclusion_probabilities(log_weights: ArrayLike, share: float) -> Floats:
-    """Return probabilities in proportion to weights, at most 1, of mean `share`: equation (1).
+    """Return probabilities in proportion to weights, capped at 1, with mean `share`: equation (1).
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def inclusion_probabilities(log_weights: ArrayLike, share: float) -> Floats:
     Returns
     -------
     ndarray of shape (n,)
-        In [0, 1].
+        Probabilities in [0, 1].
     """
     logs = np.asarray(log_weights, np.float64)
     n = len(logs)
@@ -89,16 +89,16 @@ def fraction_seen(n_visits: int, n: int) -> float:
 
 
 class StrideScheduler:
-    """Selects the samples of each epoch so that each sample is visited at its rate.
+    """Selects the samples for each epoch so that each sample is visited at its own rate.
 
     Parameters
     ----------
     log_weights : array-like of shape (n,)
         Logarithms of the weights of all samples, up to a constant; finite.
     n_selected : callable
-        ``n_selected(epoch)`` is the number of samples of an epoch, in [0, n].
+        ``n_selected(epoch)`` is the number of samples in an epoch, in [0, n].
     seed : int
-        Seed of the random starts u.
+        Seed for the random starts u.
     growing : array-like of shape (n,), default=0
         Part of the log weights that is introduced gradually, by the factor (5).
     """
@@ -115,18 +115,18 @@ class StrideScheduler:
         self._growing = np.asarray(growing)
         self._n_selected = n_selected
         self._starts = np.random.default_rng(seed).random(len(self._log_weights))
-        self._rates: tuple[tuple[float, int], Floats] = (-1.0, 0), self._starts  # and their key
+        self._rates: tuple[tuple[float, int], Floats] = (-1.0, 0), self._starts  # with their key
         self._restart()
 
     def _restart(self) -> None:
-        # The credit of a sample is A − v: its accumulated rate less its visits, from (2).
+        # The credit of a sample is A − v, its accumulated rate minus its visits; see (2).
         self._epoch, self._n_visits, self._credit = 0, 0, self._starts.copy()
 
     def time_to_deadline(self, epoch: int) -> Floats:
-        """Return equation (3): the number of epochs until the next visit of each sample is due.
+        """Return the number of epochs until the next visit to each sample is due: equation (3).
 
-        Epochs are replayed one by one: from the latest one asked for, or from epoch 0 if
-        `epoch` is earlier.
+        Epochs are replayed one by one, from the latest requested epoch or, if `epoch` is earlier
+        than that, from epoch 0.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class StrideScheduler:
         Returns
         -------
         ndarray of shape (n,)
-            Negative for an overdue visit.
+            Number of epochs; negative if a visit is overdue.
         """
         if epoch < self._epoch:
             self._restart()
@@ -162,7 +162,7 @@ class StrideScheduler:
         return np.sort(top_k(-waits, self._n_selected(epoch)))
 
     def _current_rates(self, k: int) -> Floats:
-        """Return the inclusion probabilities of the next epoch, of `k` samples."""
+        """Return the inclusion probabilities for the next epoch, which visits `k` samples."""
         n = len(self._starts)
         seen = fraction_seen(self._n_visits, n)
         if self._rates[0] != (seen, k):
@@ -177,9 +177,9 @@ class StrideScheduler:
     def _advance(self) -> None:
         """Replay one epoch: accumulate the rates and count the visits."""
         k = self._n_selected(self._epoch)
-        if 0 < k < len(self._starts):  # otherwise the credits stay the same up to a constant
+        if 0 < k < len(self._starts):  # otherwise the credits stay the same, up to a constant
             rates = self._current_rates(k)
-            # The set of (4). Two waits are never equal, as no two random starts are.
+            # The samples in (4). No two waits are equal, because no two random starts are.
             visited = np.argpartition(self._waits(rates), k - 1)[:k]
             self._credit += rates
             self._credit[visited] -= 1

@@ -173,7 +173,7 @@ def test_what_cannot_be_resumed_in_mid_epoch_is_refused(tmp_path):
     def inside_another():
         return DataLoader(Numbered(), batch_sampler=Own(make_guided_sampler(), BATCH_SIZE, False))
 
-    cases = {"several loaders are read": one_of_two, "another sampler contains it": inside_another}
+    cases = {"there are several loaders": one_of_two, "another sampler contains it": inside_another}
     for reason, make_loader in cases.items():
         folder = tmp_path / make_loader.__name__
         fit(make_loader, folder, stop=5, every=4)

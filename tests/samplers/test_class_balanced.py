@@ -98,7 +98,9 @@ def test_weight_is_added_to_samples_of_any_type(sample, expected):
 def test_rejects_invalid_arguments():
     with pytest.raises(ValueError, match="labels must hold at least one label; got none"):
         ClassBalancedSampler([])
-    with pytest.raises(TypeError, match="labels must be a sequence, one for each sample; got 5"):
+    with pytest.raises(
+        TypeError, match="labels must be a sequence with one label per sample; got 5"
+    ):
         ClassBalancedSampler(5)
     with pytest.raises(ValueError, match="weights must not be a masked array"):
         WeightedDataset([0, 1], np.ma.masked_less([1.0, 2.0], 1.5))
@@ -109,5 +111,5 @@ def test_rejects_invalid_arguments():
     for bad in ([1.0, -1.0], [1.0, np.nan], [[1.0, 1.0]]):
         with pytest.raises(ValueError, match="weights must be finite, non-negative"):
             WeightedDataset([0, 1], bad)
-    with pytest.raises(ValueError, match="one entry for each of 2 samples; got 3"):
+    with pytest.raises(ValueError, match="one entry for each of the 2 samples; got 3"):
         WeightedDataset([0, 1], [1, 1, 1])

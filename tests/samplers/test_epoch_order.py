@@ -86,7 +86,7 @@ def test_rejects_sampler_with_a_wrong_length():
 @pytest.mark.parametrize(
     ("indices", "error", "message"),
     [
-        (range(100, 300), ValueError, "indices of the 200 rows of features; got 200 at position"),
+        (range(100, 300), ValueError, "indices into the 200 rows of features; got 200 at position"),
         (range(-1, 100), ValueError, "got -1 at position 0"),
         (np.arange(0, 200) / 2, TypeError, r"one integer index at a time; got np.float64\(0.0\)"),
         (["a"] * 50, TypeError, "one integer index at a time; got 'a'"),

@@ -280,7 +280,7 @@ def test_loader_that_reads_ahead_resumes_at_the_number_used():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ratio": 0.5}, "another configuration: .*filter_ratio=0.75, this sampler has .*0.5"),
+        ({"ratio": 0.5}, "another configuration: .*filter_ratio=0.75, but this sampler has .*0.5"),
         ({"seed": 4}, "another configuration: .*seed=3"),
         ({"trust_power": 0.5}, "another configuration: .*trust_power=1.0"),
         ({"hardness_power": 1}, "another configuration: .*hardness_power=0.5"),
@@ -324,7 +324,7 @@ def test_copies_yield_the_same_epochs(copy_of):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"labels": None}, ValueError, "labels must be given, one for each row of features"),
+        ({"labels": None}, ValueError, "labels must have one entry for each row of features"),
         ({"labels": Y[:-1]}, ValueError, r"labels must have shape \(240,\).*got \(239,\)"),
         ({"labels": np.zeros(N, int)}, ValueError, "labels must hold at least two classes"),
         ({"labels": Y + 0.5}, ValueError, "labels must hold class labels, integers or strings"),

@@ -156,8 +156,8 @@ def test_rejects_invalid_epoch(epoch, error):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([0.5, 0.4], []), "one ratio more"),
-        (([0.5], [3]), "one ratio more"),
+        (([0.5, 0.4], []), "one more ratio"),
+        (([0.5], [3]), "one more ratio"),
         (([0.5, 0.4, 0.3], [5, 5]), "strictly ascending"),
         (([0.5, 0.4], [0]), r"milestones\[0\] must be an integer of at least 1"),
     ],

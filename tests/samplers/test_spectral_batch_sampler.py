@@ -376,7 +376,7 @@ def test_rejects_selector_that_keeps_too_few():
             return self
 
     with pytest.raises(
-        RuntimeError, match="KeepsTooFew must keep 8 rows of each 16 candidates; it kept"
+        RuntimeError, match="KeepsTooFew must keep 8 rows from every 16 candidates; it kept"
     ):
         list(build(selector=KeepsTooFew(0.5)))
 
