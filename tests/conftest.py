@@ -37,7 +37,7 @@ def run(capsys):
 
 @pytest.fixture
 def fails(run):
-    """Run the command, which must fail as for a user's mistake; return what it says."""
+    """Run the command, which must fail with a user error; return the message."""
 
     def call(*arguments):
         status, out, err = run(*arguments)

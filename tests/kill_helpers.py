@@ -1,4 +1,4 @@
-"""What a process leaves that is killed while it writes a file."""
+"""Files that a process leaves if it is killed while writing."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ write_atomically(sys.argv[1], half)
 
 
 def killed_while_writing(path):
-    """Let a process be killed while it writes `path`; return the file that it leaves."""
+    """Kill a process while it writes `path`; return the file that it leaves."""
     before = set(path.parent.iterdir())
     subprocess.run([sys.executable, "-c", _CODE, str(path)], check=False)
     (left,) = set(path.parent.iterdir()) - before

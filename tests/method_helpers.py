@@ -4,7 +4,7 @@ import numpy as np
 
 from spectral_select.integrations.methods import Candidates, Outputs
 
-#: Losses of a network that has diverged, in part or altogether, or that knows it all.
+#: Losses of a network that has diverged, partly or completely, or that has learned everything.
 ODD_LOSSES = [
     [np.nan] * 6,
     [np.inf] * 6,
@@ -16,7 +16,7 @@ ODD_LOSSES = [
 
 
 def outputs(loss):
-    """Return outputs whose losses are given; the rest is of no consequence."""
+    """Return outputs with the given losses; nothing else about them matters."""
     loss = np.asarray(loss, np.float32)
     table = np.zeros((len(loss), 2), np.float32)
     return Outputs(loss, table, table, table)

@@ -1,4 +1,4 @@
-"""Build the wheel and the sdist, and run things in environments of their own."""
+"""Build the wheel and the sdist, and run programs in separate environments."""
 
 import os
 import shutil
@@ -46,12 +46,12 @@ class Environment:
         run(sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", *arguments)
 
     def run(self, program, *arguments, status=0):
-        """Run one of its programs, in its folder; return what it printed."""
+        """Run a program of the environment, in its folder; return the output."""
         return run(self.folder / "bin" / program, *arguments, cwd=self.folder, status=status)
 
 
 def run(*command, cwd=None, status=0):
-    """Run a program that sees no other Python's settings; return what it printed."""
+    """Run a program without the settings of any other Python; return the output."""
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
     done = subprocess.run(
         [str(word) for word in command],

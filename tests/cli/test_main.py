@@ -1,4 +1,4 @@
-"""The command line as its user meets it: output, one line for a mistake, exit status."""
+"""The command line as users see it: output, one-line errors, exit status."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What select writes where a store names its rows."""
+"""Output of select for a store that names its rows."""
 
 import csv
 import io

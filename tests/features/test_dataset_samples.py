@@ -17,7 +17,7 @@ from spectral_select.integrations.data.datasets import load_dataset
 
 
 class Listed(list):
-    """A dataset that gives the items it was made with."""
+    """A dataset that returns the items passed to it."""
 
     def __init__(self, items, **attributes):
         super().__init__(items)

@@ -1,4 +1,4 @@
-"""The store: whole or refused, resumed to the same bytes, never leading elsewhere."""
+"""The store is complete or rejected, resumes to the same bytes, and never leads elsewhere."""
 
 import json
 import os
@@ -161,8 +161,8 @@ def test_resumed_anywhere_it_ends_in_the_same_bytes(tmp_path_factory, stops, cut
         with pytest.raises(StoreError, match="has not finished; run the same extraction again"):
             EmbeddingStore.open(folder / "stopped")
         partial = folder / "stopped" / "embeddings.npy.partial"
-        # What a crash of the machine may do: the end of the file did not reach the disk,
-        # or a block that was not counted did.
+        # After a crash of the machine, the end of the file may be missing on disk, or a block
+        # that was not counted may be present.
         content = partial.read_bytes()
         partial.write_bytes(
             content[: max(0, len(content) - cut)] if cut % 2 else content + b"x" * cut
@@ -344,7 +344,7 @@ class TestTwoAtOnce:
                 writer(tmp_path, overwrite=True)
             process.kill()
             process.wait()
-            try:  # its child lives on, and must not keep the folder
+            try:  # its child lives on and must not keep the lock
                 writer(tmp_path, overwrite=True).close()
             finally:
                 if child != 1:

@@ -1,4 +1,4 @@
-"""The training driver under torchrun: uninterrupted, and stopped in mid-epoch and resumed."""
+"""The training driver under torchrun: uninterrupted, and stopped mid-epoch and resumed."""
 
 import os
 import sys

@@ -137,7 +137,7 @@ def run_accelerate():
 
 
 def run_transformers():
-    """Train with the Trainer, and resume from a checkpoint in mid-epoch."""
+    """Train with the Trainer, and resume from a checkpoint mid-epoch."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     class Recording(TrainerCallback):

@@ -1,6 +1,6 @@
 """Lightning: loader built inside and outside the hook, sampler replacement on and off.
 
-With the argument "inner": every sampler inside, resumed in mid-epoch.
+With the argument "inner": every sampler inside, resumed mid-epoch.
 """
 
 import os
@@ -88,7 +88,7 @@ def fit(form, hook, replace):
 
 
 def fit_and_resume(inner):
-    """Fit with a sampler inside, and again from checkpoints in mid-epoch."""
+    """Fit with a sampler inside, and again from checkpoints mid-epoch."""
     folder = Path(sys.argv[1], inner)
     saving = ModelCheckpoint(folder, "{step}", every_n_train_steps=1, save_top_k=-1)
     module = WithHook("papers", inner)

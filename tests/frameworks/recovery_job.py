@@ -1,4 +1,4 @@
-"""A training that saves checkpoints, loses a rank in mid-epoch, and is started again."""
+"""A training that saves checkpoints, loses a rank mid-epoch, and is started again."""
 
 import json
 import os

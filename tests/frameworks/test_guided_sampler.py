@@ -29,7 +29,7 @@ def check_epochs(ranks, *, loader_shards):
             flat = [i for batch in dealt for i in batch]
             assert flat[: len(expected)] == expected
             assert set(flat) == set(expected)
-        else:  # single samples in turn, as DistributedSampler shares them
+        else:  # single samples in turn, as in DistributedSampler
             shares = [[i for batch in part for i in batch] for part in parts]
             size = math.ceil(len(expected) / n_ranks)
             padded = expected + expected[: size * n_ranks - len(expected)]

@@ -1,4 +1,4 @@
-"""Resuming in mid-epoch through the stateful loader of torchdata and a plain loader."""
+"""Resuming mid-epoch through the stateful loader of torchdata and a plain loader."""
 
 import io
 

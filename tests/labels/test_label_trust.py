@@ -12,7 +12,7 @@ N_CLASSES = 6
 
 
 def clusters(n=600, d=12, spread=0.15, seed=0):
-    """Return non-negative features around a center a class, and their labels."""
+    """Return non-negative features around one center per class, and their labels."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, N_CLASSES, n)
     centers = rng.random((N_CLASSES, d))
@@ -41,7 +41,7 @@ def test_finds_wrong_labels_and_their_share(share, signed):
 
 
 def test_trust_is_a_probability():
-    """Among labels of about the same trust, about that share is right."""
+    """Among labels with about the same trust, that share is right."""
     X, y = clusters(n=6000, spread=0.45, seed=1)
     noisy, wrong = with_wrong(y, 0.3)
     trust = label_trust(X, noisy).trust

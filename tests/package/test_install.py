@@ -1,4 +1,4 @@
-"""What a user gets who installs the wheel: without torch, with it, and with types.
+"""What users get when they install the wheel: without torch, with torch, and with types.
 
 The core is installed for real, from the package index that pip is set up for. torch is
 borrowed from the running interpreter; `make test-slow` installs that for real, too.
