@@ -26,23 +26,23 @@ __all__ = ["Neighbors", "Points", "nearest_neighbors"]
 
 Indices = NDArray[np.int64]
 
-_TREE_FEATURES = 20  # up to which a k-d tree is fast
-_CELLS = 3  # of each row
-_CELL_ROWS = 512  # rows that a cell is meant to have
-_LEAF_ROWS = 1024  # rows that are compared with each other
+_TREE_FEATURES = 20  # largest number for which a k-d tree is fast
+_CELLS = 3  # cells that each row joins
+_CELL_ROWS = 512  # target number of rows in a cell
+_LEAF_ROWS = 1024  # largest number of rows that are all compared with each other
 _MOST_LANDMARKS = 1024
 _BLOCK_ENTRIES = 2**21
-_MEASURED = 0.25  # squared distance
-_LEAST_LENGTH = 1e-6  # of a row, in units of the root of the number of features
+_MEASURED = 0.25  # squared distance below which it is measured from the difference
+_LEAST_LENGTH = 1e-6  # smallest length of a row, in units of √d
 
 
 class Points:
-    """The points (1) of one or several datasets, one after the other.
+    """The points (1) of one or more datasets, concatenated.
 
     Parameters
     ----------
     *datasets : Rows
-        Standardized alike.
+        The datasets, standardized in the same way.
     """
 
     def __init__(self, *datasets: Rows) -> None:
@@ -74,14 +74,14 @@ class Points:
 
 @dataclass
 class Neighbors:
-    """The nearest neighbors of each row, the nearest first.
+    """The nearest neighbors of each row, nearest first.
 
     Attributes
     ----------
     indices : ndarray of shape (n, k)
-        Rows; −1 where fewer were found.
+        Row numbers; −1 if fewer than k neighbors were found.
     distances : ndarray of shape (n, k)
-        Root of (1), infinite where the index is −1.
+        Square root of (1); infinite if the index is −1.
     """
 
     indices: Indices
@@ -89,16 +89,16 @@ class Neighbors:
 
 
 def nearest_neighbors(points: Points, k: int, seed: int) -> Neighbors:
-    """Return the `k` nearest neighbors of each row, or n − 1 if there are fewer.
+    """Return the `k` nearest neighbors of each row, at most n − 1.
 
     Parameters
     ----------
     points : Points
-        n rows.
+        The n points.
     k : int
         Number of neighbors.
     seed : int
-        Seed of the landmarks.
+        Seed for the landmarks.
     """
     k = min(k, points.n - 1)
     if points.d <= _TREE_FEATURES:
@@ -130,7 +130,7 @@ def _by_tree(points: Points, k: int) -> Neighbors:
 
 
 class _Search:
-    """The neighbors found so far; distances are squared until `measure`."""
+    """The neighbors found so far; distances are squared until `measure` is called."""
 
     def __init__(self, points: Points, k: int, rng: np.random.Generator) -> None:
         self._points, self._k, self._rng = points, k, rng
@@ -138,7 +138,7 @@ class _Search:
         self.distances = np.full((points.n, k), np.inf, np.float32)
 
     def divide(self, members: Indices) -> None:
-        """Compare rows of the same cell."""
+        """Divide `members` into cells, and compare the rows in each cell."""
         if len(members) <= _LEAF_ROWS:
             self._compare(members)
             return
@@ -153,7 +153,7 @@ class _Search:
         order = np.argsort(cells.ravel(), kind="stable")
         bounds = np.searchsorted(cells.ravel()[order], np.arange(1, n_cells))
         for of_cell in np.split(order // _CELLS, bounds):
-            # Rows that are alike to all landmarks cannot be divided.
+            # Rows equally close to all landmarks cannot be divided.
             go_on = self.divide if len(of_cell) < 0.7 * len(members) else self._compare
             go_on(members[of_cell])
 
@@ -173,7 +173,7 @@ class _Search:
             self._merge(members[place], members[nearest], found)
 
     def _merge(self, rows: Indices, indices: Indices, squares: Block) -> None:
-        """Keep the nearest of the neighbors known and of those found, each once."""
+        """Keep the nearest of the known and the newly found neighbors, without repeats."""
         indices = np.hstack([self.indices[rows], indices])
         squares = np.hstack([self.distances[rows], squares])
         order = np.argsort(indices, axis=1, kind="stable")
@@ -188,7 +188,7 @@ class _Search:
 
     def measure(self) -> None:
         """Replace squared distances by distances, and sort by them."""
-        # Near 0, products keep few digits: measure the difference itself.
+        # Near 0, the product form loses digits, so the difference itself is measured.
         rows, columns = np.nonzero(self.distances < _MEASURED)
         step = max(1, _BLOCK_ENTRIES // (self._points.d + 1))
         for start in range(0, len(rows), step):

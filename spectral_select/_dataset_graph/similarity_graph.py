@@ -1,4 +1,4 @@
-"""Similarity graphs of a dataset as factors: never an n × n matrix.
+"""Similarity graphs of a dataset, stored as factors without an n × n matrix.
 
 With the basis b(x) of a row, the similarity of two rows is
 
@@ -34,20 +34,20 @@ Block = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 _BLOCK_ENTRIES = 2**20
-_N_DISTANCES = 2000  # rows from which the median distance to the landmarks is estimated
+_N_DISTANCES = 2000  # number of rows used to estimate the median distance to the landmarks
 _JITTER = 1e-5  # added to the diagonal of K
 _LEAST_DISTANCE = 1e-6
 
 
 class Rows:
-    """Standardized rows, block by block; sparse rows are only scaled to length 1.
+    """Standardized rows, read block by block; sparse rows are only scaled to length 1.
 
     Parameters
     ----------
     X : array of shape (n, d)
         Checked features.
     like : Rows, optional
-        Rows with whose mean and scale these are standardized; by default with their own.
+        Rows whose mean and scale are used for standardizing; by default, those of `X`.
     """
 
     def __init__(self, X: Array, like: "Rows | None" = None) -> None:
@@ -99,7 +99,7 @@ class Graph:
     Attributes
     ----------
     name : str
-        The kind, with its scale.
+        The kind of graph, with its scale.
     unit : bool
         Whether rows are scaled to length 1.
     landmarks : ndarray of shape (m, d) or None

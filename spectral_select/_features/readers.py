@@ -134,7 +134,7 @@ def read_labels(
 
 
 def read_columns(path: str | os.PathLike[str], columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Read columns of a Parquet file, such as texts or identifiers.
+    """Read columns of a Parquet file, such as strings or identifiers.
 
     Parameters
     ----------
@@ -151,11 +151,11 @@ def read_columns(path: str | os.PathLike[str], columns: Sequence[str]) -> dict[s
     Raises
     ------
     ValueError
-        If it is another kind of file, or lacks a column.
+        If the file has another format or lacks a column.
     """
     path = Path(path)
     if path.suffix.lower() not in (".parquet", ".pq"):
-        raise ValueError(f"columns are read from .parquet files; got {path}")
+        raise ValueError(f"columns can be read only from .parquet files; got {path}")
     for column in columns:
         _check_column(path, column)
     table = _parquet(path, "read_table", columns=list(columns))

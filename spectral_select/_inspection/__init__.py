@@ -1,1 +1,1 @@
-"""What the similarity graph shows about a dataset: wrong labels, outliers, near-duplicates."""
+"""Wrong labels, outliers and near-duplicates, found from the similarity graph of a dataset."""

@@ -1,4 +1,4 @@
-"""Wrong labels, outliers and near-duplicates of a dataset, in one table."""
+"""Wrong labels, outliers and near-duplicates in a dataset, in one table."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class DatasetInspection:
     outlier_score : ndarray of shape (n,), float64
         From 0 to 1; 1/2 is typical, 1 is unlike all others.
     duplicates : NearDuplicates
-        The group of near-duplicates of each sample, and near-duplicates in the other dataset.
+        Each sample's group of near-duplicates, and its near-duplicate in the other dataset.
     paths : tuple of str, or None
         Where each sample comes from.
     other_paths : tuple of str, or None
@@ -79,19 +79,19 @@ class DatasetInspection:
 
     @property
     def label_issues_(self) -> Indices:
-        """Samples whose label is flagged as wrong, the least trusted first."""
+        """Samples whose label is flagged as wrong, least trusted first."""
         if self.wrong_labels is None:
             return np.empty(0, np.int64)
         return _ordered(self.wrong_labels.wrong, self.wrong_labels.trust)
 
     @property
     def outliers_(self) -> Indices:
-        """Outliers, the one most unlike the others first."""
+        """Outliers, most unusual first."""
         return _ordered(self.outlier, -self.outlier_score)
 
     @property
     def near_duplicates_(self) -> list[Indices]:
-        """Samples of each group of near-duplicates, the largest group first."""
+        """Samples in each group of near-duplicates, largest group first."""
         members = np.flatnonzero(self.duplicates.group >= 0)
         members = members[np.argsort(self.duplicates.group[members], kind="stable")]
         starts = np.flatnonzero(np.diff(self.duplicates.group[members])) + 1
@@ -105,7 +105,7 @@ class DatasetInspection:
         return np.column_stack([shared, self.duplicates.across[shared]])
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """Return the table, a row for each sample, as arrays by their names."""
+        """Return the columns of the table, one row per sample, as a dictionary of arrays."""
         columns: dict[str, NDArray[Any]] = {"index": np.arange(len(self))}
         if self.paths is not None:
             columns["path"] = np.array(self.paths, object)
@@ -137,7 +137,7 @@ class DatasetInspection:
         Returns
         -------
         pandas.DataFrame
-            A row for each sample.
+            One row per sample.
         """
         return import_module("pandas").DataFrame(self.columns())
 
@@ -147,14 +147,14 @@ class DatasetInspection:
         Parameters
         ----------
         path : path
-            Ends in ``.csv`` or in ``.parquet``, which needs pyarrow.
+            The file, which ends in ``.csv`` or, with pyarrow installed, in ``.parquet``.
 
         Raises
         ------
         ValueError
-            If it ends in something else.
+            If the path ends in anything else.
         OSError
-            If it cannot be written; a file of that name is then kept as it was.
+            If the file cannot be written; an existing file is then left unchanged.
         """
         path = Path(path)
         if path.suffix not in TABLE_SUFFIXES:
@@ -186,31 +186,31 @@ def inspect_dataset(
     y : array-like of shape (n,), optional
         Labels, integers or strings. Without them, no wrong labels are found.
     other : array-like of shape (m, d), optional
-        The same features of a second dataset, such as the test set, in which near-duplicates
-        of the samples are searched too.
+        The same features for a second dataset, such as the test set, which is also searched for
+        near-duplicates of the samples.
     pred_probs : array-like of shape (n, n_classes), optional
-        Class probabilities of a model, see `find_wrong_labels`.
+        Class probabilities from a model; see `find_wrong_labels`.
     duplicate_similarity : float, optional
-        Samples at least this similar are near-duplicates, in [0, 1]: 1 less half the squared
-        distance of standardized rows, relative to their lengths. For rows of the same length
-        this is the cosine. The default is 0.95, or the similarity that one sample in a thousand
-        reaches by chance, if that is larger, as in tables with few features.
+        Similarity in [0, 1] from which two samples are near-duplicates. The similarity is 1 minus
+        half the squared distance of the standardized rows, relative to their lengths; for rows of
+        equal length, it is the cosine. The default is 0.95, or the similarity that one sample in
+        a thousand reaches by chance, if that is larger, as in tables with few features.
     n_landmarks : int, default=1024
-        Largest number of landmarks of nonlinear graphs. More are slower and sharper.
+        Maximum number of landmarks in nonlinear graphs. More are slower but more accurate.
     paths, other_paths : sequence of str, optional
         Where each sample comes from, for the table.
     random_state : int, RandomState or None, default=None
-        Seed of landmarks and of samples drawn. None is a fixed seed.
+        Seed for the landmarks and for sampling. None means a fixed seed.
 
     Returns
     -------
     DatasetInspection
-        A table with a row for each sample, and the samples found as arrays.
+        A table with one row per sample, and arrays of the samples found.
 
     Raises
     ------
     ValueError, TypeError
-        If features or labels are not valid, or the shapes do not match.
+        If features or labels are invalid, or if their shapes do not match.
 
     See Also
     --------
@@ -218,11 +218,11 @@ def inspect_dataset(
 
     Notes
     -----
-    All three questions use a graph of the standardized rows. An outlier has a low degree in a
-    graph of heat-kernel similarities. Near-duplicates are linked to groups, so that two samples
-    of a group may be less similar than the threshold. Neighbors are searched among samples that
-    share a landmark; where features are many, a few pairs near the threshold may be missed,
-    identical rows never.
+    All three searches use a graph of the standardized rows. An outlier has a low degree in a
+    graph of heat-kernel similarities. Near-duplicates are linked into groups, so two samples in a
+    group may be less similar than the threshold. Neighbors are searched among samples that share
+    a landmark. With many features, a few pairs near the threshold may be missed, but identical
+    rows never are.
 
     Examples
     --------

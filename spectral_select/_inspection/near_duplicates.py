@@ -1,4 +1,4 @@
-"""Groups of near-duplicates of a dataset, and those shared with another one."""
+"""Groups of near-duplicates in a dataset, and near-duplicates in another dataset."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,7 +17,7 @@ from spectral_select._utils.array_namespace import Array, to_numpy
 __all__ = ["NearDuplicates", "find_near_duplicates"]
 
 _SIMILARITY = 0.95
-_CHANCE = 1e-3  # share of the samples that may have a near-duplicate by chance
+_CHANCE = 1e-3  # share of samples that may have a near-duplicate by chance
 _N_NEIGHBORS = 10
 _N_SAMPLED, _LEAST_SAMPLED = 1000, 64
 _STEP = 4096  # rows that are hashed at a time
@@ -34,9 +34,9 @@ class NearDuplicates:
     exact : ndarray of shape (n,), bool
         Whether another sample has exactly the same features.
     similarity : ndarray of shape (n,)
-        Similarity to the most similar sample, of either dataset; at most 1.
+        Similarity to the most similar sample in either dataset; at most 1.
     across : ndarray of shape (n,)
-        The near-duplicate of each sample in the other dataset; -1 if it has none.
+        Each sample's near-duplicate in the other dataset; -1 if it has none.
     least_similarity : float
         Similarity from which samples are near-duplicates.
 
@@ -61,7 +61,7 @@ class NearDuplicates:
 def find_near_duplicates(
     X: Array, rows: Rows, other: Array | None, similarity: float | None, seed: int
 ) -> NearDuplicates:
-    """Return samples that are closer than a threshold, linked to groups.
+    """Link samples that are closer than a threshold into groups.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def find_near_duplicates(
         `nearest_neighbors`, which is their cosine if they have the same length. None is 0.95, and
         closer where samples would often be that similar by chance.
     seed : int
-        Seed of landmarks and of samples drawn.
+        Seed for the landmarks and for sampling.
     """
     datasets = [rows] if other is None else [rows, Rows(other, like=rows)]
     points = Points(*datasets)
@@ -105,9 +105,9 @@ def _by_chance(points: Points, seed: int) -> float:
     """Return the distance below which few samples have a neighbor by chance.
 
     In a dataset of intrinsic dimension D, the number of neighbors within r is proportional to
-    r^D, so that r_5/r_10 of the fifth and tenth neighbor is the root of degree D of a number
-    with the distribution Beta(5, 5), whose median is 1/2 (compare [1]_). Medians, and a sample
-    that holds few of the near-duplicates of a row, keep near-duplicates out of the estimate.
+    r^D. So for the distances to the fifth and tenth neighbors, (r_5/r_10)^D has the distribution
+    Beta(5, 5), whose median is 1/2 (compare [1]_). Medians, and a sample that holds few of the
+    near-duplicates of a row, keep near-duplicates out of the estimate.
 
     References
     ----------
@@ -130,7 +130,7 @@ def _by_chance(points: Points, seed: int) -> float:
 
 
 def _first_twins(datasets: list[Array]) -> Indices:
-    """Return for each row the first row with the same features, of all datasets."""
+    """Return, for each row, the first row in any dataset that has the same features."""
     first: dict[bytes, int] = {}
     twins: list[int] = []
     for X in datasets:
@@ -144,7 +144,7 @@ def _first_twins(datasets: list[Array]) -> Indices:
 
 
 def _numbered(component: Indices) -> Indices:
-    """Return the number of each component with two members or more, −1 for the others."""
+    """Return the number of each component with at least two members, −1 for the others."""
     _, where, inverse, counts = np.unique(
         component, return_index=True, return_inverse=True, return_counts=True
     )
@@ -155,7 +155,7 @@ def _numbered(component: Indices) -> Indices:
 
 
 def _across(component: Indices, near: Indices, n: int) -> Indices:
-    """Return a row of the other dataset in the component of each sample, the nearest if known."""
+    """Return a row of the other dataset in each sample's component, the nearest if known."""
     of_component = np.full(len(component), -1)
     others = np.arange(len(component) - n)[::-1]
     of_component[component[n:][::-1]] = others

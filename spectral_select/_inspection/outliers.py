@@ -1,13 +1,13 @@
-"""Outliers of a dataset: samples with a low degree in a graph of heat-kernel similarities.
+"""Outliers in a dataset: samples with a low degree in a graph of heat-kernel similarities.
 
 The degree is taken over landmarks l, a random subset of the samples,
 
-    f_i = (1/m)·Σ_l exp(−γ·‖x̂_i − x̂_l‖²/s),   i itself left out,                          (1)
+    f_i = (1/m)·Σ_l exp(−γ·‖x̂_i − x̂_l‖²/s),   excluding i itself,                          (1)
 
-with the rows x̂ standardized and scaled to length 1, and the median s of the squared distances.
-A narrow kernel (γ = 8) counts how many samples are similar. The Fiedler vector of the linear
-graph also singles out samples of low degree, but ranks planted outliers worse, and so does the
-distance to the nearest neighbors where outliers resemble each other (`benchmarks/outliers.py`).
+with the rows x̂ standardized and scaled to length 1, and the median s of the squared distances. A
+narrow kernel (γ = 8) counts how many samples are similar. The Fiedler vector of the linear graph
+also singles out samples of low degree, but it ranks planted outliers less well, as does the
+distance to the nearest neighbors if outliers resemble each other (`benchmarks/outliers.py`).
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from spectral_select._dataset_graph.similarity_graph import Rows, heat_graph
 __all__ = ["is_outlier", "outlier_scores"]
 
 _GAMMA = 8.0
-_FENCE = 1.6  # distance of an outlier below the median, in units of that of the lowest tenth
+_FENCE = 1.6  # distance below the median, in units of the distance of the lowest tenth
 
 
 def outlier_scores(rows: Rows, n_landmarks: int, seed: int) -> NDArray[np.float64]:
@@ -29,14 +29,14 @@ def outlier_scores(rows: Rows, n_landmarks: int, seed: int) -> NDArray[np.float6
     rows : Rows
         The dataset, n rows.
     n_landmarks : int
-        Largest number of landmarks.
+        Maximum number of landmarks.
     seed : int
-        Seed of the landmarks.
+        Seed for the landmarks.
 
     Returns
     -------
     ndarray of shape (n,)
-        In [0, 1]; 1/2 is typical, 1 is a sample unlike all others.
+        Scores in [0, 1]; 1/2 is typical, and 1 is unlike all other samples.
     """
     order = np.random.default_rng(seed).permutation(rows.n)
     landmarks = np.sort(order[:n_landmarks])
@@ -61,7 +61,7 @@ def is_outlier(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
     Parameters
     ----------
     scores : ndarray of shape (n,)
-        As from `outlier_scores`.
+        Result of `outlier_scores`.
     """
     log_degree = np.log(np.maximum(1 - scores, np.finfo(float).tiny) / scores)
     median, low = np.quantile(log_degree, [0.5, 0.1])

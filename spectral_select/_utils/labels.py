@@ -84,7 +84,7 @@ def labeled_codes(y: Any, n: int, unlabeled: Any) -> tuple[NDArray[Any], NDArray
     """
     values = _as_array(y)
     if values.shape != (n,):
-        raise ValueError(f"y must have shape ({n},), one label a sample; got {values.shape}")
+        raise ValueError(f"y must have shape ({n},), one label per sample; got {values.shape}")
     if is_missing(unlabeled):
         known = np.array([not is_missing(value) for value in values.tolist()], bool)
     else:
