@@ -118,10 +118,7 @@ class TestSelect:
         store = self.extract(run, photos)
         err = fails("select", store, "--out", tmp_path / "keep.npy")
         assert "holds 43 of 60 images (train split): without --split, extract took" in err
-        assert (
-            "write .txt, .csv, .json or .parquet, which hold paths, or extract with --split all"
-            in err
-        )
+        assert "write .txt, .csv, .json or .parquet, which hold paths, or extract again" in err
         assert not (tmp_path / "keep.npy").exists()
 
     @pytest.mark.parametrize("split", ["train", "all"])

@@ -123,7 +123,7 @@ def test_features_without_labels(tmp_path, capsys):
         (["--duplicate-similarity", "2"], "duplicate_similarity must be a number in [0, 1]"),
         (["--show", "text", "--report", "p.html"], "columns can be read only from .parquet files"),
         (["--images", "none", "--report", "p.html"], "no dataset 'none'"),
-        (["--labels", "y"], "labels of"),
+        (["--labels", "y"], "labels for"),
     ],
 )
 def test_refused_arguments(store, tmp_path, monkeypatch, capsys, arguments, message):
