@@ -200,7 +200,7 @@ def test_advice_for_prediction_works():
         accelerator="cpu", devices=1, use_distributed_sampler=False, **options
     )
     module = Predicting(spectral("none"), None)
-    with pytest.raises(TypeError, match=r"inside a \*_dataloader hook.*predict rebuilds it"):
+    with pytest.raises(TypeError, match=r"inside a \*_dataloader hook.*predict rebuilds the"):
         trainer.predict(module, module.make_loader())
     batches, _ = make_sampler("papers", range(N))  # predicts in the order of the dataset
     assert trainer.predict(module) == list(batches)
