@@ -10,11 +10,13 @@ each budget.
 - ``steps``: T steps of k samples. If a method decides itself how many samples it keeps, the
   samples kept from successive candidate batches are queued and taken k at a time.
 - ``wall-clock``: T·k units for everything that recurs in each run: steps (also of k samples)
-  and forward passes of the current model on candidate batches. One-off work that serves all
-  runs on a dataset (embeddings, a reference model) is amortized and not charged.
+  and forward passes of the current model on candidate batches or on a clean set. One-off work
+  that serves all runs on a dataset (embeddings, a reference model, the probabilities of labels
+  during a training run) is amortized and not charged.
 - ``first-run``: the same, but one-off work is also charged: a forward pass on the pool for
-  embeddings; for a reference model, its training and a forward pass. A reference model trained
-  as long as `full` would exceed the budget, so it is trained with a quarter of the budget.
+  embeddings; for a reference model, its training and a forward pass; for probabilities of
+  labels, the epochs on the pool in which they are recorded. A reference model trained as long as
+  `full` would exceed the budget, so it is trained with a quarter of the budget.
 
 Two methods have their own budget, which is the same in every column. ``full`` takes T steps on
 complete batches; ``full-short`` takes as many steps as T·k samples allow.
@@ -24,6 +26,8 @@ from dataclasses import dataclass
 
 from spectral_select import ConstantSchedule
 from spectral_select.integrations.methods import (
+    CLEAN,
+    DYNAMICS,
     FEATURES,
     FRESH,
     PROGRESS,
@@ -84,9 +88,9 @@ def canonical(method: Method, budget: str, config: TrainConfig) -> str:
     """
     if isinstance(method, Full):
         return STEPS
-    if budget == FIRST and not method.needs & {FEATURES, REFERENCE}:
+    if budget == FIRST and not method.needs & {DYNAMICS, FEATURES, REFERENCE}:
         budget = CLOCK
-    if budget == CLOCK and FRESH not in method.needs:
+    if budget == CLOCK and not method.needs & {CLEAN, FRESH}:
         budget = STEPS
     if budget == SAMPLES and _keeps_as_asked(method, config):
         budget = STEPS
@@ -113,7 +117,7 @@ def epochs_of_reference(method: Method, budget: str, config: TrainConfig) -> flo
 
 
 def limit_of(
-    method: Method, budget: str, config: TrainConfig, n_samples: int, reference_cost: float
+    method: Method, budget: str, config: TrainConfig, n_samples: int, trained_before: float
 ) -> Limit:
     """Return the limit of a method's training under a budget.
 
@@ -126,15 +130,15 @@ def limit_of(
         Determines the epochs, the candidate size and the filter ratio.
     n_samples : int
         Number of samples in the pool.
-    reference_cost : float
-        Cost of the reference model, if the method has one.
+    trained_before : float
+        Cost of training beforehand: of a reference model, or to record label probabilities.
 
     Raises
     ------
     CannotTrainError
         If one-off costs use up the budget.
     """
-    one_off = reference_cost + (FORWARD * n_samples if FEATURES in method.needs else 0.0)
+    one_off = trained_before + (FORWARD * n_samples if FEATURES in method.needs else 0.0)
     asked = config.n_kept(config.filter_ratio)
     if canonical(method, budget, config) == STEPS:
         n_steps = Budget.of(method, config, n_samples).n_steps

@@ -4,16 +4,20 @@
 - ``long-tailed``: class sizes fall by a factor of 100, exponentially from class to class.
 - ``redundant``: 70% of the pool are near-copies of 2% of it.
 - ``wrong-labels``: 20% of the labels are replaced by another class, chosen uniformly.
+- ``instance-wrong-labels``, ``instance-wrong-labels-40``: 20 or 40% of the labels are replaced by
+  those of a weak classifier, which errs at the boundaries between classes, as people do
+  (``_label_errors.py``).
 - ``long-tailed-wrong-labels``: a long tail with wrong labels.
 
 Only training data are changed; validation and test data stay clean.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from _label_errors import with_errors
 from numpy.typing import NDArray
 
 from spectral_select.integrations.data.splits import stratified_split
@@ -42,11 +46,14 @@ class Pool:
         Labels used in training, some of which may be wrong.
     features : ndarray of shape (n, d), float32
         Features; for a near-copy, those of the original with noise.
+    true_labels : ndarray of shape (n,), int64
+        Labels before some were made wrong.
     """
 
     indices: Indices
     labels: Indices
     features: NDArray[np.float32]
+    true_labels: Indices
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -85,7 +92,7 @@ def make_condition(
             "features and labels must have shapes (n, d) and (n,) with n at least 1; "
             f"got {features.shape} and {labels.shape}"
         )
-    pool = Pool(np.arange(len(labels)), labels, features)
+    pool = Pool(np.arange(len(labels)), labels, features, labels)
     for number, change in enumerate(CONDITIONS[name]):
         pool = change(pool, np.random.default_rng([*np.atleast_1d(seed).tolist(), number]))
     return pool
@@ -133,11 +140,23 @@ def wrong_labels(pool: Pool, rng: np.random.Generator) -> Pool:
         raise ValueError(f"wrong labels need at least 2 classes; got {len(classes)}")
     wrong = rng.permutation(len(pool))[: round(WRONG * len(pool))]
     codes[wrong] += rng.integers(1, len(classes), len(wrong))
-    return Pool(pool.indices, classes[codes % len(classes)], pool.features)
+    return replace(pool, labels=classes[codes % len(classes)])
+
+
+def instance_wrong_labels(share: float) -> Callable[[Pool, Any], Pool]:
+    """Return the change that gives about `share` of the samples a weak classifier's label."""
+
+    def change(pool: Pool, rng: np.random.Generator) -> Pool:
+        classes, codes = np.unique(pool.labels, return_inverse=True)
+        seed = int(rng.integers(2**31))
+        labels = classes[with_errors(pool.features, codes, "instance", share, seed)]
+        return replace(pool, labels=labels)
+
+    return change
 
 
 def _rows(pool: Pool, rows: Indices) -> Pool:
-    return Pool(pool.indices[rows], pool.labels[rows], pool.features[rows])
+    return Pool(*(part[rows] for part in vars(pool).values()))
 
 
 CONDITIONS: dict[str, tuple[Callable[[Pool, Any], Pool], ...]] = {
@@ -145,5 +164,7 @@ CONDITIONS: dict[str, tuple[Callable[[Pool, Any], Pool], ...]] = {
     "long-tailed": (long_tailed,),
     "redundant": (redundant,),
     "wrong-labels": (wrong_labels,),
+    "instance-wrong-labels": (instance_wrong_labels(0.2),),
+    "instance-wrong-labels-40": (instance_wrong_labels(0.4),),
     "long-tailed-wrong-labels": (long_tailed, wrong_labels),
 }

@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from spectral_select import n_kept
-from spectral_select._samplers.guided_visits import GuidedVisits
 from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import (
+    CLEAN,
+    DYNAMICS,
     FEATURES,
     REFERENCE,
     CandidateSource,
@@ -30,9 +31,13 @@ from spectral_select.integrations.methods import (
     Outputs,
     check_choice,
 )
+from spectral_select.integrations.methods.interface import Visits
 from spectral_select.integrations.runtime.seeding import stream
+from spectral_select.integrations.training.clean_set import CLEAN_SHARE
 from spectral_select.integrations.training.config import TrainConfig, learning_rate
+from spectral_select.integrations.training.dynamics import probabilities_of
 from spectral_select.integrations.training.reference_model import outputs_of
+from spectral_select.integrations.training.sample_history import SampleHistory
 
 __all__ = ["WIDTH", "Head", "Problem", "train"]
 
@@ -189,6 +194,38 @@ class Problem:
             logits[held], cosines[held] = outputs.logits, outputs.cosines
         return _Reference(outputs_of(logits, cosines, labels), cost)
 
+    def dynamics(self, epochs: int, size: int) -> NDArray[np.float64]:
+        """Return the probabilities of the labels in each epoch of a head trained on the pool.
+
+        Parameters
+        ----------
+        epochs : int
+        size : int
+            Samples in a batch.
+        """
+
+        def make() -> NDArray[np.float64]:
+            head, order = self.head(3), _Order(len(self.pool), size, stream(self.seed, "order", 3))
+            losses = np.full((len(self.pool), epochs), np.nan)
+            n_steps = epochs * order.n_batches
+            for step in range(n_steps):
+                epoch, batch = step // order.n_batches, order.batch(step)
+                if epoch and step % order.n_batches == 0:  # for those that fill no batch
+                    losses[:, epoch] = losses[:, epoch - 1]
+                lr = learning_rate("cosine", REFERENCE_LR, step, n_steps)
+                losses[batch, epoch] = head.step(*self.rows(batch), lr).numpy()
+            return probabilities_of(losses)
+
+        found: NDArray[np.float64] = self.once(("dynamics", epochs, size), make)[0]
+        return found
+
+    def clean_set(self) -> tuple[Tensor, Tensor]:
+        """Return standardized features and true labels of a random 1% of the pool."""
+        n = len(self.pool)
+        rng = np.random.default_rng([self.seed, 3])
+        places = torch.from_numpy(rng.permutation(n)[: max(1, round(CLEAN_SHARE * n))])
+        return self._inputs[places], torch.from_numpy(self.pool.true_labels)[places]
+
     def measure(self, head: Head) -> dict[str, float]:
         """Return the accuracy, its mean over classes, and the accuracy on the worst class."""
         with torch.no_grad():
@@ -203,17 +240,23 @@ class Problem:
             "worst": float(per_class.min()),
         }
 
-    def visits(self, method: Method, config: TrainConfig) -> tuple[GuidedVisits, float]:
+    def visits(self, method: Method, config: TrainConfig) -> tuple[Visits, float]:
         """Return the visits scheduled by a method, and the seconds this took."""
         n_batches, kept = (
             len(self.pool) // config.candidate_size,
             config.n_kept(config.filter_ratio),
         )
 
-        def make() -> GuidedVisits:
+        def make() -> Visits:
             seed = stream(self.seed, "choice")
             visits = method.visits(
-                self.pool.labels, self.choose_by, lambda epoch: n_batches * kept, seed=seed
+                self.pool.labels,
+                self.choose_by,
+                lambda epoch: n_batches * kept,
+                seed=seed,
+                dynamics=self.dynamics(method.n_dynamics, config.candidate_size)
+                if DYNAMICS in method.needs
+                else None,
             )
             visits.prepare()
             return visits
@@ -277,7 +320,11 @@ class _Chooser:
         if REFERENCE in method.needs:
             epochs = epochs_of_reference(method, budget, config)
             self.reference = problem.reference(epochs, config.candidate_size)
-        self.last_loss = np.full(len(problem.pool), np.nan, np.float32)
+        # Cost of training beforehand, in training steps on one sample.
+        self.trained_before = self.reference.cost if self.reference else 0.0
+        self.trained_before += method.n_dynamics * self.order.n_batches * config.candidate_size
+        self.history = SampleHistory(len(problem.pool), method, torch.device("cpu"))
+        self._scores: Any = None
         self.seconds = 0.0  # time spent choosing, without forward passes
         self.n_forward = 0  # number of samples in forward passes
         self._schedule = method.schedule(config.filter_ratio, config.epochs)
@@ -296,6 +343,9 @@ class _Chooser:
         """
         number, indices = self._number, self.order.batch(self._number)
         self._number += 1
+        if number and number % self.order.n_batches == 0:
+            self.history.end_epoch(self._clean_loss(head))
+            self._scores = None
         if self.method.schedules_epoch:
             return self._next_of_epoch(*divmod(number, self.order.n_batches))
         # Schedules go through all their epochs within the budget.
@@ -349,13 +399,31 @@ class _Chooser:
             indices,
             n_keep,
             np.random.default_rng([self._seed, *divmod(number, self.order.n_batches)]),
-            last_loss=lambda: (self.last_loss[indices], _mean(self.last_loss)),
+            last_loss=lambda: (
+                self.history.last_loss[indices].numpy(),
+                self.history.mean_last_loss(),
+            ),
+            scores=self._scores_of_epoch,
             fresh=fresh,
             progress=done,
             step=number,
         )
         choice = check_choice(self.method.choose(candidates), self.method, len(indices))
         return choice, perf_counter() - begin - in_forward
+
+    def _clean_loss(self, head: Head) -> float:
+        """Return the mean loss of the clean set, for a method that needs it; it is charged."""
+        if CLEAN not in self.method.needs:
+            return float("nan")
+        rows, labels = self.problem.clean_set()
+        self.n_forward += len(labels)
+        return float(head.outputs(rows, labels).loss.mean(dtype=np.float64))
+
+    def _scores_of_epoch(self) -> Any:
+        """Return the method's scores of the pool, computed at the first batch of an epoch."""
+        if self._scores is None:
+            self._scores = self.method.score(self.history.snapshot())
+        return self._scores
 
 
 def train(
@@ -391,9 +459,7 @@ def train(
     if n < size:
         raise CannotTrainError(f"a candidate batch needs {size} samples, but the pool has {n}")
     chooser = _Chooser(problem, method, config, budget)
-    limit = limit_of(
-        method, budget, config, n, chooser.reference.cost if chooser.reference else 0.0
-    )
+    limit = limit_of(method, budget, config, n, chooser.trained_before)
     head, seen = problem.head(), np.zeros(n, bool)
     kept, weights = np.empty(0, np.int64), np.empty(0, np.float32)
     n_steps = n_samples = 0
@@ -408,7 +474,8 @@ def train(
         end = limit.batch_size or len(kept)
         batch, rate = kept[:end], learning_rate("cosine", lr, done, 1)
         losses = head.step(*problem.rows(batch), rate, weights[:end] if method.weighted else None)
-        chooser.last_loss[batch], seen[batch] = losses.numpy(), True
+        chooser.history.add(torch.from_numpy(batch), losses)
+        seen[batch] = True
         kept, weights = kept[end:], weights[end:]
         n_steps, n_samples = n_steps + 1, n_samples + end
         cost = n_samples + FORWARD * chooser.n_forward
@@ -425,8 +492,3 @@ def train(
         "selection_seconds": chooser.seconds,
         "precompute_seconds": chooser.precompute_seconds,
     }
-
-
-def _mean(last_loss: NDArray[np.float32]) -> float:
-    known = last_loss[np.isfinite(last_loss)]
-    return float(known.mean(dtype=np.float64)) if known.size else float("nan")

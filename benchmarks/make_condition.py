@@ -18,8 +18,11 @@ from pathlib import Path
 
 import numpy as np
 from _conditions import CONDITIONS, make_condition
+from numpy.typing import NDArray
 from PIL import Image
 from torchvision.datasets import ImageFolder
+
+from spectral_select import EmbeddingStore
 
 NOISE = 5.0  # noise in a near-copy, standard deviation in gray levels
 
@@ -35,9 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("target", type=Path, help="folder to write; must not exist")
     parser.add_argument("--condition", choices=CONDITIONS, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--features",
+        metavar="STORE",
+        help="embeddings of train/, on which a weak classifier errs; for instance-wrong-labels",
+    )
     options = parser.parse_args(argv)
     try:
-        counts = write_condition(options.source, options.target, options.condition, options.seed)
+        counts = write_condition(
+            options.source, options.target, options.condition, options.seed, options.features
+        )
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
@@ -46,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write_condition(source: Path, target: Path, condition: str, seed: int) -> dict[str, int]:
+def write_condition(
+    source: Path, target: Path, condition: str, seed: int, store: str | None = None
+) -> dict[str, int]:
     """Write `source` in a condition to `target`, and return the numbers of changed images.
 
     Parameters
@@ -57,6 +69,8 @@ def write_condition(source: Path, target: Path, condition: str, seed: int) -> di
         One of `CONDITIONS`.
     seed : int
         Seed; the same seed always changes the same images.
+    store : str, optional
+        Embeddings of train/, which instance-dependent conditions need.
 
     Returns
     -------
@@ -73,7 +87,7 @@ def write_condition(source: Path, target: Path, condition: str, seed: int) -> di
         raise FileExistsError(f"target already exists: {target}")
     found = ImageFolder(str(source / "train"))
     labels = np.array(found.targets)
-    rows = np.arange(len(labels), dtype=np.float32)[:, None]
+    rows = _features(store, found, source / "train", condition)
     pool = make_condition(condition, rows, labels, [seed, 2])
     work = target.with_name(f"{target.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
@@ -99,6 +113,23 @@ def write_condition(source: Path, target: Path, condition: str, seed: int) -> di
     (work / "condition.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     work.rename(target)
     return counts
+
+
+def _features(
+    store: str | None, found: ImageFolder, folder: Path, condition: str
+) -> NDArray[np.float32]:
+    """Return the embedding of each image; where none are needed, a number for each."""
+    if not condition.startswith("instance"):
+        return np.arange(len(found.samples), dtype=np.float32)[:, None]
+    if store is None:
+        raise ValueError(f"--condition {condition} needs --features")
+    embeddings = EmbeddingStore.open(store)
+    row = {Path(path).parts[-2:]: i for i, path in enumerate(embeddings.paths or ())}
+    names = [Path(path).relative_to(folder).parts for path, _ in found.samples]
+    missing = next((name for name in names if name not in row), None)
+    if missing is not None:
+        raise ValueError(f"{store} has no embedding of {Path(*missing)}")
+    return np.asarray(embeddings.features[[row[name] for name in names]], np.float32)
 
 
 def _write_near_copy(path: Path, place: Path, rng: np.random.Generator) -> None:

@@ -4,6 +4,8 @@ from ._features.store import EmbeddingStore
 from ._features.store_writer import StoreWriter, save_embeddings
 from ._fiedler.fiedler_vector import fiedler_vector
 from ._fiedler.result import FiedlerResult, Status
+from ._inspection.inspect_dataset import DatasetInspection, inspect_dataset
+from ._inspection.near_duplicates import NearDuplicates
 from ._labels.label_trust import LabelTrust, label_trust
 from ._labels.wrong_labels import WrongLabels, find_wrong_labels
 from ._samplers.class_balanced import ClassBalancedSampler, WeightedDataset
@@ -30,6 +32,7 @@ __all__ = [
     "ClassBalancedSampler",
     "ConstantSchedule",
     "CosineSchedule",
+    "DatasetInspection",
     "EmbeddingStore",
     "FiedlerBatchSelector",
     "FiedlerResampler",
@@ -39,6 +42,7 @@ __all__ = [
     "GuidedSampler",
     "LabelTrust",
     "LinearSchedule",
+    "NearDuplicates",
     "Schedule",
     "SelectionTimings",
     "SpectralBatchSampler",
@@ -51,6 +55,7 @@ __all__ = [
     "__version__",
     "fiedler_vector",
     "find_wrong_labels",
+    "inspect_dataset",
     "label_trust",
     "make_schedule",
     "n_candidates",

@@ -275,6 +275,15 @@ def wrong_labels(results: Mapping[str, Any]) -> str:
     return table(["data", "mistakes", *measures], rows)
 
 
+def outliers(results: Mapping[str, Any]) -> str:
+    """Return the table of the average precision of planted outliers."""
+    methods = list(dict.fromkeys(cell["method"] for cell in results["cells"]))
+    rows: dict[tuple[str, str], list[str]] = {}
+    for cell in results["cells"]:
+        rows.setdefault((cell["data"], cell["outliers"]), []).append(f"{cell['ap']:.2f}")
+    return table(["data", "outliers", *methods], [[*key, *row] for key, row in rows.items()])
+
+
 def sampler_cost(part: str) -> Callable[[Mapping[str, Any]], str]:
     """Return a function that builds the table for one part of the sampler results."""
 
@@ -315,6 +324,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "solver-gpu": ("solver_on_gpu", solver_on_gpu),
     "wrong-labels": ("wrong_labels", wrong_labels),
     "wrong-labels-images": ("wrong_labels_images", wrong_labels),
+    "outliers": ("outliers", outliers),
     "sampler-training": ("sampler_overhead", sampler_cost("training")),
     "sampler-loader": ("sampler_overhead", sampler_cost("loader")),
     "time-caltech-101": ("time_caltech-101", time_to_accuracy),

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -> "Comparison":
     """Check all inputs, create missing features and reference models, and set up the comparison."""
     from spectral_select.integrations.commands.train_session import Comparison, check_resumable
-    from spectral_select.integrations.methods import FEATURES, REFERENCE, check_methods
+    from spectral_select.integrations.methods import CLEAN, FEATURES, REFERENCE, check_methods
 
     methods = check_methods(args.methods)
     seeds = _check_seeds(args.seeds)
@@ -67,6 +67,12 @@ def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -
     if options.resume:
         check_resumable(out, config, data, methods, seeds)
     wanted = {need for method in methods for need in method.needs}
+    for method in methods:
+        if CLEAN in method.needs and not len(data.val):
+            raise ValueError(
+                f"method {method.spec!r} needs validation images as its clean set; got none: "
+                "raise --val-fraction"
+            )
     reference = _given_reference(args, data) if REFERENCE in wanted else None
     with ranks.one_after_another():
         out.mkdir(parents=True, exist_ok=True)

@@ -12,13 +12,17 @@ from pkgutil import iter_modules
 
 from spectral_select.integrations.methods.candidate_source import CandidateSource
 from spectral_select.integrations.methods.interface import (
+    CLEAN,
+    DYNAMICS,
     FEATURES,
     FRESH,
+    HISTORY,
     LAST_LOSS,
     PROGRESS,
     REFERENCE,
     Candidates,
     Choice,
+    History,
     Method,
     Outputs,
     check_choice,
@@ -32,14 +36,18 @@ from spectral_select.integrations.methods.registry import (
 from spectral_select.integrations.methods.rule_selector import RuleSelector, as_selector
 
 __all__ = [
+    "CLEAN",
+    "DYNAMICS",
     "FEATURES",
     "FRESH",
+    "HISTORY",
     "LAST_LOSS",
     "PROGRESS",
     "REFERENCE",
     "CandidateSource",
     "Candidates",
     "Choice",
+    "History",
     "Method",
     "Outputs",
     "RuleSelector",

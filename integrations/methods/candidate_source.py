@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from spectral_select.integrations.methods.interface import (
     FEATURES,
     FRESH,
+    HISTORY,
     LAST_LOSS,
     PROGRESS,
     REFERENCE,
@@ -59,6 +60,7 @@ class CandidateSource:
         rng: np.random.Generator,
         *,
         last_loss: Callable[[], tuple[NDArray[np.floating[Any]], float]] | None = None,
+        scores: Callable[[], Any] | None = None,
         fresh: Callable[[], Outputs] | None = None,
         progress: float | None = None,
         step: int | None = None,
@@ -76,6 +78,8 @@ class CandidateSource:
         last_loss : callable, optional
             Returns each candidate's most recent loss, and the mean of the most recent losses
             over all samples.
+        scores : callable, optional
+            Returns the result of `Method.score` for all samples, in this epoch.
         fresh : callable, optional
             Returns the current model's outputs on the candidates.
         progress, step : float and int, optional
@@ -87,6 +91,7 @@ class CandidateSource:
         """
         needs = self.method.needs
         losses, mean_loss = last_loss() if last_loss and LAST_LOSS in needs else (None, None)
+        table = scores() if scores and HISTORY in needs else None
         return Candidates(
             indices,
             self.labels[indices],
@@ -96,6 +101,7 @@ class CandidateSource:
             precomputed=None if self.precomputed is None else self.precomputed[indices],
             last_loss=losses,
             mean_last_loss=mean_loss,
+            scores=None if table is None else table[indices],
             fresh=fresh if FRESH in needs else None,
             reference=self.reference.take(indices)
             if self.reference is not None and REFERENCE in needs

@@ -75,6 +75,7 @@ class Guided(Method):
         n_selected: Callable[[int], int],
         *,
         seed: int,
+        dynamics: Floats | None = None,
     ) -> GuidedVisits:
         """Return the schedule of all visits, as in `GuidedSampler`."""
         return GuidedVisits(

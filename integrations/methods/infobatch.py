@@ -17,6 +17,7 @@ from spectral_select.integrations.methods.interface import (
     Choice,
     Method,
 )
+from spectral_select.integrations.methods.random_pruning import prune
 from spectral_select.integrations.methods.registry import register
 
 __all__ = ["InfoBatch"]
@@ -89,25 +90,13 @@ class InfoBatch(Method):
         n = len(candidates)
         if given(candidates, "progress") >= self.delta:
             return Choice(np.arange(n), np.ones(n))
-        # Comparisons with NaN are False, so samples are kept if a loss or the mean is unknown.
-        learnt = given(candidates, "last_loss") < given(candidates, "mean_last_loss")
-        kept, probability = _prune(learnt, self.r, candidates.rng)
+        kept, probability = prune(self._droppable(candidates), self.r, candidates.rng)
         positions = np.flatnonzero(kept)
         return Choice(positions, len(positions) / n / probability[positions])
 
-
-def _prune(
-    learnt: NDArray[np.bool_], r: float, rng: np.random.Generator
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return which samples to keep (at least one) and each one's probability of being kept."""
-    n = len(learnt)
-    kept = ~learnt | (rng.random(n) >= r)
-    if not learnt.all():
-        return kept, np.where(learnt, 1 - r, 1.0)
-    # A batch must not be empty, so drop samples conditional on at least one being kept.
-    # The first sample kept is at j with probability ∝ rʲ; those after it stay as drawn.
-    some = -np.expm1(n * np.log(r)) if r else 1.0  # 1 − rⁿ
-    law = r ** np.arange(n)
-    first = rng.choice(n, p=law / law.sum())
-    kept[:first], kept[first] = False, True
-    return kept, np.full(n, (1 - r) / some)
+    def _droppable(self, candidates: Candidates) -> NDArray[np.bool_]:
+        """Return which candidates may be dropped."""
+        # Comparisons with NaN are False, so samples are kept if a loss or the mean is unknown.
+        below: NDArray[np.bool_]
+        below = given(candidates, "last_loss") < given(candidates, "mean_last_loss")
+        return below

@@ -3,25 +3,29 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from spectral_select import Schedule, make_schedule
-from spectral_select._samplers.guided_visits import GuidedVisits
 
 __all__ = [
+    "CLEAN",
+    "DYNAMICS",
     "FEATURES",
     "FRESH",
+    "HISTORY",
     "LAST_LOSS",
     "PROGRESS",
     "REFERENCE",
     "Candidates",
     "Choice",
+    "History",
     "Method",
     "Outputs",
+    "Visits",
     "check_choice",
 ]
 
@@ -32,10 +36,17 @@ Indices = NDArray[np.int64]
 FEATURES = "features"
 #: The method needs each candidate's most recent training loss (NaN before the first).
 LAST_LOSS = "last_loss"
+#: The method needs what training has recorded about all samples, up to the start of the epoch.
+HISTORY = "history"
 #: The method needs the current model's outputs on all candidates, which cost a forward pass.
 FRESH = "fresh"
 #: The method needs outputs of a reference model, which must be trained beforehand.
 REFERENCE = "reference"
+#: The method needs the mean loss on a clean set after each epoch, which costs a forward pass.
+CLEAN = "clean"
+#: The method needs the probability of each label in each epoch of a training run on all samples,
+#: which must be done beforehand.
+DYNAMICS = "dynamics"
 #: The method needs to know how much of the training is done.
 PROGRESS = "progress"
 
@@ -76,6 +87,40 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class History:
+    """What training has recorded of all samples, up to the start of an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of epochs that are over.
+    losses : ndarray of shape (n_samples, n_epochs)
+        Loss of each sample when it was last trained on, at the end of each of the latest
+        epochs, at most 10; NaN before it was trained on.
+    excess_loss : ndarray of shape (n_samples,)
+        Loss of each sample when it was last trained on, less the mean loss of that batch.
+    n_trained : ndarray of shape (n_samples,), int64
+        Number of epochs that trained on each sample.
+    clean_losses : ndarray of shape (n_epochs,)
+        Mean loss of the clean set at the end of each of these epochs; NaN without one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nothing = np.empty((3, 0))
+    >>> history = History(0, nothing, np.full(3, np.nan), np.zeros(3, int), nothing[0])
+    >>> history.epoch, history.losses.shape
+    (0, (3, 0))
+    """
+
+    epoch: int
+    losses: Floats
+    excess_loss: Floats
+    n_trained: Indices
+    clean_losses: Floats
+
+
+@dataclass(frozen=True)
 class Candidates:
     """One candidate batch, with the data that a method needs.
 
@@ -99,6 +144,9 @@ class Candidates:
     mean_last_loss : float, optional
         For methods that need `LAST_LOSS`: mean of the most recent losses over all training
         samples that have one; NaN if there are none.
+    scores : array of shape (n, ...), optional
+        For methods that need `HISTORY`: the candidates' rows of the result of `Method.score` at
+        the start of the epoch.
     fresh : callable, optional
         For methods that need `FRESH`: loads the candidates, runs a forward pass of the model
         and returns its `Outputs`. The time it takes counts as selection.
@@ -126,6 +174,7 @@ class Candidates:
     precomputed: Any = None
     last_loss: Floats | None = None
     mean_last_loss: float | None = None
+    scores: Any = None
     fresh: Callable[[], Outputs] | None = None
     reference: Outputs | None = None
     progress: float | None = None
@@ -157,6 +206,37 @@ class Choice:
     weights: Floats | None = None
 
 
+class Visits(Protocol):
+    """The samples that each epoch visits, for methods that select whole epochs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectral_select.integrations.methods import get_method
+    >>> visits = get_method("turns").visits(np.zeros(4, int), None, lambda epoch: 2, seed=0)
+    >>> [visits.select(epoch, np.arange(4)).size for epoch in range(2)]
+    [2, 2]
+    """
+
+    def prepare(self) -> Any:
+        """Compute what all epochs share, once."""
+
+    def select(self, epoch: int, order: Indices) -> Indices:
+        """Return the samples that an epoch visits, in the given order of all samples.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, counted from 0.
+        order : ndarray of shape (n_samples,), int64
+            Permutation of all samples.
+
+        Returns
+        -------
+        ndarray of shape (n_selected(epoch),), int64
+        """
+
+
 class Method(ABC):
     """A rule that decides which samples in a candidate batch to train on.
 
@@ -172,7 +252,8 @@ class Method(ABC):
     summary : str
         One-line description for ``--help``.
     needs : frozenset of str
-        The inputs it needs: any of `FEATURES`, `LAST_LOSS`, `FRESH`, `REFERENCE` and `PROGRESS`.
+        The inputs it needs: any of `FEATURES`, `LAST_LOSS`, `HISTORY`, `FRESH`, `REFERENCE`,
+        `CLEAN`, `DYNAMICS` and `PROGRESS`.
     weighted : bool
         Whether the method returns weights.
 
@@ -205,7 +286,12 @@ class Method(ABC):
     @property
     def selects_ahead(self) -> bool:
         """Whether the method can choose before any sample is loaded."""
-        return not self.weighted and self.needs <= {FEATURES}
+        return not self.weighted and self.needs <= {DYNAMICS, FEATURES}
+
+    @property
+    def n_dynamics(self) -> int:
+        """Number of training epochs beforehand, for methods that need `DYNAMICS`."""
+        return 0
 
     @property
     def fits_on_features(self) -> bool:
@@ -218,8 +304,14 @@ class Method(ABC):
         return False
 
     def visits(
-        self, labels: Indices, features: Any, n_selected: Callable[[int], int], *, seed: int
-    ) -> GuidedVisits:
+        self,
+        labels: Indices,
+        features: Any,
+        n_selected: Callable[[int], int],
+        *,
+        seed: int,
+        dynamics: Floats | None = None,
+    ) -> Visits:
         """Return the schedule of all visits, for methods with `schedules_epoch`.
 
         Parameters
@@ -232,10 +324,12 @@ class Method(ABC):
             ``n_selected(epoch)`` returns the number of samples in an epoch.
         seed : int
             Seed for the schedule.
+        dynamics : ndarray of shape (n_samples, n_dynamics), optional
+            For methods that need `DYNAMICS`: the probability of each label in each epoch.
 
         Returns
         -------
-        GuidedVisits
+        Visits
         """
         raise NotImplementedError(f"method {self.name!r} does not schedule epochs")
 
@@ -285,6 +379,23 @@ class Method(ABC):
         -------
         ndarray of shape (n_samples, ...) or None
             Passed to `choose` as ``candidates.precomputed``, with one row per candidate.
+        """
+        return None
+
+    def score(self, history: History) -> Any:
+        """Return what is worth knowing of every training sample in the next epoch, if anything.
+
+        It is called at the start of each epoch, for methods that need `HISTORY`.
+
+        Parameters
+        ----------
+        history : History
+            What training has recorded so far.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, ...) or None
+            Its rows come with the candidates as ``scores``.
         """
         return None
 

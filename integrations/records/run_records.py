@@ -125,7 +125,7 @@ class RunRecord(JsonRecord):
     seed : int
         The seed.
     needs : list of str
-        Inputs that the method needs: ``"features"``, ``"reference"``, ``"fresh"`` losses.
+        Inputs that the method needs: ``"features"``, ``"reference"``, ``"fresh"`` losses etc.
     precompute_seconds : float, optional
         Time that the method needed before training.
     status : str

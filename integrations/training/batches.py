@@ -14,7 +14,6 @@ from torch.utils.data import Sampler
 
 from spectral_select import SpectralBatchSampler
 from spectral_select._samplers.epoch_order import seeded_permutation
-from spectral_select._samplers.guided_visits import GuidedVisits
 from spectral_select._samplers.prefetch import Prefetcher
 from spectral_select.integrations.data.augmentation import N_DRAWS
 from spectral_select.integrations.data.decoding import DecodedImages, to_device
@@ -25,12 +24,14 @@ from spectral_select.integrations.methods import (
     as_selector,
     check_choice,
 )
+from spectral_select.integrations.methods.interface import Visits
 from spectral_select.integrations.runtime.distributed import Ranks
 from spectral_select.integrations.runtime.seeding import stream
 from spectral_select.integrations.training.budget import Budget
 from spectral_select.integrations.training.config import TrainConfig
 from spectral_select.integrations.training.epoch_progress import Clock
 from spectral_select.integrations.training.evaluation import as_images
+from spectral_select.integrations.training.sample_history import SampleHistory
 
 __all__ = ["Batch", "Batches"]
 
@@ -67,7 +68,7 @@ class _VisitedSamples(Sampler[int]):
 
     def __init__(
         self,
-        visits: GuidedVisits,
+        visits: Visits,
         n_visits: Callable[[int], int],
         order: Callable[[int], Indices],
     ) -> None:
@@ -102,6 +103,8 @@ class Batches:
         Features of the training data, for methods that need them.
     reference : Outputs, optional
         Outputs of a reference model on the training data, for methods that need them.
+    dynamics : ndarray of shape (n, n_epochs), optional
+        Label probabilities in a training run beforehand, for methods that need them.
     seed : int
         Seed for the order, the augmentation and the method.
     ranks : Ranks
@@ -128,6 +131,7 @@ class Batches:
         *,
         features: Any,
         reference: Outputs | None,
+        dynamics: NDArray[np.float64] | None = None,
         seed: int,
         ranks: Ranks,
     ) -> None:
@@ -148,11 +152,16 @@ class Batches:
         self.precompute_seconds = perf_counter() - begin
         self._source = CandidateSource(method, self._classes, features, self.precomputed, reference)
         self._draws = torch.empty(0)
-        self._visits: GuidedVisits | None = None
+        self._scores: tuple[int, Any] = (-1, None)  # and their epoch
+        self._visits: Visits | None = None
         if method.schedules_epoch:
             begin = perf_counter()
             self._visits = method.visits(
-                self._classes, features, self._n_visits, seed=stream(seed, "choice")
+                self._classes,
+                features,
+                self._n_visits,
+                seed=stream(seed, "choice"),
+                dynamics=dynamics,
             )
             self._visits.prepare()
             self.precompute_seconds += perf_counter() - begin
@@ -231,7 +240,7 @@ class Batches:
         start: int,
         clock: Clock,
         outputs: Callable[[Tensor, Tensor], Outputs],
-        last_loss: Tensor,
+        history: SampleHistory,
     ) -> Prefetcher[Batch]:
         """Return an epoch's batches, starting at step `start`; close the result after use.
 
@@ -248,8 +257,8 @@ class Batches:
             Records the time spent on making batches.
         outputs : callable
             Returns the current model's outputs for images and their labels.
-        last_loss : Tensor of shape (n,)
-            Most recent training loss of each sample.
+        history : SampleHistory
+            What training has recorded so far.
         """
         self.sampler.set_epoch(epoch)
         generator = torch.Generator().manual_seed(stream(self.seed, "augment", epoch))
@@ -263,7 +272,7 @@ class Batches:
                 if self.method.selects_ahead:
                     yield self._load_chosen(indices, clock)
                 else:
-                    yield self._choose_now(indices, epoch, number, clock, outputs, last_loss)
+                    yield self._choose_now(indices, epoch, number, clock, outputs, history)
 
         # Selection during the step uses the current model, so batches cannot be made ahead.
         depth = self.config.prefetch if self.method.selects_ahead else 0
@@ -288,7 +297,7 @@ class Batches:
         number: int,
         clock: Clock,
         outputs: Callable[[Tensor, Tensor], Outputs],
-        last_loss: Tensor,
+        history: SampleHistory,
     ) -> Batch:
         """Let the method choose, based on what is known about the candidates at this step."""
         device, method = self.config.device, self.method
@@ -308,7 +317,11 @@ class Batches:
                 indices,
                 self.budget.kept_of_rank(epoch, self.ranks.size),
                 np.random.default_rng([stream(self.seed, "choice"), epoch, self._place(number)]),
-                last_loss=lambda: (last_loss[device_indices].cpu().numpy(), _mean(last_loss)),
+                last_loss=lambda: (
+                    history.last_loss[device_indices].cpu().numpy(),
+                    history.mean_last_loss(),
+                ),
+                scores=lambda: self._scores_of(epoch, history),
                 fresh=fresh,
                 progress=step / self.budget.n_steps,
                 step=step,
@@ -325,11 +338,12 @@ class Batches:
             return Batch(kept, chosen, loaded[0][positions], weights, indices)
         return Batch(kept, chosen, self._load(kept, chosen, clock), weights, kept)
 
+    def _scores_of(self, epoch: int, history: SampleHistory) -> Any:
+        """Return the method's scores of all samples in an epoch, computed at its first step."""
+        if self._scores[0] != epoch:
+            self._scores = epoch, self.method.score(history.snapshot())
+        return self._scores[1]
+
     def _place(self, number: int) -> int:
         """Return the position of a step's candidate batch in the epoch, over all ranks."""
         return number * self.ranks.size + self.ranks.rank
-
-
-def _mean(last_loss: Tensor) -> float:
-    known = last_loss[last_loss.isfinite()]
-    return float(known.double().mean()) if len(known) else float("nan")

@@ -20,7 +20,7 @@ from spectral_select.integrations.training.trainer import Trainer
 
 __all__ = ["Checkpoints", "Saved", "identity", "settings_of"]
 
-_FORMAT = "spectral_select checkpoints 1"
+_FORMAT = "spectral_select checkpoints 2"
 _META = "run.json"
 # Settings that change the speed of a run, but not its results.
 _HARMLESS = frozenset({"cache_bytes", "n_threads", "prefetch"})
@@ -197,6 +197,10 @@ class Checkpoints:
 
     def _file(self, method: str, seed: int) -> Path:
         return self.folder / f"{run_name(method, seed)}.pt"
+
+    def dynamics_file(self, method: str, seed: int) -> Path:
+        """Return the file for the progress of the training that a method does beforehand."""
+        return self.folder / f"{run_name(method, seed)}-dynamics.pt"
 
     def load(self, method: str, seed: int, *, mmap: bool = False) -> Saved | None:
         """Return the latest checkpoint of a run, or None if there is none.

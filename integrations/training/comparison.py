@@ -14,15 +14,17 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from spectral_select.integrations.data.decoding import DecodedImages
-from spectral_select.integrations.methods import Method, Outputs
+from spectral_select.integrations.methods import DYNAMICS, Method, Outputs
 from spectral_select.integrations.models.backbones import build_classifier, hash_weights
 from spectral_select.integrations.records.run_records import FinalRecord, Measurement, RunRecord
 from spectral_select.integrations.runtime.interrupts import Interrupt
 from spectral_select.integrations.training.checkpoints import Checkpoints
+from spectral_select.integrations.training.clean_set import clean_set
 from spectral_select.integrations.training.config import TrainConfig
+from spectral_select.integrations.training.dynamics import Dynamics, record_dynamics
 from spectral_select.integrations.training.evaluation import evaluate
 from spectral_select.integrations.training.trainer import Trainer
 
@@ -117,16 +119,24 @@ def compare(
                 seed=seed,
             )
             make_trainer = partial(
-                Trainer, config, data.train, features=features, reference=reference, seed=seed
+                Trainer,
+                config,
+                data.train,
+                features=features,
+                reference=reference,
+                clean=clean_set(data.val, len(data.train)),
+                seed=seed,
             )
             with ExitStack() as stack:
                 robin.pairs = []
                 for method, state, run in zip(methods, saved, new, strict=True):
                     if run.status == "complete":
                         continue
-                    trainer = make_trainer(method, copy.deepcopy(initial))
-                    stack.callback(trainer.images.close)
-                    _record_start(run, trainer, hash_weights(initial))
+                    dynamics = robin.record_dynamics(method, copy.deepcopy(initial), seed)
+                    probabilities = None if dynamics is None else dynamics.probabilities
+                    trainer = make_trainer(method, copy.deepcopy(initial), dynamics=probabilities)
+                    stack.callback(trainer.close)
+                    _record_start(run, trainer, hash_weights(initial), dynamics)
                     trainer.warm_up()
                     if checkpoints is not None and state is not None:
                         checkpoints.restore(trainer, state)
@@ -143,11 +153,15 @@ def _new_run(method: Method, seed: int) -> RunRecord:
     )
 
 
-def _record_start(run: RunRecord, trainer: Trainer, weights: str) -> None:
+def _record_start(
+    run: RunRecord, trainer: Trainer, weights: str, dynamics: Dynamics | None
+) -> None:
     """Record the initial weights of a run, or check that a resumed run has the same."""
     if run.initial_weights is None:
         run.initial_weights = weights
         run.precompute_seconds = trainer.precompute_seconds
+        if dynamics is not None:
+            run.precompute_seconds += dynamics.seconds
     elif run.initial_weights != weights:
         raise ValueError(
             f"the checkpoint of {run.method}, seed {run.seed}, started from other initial "
@@ -178,6 +192,23 @@ class _RoundRobin:
             for name in ("train", "val", "test")
         }
         self.pairs: list[tuple[Trainer, RunRecord]] = []
+
+    def record_dynamics(self, method: Method, model: nn.Module, seed: int) -> Dynamics | None:
+        """Train a network beforehand for a method that needs it, or continue to."""
+        if DYNAMICS not in method.needs:
+            return None
+        file = None
+        if self.checkpoints is not None:
+            file = self.checkpoints.dynamics_file(method.spec, seed)
+        return record_dynamics(
+            self.config,
+            self.data.train,
+            model,
+            method.n_dynamics,
+            seed=seed,
+            file=file,
+            on_step=lambda *_: self._stop_if_asked(),
+        )
 
     def train_epoch(self, epoch: int) -> bool:
         """Train each method for an epoch; return whether any method was trained."""

@@ -32,10 +32,11 @@ def synchronize(device: torch.device) -> None:
 
 @dataclass
 class Clock:
-    """Seconds spent on loading images, and on selection during steps."""
+    """Seconds spent on loading images, and on selection during and after the steps."""
 
     loading: float = 0.0
     choosing: float = 0.0
+    after: float = 0.0
 
 
 @dataclass
@@ -151,10 +152,10 @@ class Stopwatch:
         now = (
             perf_counter() - self._begin - self._stopped,
             self._clock.loading,
-            self._clock.choosing,
+            self._clock.choosing + self._clock.after,
             timings.solve_seconds,
             timings.wait_seconds,
-            self._batches.waited,
+            self._batches.waited + self._clock.after,
         )
         self._progress.seconds = {
             key: self._before[key] + value for key, value in zip(_KEYS, now, strict=True)

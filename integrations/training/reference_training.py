@@ -24,6 +24,7 @@ from spectral_select._utils.manifest import Manifest
 from spectral_select._utils.progress_bar import ProgressBar, progress_bar
 from spectral_select._utils.validation import check_positive_int
 from spectral_select.integrations.data.decoding import DecodedImages
+from spectral_select.integrations.data.part import Part
 from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import get_method
 from spectral_select.integrations.models.backbones import build_classifier, hash_weights
@@ -139,20 +140,6 @@ def _n_images(config: TrainConfig, half: Any) -> int:
     return Budget.of(get_method("full"), config, len(half)).n_images
 
 
-class _Part:
-    """A subset of a map-style dataset with labels, in the order of `indices`."""
-
-    def __init__(self, dataset: Any, indices: NDArray[np.int64]) -> None:
-        self.dataset, self.indices = dataset, indices
-        self.labels = np.asarray(dataset.labels)[indices]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.dataset[int(self.indices[index])]
-
-
 def _initial(config: TrainConfig, n_classes: int, seed: int, half: int) -> nn.Module:
     """Return an untrained network, initialized differently from learners with the same seed."""
     return build_classifier(
@@ -213,7 +200,7 @@ def _train(
     trained = scored = 0.0
     weights = []
     for half, network in enumerate(networks):
-        seen, held = _Part(dataset, halves[half]), _Part(dataset, halves[1 - half])
+        seen, held = Part(dataset, halves[half]), Part(dataset, halves[1 - half])
         inputs = json.dumps([identity.to_json(), half], sort_keys=True)
         key = hashlib.sha256(inputs.encode()).hexdigest()
         file = inside(folder, f"model-{half}.safetensors")
@@ -255,7 +242,7 @@ def _train(
 
 
 def _fit(
-    config: TrainConfig, seen: _Part, network: nn.Module, seed: int, half: int, bar: ProgressBar
+    config: TrainConfig, seen: Part, network: nn.Module, seed: int, half: int, bar: ProgressBar
 ) -> float:
     """Train a network on every sample in its half; return the duration of all epochs."""
     trainer = Trainer(config, seen, get_method("full"), network, seed=seed)
@@ -270,7 +257,7 @@ def _fit(
 
 
 def _score(
-    config: TrainConfig, held: _Part, network: nn.Module, bar: ProgressBar
+    config: TrainConfig, held: Part, network: nn.Module, bar: ProgressBar
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return logits and cosines for the samples in a subset, without augmentation."""
     device = config.device

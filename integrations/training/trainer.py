@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from math import nan
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,11 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from spectral_select._utils.validation import check_int
+from spectral_select.integrations.data.decoding import DecodedImages
 from spectral_select.integrations.methods import (
+    CLEAN,
+    DYNAMICS,
     FEATURES,
-    LAST_LOSS,
     REFERENCE,
     Method,
     Outputs,
@@ -37,8 +41,9 @@ from spectral_select.integrations.training.epoch_progress import (
     Stopwatch,
     synchronize,
 )
-from spectral_select.integrations.training.evaluation import amp_dtype, as_images
+from spectral_select.integrations.training.evaluation import amp_dtype, as_images, evaluate
 from spectral_select.integrations.training.model_outputs import model_outputs
+from spectral_select.integrations.training.sample_history import SampleHistory
 
 __all__ = ["Trainer"]
 
@@ -71,6 +76,10 @@ class Trainer:
         Features of the training data, for methods that need them.
     reference : Outputs, optional
         Outputs of a reference model on the training data, for methods that need them.
+    clean : map-style dataset, optional
+        Samples with right labels, for methods that need their loss after each epoch.
+    dynamics : ndarray of shape (n, n_epochs), optional
+        Probabilities of the labels in a training beforehand, for methods that need them.
     seed : int, default=0
         Seed for the order, the augmentation, the method and dropout.
 
@@ -84,8 +93,8 @@ class Trainer:
         Seconds that the method needed before training.
     first_kept : list of ndarray
         The samples selected for the first batches in the first epoch.
-    last_loss : Tensor of shape (n,)
-        Most recent training loss of each sample, for methods that need it; otherwise NaN.
+    history : SampleHistory
+        What training has recorded about each sample, for methods that need it.
     progress : Progress
         Progress of the current or latest epoch.
 
@@ -105,6 +114,8 @@ class Trainer:
         *,
         features: Any = None,
         reference: Outputs | None = None,
+        clean: Any = None,
+        dynamics: NDArray[np.float64] | None = None,
         seed: int = 0,
     ) -> None:
         n = len(dataset)
@@ -117,6 +128,10 @@ class Trainer:
             raise ValueError(f"method {method.spec!r} needs features of the training data")
         if REFERENCE in method.needs and reference is None:
             raise ValueError(f"method {method.spec!r} needs the outputs of a reference model")
+        if DYNAMICS in method.needs and dynamics is None:
+            raise ValueError(f"method {method.spec!r} needs probabilities of a training beforehand")
+        if CLEAN in method.needs and (clean is None or not len(clean)):
+            raise ValueError(f"method {method.spec!r} needs a clean set; got no samples")
         self.ranks = current_ranks() if config.n_ranks > 1 else ONE
         if self.ranks.size != config.n_ranks:
             raise ValueError(
@@ -132,11 +147,21 @@ class Trainer:
             self.budget,
             features=features,
             reference=reference,
+            dynamics=dynamics,
             seed=self.seed,
             ranks=self.ranks,
         )
         self.images, self.sampler = self._batches.images, self._batches.sampler
         self.precompute_seconds = self._batches.precompute_seconds
+        self._clean: DecodedImages | None = None
+        if CLEAN in method.needs:
+            self._clean = DecodedImages(
+                clean,
+                config.image_size,
+                cache_bytes=config.cache_bytes,
+                n_threads=config.n_threads,
+                device=config.device,
+            )
         self.first_kept: list[NDArray[np.int64]] = []
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.model = model.to(config.device, memory_format=layout)  # type: ignore[call-overload]
@@ -148,10 +173,7 @@ class Trainer:
         self.optimizer = self._new_optimizer()
         self._dtype = amp_dtype(config.device) if config.amp else None
         self._scaler = self._new_scaler()
-        self.last_loss = torch.full((n,), torch.nan, device=config.device)
-        self._mine = torch.zeros(
-            n, dtype=torch.bool, device=config.device
-        )  # trained on by this rank since the last exchange
+        self.history = SampleHistory(n, method, config.device, self.ranks)
         self._seen = Seen(n)
         self.progress = Progress(0)
         self._resume: dict[str, Tensor] | None = None  # generator states
@@ -207,7 +229,7 @@ class Trainer:
         device, running, clock = self.config.device, self._begin(epoch), Clock()
         self.model.train()
         self._forward.train()
-        batches = self._batches.epoch(epoch, running.steps, clock, self._outputs, self.last_loss)
+        batches = self._batches.epoch(epoch, running.steps, clock, self._outputs, self.history)
         self._watch = Stopwatch(running, device, clock, self.sampler, batches)
         with seeded(self._model_seed(epoch), device):
             if self._resume is not None:
@@ -218,18 +240,34 @@ class Trainer:
                     self._take(batch, running, on_step)
             finally:
                 batches.close()
+        self.ranks.share_buffers(self.model)
+        clean_loss = self._score_clean_set(clock)
         synchronize(device)
         self._watch.read()
         self._watch = None
-        if LAST_LOSS in self.method.needs:
-            self.ranks.merge(self.last_loss, self._mine)
-            self._mine.zero_()
-        self.ranks.share_buffers(self.model)
+        self.history.end_epoch(clean_loss)
         ahead = self.config.prefetch > 0 and self.method.selects_ahead
         record = running.record(self.ranks, ahead=ahead)
         record.lr = self._rate(self.global_step - 1)
         record.filter_ratio = self.budget.schedule(epoch)
         return record
+
+    def _score_clean_set(self, clock: Clock) -> float:
+        """Return the mean loss of the clean set, NaN without one; its time is selection."""
+        if self._clean is None:
+            return nan
+        synchronize(self.config.device)
+        begin = perf_counter()
+        labels = self._clean.dataset.labels
+        loss = evaluate(self.model, self._clean, labels, self.config, self.ranks).loss
+        clock.after += perf_counter() - begin
+        return nan if loss is None else loss
+
+    def close(self) -> None:
+        """Release the threads that decode images."""
+        self.images.close()
+        if self._clean is not None:
+            self._clean.close()
 
     def _begin(self, epoch: int) -> Progress:
         """Return the progress of an epoch, either new or from the loaded state."""
@@ -261,6 +299,11 @@ class Trainer:
         running.decoded += len(batch.loaded) if self.images.forgets else new
         if on_step is not None:
             on_step(len(losses), losses.mean(), right)
+
+    @property
+    def last_loss(self) -> Tensor:
+        """Loss of each sample in the last step that trained on it, or NaN; of shape (n,)."""
+        return self.history.last_loss
 
     @property
     def global_step(self) -> int:
@@ -300,9 +343,7 @@ class Trainer:
         self._scaler.step(self.optimizer)
         self._scaler.update()
         losses = losses.detach()
-        if LAST_LOSS in self.method.needs:
-            self.last_loss[batch.device_indices] = losses
-            self._mine[batch.device_indices] = True
+        self.history.add(batch.device_indices, losses)
         return losses, (logits.detach().argmax(1) == labels).sum()
 
     def _autocast(self) -> Any:
@@ -313,16 +354,16 @@ class Trainer:
     def warm_up(self) -> None:
         """Take a step and undo it, because slow first steps would distort timings."""
         before = {key: value.clone() for key, value in self.model.state_dict().items()}
-        kept = self.optimizer, self._scaler, self.last_loss, self._mine
+        kept = self.optimizer, self._scaler, self.history
         self.optimizer, self._scaler = self._new_optimizer(), self._new_scaler()
-        self.last_loss, self._mine = self.last_loss.clone(), self._mine.clone()
+        self.history = self.history.copy()
         self.model.train()
         self._forward.train()
         # A compiled network is compiled again for the second batch size, but not for others.
         with seeded(0, self.config.device):
             for count in list(dict.fromkeys(self.budget.kept))[: 1 + self.config.compile]:
                 self._step(self._blank(count // self.ranks.size), self.config.lr)
-        self.optimizer, self._scaler, self.last_loss, self._mine = kept
+        self.optimizer, self._scaler, self.history = kept
         self.optimizer.zero_grad(set_to_none=True)
         self.model.load_state_dict(before)
         synchronize(self.config.device)
@@ -354,8 +395,7 @@ class Trainer:
         rank_state = {
             "progress": self.progress.describe(),
             "generators": generator_states(self.config.device),
-            "last_loss": self.last_loss.cpu(),
-            "mine": self._mine.cpu(),
+            "history": self.history.state_dict(),
             "seen": torch.from_numpy(self._seen.mask),
             "first_kept": [torch.from_numpy(kept) for kept in self.first_kept],
         }
@@ -393,8 +433,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
-        self.last_loss.copy_(rank_state["last_loss"])
-        self._mine.copy_(rank_state["mine"])
+        self.history.load_state_dict(rank_state["history"])
         self._seen.mask = rank_state["seen"].numpy()
         self.first_kept = [kept.numpy() for kept in rank_state["first_kept"]]
         self.progress = Progress(**rank_state["progress"])

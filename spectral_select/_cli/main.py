@@ -25,6 +25,10 @@ _COMMANDS = {
         "spectral_select._cli.select",
         "choose rows of a file of embeddings; prints or writes their indices",
     ),
+    "inspect": (
+        "spectral_select.integrations.commands.inspect",
+        "find wrong labels, outliers and near-duplicates; write a table and a page",
+    ),
     "train": (
         "spectral_select.integrations.commands.train",
         "train a network on the chosen samples, beside all of them and a random subset",
@@ -48,6 +52,7 @@ _EPILOG = """\
 typical use:
   spectral-select train digits                        # see it work, needs no data
   spectral-select extract photos --out photos.store   # photos/CLASS/*.jpg -> embeddings
+  spectral-select inspect photos.store --images photos --report page.html   # what is wrong
   spectral-select select photos.store --out keep.txt  # the fifth to train on
   spectral-select train photos --out runs/photos      # train and compare
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_select._cli.row_names import RowNames
+from spectral_select._features.row_names import RowNames
 from spectral_select._utils.atomic_files import write_atomically
 from spectral_select._utils.widened_rows import WidenedRows, map_beneath
 

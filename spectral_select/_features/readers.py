@@ -13,7 +13,7 @@ from spectral_select._features.arrow_tables import feature_columns, matrix_of_ta
 from spectral_select._utils.labels import check_labels
 from spectral_select._utils.npy_files import load_npy, reason
 
-__all__ = ["read_features", "read_labels"]
+__all__ = ["read_columns", "read_features", "read_labels"]
 
 _EXPECTED = "a .npy, .npz or .parquet file, or the folder of an embedding store"
 _USUAL_KEYS = ("X", "features", "embeddings")
@@ -123,9 +123,7 @@ def read_labels(
     elif kind == ".npz":
         found = _read_array(path, str(labels))
     elif kind in (".parquet", ".pq"):
-        names = _parquet(path, "read_schema").names
-        if labels not in names:
-            raise ValueError(f"{path} has no column {labels!r}; it has {', '.join(names)}")
+        _check_column(path, str(labels))
         column = _parquet(path, "read_table", columns=[labels])[labels]
         found = check_labels(column, len(column), f"column {labels!r} of {path}")
     else:
@@ -133,6 +131,35 @@ def read_labels(
     if found.ndim != 1:
         raise ValueError(f"labels must have shape (n_samples,); {labels} has shape {found.shape}")
     return found
+
+
+def read_columns(path: str | os.PathLike[str], columns: Sequence[str]) -> dict[str, list[Any]]:
+    """Read columns of a Parquet file, such as texts or identifiers.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    columns : sequence of str
+        Names of the columns.
+
+    Returns
+    -------
+    dict of str to list
+        The values of each column.
+
+    Raises
+    ------
+    ValueError
+        If it is another kind of file, or lacks a column.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".parquet", ".pq"):
+        raise ValueError(f"columns are read from .parquet files; got {path}")
+    for column in columns:
+        _check_column(path, column)
+    table = _parquet(path, "read_table", columns=list(columns))
+    return {column: table[column].to_pylist() for column in columns}
 
 
 def _read_array(path: Path, key: str | None) -> NDArray[Any]:
@@ -194,6 +221,12 @@ def _read_parquet(path: Path, columns: Sequence[str] | None) -> NDArray[Any]:
     """Return the features of a Parquet file; only their columns are read."""
     chosen = feature_columns(_parquet(path, "read_schema"), columns, str(path))
     return matrix_of_table(_parquet(path, "read_table", columns=chosen), chosen, str(path))
+
+
+def _check_column(path: Path, column: str) -> None:
+    names = _parquet(path, "read_schema").names
+    if column not in names:
+        raise ValueError(f"{path} has no column {column!r}; it has {', '.join(names)}")
 
 
 def _parquet(path: Path, reader: str, **options: Any) -> Any:

@@ -37,6 +37,7 @@ _DEVIATIONS, _LABELS = 4.0, 4
 _LARGEST_NOISE = 0.9  # of a class
 _ROUNDS = 2  # the second takes the predicted classes from q
 _ITERATIONS = 10
+_BLOCK_ENTRIES = 2**20
 _TINY = 1e-9
 
 
@@ -56,21 +57,29 @@ class NoiseMatrix:
 
     def times(self, q: Floats) -> Floats:
         """Return q·T."""
-        shared: Floats = q * (self.diagonal - self.floor) + (q @ self.floor)[:, None]
-        return shared + q @ self.extra if self.extra.nnz else shared
+        product: Floats = q * (self.diagonal - self.floor)
+        product += (q @ self.floor)[:, None]
+        if self.extra.nnz:
+            product += q @ self.extra
+        return product
 
     def transposed(self, r: Floats) -> Floats:
         """Return r·Tᵀ."""
-        shared: Floats = r * (self.diagonal - self.floor) + np.outer(r.sum(1), self.floor)
-        return shared + r @ self.extra.T if self.extra.nnz else shared
+        product: Floats = r * (self.diagonal - self.floor)
+        product += r.sum(1, keepdims=True) * self.floor
+        if self.extra.nnz:
+            product += r @ self.extra.T
+        return product
 
     def true_classes(self, P: Floats) -> Floats:
         """Return the probabilities q of the true classes for probabilities P of labels."""
         q = P
         for _ in range(_ITERATIONS):
-            q = q * self.transposed(P / np.maximum(self.times(q), _TINY))
-            q = q / np.maximum(q.sum(1, keepdims=True), _TINY)
-        return q
+            ratio = np.maximum(self.times(q), _TINY)
+            np.divide(P, ratio, out=ratio)
+            q = q * self.transposed(ratio)  # sums to 1 again, as the rows of T do
+        normalized: Floats = q / np.maximum(q.sum(1, keepdims=True), _TINY)
+        return normalized
 
 
 def estimate_noise_matrix(P: Floats, labels: Labels) -> NoiseMatrix:
@@ -83,50 +92,66 @@ def estimate_noise_matrix(P: Floats, labels: Labels) -> NoiseMatrix:
     labels : ndarray of shape (n,)
         Class numbers.
     """
-    q = P
-    for _ in range(_ROUNDS):
-        found = _significant(*_at_anchors(P, q.argmax(1), labels))
-        q = found.true_classes(P)
+    found = _significant(*_at_anchors(P, P.argmax(1), labels))
+    step = max(1, _BLOCK_ENTRIES // P.shape[1])
+    for _ in range(1, _ROUNDS):
+        blocks = (P[start : start + step] for start in range(0, len(P), step))
+        predicted = np.concatenate([found.true_classes(block).argmax(1) for block in blocks])
+        found = _significant(*_at_anchors(P, predicted, labels))
     return found
 
 
 def _at_anchors(
     P: Floats, predicted: Labels, labels: Labels
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[sparse.coo_array, NDArray[np.float64]]:
     """Return the number of labels c among the anchors of each cell, and of anchors."""
     n_classes = P.shape[1]
-    counts, anchors = np.zeros((n_classes, n_classes)), np.zeros(n_classes)
+    anchors = np.zeros(n_classes)
+    places, counts = [np.zeros((2, 0), np.int64)], [np.zeros(0)]
     order = np.argsort(predicted, kind="stable")
     members = np.split(order, np.searchsorted(predicted[order], np.arange(1, n_classes)))
     for y, rows in enumerate(members):
         if len(rows) == 0:
             continue
         k = min(len(rows), max(int(np.ceil(_ANCHORS * len(rows))), _LEAST_ANCHORS))
-        lowest = np.argpartition(P[rows], k - 1, axis=0)[:k]
-        counts[y] = (labels[rows][lowest] == np.arange(n_classes)).sum(0)
+        # Of classes that no row is labeled with, the count is 0.
+        present = np.unique(labels[rows])
+        lowest = np.argpartition(P[np.ix_(rows, present)], k - 1, axis=0)[:k]
+        places.append(np.stack([np.full(len(present), y), present]))
+        counts.append((labels[rows][lowest] == present).sum(0))
         anchors[y] = k
-    return counts, anchors
+    shape = (n_classes, n_classes)
+    found = sparse.coo_array((np.concatenate(counts), np.hstack(places)), shape=shape)
+    return found, anchors
 
 
-def _significant(counts: NDArray[np.float64], anchors: NDArray[np.float64]) -> NoiseMatrix:
+def _significant(counts: sparse.coo_array, anchors: NDArray[np.float64]) -> NoiseMatrix:
     """Keep the cells with significantly more labels than the common rate explains."""
-    n_classes = len(counts)
-    sizes = np.repeat(anchors[:, None], n_classes, axis=1)
-    other = ~np.eye(n_classes, dtype=bool)
+    n_classes = len(anchors)
+    y, c = counts.coords
+    other = (y != c) & (counts.data > 0)
+    y, c, count = y[other], c[other], counts.data[other].astype(np.float64)
+    size = anchors[y]
     # The rate of the others is not known before: begin without the largest cell of each row.
-    special = (np.where(other, counts, -1).argmax(1)[:, None] == np.arange(n_classes)) & other
+    special = np.zeros(len(y), bool)
+    order = np.lexsort((c, -count, y))
+    special[order[np.unique(y[order], return_index=True)[1]]] = True
     rate = 0.0
     for _ in range(10):
-        rest = other & ~special
-        rate = float(counts[rest].sum() / max(sizes[rest].sum(), 1))
-        expected = rate * sizes
-        now = other & (counts - expected > _DEVIATIONS * np.sqrt(expected) + _LABELS)
+        n_rest = anchors.sum() * (n_classes - 1) - size[special].sum()
+        rate = float(count[~special].sum() / max(n_rest, 1))
+        expected = rate * size
+        now = count - expected > _DEVIATIONS * np.sqrt(expected) + _LABELS
         if (now == special).all():
             break
         special = now
-    wrong = np.where(special, counts / np.maximum(sizes, 1), rate) * other
-    total = wrong.sum(1)
+    y, c, share = y[special], c[special], count[special] / size[special]
+    rest = n_classes - 1 - np.bincount(y, minlength=n_classes)
+    total = np.bincount(y, share, n_classes) + rate * rest
     shrink = np.minimum(1, _LARGEST_NOISE / np.maximum(total, _TINY))
-    floor = rate * shrink
-    extra = sparse.csr_array(np.where(special, wrong * shrink[:, None] - floor[:, None], 0.0))
-    return NoiseMatrix(1 - total * shrink, floor, extra)
+    extra = sparse.coo_array(((share - rate) * shrink[y], (y, c)), shape=(n_classes, n_classes))
+    return NoiseMatrix(
+        (1 - total * shrink).astype(np.float32),
+        (rate * shrink).astype(np.float32),
+        sparse.csr_array(extra).astype(np.float32),
+    )

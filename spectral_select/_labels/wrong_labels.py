@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._fiedler.fiedler_vector import seed_of
 from spectral_select._labels.label_filter import fit_label_filter
 from spectral_select._labels.noise_matrix import NoiseMatrix, estimate_noise_matrix
-from spectral_select._labels.similarity_graph import Rows
-from spectral_select._utils.labels import check_labels, class_codes
+from spectral_select._utils.labels import check_labels, class_codes, labeled_codes
 from spectral_select._utils.validation import (
     check_features,
     check_finite,
+    check_int,
     check_not_masked,
-    check_positive_int,
 )
 
 __all__ = ["WrongLabels", "find_wrong_labels"]
@@ -27,6 +27,8 @@ _ALIKE = 0.3  # β of (1)
 _TIMES = 1.5  # a label is flagged if another class is more likely by this factor
 _MAX_ENTRIES = 2**24  # probabilities from which the noise matrix is estimated
 _TINY = 1e-12
+
+_NO_MARK = type("NoMark", (), {"__repr__": lambda self: "<none>"})()
 
 Probabilities = Callable[[Any], NDArray[np.float32]]
 
@@ -41,7 +43,7 @@ class WrongLabels:
         Whether a label is flagged: another class is more than 1.5 times as likely.
     trust : ndarray of shape (n,), float64
         Probability that the label is right, in [0, 1]; the lowest first is the order in which
-        to look at samples.
+        to look at samples. NaN for samples without a label.
     suggested : ndarray of shape (n,)
         The most likely class of each sample.
     suggested_probability : ndarray of shape (n,), float64
@@ -83,6 +85,7 @@ def find_wrong_labels(
     y: ArrayLike,
     *,
     pred_probs: ArrayLike | None = None,
+    unlabeled: Any = _NO_MARK,
     n_landmarks: int = 1024,
     random_state: Any = None,
 ) -> WrongLabels:
@@ -98,8 +101,12 @@ def find_wrong_labels(
     pred_probs : array-like of shape (n, n_classes), optional
         Class probabilities of a model that was not trained on the sample itself, as from
         cross-validation; the columns are the sorted classes. With `X`, both are multiplied.
+    unlabeled : object, optional
+        The value in `y` that marks samples without a label, such as -1 or NaN. They get a
+        suggested label, and their trust is NaN. By default all samples have labels.
     n_landmarks : int, default=1024
-        Largest number of landmarks of a nonlinear graph. More are slower and sharper.
+        Largest number of landmarks of a nonlinear graph. More are slower and sharper; with 0
+        only the linear graph is used, the fastest.
     random_state : int, RandomState or None, default=None
         Seed of the landmarks and of the rows on which choices are made. None is a fixed seed.
 
@@ -148,7 +155,7 @@ def find_wrong_labels(
     >>> bool((found.suggested[wrong] == y[wrong]).mean() > 0.95)
     True
     """
-    check_positive_int(n_landmarks, "n_landmarks")
+    check_int(n_landmarks, "n_landmarks", 0)
     seed = seed_of(random_state)
     if X is None and pred_probs is None:
         raise ValueError("X or pred_probs must be given; got None for both")
@@ -158,10 +165,13 @@ def find_wrong_labels(
             raise ValueError(f"X must have shape (n_samples, n_features); got {tuple(X.shape)}")
         check_finite(X)
     n = len(pred_probs) if X is None else int(X.shape[0])  # type: ignore[arg-type]
-    classes, labels = class_codes(check_labels(y, n))
+    if unlabeled is _NO_MARK:
+        classes, labels = class_codes(check_labels(y, n))
+    else:
+        classes, labels = labeled_codes(y, n, unlabeled)
     given = None if pred_probs is None else _check_probabilities(pred_probs, n, len(classes))
     if X is None:
-        order = np.random.default_rng(seed).permutation(n)
+        order = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))
         sampled = np.sort(order[: max(_MAX_ENTRIES // len(classes), len(classes))])
         values = np.asarray(given)
         graph, places = "", _places(n, len(classes))
@@ -171,7 +181,7 @@ def find_wrong_labels(
         found = fit_label_filter(Rows(X), labels, len(classes), n_landmarks=n_landmarks, seed=seed)
         graph, places, sampled = found.graph, found.places(), found.sampled
         probabilities = _product(found.probabilities, given)
-        table = _product(lambda _: found.table, given)(sampled)
+        table = probabilities(sampled)
     noise = estimate_noise_matrix(table, labels[sampled])
     return _result(noise, labels, classes, places, probabilities, graph)
 
@@ -190,7 +200,7 @@ def _result(
     for place in places:
         q, given = noise.true_classes(probabilities(place)), labels[place]
         rows = np.arange(len(q))
-        own = q[rows, given]
+        own = q[rows, given]  # of an unlabeled sample, replaced below
         right = own * noise.diagonal[given]
         labeled = noise.times(q)[rows, given]
         suspicion[place] = 1 - right / np.maximum(labeled, _TINY)
@@ -198,16 +208,18 @@ def _result(
         suggested[place] = q.argmax(1)
         probability[place] = q[rows, suggested[place]]
         wrong[place] = probability[place] > _TIMES * own
-    counts = np.bincount(labels, minlength=len(classes))
-    suspicion = np.clip(suspicion, 0, 1)
+    known = labels >= 0
+    counts = np.bincount(labels[known], minlength=len(classes))
+    suspicion = np.clip(suspicion[known], 0, 1)
+    by_class = np.bincount(labels[known], suspicion, len(classes))
     return WrongLabels(
-        wrong=wrong,
-        trust=np.clip(trust, 0, 1),
+        wrong=wrong & known,
+        trust=np.where(known, np.clip(trust, 0, 1), np.nan),
         suggested=classes[suggested],
         suggested_probability=probability,
         classes=classes,
         noise_rate=float(suspicion.mean()),
-        class_noise_rate=np.bincount(labels, suspicion, len(classes)) / np.maximum(counts, 1),
+        class_noise_rate=by_class / np.maximum(counts, 1),
         noise_matrix=noise.dense(),
         graph=graph,
     )

@@ -9,7 +9,7 @@ from sklearn.utils import column_or_1d
 
 from spectral_select._utils.array_namespace import to_numpy
 
-__all__ = ["check_labels", "class_codes", "is_missing"]
+__all__ = ["check_labels", "class_codes", "is_missing", "labeled_codes"]
 
 _LARGEST = 2.0**53  # integers below it are distinct in floating point
 
@@ -67,6 +67,34 @@ def class_codes(labels: NDArray[Any], name: str = "y") -> tuple[NDArray[Any], ND
     if len(classes) < 2:
         raise ValueError(f"{name} must hold at least two classes; got {len(classes)} class")
     return classes, codes.astype(np.int64)
+
+
+def labeled_codes(y: Any, n: int, unlabeled: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the sorted classes, and the index of each label among them; -1 where there is none.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels.
+    n : int
+        Number of samples.
+    unlabeled : object
+        The value in `y` of samples without a label; a missing value (None, NaN, NA) stands for
+        all of these.
+    """
+    values = _as_array(y)
+    if values.shape != (n,):
+        raise ValueError(f"y must have shape ({n},), one label a sample; got {values.shape}")
+    if is_missing(unlabeled):
+        known = np.array([not is_missing(value) for value in values.tolist()], bool)
+    else:
+        known = np.array([value != unlabeled for value in values.tolist()], bool)
+    if not known.any():
+        raise ValueError(f"y has no labels besides those that mark {unlabeled!r} as unlabeled")
+    codes = np.full(n, -1)
+    places = np.flatnonzero(known)
+    classes, codes[places] = class_codes(check_labels(values[places].tolist(), len(places)))
+    return classes, codes
 
 
 def _as_array(y: Any) -> NDArray[Any]:

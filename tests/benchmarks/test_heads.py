@@ -7,6 +7,8 @@ from _heads import Problem, train
 
 from spectral_select import LinearSchedule
 from spectral_select.integrations.methods import (
+    CLEAN,
+    DYNAMICS,
     FEATURES,
     FRESH,
     LAST_LOSS,
@@ -83,7 +85,7 @@ def test_every_method_trains_and_keeps_to_its_budget(problem, name, budget):
         found = train(problem, method, CONFIG, budget, 3e-3)
     except CannotTrainError:
         assert budget == "first-run"
-        assert REFERENCE in method.needs
+        assert method.needs & {DYNAMICS, REFERENCE}
         return
     n_steps, kept = 3 * (1198 // 64), 16
     assert 0 <= found["worst"] <= found["balanced"] <= 1
@@ -98,9 +100,12 @@ def test_every_method_trains_and_keeps_to_its_budget(problem, name, budget):
         assert found["samples"] == pytest.approx(n_steps * kept, abs=32)
     else:
         charged = found["one_off"] if budget == "first-run" else 0
-        most = kept + FORWARD * 64 * (FRESH in method.needs)
+        most = kept + FORWARD * (64 * (FRESH in method.needs) + 12 * (CLEAN in method.needs))
         assert found["cost"] + charged == pytest.approx(n_steps * kept, abs=most)
-    if FRESH not in method.needs:
+    if CLEAN in method.needs:  # 1% of the pool after each epoch
+        n_scored = (found["cost"] - found["samples"]) / (12 * FORWARD)
+        assert n_scored == pytest.approx(round(n_scored))
+    elif FRESH not in method.needs:
         assert found["cost"] == found["samples"]
     elif name != "selective-backprop":  # which does not always look
         assert found["cost"] == pytest.approx(found["samples"] + found["steps"] * 64 / 3)
@@ -129,6 +134,39 @@ def test_first_run_is_charged_for_embeddings_and_a_reference_model():
     assert (limit.unit, limit.amount, limit.one_off) == ("cost", everything - 500, 500)
     with pytest.raises(CannotTrainError, match=r"1000 units use up the budget of 960"):
         limit_of(joint, "first-run", CONFIG, n, 1000)
+
+
+def test_training_beforehand_is_charged_once(problem):
+    n, size, dual = len(problem.pool), 64, get_method("dual:epochs=4,window=2")
+    p = problem.dynamics(4, size)
+    assert p.shape == (n, 4)
+    assert ((p >= 0) & (p <= 1)).all()
+    assert p[:, -1].mean() > p[:, 0].mean() + 0.1
+    found = train(problem, dual, CONFIG, "steps", 3e-3)
+    assert found["one_off"] == 4 * (n // size) * size
+    assert found["cost"] == found["samples"] == 3 * (n // size) * 16
+    # One subset throughout, as large as an epoch.
+    assert found["seen"] == pytest.approx((n // size) * 16 / n)
+    assert canonical(dual, "wall-clock", CONFIG) == "steps"
+    with pytest.raises(CannotTrainError, match="use up the budget"):
+        train(problem, dual, CONFIG, "first-run", 3e-3)
+
+
+def test_clean_set_has_true_labels_and_is_charged_after_each_epoch(digits):
+    pool = make_condition("wrong-labels", digits.features, digits.labels, 0)
+    np.testing.assert_array_equal(pool.true_labels, digits.labels[pool.indices])
+    problem = Problem(pool, digits.test_features, digits.test_labels, digits.n_classes, seed=0)
+    rows, labels = problem.clean_set()
+    n_clean = round(0.01 * len(pool))
+    assert len(rows) == len(labels) == n_clean
+    inputs, _ = problem.rows(np.arange(len(pool)))
+    places = (inputs[None] == rows[:, None]).all(2).int().argmax(1)
+    assert labels.tolist() == pool.true_labels[places].tolist()
+    config = TrainConfig(epochs=5, candidate_size=64, filter_ratio=0.0)
+    found = train(problem, get_method("alignprune"), config, "steps", 3e-3)
+    n_scored = (found["cost"] - found["samples"]) / (n_clean * FORWARD)
+    assert n_scored >= 4  # five epochs of steps, and more of candidates
+    assert n_scored == pytest.approx(round(n_scored))
 
 
 def test_pool_without_a_candidate_batch_is_refused(problem):

@@ -78,6 +78,12 @@ SETUP = {
         "spectral-select extract photos --out train.store",
         "spectral-select extract photos --split test --out test.store",
     ],
+    "--help": ["spectral-select extract photos --out photos.store"],
+    "inspect --help": [
+        "spectral-select extract photos --out photos.store",
+        "spectral-select extract photos --out train.store",
+        "spectral-select extract photos --split test --out test.store",
+    ],
     "select --help": ["spectral-select extract photos --out store"],
     "train --help": ["spectral-select extract photos --out photos.store"],
     "report --help": [
@@ -142,7 +148,10 @@ def table():
 
 
 def write_parquet(path):
-    pq.write_table(pa.table({"embedding": list(table())}), path)
+    topics = [f"topic {i % 3}" for i in range(700)]
+    texts = [f"text {i}" for i in range(700)]
+    columns = {"embedding": list(table()), "topic": topics, "text": texts}
+    pq.write_table(pa.table(columns), path)
 
 
 def write_weights(path):

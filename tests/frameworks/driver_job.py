@@ -15,7 +15,7 @@ from spectral_select.integrations.runtime.distributed import current_ranks
 from spectral_select.integrations.training.checkpoints import Checkpoints
 from spectral_select.integrations.training.comparison import compare
 
-METHODS = ("full", "fiedler", "guided", "infobatch", "top-loss")
+METHODS = ("full", "fiedler", "guided", "infobatch", "repb", "top-loss")
 SIZE = int(os.environ.get("WORLD_SIZE", "1"))
 STOP_AFTER = 5  # steps; three to an epoch
 

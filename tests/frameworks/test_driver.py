@@ -44,7 +44,7 @@ def test_ranks_share_the_candidates_of_one_process_and_take_as_many_steps(record
                 assert set(together) == set(candidates)
     for run, other in zip(alone["results"], ranks[0]["results"], strict=True):
         assert run["steps"] == other["steps"] == [3, 3]
-        if run["method"] != "infobatch":  # its number of kept samples varies
+        if run["method"] not in ("infobatch", "repb"):  # their number of kept samples varies
             assert run["samples"] == other["samples"]
 
 

@@ -10,8 +10,8 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from spectral_select import find_wrong_labels, label_trust
+from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._labels import label_filter
-from spectral_select._labels.similarity_graph import Rows
 from spectral_select._utils import widened_rows
 
 X, Y = load_digits(return_X_y=True)
@@ -162,10 +162,10 @@ def test_left_out_scores_are_those_without_the_label():
     given, _ = uniform(0.2)
     rows, labels = Rows(X[:200]), given[:200]
     found = label_filter.fit_label_filter(rows, labels, 10, n_landmarks=50, seed=0)
-    basis, ridge = found._basis, found._ridge
-    U = basis(rows[slice(0, 200)]).astype(np.float64)
-    scores = ridge.left_out(basis(rows[slice(0, 200)]), labels)
-    penalty = np.diag(ridge.damped - basis.values)
+    ridge, U = found._ridge, found._factors(rows[slice(0, 200)])
+    scores = ridge.left_out(U.copy(), labels)
+    U, root = U.astype(np.float64), ridge.root.astype(np.float64)
+    penalty = root @ root.T - U.T @ U
     for i in (0, 57, 123):
         others = np.delete(np.arange(200), i)
         design, target = U[others], np.eye(10)[labels[others]]
@@ -173,6 +173,37 @@ def test_left_out_scores_are_those_without_the_label():
         centered = design - mean
         solved = np.linalg.solve(centered.T @ centered + penalty, centered.T @ (target - level))
         np.testing.assert_allclose(scores[i], level + (U[i] - mean) @ solved, atol=5e-3)
+
+
+def test_unlabeled_samples_get_suggestions_and_no_trust():
+    given, wrong = uniform(0.2)
+    hidden = np.random.default_rng(3).random(len(Y)) < 0.3
+    for mark, y in ((-1, given), ("", given.astype(str)), (np.nan, given.astype(float)),
+                    (None, given.astype(object))):  # fmt: skip
+        y = y.copy()
+        y[hidden] = mark
+        found = find_wrong_labels(X, y, unlabeled=mark)
+        assert np.isnan(found.trust[hidden]).all()
+        assert not found.wrong[hidden].any()
+        assert len(found.classes) == 10
+        suggested = found.suggested[hidden].astype(float)
+        assert (suggested == Y[hidden]).mean() > 0.9
+        known = ~hidden
+        assert roc_auc_score(wrong[known], -found.trust[known]) > 0.99
+        assert found.noise_rate == pytest.approx(wrong[known].mean(), rel=0.4)
+
+
+def test_missing_labels_are_refused_unless_they_are_declared():
+    y = Y.astype(float)
+    y[5] = np.nan
+    with pytest.raises(ValueError, match="must not hold missing values; got NaN at position 5"):
+        find_wrong_labels(X, y)
+    with pytest.raises(ValueError, match="must not hold missing values"):
+        find_wrong_labels(X, y, unlabeled=-1)
+    hidden = np.full(len(Y), -1)
+    with pytest.raises(ValueError, match="y has no labels besides those that mark -1 as unlabeled"):
+        find_wrong_labels(X, hidden, unlabeled=-1)
+    assert -1 in find_wrong_labels(X, np.where(Y == 3, -1, Y)).classes
 
 
 # --- probabilities of a model ---------------------------------------------------------------------
@@ -208,7 +239,7 @@ def test_probabilities_of_a_model_alone_or_with_the_graph():
         ((np.where(X > 15, np.nan, X), Y), {}, ValueError, "X must be finite; row"),
         ((X[0], Y), {}, ValueError, "X must have shape"),
         ((X[None], Y), {}, ValueError, "X must have shape"),
-        ((X, Y), {"n_landmarks": 0}, ValueError, "n_landmarks must be an integer of at least 1"),
+        ((X, Y), {"n_landmarks": -1}, ValueError, "n_landmarks must be an integer of at least 0"),
         ((X, Y), {"random_state": -1}, ValueError, "random_state must be"),
         ((X, Y), {"pred_probs": np.ones((3, 2))}, ValueError, r"must have shape \(1797, 10\)"),
         ((X, Y), {"pred_probs": np.ones((1797, 10))}, ValueError, "row 0 sums to 10"),

@@ -304,6 +304,7 @@ def test_ctrl_c_before_the_first_epoch_is_over(tmp_path, monkeypatch, capsys):
         (["--features", "nowhere"], "there is no embedding store nowhere"),
         (["--checkpoint-every", "0"], "--checkpoint-every must be an integer of at least 1"),
         (["--resume", "nowhere"], "must be the same folder"),
+        (["--methods", "alignprune", "--val-fraction", "0"], "needs validation images"),
         (["--frobnicate"], "--frobnicate"),
     ],
 )

@@ -18,7 +18,7 @@ from spectral_select.integrations.runtime.seeding import seeded
 from spectral_select.integrations.training.trainer import Trainer
 
 # Methods that say themselves how many they keep, and how few that may be.
-OWN_COUNT = {"infobatch": 1, "selective-backprop": 4}
+OWN_COUNT = {"alignprune": 1, "infobatch": 1, "repb": 1, "seta": 1, "selective-backprop": 4}
 
 
 def network():
@@ -39,6 +39,8 @@ def trainer(spec, *, model=None, config=None):
         model or network(),
         features=features_of(data),
         reference=reference if REFERENCE in method.needs else None,
+        clean=data.val,
+        dynamics=np.random.default_rng(4).random((len(data.train), 30)),
     )
 
 

@@ -35,6 +35,8 @@ def trainer(method, data=None, config=None, seed=0, **options):
     data, config = data or data_set(), config or settings()
     model = build_classifier(config.model, 3, seed=seed)
     table = features_of(data)
+    dynamics = np.random.default_rng(4).random((len(data.train), 30))
+    options = {"clean": data.val, "dynamics": dynamics} | options
     return Trainer(config, data.train, method, model, features=table, seed=seed, **options)
 
 
@@ -236,7 +238,14 @@ def timeless(record):
         ("random", 0, 10**8),
         ("fiedler", 2, 0),
         ("guided", 0, 10**8),
+        ("turns", 2, 10**8),
+        ("dual", 2, 10**8),
+        ("pfb", 2, 10**8),
         ("infobatch", 0, 10**8),
+        ("orderdp", 0, 10**8),
+        ("repb", 0, 10**8),
+        ("seta", 0, 10**8),
+        ("alignprune", 0, 10**8),
         ("top-loss", 0, 0),
     ],
 )

@@ -2,17 +2,14 @@
 
 With the basis b(x) of a row, the similarity of two rows is
 
-    S = B·M·Bᵀ,   S_ij = b(x_i)ᵀ·M·b(x_j),                                                (1)
+    S = B·K⁻¹·Bᵀ,   S_ij = b(x_i)ᵀ·K⁻¹·b(x_j),                                            (1)
 
-- cosine:  b(x) = (x̂, 1)/√2,  M = I,  so S_ij = (1 + x̂_i·x̂_j)/2;
-- heat:    b(x) = exp(−γ·‖x̂ − l‖²/s) for the landmarks l,  M = K⁻¹ for the kernel K of the
-  landmarks (Nyström's method [1]_); s is the median of ‖x̂ − l‖²,
+- cosine:  b(x) = (x̂, 1)/√2,  K = I,  so S_ij = (1 + x̂_i·x̂_j)/2;
+- heat:    b(x) = exp(−γ·‖x̂ − l‖²/s) for the landmarks l, and K is the kernel of the landmarks
+  (Nyström's method [1]_); s is the median of ‖x̂ − l‖²,
 
 where x̂ is the standardized row x, scaled to length 1; for few features, a heat kernel may be that
-of x itself. The factors of the normalized graph
-D^(−1/2)·S·D^(−1/2), scaled by √n and centered, are
-
-    z_i = √(n/d_i)·Rᵀ·b(x_i) − z̄,   M = R·Rᵀ,   d_i = b(x_i)ᵀ·M·Σ_j b(x_j).                (2)
+of x itself.
 
 References
 ----------
@@ -26,11 +23,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, sparse
+from scipy import sparse
+from sklearn.metrics import euclidean_distances
 
 from spectral_select._utils.array_namespace import Array, to_numpy
 
-__all__ = ["Graph", "Rows", "cosine_graph", "heat_graph"]
+__all__ = ["Block", "Graph", "Rows", "cosine_graph", "heat_graph", "unit_rows"]
 
 Block = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -48,12 +46,18 @@ class Rows:
     ----------
     X : array of shape (n, d)
         Checked features.
+    like : Rows, optional
+        Rows with whose mean and scale these are standardized; by default with their own.
     """
 
-    def __init__(self, X: Array) -> None:
+    def __init__(self, X: Array, like: "Rows | None" = None) -> None:
         self._X = X
         self.n, self.d = X.shape
         self.mean: Block | None = None
+        self._scale: Block = np.ones(self.d, np.float32)
+        if like is not None:
+            self.mean, self._scale = like.mean, like._scale
+            return
         if sparse.issparse(X):
             return
         total, squares = np.zeros(self.d), np.zeros(self.d)
@@ -84,7 +88,7 @@ class Rows:
         rows = rows.toarray() if sparse.issparse(rows) else to_numpy(rows)
         if self.mean is None:
             largest = np.abs(rows).max(1, keepdims=True)
-            return _unit(np.asarray(rows / np.where(largest > 0, largest, 1), np.float32))
+            return unit_rows(np.asarray(rows / np.where(largest > 0, largest, 1), np.float32))
         return np.asarray((rows - self.mean) * self._scale, np.float32)
 
 
@@ -96,37 +100,46 @@ class Graph:
     ----------
     name : str
         The kind, with its scale.
-    root : ndarray of shape (m, m) or None
-        R of (2); None is the identity.
+    unit : bool
+        Whether rows are scaled to length 1.
     landmarks : ndarray of shape (m, d) or None
         Rows at which the kernel is centered; None is the cosine graph.
     rate : float
         γ/s.
-    unit : bool
-        Whether rows are scaled to length 1.
     """
 
     name: str
-    root: Floats | None = None
+    unit: bool = True
     landmarks: Block | None = None
     rate: float = 0.0
-    unit: bool = True
+
+    def __post_init__(self) -> None:
+        if self.landmarks is not None:
+            # −rate·‖x − l‖² = (x, ‖x‖², 1)·(2·rate·l, −rate, −rate·‖l‖²)
+            squares = _squares(self.landmarks)
+            last = [np.full_like(squares, -self.rate), np.float32(-self.rate) * squares]
+            self._factor = np.vstack([np.float32(2 * self.rate) * self.landmarks.T, *last])
 
     def basis(self, rows: Block) -> Block:
         """Return b(x) of each row, shape (k, m)."""
-        rows = _unit(rows) if self.unit else rows
+        rows = unit_rows(rows) if self.unit else rows
+        one = np.ones(len(rows), np.float32)
         if self.landmarks is None:
-            ones = np.ones((len(rows), 1), np.float32)
-            return np.hstack([rows, ones]) * np.float32(0.5**0.5)
-        return _kernel(rows, self.landmarks, self.rate)
+            return np.column_stack([rows, one]) * np.float32(0.5**0.5)
+        values: Block = np.column_stack([rows, _squares(rows), one]) @ self._factor
+        return np.exp(np.minimum(values, 0, out=values), out=values)
 
     def size(self, d: int) -> int:
         """Return m for rows of `d` columns."""
         return d + 1 if self.landmarks is None else len(self.landmarks)
 
-    def rooted(self, products: Floats) -> Floats:
-        """Return Rᵀ·`products`."""
-        return products if self.root is None else self.root.T @ products
+    def kernel(self, d: int) -> Floats:
+        """Return K, shape (m, m), for rows of `d` columns."""
+        if self.landmarks is None:
+            return np.eye(d + 1)
+        squares = euclidean_distances(self.landmarks.astype(np.float64), squared=True)
+        kernel: Floats = np.exp(-self.rate * squares) + _JITTER * np.eye(len(squares))
+        return kernel
 
 
 def cosine_graph() -> Graph:
@@ -150,27 +163,22 @@ def heat_graph(
     unit : bool, default=True
         Whether rows are scaled to length 1.
     """
-    some_rows = _unit if unit else np.asarray
+    some_rows = unit_rows if unit else np.asarray
     centers: Block = some_rows(rows[landmarks])
     some = np.unique(np.linspace(0, rows.n - 1, min(rows.n, _N_DISTANCES)).astype(np.int64))
     x = some_rows(rows[some])
-    squares = np.square(x).sum(1)[:, None] + np.square(centers).sum(1) - 2 * (x @ centers.T)
-    median = float(np.median(squares))
-    rate = scale / max(median, _LEAST_DISTANCE)
-    kernel = _kernel(centers, centers, rate).astype(np.float64)
-    values, vectors = linalg.eigh(kernel + _JITTER * np.eye(len(centers)))
-    root = vectors / np.sqrt(np.maximum(values, _JITTER / 10))
-    return Graph(f"heat {scale:g}{'' if unit else ', lengths kept'}", root, centers, rate, unit)
+    distances = _squares(x)[:, None] + _squares(centers) - 2 * (x @ centers.T)
+    median = float(np.median(distances))
+    name = f"heat {scale:g}{'' if unit else ', lengths kept'}"
+    return Graph(name, unit, centers, scale / max(median, _LEAST_DISTANCE))
 
 
-def _unit(rows: Block) -> Block:
+def unit_rows(rows: Block) -> Block:
+    """Return the rows scaled to length 1; rows of zeros stay."""
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     return np.asarray(rows / np.where(norms > 0, norms, 1)[:, None], np.float32)
 
 
-def _kernel(rows: Block, landmarks: Block, rate: float) -> Block:
-    """Return exp(−`rate`·‖x − l‖²)."""
-    values: Block = rows @ (np.float32(2 * rate) * landmarks.T)
-    values -= np.float32(rate) * np.einsum("ij,ij->i", rows, rows)[:, None]
-    values -= np.float32(rate) * np.einsum("ij,ij->i", landmarks, landmarks)
-    return np.exp(np.minimum(values, 0, out=values), out=values)
+def _squares(rows: Block) -> Block:
+    squares: Block = np.einsum("ij,ij->i", rows, rows)
+    return squares

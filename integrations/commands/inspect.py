@@ -1,0 +1,244 @@
+"""The command inspect: finds what is wrong with a dataset, and writes a table and a page."""
+
+import argparse
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_select import DatasetInspection, EmbeddingStore, inspect_dataset
+from spectral_select._features.readers import read_columns, read_features, read_labels
+from spectral_select._features.row_names import RowNames
+
+__all__ = ["add_arguments", "run"]
+
+_DESCRIPTION = """\
+Find wrong labels, outliers and near-duplicates in a file of features (embeddings, one row per
+sample). Prints a summary; --report writes a page to look at, --out a table with a row for each
+sample. With OTHER, such as the test set, also finds the samples that both contain.
+"""
+
+_EPILOG = """\
+examples:
+  spectral-select inspect photos.store                     # a summary
+  spectral-select inspect photos.store --images photos --report page.html
+                               # a page with thumbnails
+  spectral-select inspect train.store test.store --out table.csv
+                               # also near-duplicates between the two
+  spectral-select inspect texts.parquet --columns embedding --labels topic --show text \\
+      --report page.html       # the text is shown instead of an image
+"""
+
+_SHOWN = 5  # in the summary
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``spectral-select inspect``."""
+    parser.description, parser.epilog = _DESCRIPTION, _EPILOG
+    parser.add_argument(
+        "features",
+        metavar="FEATURES",
+        help="a .npy, .npz or .parquet file, or the folder of an embedding store",
+    )
+    parser.add_argument(
+        "other",
+        metavar="OTHER",
+        nargs="?",
+        help="features of a second dataset, computed in the same way",
+    )
+    parser.add_argument(
+        "--out", "-o", metavar="FILE", help="write the table to a .csv or .parquet file"
+    )
+    parser.add_argument("--report", metavar="FILE", help="write a self-contained .html page")
+    parser.add_argument(
+        "--images",
+        metavar="DATASET",
+        help="show thumbnails from the folder that FEATURES was extracted from, or from a dataset "
+        "known by name",
+    )
+    parser.add_argument(
+        "--other-images", metavar="DATASET", help="the same for OTHER (default: as --images)"
+    )
+    parser.add_argument(
+        "--show",
+        metavar="A,B,...",
+        type=lambda text: text.split(","),
+        help="columns of a Parquet file that the page shows for each sample, such as its text",
+    )
+    parser.add_argument("--key", help="array of an .npz file")
+    parser.add_argument(
+        "--columns",
+        metavar="A,B,...",
+        type=lambda text: text.split(","),
+        help="columns of a Parquet file: numbers, or one column of lists",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="NAME",
+        help="array of the .npz file, column of the Parquet file, or a .npy file (default: the "
+        "labels of the store; without labels, only outliers and near-duplicates are found)",
+    )
+    parser.add_argument(
+        "--duplicate-similarity",
+        metavar="S",
+        type=float,
+        help="samples at least this similar are near-duplicates, in [0, 1] (default: 0.95, or "
+        "more where samples are often that similar)",
+    )
+    parser.add_argument(
+        "--landmarks",
+        metavar="N",
+        type=int,
+        default=1024,
+        help="landmarks of nonlinear graphs: more are slower and sharper (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", metavar="S", type=int, default=0, help="seed of landmarks (default: %(default)s)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run ``spectral-select inspect``."""
+    _check_outputs(args)
+    X = read_features(args.features, key=args.key, columns=args.columns)
+    names = RowNames.of(args.features)
+    given = _labels(args, args.features)
+    other = None
+    other_names = RowNames()
+    if args.other is not None:
+        other = read_features(args.other, key=args.key, columns=args.columns)
+        other_names = RowNames.of(args.other)
+    images = _images(args.features, args.images)
+    other_images = None if other is None else _images(args.other, args.other_images or args.images)
+    shown = read_columns(args.features, args.show) if args.show else {}
+    # Names of classes, where the store knows them.
+    labels = given if names.labels is None or args.labels else np.array(names.labels)
+    start = time.perf_counter()
+    found = inspect_dataset(
+        X,
+        labels,
+        other=other,
+        duplicate_similarity=args.duplicate_similarity,
+        n_landmarks=args.landmarks,
+        paths=names.paths,
+        other_paths=other_names.paths,
+        random_state=args.seed,
+    )
+    seconds = time.perf_counter() - start
+    _summarize(args, found, X.shape, names.extent, seconds)
+    if args.out is not None:
+        found.write(args.out)
+        print(f"{args.out}: the table, a row for each sample")
+    if args.report is not None:
+        from spectral_select.integrations.inspection.page import write_page
+
+        write_page(
+            args.report,
+            found,
+            title=_title(args.features),
+            other_title=_title(args.other) if args.other else "",
+            images=images,
+            other_images=other_images,
+            other_labels=None if other_names.labels is None else [*map(str, other_names.labels)],
+            details=shown,
+        )
+        print(f"{args.report}: the page")
+        if images is None and names.paths is not None:
+            print("for thumbnails, add --images with the folder that the paths are below")
+    return 0
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Refuse before the work what could not be written after it."""
+    for option, name, suffixes in (
+        ("--out", args.out, (".csv", ".parquet")),
+        ("--report", args.report, (".html", ".htm")),
+    ):
+        if name is None:
+            continue
+        if Path(name).suffix not in suffixes:
+            raise ValueError(f"{option} must end in {' or '.join(suffixes)}; got {name!r}")
+        folder = Path(name).absolute().parent
+        if not folder.is_dir():
+            raise ValueError(f"{option} {name}: the folder {folder} does not exist")
+    if args.out is not None and args.out.endswith(".parquet"):
+        import_module("pyarrow.parquet")
+    if args.report is not None:
+        import_module("jinja2")
+    for option, value in (("--images", args.images), ("--show", args.show)):
+        if value is not None and args.report is None:
+            raise ValueError(f"{option} needs --report")
+    if args.other_images is not None and (args.other is None or args.report is None):
+        raise ValueError("--other-images needs OTHER and --report")
+    if not 0 <= args.seed < 2**32:
+        raise ValueError(f"--seed must be between 0 and 2**32 - 1; got {args.seed}")
+
+
+def _labels(args: argparse.Namespace, features: str) -> NDArray[Any] | None:
+    """Return the labels that are named, or those of the store if it has some."""
+    if args.labels is None:
+        if not Path(features).is_dir():
+            return None
+        return EmbeddingStore.open(features).labels
+    return read_labels(features, args.labels)
+
+
+def _images(features: str, dataset: str | None) -> Any:
+    if dataset is None:
+        return None
+    if not Path(features).is_dir():
+        raise ValueError(f"--images needs an embedding store; got {features}")
+    from spectral_select.integrations.inspection.thumbnails import images_of_store
+
+    return images_of_store(EmbeddingStore.open(features), dataset)
+
+
+def _title(features: str) -> str:
+    return Path(features).resolve().name
+
+
+def _summarize(
+    args: argparse.Namespace,
+    found: DatasetInspection,
+    shape: tuple[int, ...],
+    extent: str,
+    seconds: float,
+) -> None:
+    about = f" ({extent})" if extent else ""
+    print(f"{shape[0]:,} samples of {shape[1]:,} features{about}, inspected in {seconds:.1f} s")
+    if (wrong := found.wrong_labels) is None or found.labels is None:
+        print("labels: none were given")
+    else:
+        issues = found.label_issues_
+        print(
+            f"labels: {len(issues):,} to check; an estimated {100 * wrong.noise_rate:.1f}% of all "
+            "labels are wrong"
+        )
+        for i in issues[:_SHOWN]:
+            print(
+                f"  {_name(found.paths, i)}: {found.labels[i]}, more likely {wrong.suggested[i]} "
+                f"({100 * wrong.suggested_probability[i]:.0f}%)"
+            )
+    groups = found.near_duplicates_
+    members = sum(len(group) for group in groups)
+    print(
+        f"near-duplicates: {members:,} samples in {len(groups):,} groups, "
+        f"{int(found.duplicates.exact.sum()):,} of them exact copies"
+    )
+    for group in groups[:_SHOWN]:
+        some = ", ".join(_name(found.paths, i) for i in group[:3])
+        print(f"  {some}{f' and {len(group) - 3} more' if len(group) > 3 else ''}")
+    if args.other is not None:
+        print(f"also in {args.other}: {len(found.crossing_duplicates_):,} samples")
+        for i, j in found.crossing_duplicates_[:_SHOWN]:
+            print(f"  {_name(found.paths, i)} = {_name(found.other_paths, j)}")
+    print(f"outliers: {len(found.outliers_):,}")
+    for i in found.outliers_[:_SHOWN]:
+        print(f"  {_name(found.paths, i)}")
+
+
+def _name(paths: tuple[str, ...] | None, i: int) -> str:
+    return f"row {i}" if paths is None else paths[i].encode(errors="backslashreplace").decode()

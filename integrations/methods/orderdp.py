@@ -1,0 +1,64 @@
+"""The largest stored losses of a random pool: an order statistic with an exact ratio."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spectral_select._selectors.weighted_sampling import top_k
+from spectral_select._utils.validation import check_number
+from spectral_select.integrations.methods.checks import given
+from spectral_select.integrations.methods.interface import LAST_LOSS, Candidates, Choice, Method
+from spectral_select.integrations.methods.registry import register
+
+__all__ = ["OrderDP"]
+
+
+@register
+@dataclass(frozen=True)
+class OrderDP(Method):
+    """Draw a uniform pool of candidates, and keep those of it with the largest last loss.
+
+    OrderDP (Jin et al., ICLR 2026). Of n candidates a pool of s is drawn uniformly without
+    replacement, and the q members of the pool with the largest losses are kept. The loss is
+    the one that a sample had when last trained on, so no forward pass is paid for. Losses are
+    not weighted: the mean over the kept samples is an unbiased estimate of a surrogate, in
+    which a sample counts by its probability of being among the q largest of a pool.
+
+    Differences from the paper: the pool is drawn from each candidate batch instead of once an
+    epoch from all the data, and samples without a finite loss are kept before all others, in
+    random order, as nothing is known of them.
+
+    Parameters
+    ----------
+    pool : float, default=0.5
+        Size s of the pool, from that of the number to keep (0: a uniform draw) to that of the
+        candidate batch (1: the largest losses): s = q + pool·(n − q), rounded.
+    """
+
+    pool: float = 0.5
+
+    name = "orderdp"
+    summary = "the largest last losses of a random pool of candidates (OrderDP)"
+    needs = frozenset({LAST_LOSS})
+
+    def __post_init__(self) -> None:
+        check_number(self.pool, "pool", 0, 1)
+
+    def choose(self, candidates: Candidates) -> Choice:
+        """Keep the largest losses of a random pool.
+
+        Parameters
+        ----------
+        candidates : Candidates
+
+        Returns
+        -------
+        Choice
+        """
+        n, q = len(candidates), candidates.n_keep
+        loss = np.asarray(given(candidates, "last_loss"), np.float64)
+        pool = candidates.rng.permutation(n)[: q + round(self.pool * (n - q))]
+        unknown = pool[~np.isfinite(loss[pool])]
+        # The pool is in random order, so equal losses are taken in random order too.
+        ranked = pool[top_k(loss[pool], len(pool) - len(unknown))]
+        return Choice(np.concatenate([unknown, ranked])[:q])

@@ -1,0 +1,48 @@
+"""Dropping some samples at random, so that a batch is never empty."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["prune"]
+
+
+def prune(
+    learnt: NDArray[np.bool_], r: float, rng: np.random.Generator
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Drop each of some samples with probability `r`, but never all samples.
+
+    Parameters
+    ----------
+    learnt : ndarray of shape (n,), bool
+        The samples that may be dropped.
+    r : float
+        Probability with which each of them is dropped, in [0, 1).
+    rng : Generator
+        Source of the randomness.
+
+    Returns
+    -------
+    kept : ndarray of shape (n,), bool
+        The samples that are kept, at least one.
+    probability : ndarray of shape (n,)
+        Probability with which each sample is kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectral_select.integrations.methods.random_pruning import prune
+    >>> kept, probability = prune(np.array([True, False]), 0.5, np.random.default_rng(0))
+    >>> bool(kept[1]), probability
+    (True, array([0.5, 1. ]))
+    """
+    n = len(learnt)
+    kept = ~learnt | (rng.random(n) >= r)
+    if not learnt.all():
+        return kept, np.where(learnt, 1 - r, 1.0)
+    # A batch must not be empty, so drop samples conditionally on at least one staying.
+    # The first that stays is at j with probability ∝ rʲ; those after it are as drawn.
+    some = -np.expm1(n * np.log(r)) if r else 1.0  # 1 − rⁿ
+    law = r ** np.arange(n)
+    first = rng.choice(n, p=law / law.sum())
+    kept[:first], kept[first] = False, True
+    return kept, np.full(n, (1 - r) / some)

@@ -1,0 +1,163 @@
+"""SeTa: a window over clusters of the losses slides from easy to hard samples."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spectral_select import make_schedule
+from spectral_select._samplers.schedules import Schedule
+from spectral_select._selectors.ratio import check_filter_ratio
+from spectral_select._utils.validation import check_number, check_positive_int
+from spectral_select.integrations.methods.checks import given
+from spectral_select.integrations.methods.interface import (
+    HISTORY,
+    PROGRESS,
+    Candidates,
+    Choice,
+    Floats,
+    History,
+    Indices,
+    Method,
+)
+from spectral_select.integrations.methods.registry import register
+
+__all__ = ["SeTa"]
+
+_N_ITERATIONS = 100
+
+
+@register
+@dataclass(frozen=True)
+class SeTa(Method):
+    """Drop some candidates at random, and keep those in a window of clusters of the losses.
+
+    SeTa (Zhou, Gao and Wang, CVPR 2025), in three steps:
+
+    (1)  A share of the candidates, drawn uniformly, is dropped.
+
+    (2)  One-dimensional k-means divides all samples by their losses into clusters, from easy
+         to hard. The losses are those of the last training step of each sample at the end of
+         the epoch before, so no forward pass is paid for.
+
+    (3)  Of the rest, those in a window of adjacent clusters are kept. The window slides from
+         the easiest to the hardest clusters.
+
+    How many are kept follows from that: the filter ratio asked for has no effect, and what was
+    trained on counts. Losses are not weighted.
+
+    Differences from the paper: the random cut is made in each candidate batch instead of once
+    an epoch; the clusters are those of all samples instead of those left by the cut; the window
+    slides once, evenly over the training up to `delta`, and from then on only the cut remains;
+    samples without a finite loss are in every window, as nothing is known of them; and one
+    candidate is kept, the one nearest to the window, where none is inside.
+
+    Parameters
+    ----------
+    cut : float, default=0.2
+        Share of the candidates that is dropped at random, in [0, 1).
+    n_clusters : int, default=10
+        Number of clusters, at least 1.
+    window : float, default=0.7
+        Size of the window, as a share of the clusters, in (0, 1].
+    delta : float, default=0.875
+        Share of training after which the window no longer applies, in [0, 1].
+    """
+
+    cut: float = 0.2
+    n_clusters: int = 10
+    window: float = 0.7
+    delta: float = 0.875
+
+    name = "seta"
+    summary = "a window over clusters of the losses, from easy to hard (SeTa)"
+    needs = frozenset({HISTORY, PROGRESS})
+
+    def __post_init__(self) -> None:
+        check_number(self.cut, "cut", 0, 1, closed="left")
+        check_positive_int(self.n_clusters, "n_clusters")
+        check_number(self.window, "window", 0, 1, closed="right")
+        check_number(self.delta, "delta", 0, 1)
+
+    def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
+        """Return 0 throughout: no share is discarded by a schedule.
+
+        Parameters
+        ----------
+        filter_ratio : float
+            Share of each candidate batch to be discarded, in [0, 1); not used.
+        n_epochs : int
+            Number of epochs of the training.
+
+        Returns
+        -------
+        Schedule
+        """
+        check_filter_ratio(filter_ratio)
+        return make_schedule(0.0)
+
+    def score(self, history: History) -> Indices:
+        """Return the cluster of each sample, 0 for the easiest, and -1 without a loss.
+
+        Parameters
+        ----------
+        history : History
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), int64
+        """
+        clusters = np.full(len(history.losses), -1)
+        if history.epoch:
+            known = np.isfinite(history.losses[:, -1])
+            clusters[known] = _clusters(history.losses[known, -1], self.n_clusters)
+        return clusters
+
+    def choose(self, candidates: Candidates) -> Choice:
+        """Keep those inside the window after the cut; ``n_keep`` is not used.
+
+        Parameters
+        ----------
+        candidates : Candidates
+
+        Returns
+        -------
+        Choice
+        """
+        n, progress = len(candidates), given(candidates, "progress")
+        clusters = given(candidates, "scores")
+        left = candidates.rng.permutation(n)[: max(1, n - round(self.cut * n))]
+        if progress >= self.delta:
+            return Choice(left)
+        size = max(1, round(self.window * self.n_clusters))
+        n_places = self.n_clusters - size + 1
+        first = min(int(progress / self.delta * n_places), n_places - 1)
+        last = first + size - 1
+        distance = np.maximum(first - clusters[left], clusters[left] - last)
+        inside = left[(distance <= 0) | (clusters[left] < 0)]
+        # Of equally near candidates the first is random, because the cut has shuffled them.
+        return Choice(inside if len(inside) else left[[np.argmin(distance)]])
+
+
+def _clusters(values: Floats, k: int) -> Indices:
+    """Return the clusters of numbers by k-means, in ascending order of their means.
+
+    Lloyd's algorithm from the quantiles of the distinct numbers. In one dimension a cluster is
+    an interval, so the sums come from the cumulative sum of the sorted numbers. Empty clusters
+    keep their centers.
+    """
+    if not len(values):
+        return np.empty(0, np.int64)
+    ordered = np.sort(values)
+    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    centers = np.quantile(np.unique(ordered), (np.arange(k) + 0.5) / k)
+    bounds = (centers[:-1] + centers[1:]) / 2
+    for _ in range(_N_ITERATIONS):
+        cuts = np.concatenate([[0], np.searchsorted(ordered, bounds, side="right"), [len(values)]])
+        sizes = np.diff(cuts)
+        means = np.diff(sums[cuts]) / np.maximum(sizes, 1)
+        # Roundoff of the cumulative sum could put means of narrow clusters out of order.
+        centers = np.maximum.accumulate(np.where(sizes > 0, means, centers))
+        before, bounds = bounds, (centers[:-1] + centers[1:]) / 2
+        if np.array_equal(before, bounds):
+            break
+    return np.searchsorted(bounds, values, side="left")

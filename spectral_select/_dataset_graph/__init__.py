@@ -1,0 +1,1 @@
+"""A similarity graph of a whole dataset: its factors, and each row's nearest neighbors."""

@@ -1,0 +1,1 @@
+"""What the similarity graph shows about a dataset: wrong labels, outliers, near-duplicates."""

@@ -1,0 +1,299 @@
+"""Wrong labels, outliers and near-duplicates of a dataset, in one table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spectral_select._dataset_graph.similarity_graph import Rows
+from spectral_select._fiedler.fiedler_vector import seed_of
+from spectral_select._inspection.near_duplicates import NearDuplicates, find_near_duplicates
+from spectral_select._inspection.outliers import is_outlier, outlier_scores
+from spectral_select._labels.wrong_labels import WrongLabels, find_wrong_labels
+from spectral_select._utils.array_namespace import Array
+from spectral_select._utils.atomic_files import write_atomically
+from spectral_select._utils.labels import check_labels
+from spectral_select._utils.validation import (
+    check_features,
+    check_finite,
+    check_number,
+    check_positive_int,
+)
+
+__all__ = ["TABLE_SUFFIXES", "DatasetInspection", "inspect_dataset"]
+
+TABLE_SUFFIXES = (".csv", ".parquet")
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DatasetInspection:
+    """What `inspect_dataset` found in n samples.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n,), or None
+        The given labels.
+    wrong_labels : WrongLabels or None
+        What `find_wrong_labels` returned; None without labels.
+    outlier : ndarray of shape (n,), bool
+        Whether a sample is unlike the others.
+    outlier_score : ndarray of shape (n,), float64
+        From 0 to 1; 1/2 is typical, 1 is unlike all others.
+    duplicates : NearDuplicates
+        The group of near-duplicates of each sample, and near-duplicates in the other dataset.
+    paths : tuple of str, or None
+        Where each sample comes from.
+    other_paths : tuple of str, or None
+        The same for the other dataset.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from spectral_select import inspect_dataset
+    >>> found = inspect_dataset(*load_digits(return_X_y=True))
+    >>> list(found.columns())[:4]
+    ['index', 'label', 'suggested_label', 'suggested_probability']
+    """
+
+    labels: NDArray[Any] | None
+    wrong_labels: WrongLabels | None
+    outlier: NDArray[np.bool_]
+    outlier_score: NDArray[np.float64]
+    duplicates: NearDuplicates
+    paths: tuple[str, ...] | None = None
+    other_paths: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.outlier)
+
+    @property
+    def label_issues_(self) -> Indices:
+        """Samples whose label is flagged as wrong, the least trusted first."""
+        if self.wrong_labels is None:
+            return np.empty(0, np.int64)
+        return _ordered(self.wrong_labels.wrong, self.wrong_labels.trust)
+
+    @property
+    def outliers_(self) -> Indices:
+        """Outliers, the one most unlike the others first."""
+        return _ordered(self.outlier, -self.outlier_score)
+
+    @property
+    def near_duplicates_(self) -> list[Indices]:
+        """Samples of each group of near-duplicates, the largest group first."""
+        members = np.flatnonzero(self.duplicates.group >= 0)
+        members = members[np.argsort(self.duplicates.group[members], kind="stable")]
+        starts = np.flatnonzero(np.diff(self.duplicates.group[members])) + 1
+        groups = np.split(members, starts) if len(members) else []
+        return sorted(groups, key=lambda group: (-len(group), group[0]))
+
+    @property
+    def crossing_duplicates_(self) -> Indices:
+        """Pairs of a sample and its near-duplicate in the other dataset, shape (m, 2)."""
+        shared = np.flatnonzero(self.duplicates.across >= 0)
+        return np.column_stack([shared, self.duplicates.across[shared]])
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the table, a row for each sample, as arrays by their names."""
+        columns: dict[str, NDArray[Any]] = {"index": np.arange(len(self))}
+        if self.paths is not None:
+            columns["path"] = np.array(self.paths, object)
+        if (wrong := self.wrong_labels) is not None and self.labels is not None:
+            columns |= {
+                "label": self.labels,
+                "suggested_label": wrong.suggested,
+                "suggested_probability": wrong.suggested_probability,
+                "label_trust": wrong.trust,
+                "wrong_label": wrong.wrong,
+            }
+        found = self.duplicates
+        columns |= {
+            "outlier": self.outlier,
+            "outlier_score": self.outlier_score,
+            "duplicate_group": found.group,
+            "exact_duplicate": found.exact,
+            "largest_similarity": found.similarity,
+            "duplicate_in_other": found.across,
+        }
+        if self.other_paths is not None:
+            names = np.array([*self.other_paths, ""], object)  # −1 is the last
+            columns["duplicate_in_other_path"] = names[found.across]
+        return columns
+
+    def to_frame(self) -> Any:
+        """Return the table as a pandas DataFrame; needs pandas.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each sample.
+        """
+        return import_module("pandas").DataFrame(self.columns())
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the table to a file.
+
+        Parameters
+        ----------
+        path : path
+            Ends in ``.csv`` or in ``.parquet``, which needs pyarrow.
+
+        Raises
+        ------
+        ValueError
+            If it ends in something else.
+        OSError
+            If it cannot be written; a file of that name is then kept as it was.
+        """
+        path = Path(path)
+        if path.suffix not in TABLE_SUFFIXES:
+            raise ValueError(f"path must end in {' or '.join(TABLE_SUFFIXES)}; got {str(path)!r}")
+        write = _write_csv if path.suffix == ".csv" else _write_parquet
+        columns = {name: values.tolist() for name, values in self.columns().items()}
+        write_atomically(path, lambda file: write(columns, file))
+
+
+@np.errstate(all="ignore")  # underflow to 0 is correct; inputs are checked
+def inspect_dataset(
+    X: Any,
+    y: ArrayLike | None = None,
+    *,
+    other: Any = None,
+    pred_probs: ArrayLike | None = None,
+    duplicate_similarity: float | None = None,
+    n_landmarks: int = 1024,
+    paths: Sequence[str] | None = None,
+    other_paths: Sequence[str] | None = None,
+    random_state: Any = None,
+) -> DatasetInspection:
+    """Find wrong labels, outliers and near-duplicates in a dataset.
+
+    Parameters
+    ----------
+    X : array-like, sparse array or torch.Tensor of shape (n, d)
+        Features such as embeddings, finite; a memory map is read block by block.
+    y : array-like of shape (n,), optional
+        Labels, integers or strings. Without them, no wrong labels are found.
+    other : array-like of shape (m, d), optional
+        The same features of a second dataset, such as the test set, in which near-duplicates
+        of the samples are searched too.
+    pred_probs : array-like of shape (n, n_classes), optional
+        Class probabilities of a model, see `find_wrong_labels`.
+    duplicate_similarity : float, optional
+        Samples at least this similar are near-duplicates, in [0, 1]: 1 less half the squared
+        distance of standardized rows, relative to their lengths. For rows of the same length
+        this is the cosine. The default is 0.95, or the similarity that one sample in a thousand
+        reaches by chance, if that is larger, as in tables with few features.
+    n_landmarks : int, default=1024
+        Largest number of landmarks of nonlinear graphs. More are slower and sharper.
+    paths, other_paths : sequence of str, optional
+        Where each sample comes from, for the table.
+    random_state : int, RandomState or None, default=None
+        Seed of landmarks and of samples drawn. None is a fixed seed.
+
+    Returns
+    -------
+    DatasetInspection
+        A table with a row for each sample, and the samples found as arrays.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If features or labels are not valid, or the shapes do not match.
+
+    See Also
+    --------
+    find_wrong_labels : Wrong labels alone, and how they are found.
+
+    Notes
+    -----
+    All three questions use a graph of the standardized rows. An outlier has a low degree in a
+    graph of heat-kernel similarities. Near-duplicates are linked to groups, so that two samples
+    of a group may be less similar than the threshold. Neighbors are searched among samples that
+    share a landmark; where features are many, a few pairs near the threshold may be missed,
+    identical rows never.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from spectral_select import inspect_dataset
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X[7], y[100] = X[3], (y[100] + 1) % 10
+    >>> found = inspect_dataset(X, y)
+    >>> 100 in found.label_issues_, bool(found.duplicates.exact[7])
+    (True, True)
+    >>> [3, 7] in [group.tolist() for group in found.near_duplicates_]
+    True
+    """
+    check_positive_int(n_landmarks, "n_landmarks")
+    if duplicate_similarity is not None:
+        check_number(duplicate_similarity, "duplicate_similarity", 0, 1)
+    seed = seed_of(random_state)
+    X = _checked(X, "X")
+    n, d = X.shape
+    if n < 2:
+        raise ValueError(f"X must have at least 2 samples; got shape {(n, d)}")
+    if other is not None:
+        other = _checked(other, "other")
+        if other.shape[1] != d:
+            raise ValueError(f"other must have the {d} features of X; got {other.shape[1]}")
+    names = _names(paths, n, "paths")
+    other_names = _names(other_paths, 0 if other is None else other.shape[0], "other_paths")
+    labels = None if y is None else check_labels(y, n)
+    if labels is None and pred_probs is not None:
+        raise ValueError("pred_probs needs y; got y=None")
+    wrong = None
+    if labels is not None:
+        options: dict[str, Any] = {"pred_probs": pred_probs, "n_landmarks": n_landmarks}
+        wrong = find_wrong_labels(X, labels, **options, random_state=random_state)
+    rows = Rows(X)
+    scores = outlier_scores(rows, n_landmarks, seed)
+    duplicates = find_near_duplicates(X, rows, other, duplicate_similarity, seed)
+    return DatasetInspection(
+        labels, wrong, is_outlier(scores), scores, duplicates, names, other_names
+    )
+
+
+def _checked(X: Any, name: str) -> Array:
+    X = check_features(X, name)
+    if X.ndim != 2:
+        raise ValueError(f"{name} must have shape (n_samples, n_features); got {tuple(X.shape)}")
+    check_finite(X, name)
+    return X
+
+
+def _names(paths: Sequence[str] | None, n: int, name: str) -> tuple[str, ...] | None:
+    if paths is None:
+        return None
+    if len(paths) != n:
+        raise ValueError(f"{name} must have {n} entries, one for each sample; got {len(paths)}")
+    return tuple(str(path) for path in paths)
+
+
+def _ordered(flagged: NDArray[np.bool_], keys: NDArray[np.float64]) -> Indices:
+    found = np.flatnonzero(flagged)
+    return found[np.argsort(keys[found], kind="stable")]
+
+
+def _write_csv(columns: dict[str, list[Any]], file: IO[bytes]) -> None:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows(zip(*columns.values(), strict=True))
+    file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def _write_parquet(columns: dict[str, list[Any]], file: IO[bytes]) -> None:
+    import_module("pyarrow.parquet").write_table(import_module("pyarrow").table(columns), file)

@@ -1,0 +1,165 @@
+"""Groups of near-duplicates of a dataset, and those shared with another one."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from sklearn.metrics import euclidean_distances
+
+from spectral_select._dataset_graph.nearest_neighbors import Indices, Points, nearest_neighbors
+from spectral_select._dataset_graph.similarity_graph import Rows
+from spectral_select._utils.array_namespace import Array, to_numpy
+
+__all__ = ["NearDuplicates", "find_near_duplicates"]
+
+_SIMILARITY = 0.95
+_CHANCE = 1e-3  # share of the samples that may have a near-duplicate by chance
+_N_NEIGHBORS = 10
+_N_SAMPLED, _LEAST_SAMPLED = 1000, 64
+_STEP = 4096  # rows that are hashed at a time
+
+
+@dataclass
+class NearDuplicates:
+    """Near-duplicates among n samples.
+
+    Attributes
+    ----------
+    group : ndarray of shape (n,)
+        Number of the group, from 0 in the order of the samples; -1 for samples in no group.
+    exact : ndarray of shape (n,), bool
+        Whether another sample has exactly the same features.
+    similarity : ndarray of shape (n,)
+        Similarity to the most similar sample, of either dataset; at most 1.
+    across : ndarray of shape (n,)
+        The near-duplicate of each sample in the other dataset; -1 if it has none.
+    least_similarity : float
+        Similarity from which samples are near-duplicates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectral_select import inspect_dataset
+    >>> X = np.random.default_rng(0).normal(size=(100, 8))
+    >>> X[3] = X[60]
+    >>> duplicates = inspect_dataset(X).duplicates
+    >>> int(duplicates.group[3]), np.flatnonzero(duplicates.exact).tolist()
+    (0, [3, 60])
+    """
+
+    group: Indices
+    exact: NDArray[np.bool_]
+    similarity: NDArray[np.float64]
+    across: Indices
+    least_similarity: float
+
+
+def find_near_duplicates(
+    X: Array, rows: Rows, other: Array | None, similarity: float | None, seed: int
+) -> NearDuplicates:
+    """Return samples that are closer than a threshold, linked to groups.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        Checked features.
+    rows : Rows
+        The same, standardized.
+    other : array of shape (m, d) or None
+        Checked features of another dataset.
+    similarity : float or None
+        Similarity from which samples are near-duplicates: 1 − δ²/2 for the distance δ of
+        `nearest_neighbors`, which is their cosine if they have the same length. None is 0.95, and
+        closer where samples would often be that similar by chance.
+    seed : int
+        Seed of landmarks and of samples drawn.
+    """
+    datasets = [rows] if other is None else [rows, Rows(other, like=rows)]
+    points = Points(*datasets)
+    limit = float(np.sqrt(2 * (1 - (_SIMILARITY if similarity is None else similarity))))
+    if similarity is None:
+        limit = min(limit, _by_chance(Points(rows), seed))
+    found = nearest_neighbors(points, _N_NEIGHBORS, seed)
+    close = found.distances <= limit
+    i, column = np.nonzero(close)
+    twin = _first_twins([X] if other is None else [X, other])
+    copies = np.flatnonzero(twin != np.arange(points.n))
+    i, j = np.r_[i, copies], np.r_[found.indices[i, column], twin[copies]]
+    links = sparse.coo_array((np.ones(len(i), bool), (i, j)), shape=(points.n, points.n))
+    component = connected_components(links, directed=False)[1]
+    n = rows.n
+    return NearDuplicates(
+        group=_numbered(component[:n]),
+        exact=np.bincount(twin[:n], minlength=points.n)[twin[:n]] > 1,
+        similarity=1 - np.square(found.distances[:n, 0], dtype=np.float64) / 2,
+        across=_across(component, np.where(close, found.indices, -1), n),
+        least_similarity=1 - limit**2 / 2,
+    )
+
+
+def _by_chance(points: Points, seed: int) -> float:
+    """Return the distance below which few samples have a neighbor by chance.
+
+    In a dataset of intrinsic dimension D, the number of neighbors within r is proportional to
+    r^D, so that r_5/r_10 of the fifth and tenth neighbor is the root of degree D of a number
+    with the distribution Beta(5, 5), whose median is 1/2 (compare [1]_). Medians, and a sample
+    that holds few of the near-duplicates of a row, keep near-duplicates out of the estimate.
+
+    References
+    ----------
+    .. [1] E. Levina and P. Bickel, "Maximum likelihood estimation of intrinsic dimension",
+       NeurIPS 2004.
+    """
+    order = np.random.default_rng(seed).permutation(points.n)
+    some = points[np.sort(order[: min(_N_SAMPLED, max(points.n // 8, _LEAST_SAMPLED))])]
+    if len(some) <= 10:
+        return 0.0
+    distances = euclidean_distances(some.astype(np.float64))
+    np.fill_diagonal(distances, np.inf)
+    nearest = np.sort(np.partition(distances, 9, axis=1)[:, :10], axis=1)
+    apart = nearest[nearest[:, 4] > 0]
+    spread = float(np.median(np.log(apart[:, 9] / apart[:, 4]))) if len(apart) else 0.0
+    if spread == 0:  # copies only
+        return 0.0
+    chance = _CHANCE / np.log(2) * len(some) / points.n
+    return float(np.median(nearest[:, 0])) * float(chance ** (spread / np.log(2)))
+
+
+def _first_twins(datasets: list[Array]) -> Indices:
+    """Return for each row the first row with the same features, of all datasets."""
+    first: dict[bytes, int] = {}
+    twins: list[int] = []
+    for X in datasets:
+        for start in range(0, X.shape[0], _STEP):
+            block: Any = X[start : start + _STEP]
+            block = block.toarray() if sparse.issparse(block) else to_numpy(block)
+            # Adding 0 turns −0 into 0.
+            for row in np.ascontiguousarray(block, np.float64) + 0.0:
+                twins.append(first.setdefault(blake2b(row, digest_size=16).digest(), len(twins)))
+    return np.array(twins)
+
+
+def _numbered(component: Indices) -> Indices:
+    """Return the number of each component with two members or more, −1 for the others."""
+    _, where, inverse, counts = np.unique(
+        component, return_index=True, return_inverse=True, return_counts=True
+    )
+    large = np.flatnonzero(counts > 1)
+    number = np.full(len(counts), -1)
+    number[large[np.argsort(where[large])]] = np.arange(len(large))
+    return number[inverse]
+
+
+def _across(component: Indices, near: Indices, n: int) -> Indices:
+    """Return a row of the other dataset in the component of each sample, the nearest if known."""
+    of_component = np.full(len(component), -1)
+    others = np.arange(len(component) - n)[::-1]
+    of_component[component[n:][::-1]] = others
+    across = of_component[component[:n]]
+    for column in near[:n].T[::-1]:
+        across = np.where(column >= n, column - n, across)
+    return across
