@@ -1,4 +1,4 @@
-"""Tables and a picture of a comparison, from its results alone."""
+"""Tables and a figure of a comparison, created from its results only."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,15 +15,15 @@ from spectral_select.integrations.report.intervals import (
 __all__ = ["BASELINES", "difference", "draw", "sections", "tables"]
 
 BASELINES = ("random", "full", "jest", "infobatch")
-_FARTHEST = 12.0  # points from random; what is farther is marked at the edge
+_FARTHEST = 12.0  # points from random; larger differences are marked at the edge
 
 Cell = Mapping[str, Any]
 
 
 def sections(results: Mapping[str, Any]) -> Iterator[tuple[str, float, str, dict[str, Cell]]]:
-    """Yield condition, kept share and budget, each with its cells by method.
+    """Yield every condition, kept share and budget, with its cells by method.
 
-    A cell stands in the section of every budget under which its trainings are the same.
+    A cell belongs to the section of every budget under which its runs are the same.
     """
     settings = results["plan"]
     for condition in settings["conditions"]:
@@ -94,21 +94,21 @@ def tables(results: Mapping[str, Any], baselines: Sequence[str] = BASELINES) -> 
             )
         texts.append(f"{condition}, {share:.0%} kept, equal {budget}\n\n{table(rows)}")
     texts += [
-        f"{cell['method']} is left out of {cell['condition']}, {cell['share']:.0%} kept, equal "
+        f"{cell['method']} is missing for {cell['condition']}, {cell['share']:.0%} kept, equal "
         f"{', '.join(cell['budgets'])}: {cell['reason']}."
         for cell in results["left_out"]
     ]
     texts.append(
-        "Means over seeds, ± half the 95% t-interval; differences are paired by seed, in\n"
-        "points. Cost and what was spent once are by the cost model; times of selection in each\n"
-        "step, without forward passes, and before the first are measured. A star: the best\n"
-        "learning rate is at the edge of the grid."
+        "Means over seeds, ± the half-width of the 95% t-interval. Differences are paired by\n"
+        "seed, in points. Cost and one-off cost are computed by the cost model. Selection times,\n"
+        "per step (without forward passes) and before the first step, are measured. A star marks\n"
+        "a best learning rate at the edge of the grid."
     )
     return "\n\n".join(texts)
 
 
 def draw(results: Mapping[str, Any], baseline: str = "random") -> bytes:
-    """Return a PNG: each method's paired difference to another, by condition and budget."""
+    """Return a PNG of each method's paired difference from a baseline, by condition and budget."""
     plan = results["plan"]
     conditions, budgets, shares = plan["conditions"], plan["budgets"], plan["shares"]
     methods = [name for name in plan["methods"] if name != baseline]
@@ -148,7 +148,7 @@ def draw(results: Mapping[str, Any], baseline: str = "random") -> bytes:
     axes[0, 0].locator_params(axis="x", nbins=5)
     tidy(list(axes.flat))
     for axis in axes[-1]:
-        axis.set_xlabel(f"points above {baseline}")
+        axis.set_xlabel(f"points gained over {baseline}")
     for place, share in enumerate(shares):
         style = style_of(place) | {"linestyle": ""}
         axes[0, 0].plot([], [], **style, label=f"{share:.0%} kept")
@@ -165,7 +165,7 @@ def _heading(results: Mapping[str, Any]) -> str:
         f"{data['n_classes']} classes; heads on {data['dim']}-d features, "
         f"{settings['epochs']} epochs, {settings['candidate_size']} candidates"
     )
-    return text + (" (not complete)" if results["status"] != "complete" else "")
+    return text + (" (incomplete)" if results["status"] != "complete" else "")
 
 
 def _mean(cell: Cell, key: str) -> float:

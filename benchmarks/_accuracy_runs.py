@@ -1,4 +1,4 @@
-"""The runs of a comparison: what there is to run, where it is kept, who runs it."""
+"""The runs of a comparison: their data, their log file, and the processes that run them."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 
-import _spectral_variants  # noqa: F401  (registers them, in the workers too)
+import _spectral_variants  # noqa: F401  (registers the variants, also in workers)
 import numpy as np
 import torch
 from _budgets import CannotTrainError
@@ -32,26 +32,26 @@ from spectral_select.integrations.training.reference_model import hash_array
 __all__ = ["Data", "Run", "RunLog", "Workers", "config_of", "load_data"]
 
 FORMAT = "accuracy_vs_budget runs 1"
-VALIDATION = 0.2  # share of the training data that learning rates are tuned on
+VALIDATION = 0.2  # share of the training data used to tune learning rates
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training.
+    """One training run.
 
     Attributes
     ----------
     part : str
-        "validation": trained on the rest of the training data, to tune the learning rate;
-        "test": trained on all of it, to be reported.
+        The data used for evaluation. "validation" runs hold out a part of the training data to
+        tune the learning rate; "test" runs train on all of it and are reported.
     condition : str
     seed : int
     share : float
-        Kept of each candidate batch.
+        Share of each candidate batch that is kept.
     method : str
-        With its options.
+        The method, with its options.
     budget : str
-        One that `canonical` returns.
+        A budget returned by `canonical`.
     lr : float
     """
 
@@ -68,8 +68,9 @@ class Run:
 class Data:
     """Training and test data, as arrays of features and labels.
 
-    `choose_by` has other features of the training data, for methods to look at; None if
-    they look at those that networks are trained on. Near-copies are copies in them.
+    `choose_by` contains other features of the training data, to be used by methods. If it is
+    None, methods use the features that networks are trained on. In `choose_by`, near-copies are
+    exact copies.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Data:
     choose_by: Any = None
 
     def describe(self) -> dict[str, Any]:
-        """Return what results record of it."""
+        """Return the description of the data for the results."""
         about = {
             "name": self.name,
             "n_train": len(self.labels),
@@ -103,21 +104,21 @@ class Data:
 
 
 def load_data(source: Sequence[str], name: str | None = None) -> Data:
-    """Return the data of a source.
+    """Load training and test data.
 
     Parameters
     ----------
     source : sequence of str
-        "digits", whose pixels are the features, or the folders of two embedding stores
-        with labels, the first to train on and the second to test on; a third, of the same
-        images as the first, has the features that methods are to look at instead.
+        "digits" (with pixels as features), or the folders of two embedding stores with labels,
+        for training and test. A third store, for the same images as the first, contains the
+        features to be used by methods.
     name : str, optional
-        Of the data in results; by default the folder's.
+        Name of the data in the results; by default, the folder's name.
 
     Raises
     ------
     ValueError
-        If it is neither, a store has no labels, or the two do not fit each other.
+        If the source has another form, a store has no labels, or the stores do not match.
     """
     if list(source) == ["digits"]:
         digits = load_digits()
@@ -132,16 +133,16 @@ def load_data(source: Sequence[str], name: str | None = None) -> Data:
     train_store, test_store, *others = (EmbeddingStore.open(path) for path in source)
     for store in (train_store, test_store):
         if store.labels is None:
-            raise ValueError(f"{store.path} has no labels; write the embeddings with theirs")
+            raise ValueError(f"{store.path} has no labels; write the embeddings with labels")
     if train_store.features.shape[1] != test_store.features.shape[1]:
         raise ValueError(
-            "the stores must hold embeddings of one length; got "
+            "the stores must contain embeddings of the same length; got "
             f"{train_store.features.shape[1]} in {train_store.path} and "
             f"{test_store.features.shape[1]} in {test_store.path}"
         )
     for store in others:
         if store.labels is None or not np.array_equal(store.labels, train_store.labels):
-            raise ValueError(f"{store.path} has other labels than {train_store.path}")
+            raise ValueError(f"{store.path} and {train_store.path} have different labels")
     return Data(
         name or Path(source[0]).resolve().name,
         train_store.features,
@@ -153,7 +154,7 @@ def load_data(source: Sequence[str], name: str | None = None) -> Data:
 
 
 def config_of(share: float, settings: Mapping[str, Any]) -> TrainConfig:
-    """Return the configuration of a run; of it, heads use epochs, batches and filter ratio."""
+    """Return a run's configuration; heads use its epochs, candidate size and filter ratio."""
     return TrainConfig(
         epochs=settings["epochs"],
         candidate_size=settings["candidate_size"],
@@ -162,16 +163,16 @@ def config_of(share: float, settings: Mapping[str, Any]) -> TrainConfig:
 
 
 class RunLog:
-    """Finished runs in a file, a line of JSON each, the first line with the settings.
+    """A file of completed runs, with one JSON object per line; the first contains the settings.
 
-    A process killed while it writes leaves a torn last line, which is cut off.
+    If a process is killed while writing, the incomplete last line is removed.
 
     Parameters
     ----------
     path : path
-        The file; made if it is not there.
+        The file; created if it does not exist.
     settings : mapping
-        What all runs have in common, for JSON. A file with others is refused.
+        JSON-serializable settings shared by all runs. Files with other settings are rejected.
     """
 
     def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, Any]) -> None:
@@ -187,7 +188,7 @@ class RunLog:
             return
         if unlike := Manifest(lines[0]).diff(Manifest(header)):
             raise ValueError(
-                f"{self.path} holds runs with other settings or on other data "
+                f"{self.path} contains runs with other settings or on other data "
                 f"({'; '.join(unlike)}); choose another --out"
             )
         for line in lines[1:]:
@@ -199,23 +200,23 @@ class RunLog:
         try:
             lines = [json.loads(line) for line in whole.splitlines()]
         except ValueError as error:
-            raise ValueError(f"{self.path} is damaged, or no file of runs ({error})") from error
+            raise ValueError(f"{self.path} is damaged or not a runs file ({error})") from error
         if not all(isinstance(line, dict) for line in lines):
-            raise ValueError(f"{self.path} is not a file of runs")
+            raise ValueError(f"{self.path} is not a runs file")
         if torn and not lines and not torn.startswith(b'{"format"'):
-            raise ValueError(f"{self.path} is not a file of runs")
+            raise ValueError(f"{self.path} is not a runs file")
         if torn:
             with self.path.open("r+b") as file:
                 file.truncate(len(content) - len(torn))
         return lines
 
     def add(self, run: Run, result: Mapping[str, Any]) -> None:
-        """Keep a finished run; it is on disk when this returns."""
+        """Store a completed run; it is on disk when this method returns."""
         self._append(_line(run, result))
         self.results[run] = dict(result)
 
     def forget(self, methods: Iterable[str]) -> int:
-        """Remove the runs of some methods, so that they are run again; return how many."""
+        """Remove the runs of some methods, so that they run again; return the number removed."""
         gone = [run for run in self.results if run.method in set(methods)]
         for run in gone:
             del self.results[run]
@@ -225,7 +226,7 @@ class RunLog:
         return len(gone)
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        # One write at the end of the file, so that lines of two writers do not mix.
+        # A single write at the end of the file, so that lines from two writers do not mix.
         with self.path.open("ab", buffering=0) as file:
             file.write(_to_bytes(line))
             os.fsync(file.fileno())
@@ -240,14 +241,14 @@ def _to_bytes(line: Mapping[str, Any]) -> bytes:
 
 
 class Workers:
-    """Processes of one thread each that run trainings; a context manager.
+    """Single-threaded worker processes for runs; use it as a context manager.
 
     Parameters
     ----------
     source : sequence of str
         As for `load_data`.
     settings : mapping
-        With ``epochs`` and ``candidate_size``.
+        Settings, with ``epochs`` and ``candidate_size``.
     jobs : int
         Number of processes.
     """
@@ -267,16 +268,16 @@ class Workers:
         self._executor.shutdown(cancel_futures=True)
 
     def run_all(self, runs: Iterable[Run], on_end: Callable[[Run, dict[str, Any]], object]) -> None:
-        """Run trainings.
+        """Execute runs.
 
         Parameters
         ----------
         runs : iterable of Run
         on_end : callable
-            Called with each run and its result as it ends: what `train` returns, or why
-            it could not train, under ``left_out``.
+            Called with each run and its result when it ends. The result is what `train`
+            returns, or the reason why training was impossible under ``left_out``.
         """
-        # Those on the same data side by side: a process keeps what they share.
+        # Runs on the same data follow each other, because processes cache what they share.
         pending = sorted(runs, key=lambda run: (run.condition, run.part, run.seed, run.share))
         futures = {self._executor.submit(_work, run): run for run in pending}
         for future in as_completed(futures):
@@ -293,9 +294,9 @@ _settings: dict[str, Any] = {}
 
 
 def _begin(source: tuple[str, ...], settings: dict[str, Any]) -> None:
-    """Prepare a process that runs trainings."""
+    """Initialize a worker process."""
     global _source, _settings
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     threadpool_limits(1)
@@ -303,7 +304,7 @@ def _begin(source: tuple[str, ...], settings: dict[str, Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Exit when the parent is gone: killed, it could not ask for it."""
+    """Exit when the parent has ended, because a killed parent cannot stop its workers."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -317,7 +318,7 @@ def _data() -> Data:
 
 @lru_cache(1)
 def _problem(part: str, condition: str, seed: int) -> Problem:
-    """Return what a run trains on; the condition is that of the training data alone."""
+    """Return the data for a run; only the training data are put into the condition."""
     data = _data()
     if part == "test":
         rows, held = np.arange(len(data.labels)), (data.test_features, data.test_labels)

@@ -1,24 +1,25 @@
-"""What the methods of a comparison may spend, and what things cost.
+"""The budgets of the methods in a comparison, and the cost model.
 
-Costs are in training steps of one sample: forward, backward and update cost 1, a forward
-pass alone 1/3. With T the number of candidate batches in all epochs and k the number of
-samples kept of each, there are four budgets. The learning rate falls to 0 inside each.
+The unit of cost is a training step on one sample: forward, backward and update cost 1; a
+forward pass alone costs 1/3. Let T be the number of candidate batches in all epochs, and k the
+number of samples kept from each. There are four budgets. The learning rate falls to 0 within
+each budget.
 
-- ``samples``: T·k gradient samples, in batches of what is kept of each candidate batch. What
-  keeps more of a batch takes fewer steps.
-- ``steps``: T steps of k samples. What a method that decides itself how many it keeps has
-  kept of one candidate batch after the other is lined up and taken k at a time.
-- ``wall-clock``: T·k units for all that recurs in each training: steps, of k samples too,
-  and fresh forward passes of candidate batches or of a clean set. What is done once for a
-  dataset and serves all trainings on it (embeddings, a reference model, the probabilities of
-  labels in a training) is left out: amortized.
-- ``first-run``: the same with that charged too: a forward pass of the pool for embeddings;
-  for a reference model, its training and a forward pass; for probabilities of labels, the
-  epochs on the pool in which they were recorded. As a reference model trained as
-  long as `full` would cost more than there is, it is trained with a quarter of the budget.
+- ``samples``: T·k gradient samples. Each batch consists of the samples kept from a candidate
+  batch, so methods that keep more take fewer steps.
+- ``steps``: T steps of k samples. If a method decides itself how many samples it keeps, the
+  samples kept from successive candidate batches are queued and taken k at a time.
+- ``wall-clock``: T·k units for everything that recurs in each run: steps (also of k samples)
+  and forward passes of the current model on candidate batches or on a clean set. One-off work
+  that serves all runs on a dataset (embeddings, a reference model, the probabilities of labels
+  during a training run) is amortized and not charged.
+- ``first-run``: the same, but one-off work is also charged: a forward pass on the pool for
+  embeddings; for a reference model, its training and a forward pass; for probabilities of
+  labels, the epochs on the pool in which they are recorded. A reference model trained as long as
+  `full` would exceed the budget, so it is trained with a quarter of the budget.
 
-Two methods have budgets of their own, and the same one in every column: ``full`` takes T
-steps of whole batches, and ``full-short`` as many as give T·k samples.
+Two methods have their own budget, which is the same in every column. ``full`` takes T steps on
+complete batches; ``full-short`` takes as many steps as T·k samples allow.
 """
 
 from dataclasses import dataclass
@@ -50,27 +51,27 @@ __all__ = [
 
 SAMPLES, STEPS, CLOCK, FIRST = BUDGETS = ("samples", "steps", "wall-clock", "first-run")
 FORWARD = 1 / 3
-REFERENCE_SHARE = 1 / 4  # of the budget, for a reference model of the first run
+REFERENCE_SHARE = 1 / 4  # share of the first-run budget for the reference model
 
 
 class CannotTrainError(ValueError):
-    """The pool has not one candidate batch, or what comes before training takes the budget."""
+    """The pool is smaller than a candidate batch, or one-off costs use up the budget."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """When a training ends.
+    """The condition that ends a training run.
 
     Attributes
     ----------
     unit : str
-        What is counted: "steps", "samples" or "cost".
+        The quantity that is limited: "steps", "samples" or "cost".
     amount : float
-        How much of it there is.
+        The limit.
     batch_size : int or None
-        Samples of a step; None for all that are kept of a candidate batch.
+        Number of samples per step; None for all samples kept from a candidate batch.
     one_off : float
-        What was spent once before training, in units of cost; not part of the amount.
+        Cost before training that occurs only once; not part of the amount.
     """
 
     unit: str
@@ -80,9 +81,10 @@ class Limit:
 
 
 def canonical(method: Method, budget: str, config: TrainConfig) -> str:
-    """Return the first budget under which a method does what it does under this one.
+    """Return the first budget under which a method trains exactly as under this one.
 
-    A random subset, say, trains the same way under all four, so it is trained once.
+    For example, a random subset trains in the same way under all four budgets, so it is trained
+    only once.
     """
     if isinstance(method, Full):
         return STEPS
@@ -105,7 +107,7 @@ def _keeps_as_asked(method: Method, config: TrainConfig) -> bool:
 
 
 def epochs_of_reference(method: Method, budget: str, config: TrainConfig) -> float:
-    """Return for how many epochs a method's reference model is trained; 0 without one."""
+    """Return the number of epochs for a method's reference model; 0 if it has none."""
     if REFERENCE not in method.needs:
         return 0.0
     if budget != FIRST:
@@ -117,24 +119,24 @@ def epochs_of_reference(method: Method, budget: str, config: TrainConfig) -> flo
 def limit_of(
     method: Method, budget: str, config: TrainConfig, n_samples: int, trained_before: float
 ) -> Limit:
-    """Return when a method's training ends under a budget.
+    """Return the limit of a method's training under a budget.
 
     Parameters
     ----------
     method : Method
     budget : str
-        Of `BUDGETS`.
+        One of `BUDGETS`.
     config : TrainConfig
-        Its epochs, candidate size and filter ratio.
+        Determines the epochs, the candidate size and the filter ratio.
     n_samples : int
         Number of samples in the pool.
     trained_before : float
-        What the training before cost: of a reference model, or for probabilities of labels.
+        Cost of training beforehand: of a reference model, or to record label probabilities.
 
     Raises
     ------
     CannotTrainError
-        If what is spent before training leaves nothing to train with.
+        If one-off costs use up the budget.
     """
     one_off = trained_before + (FORWARD * n_samples if FEATURES in method.needs else 0.0)
     asked = config.n_kept(config.filter_ratio)
@@ -147,6 +149,6 @@ def limit_of(
     left = everything - (one_off if budget == FIRST else 0.0)
     if left <= 0:
         raise CannotTrainError(
-            f"{one_off:.0f} training steps of one sample go before training, of {everything}"
+            f"one-off costs of {one_off:.0f} units use up the budget of {everything} units"
         )
     return Limit("cost", left, asked, one_off)

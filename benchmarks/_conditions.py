@@ -1,14 +1,15 @@
-"""Conditions that real training data are in, made from clean ones: seeded, small, exact.
+"""Create common conditions of real training data from clean data, reproducibly.
 
 - ``as-is``: nothing is changed.
-- ``long-tailed``: class sizes fall by 100, exponentially from class to class.
+- ``long-tailed``: class sizes fall by a factor of 100, exponentially from class to class.
 - ``redundant``: 70% of the pool are near-copies of 2% of it.
-- ``wrong-labels``: 20% of the labels are another class's, any with the same chance.
-- ``instance-wrong-labels``, ``instance-wrong-labels-40``: 20 or 40% of the labels are those of
-  a weak classifier, which errs where classes meet, as people do (``_label_errors.py``).
-- ``long-tailed-wrong-labels``: wrong labels in a long tail.
+- ``wrong-labels``: 20% of the labels are replaced by another class, chosen uniformly.
+- ``instance-wrong-labels``, ``instance-wrong-labels-40``: 20 or 40% of the labels are replaced by
+  those of a weak classifier, which errs at the boundaries between classes, as people do
+  (``_label_errors.py``).
+- ``long-tailed-wrong-labels``: a long tail with wrong labels.
 
-Only training data are put into a condition; what is measured on stays as it is.
+Only training data are changed; validation and test data stay clean.
 """
 
 from collections.abc import Callable
@@ -25,11 +26,11 @@ __all__ = ["CONDITIONS", "Pool", "make_condition"]
 
 Indices = NDArray[np.int64]
 
-FALL = 100  # the largest class over the smallest
-LEAST = 2  # samples that every class keeps
-COPIES = 0.7  # share of the pool that are near-copies
-ORIGINALS = 0.02  # share of the pool that they are copies of
-NOISE = 0.05  # of a copy, in standard deviations of each feature over the pool
+FALL = 100  # size of the largest class divided by that of the smallest
+LEAST = 2  # minimum number of samples that every class keeps
+COPIES = 0.7  # share of near-copies in the pool
+ORIGINALS = 0.02  # share of the pool that is copied
+NOISE = 0.05  # noise in a copy, in standard deviations of each feature over the pool
 WRONG = 0.2  # share of the labels that are wrong
 
 
@@ -40,11 +41,11 @@ class Pool:
     Attributes
     ----------
     indices : ndarray of shape (n,), int64
-        Rows of the data that it was made from; of a near-copy, the original.
+        Row of each sample in the clean data; for a near-copy, the row of the original.
     labels : ndarray of shape (n,), int64
         Labels used in training, some of which may be wrong.
     features : ndarray of shape (n, d), float32
-        Of a near-copy, the original's with noise.
+        Features; for a near-copy, those of the original with noise.
     true_labels : ndarray of shape (n,), int64
         Labels before some were made wrong.
     """
@@ -61,18 +62,18 @@ class Pool:
 def make_condition(
     name: str, features: NDArray[np.float32], labels: Indices, seed: int | list[int]
 ) -> Pool:
-    """Return training data put into a condition.
+    """Put training data into a condition.
 
     Parameters
     ----------
     name : str
-        Of `CONDITIONS`.
+        One of `CONDITIONS`.
     features : array of shape (n, d)
-        One row for each sample; a memory map will do.
+        One row for each sample; may be a memory map.
     labels : ndarray of shape (n,), int64
-        Their classes.
+        Class label of each sample.
     seed : int or list of int
-        The same seed gives the same data.
+        Seed; the same seed always results in the same data.
 
     Returns
     -------
@@ -81,14 +82,14 @@ def make_condition(
     Raises
     ------
     ValueError
-        If there is no such condition, or features and labels do not fit each other.
+        If the condition does not exist, or features and labels do not match.
     """
     if name not in CONDITIONS:
         raise ValueError(f"condition must be one of {', '.join(CONDITIONS)}; got {name!r}")
     features, labels = np.asarray(features, np.float32), np.asarray(labels, np.int64)
     if features.ndim != 2 or labels.shape != features.shape[:1] or not len(labels):
         raise ValueError(
-            "features and labels must be of shape (n, d) and (n,) with n of at least 1; "
+            "features and labels must have shapes (n, d) and (n,) with n at least 1; "
             f"got {features.shape} and {labels.shape}"
         )
     pool = Pool(np.arange(len(labels)), labels, features, labels)
@@ -98,9 +99,9 @@ def make_condition(
 
 
 def long_tailed(pool: Pool, rng: np.random.Generator) -> Pool:
-    """Cut class r of C, from 0, to the largest size times 100^(-r / (C - 1)), at least 2.
+    """Reduce class r = 0, ..., C - 1 to the largest size times 100^(-r / (C - 1)), at least 2.
 
-    The order of the classes is random, and a class that has fewer stays whole.
+    The order of the classes is random. Classes that are already smaller stay unchanged.
     """
     classes, sizes = np.unique(pool.labels, return_counts=True)
     order = rng.permutation(len(classes))
@@ -115,25 +116,25 @@ def long_tailed(pool: Pool, rng: np.random.Generator) -> Pool:
 
 
 def redundant(pool: Pool, rng: np.random.Generator) -> Pool:
-    """Put near-copies of few samples in the place of most; no class is emptied by it."""
+    """Replace most samples by near-copies of a few; every class keeps at least one sample."""
     n_copies = round(COPIES * len(pool))
     distinct, _ = stratified_split(pool.labels, n_copies, int(rng.integers(2**32)))
     n_originals = max(1, round(ORIGINALS * len(pool)))
     originals = rng.choice(distinct, n_originals, replace=False)
-    # Each as often as the others, up to one.
+    # Copy all originals equally often, up to a difference of one.
     copied = rng.permutation(np.resize(originals, n_copies))
     changed = _rows(pool, np.concatenate([distinct, copied]))
     spread = NOISE * pool.features.std(0, dtype=np.float64)
     noise = spread * rng.standard_normal((n_copies, pool.features.shape[1]))
     copies = changed.features[len(distinct) :] + noise
     if pool.features.min() >= 0:
-        copies = np.maximum(copies, 0)  # features that cannot be negative stay so
+        copies = np.maximum(copies, 0)  # nonnegative features stay nonnegative
     changed.features[len(distinct) :] = copies
     return changed
 
 
 def wrong_labels(pool: Pool, rng: np.random.Generator) -> Pool:
-    """Give a fifth of the samples the label of another class, each with the same chance."""
+    """Give a fifth of the samples the label of another class, chosen uniformly."""
     classes, codes = np.unique(pool.labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"wrong labels need at least 2 classes; got {len(classes)}")

@@ -1,4 +1,4 @@
-"""What every benchmark shares: alternating timings, the machine's description, JSON."""
+"""Helpers shared by all benchmarks: alternating timings, machine description, JSON."""
 
 import json
 import os
@@ -19,7 +19,7 @@ PACKAGES = (
 
 
 def alternate(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Time the functions by turns, so that noise hits all of them alike; seconds each."""
+    """Time the functions in turn, so that noise affects all equally; return seconds by name."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
         function()
@@ -42,7 +42,7 @@ def spread(seconds: list[float]) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Return the command, versions and hardware that a result belongs to."""
+    """Return the command, versions and hardware that produced a result."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -71,15 +71,15 @@ def _cpu() -> str:
 
 
 def peak_resident_bytes() -> int:
-    """Return the peak resident memory of this process (ru_maxrss counts its parent's too)."""
+    """Return this process's peak resident memory (ru_maxrss would include the parent's)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status does not tell the peak of resident memory")
+    raise OSError("/proc/self/status does not list the peak resident memory")
 
 
 def table(rows: list[list[str]]) -> str:
-    """Return rows as aligned text, the first one a header."""
+    """Return rows as aligned text, with the first row as a header."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])

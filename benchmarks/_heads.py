@@ -1,8 +1,8 @@
-"""The cheap track: network heads trained on stored embeddings by any selection method.
+"""Train network heads on stored embeddings with any selection method, as a cheap comparison.
 
-A head is one hidden layer of ReLUs and a linear layer, on embeddings standardized over the
-pool, trained by Adam with a learning rate that falls to 0 as a cosine. Methods see what
-they see in ``spectral-select train``: the same candidates, filled in the same way.
+A head has one hidden ReLU layer and a linear layer. Its inputs are embeddings, standardized
+over the pool. It is trained with Adam and a cosine learning-rate schedule that falls to 0.
+Methods receive the same inputs as in ``spectral-select train``.
 """
 
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ from spectral_select.integrations.training.sample_history import SampleHistory
 __all__ = ["WIDTH", "Head", "Problem", "train"]
 
 WIDTH = 256
-REFERENCE_LR = 1e-3  # Adam's usual one; a reference model is not tuned
+REFERENCE_LR = 1e-3  # the usual rate for Adam; the reference model is not tuned
 _BATCH = 1024
 
 
@@ -52,9 +52,9 @@ class Head:
     Parameters
     ----------
     dim, n_classes : int
-        Lengths of an embedding and of the answer.
+        Length of an embedding, and number of classes.
     seed : int
-        Of the initial weights.
+        Seed for the initial weights.
     """
 
     def __init__(self, dim: int, n_classes: int, seed: int) -> None:
@@ -79,7 +79,7 @@ class Head:
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor, labels: Tensor) -> Outputs:
-        """Return what methods may ask for; the hidden layer is the last layer's input."""
+        """Return the outputs that methods may need; the hidden layer provides the embeddings."""
         embeddings = self.hidden(inputs)
         logits = functional.linear(embeddings, self.outer, self.outer_bias)
         cosines = functional.normalize(embeddings) @ functional.normalize(self.outer).T
@@ -87,7 +87,7 @@ class Head:
         return Outputs(losses.numpy(), logits.numpy(), cosines.numpy(), embeddings.numpy())
 
     def step(self, inputs: Tensor, labels: Tensor, lr: float, weights: Any = None) -> Tensor:
-        """Take an optimizer step; return each sample's loss before it."""
+        """Take an optimizer step; return each sample's loss before the step."""
         self._optimizer.param_groups[0]["lr"] = lr
         losses = functional.cross_entropy(self.logits(inputs), labels, reduction="none")
         loss = losses.mean() if weights is None else (losses * torch.as_tensor(weights)).mean()
@@ -105,19 +105,19 @@ class _Reference:
 
 @dataclass
 class Problem:
-    """A pool to train on, a part to measure on, and what several trainings can share.
+    """Training data, evaluation data, and a cache shared by several runs.
 
     Attributes
     ----------
     pool : Pool
         Training data.
     features, labels : arrays of shape (m, d) and (m,)
-        What accuracy is measured on.
+        Evaluation data.
     n_classes : int
     seed : int
-        Of every training on it.
+        Seed for every run.
     choose_by : array of shape (n, d), optional
-        Features of the pool for methods to look at; by default those trained on.
+        Features of the pool to be used by methods; by default, those used for training.
     """
 
     pool: Pool
@@ -126,7 +126,7 @@ class Problem:
     n_classes: int
     seed: int
     choose_by: NDArray[np.float32] | None = None
-    # What does not depend on the network is computed once for all learning rates.
+    # Results that do not depend on the network are computed once for all learning rates.
     _made: dict[tuple[Any, ...], tuple[Any, float]] = field(default_factory=dict)
     _references: dict[tuple[float, int], _Reference] = field(default_factory=dict)
 
@@ -135,7 +135,7 @@ class Problem:
             self.choose_by = self.pool.features
         mean = self.pool.features.mean(0, dtype=np.float64)
         scale = self.pool.features.std(0, dtype=np.float64)
-        scale += 1e-3 * (scale.mean() or 1.0)  # a constant column must not blow up
+        scale += 1e-3 * (scale.mean() or 1.0)  # avoids division by zero for a constant column
 
         def standardize(rows: NDArray[np.float32]) -> Tensor:
             return torch.from_numpy(((rows - mean) / scale).astype(np.float32))
@@ -150,28 +150,28 @@ class Problem:
         return Head(dim, self.n_classes, stream(self.seed, "model", *more))
 
     def precomputed(self, method: Method) -> tuple[Any, float]:
-        """Return what a method's `precompute` returns, and the seconds that it took."""
+        """Return the result of a method's `precompute`, and the seconds it took."""
         features = self.choose_by if FEATURES in method.needs else None
         return self.once(
             ("precomputed", method.spec), lambda: method.precompute(self.pool.labels, features)
         )
 
     def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> tuple[Any, float]:
-        """Return what `make` returned when first asked for, and the seconds that it took."""
+        """Return the result of the first call of `make` for this key, and the seconds it took."""
         if key not in self._made:
             begin = perf_counter()
             self._made[key] = make(), perf_counter() - begin
         return self._made[key]
 
     def reference(self, epochs: float, size: int) -> _Reference:
-        """Return outputs of cross-fitted heads, each trained on half of the pool, for the other.
+        """Return the outputs of cross-fitted heads, each trained on one half of the pool.
 
         Parameters
         ----------
         epochs : float
-            Passes of each head over its half.
+            Number of passes of each head over its half.
         size : int
-            Samples in a batch.
+            Batch size.
         """
         if (epochs, size) not in self._references:
             self._references[epochs, size] = self._cross_fit(epochs, size)
@@ -227,7 +227,7 @@ class Problem:
         return self._inputs[places], torch.from_numpy(self.pool.true_labels)[places]
 
     def measure(self, head: Head) -> dict[str, float]:
-        """Return accuracy, its mean over classes and that of the worst class."""
+        """Return the accuracy, its mean over classes, and the accuracy on the worst class."""
         with torch.no_grad():
             parts = self._test_inputs.split(_BATCH)
             answers = np.concatenate([head.logits(part).argmax(1).numpy() for part in parts])
@@ -241,7 +241,7 @@ class Problem:
         }
 
     def visits(self, method: Method, config: TrainConfig) -> tuple[Visits, float]:
-        """Return the schedule of a method that selects whole epochs, and the seconds it took."""
+        """Return the visits scheduled by a method, and the seconds this took."""
         n_batches, kept = (
             len(self.pool) // config.candidate_size,
             config.n_kept(config.filter_ratio),
@@ -266,7 +266,7 @@ class Problem:
     def batches_of_epoch(
         self, method: Method, config: TrainConfig, epoch: int
     ) -> tuple[list[NDArray[np.int64]], float]:
-        """Return the batches of an epoch, and the seconds that the selection took."""
+        """Return the batches in an epoch, and the seconds that the selection took."""
         order = _Order(len(self.pool), config.candidate_size, stream(self.seed, "order"))
 
         def make() -> list[NDArray[np.int64]]:
@@ -277,13 +277,13 @@ class Problem:
         return self.once(("epoch", method.spec, config, epoch), make)
 
     def rows(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Return standardized features and labels of some samples of the pool."""
+        """Return standardized features and labels of some samples in the pool."""
         places = torch.from_numpy(indices)
         return self._inputs[places], self._targets[places]
 
 
 class _Order:
-    """A fresh order in each epoch: as a sampler the whole of it, and cut into full batches."""
+    """A new random order in each epoch, as a sampler or as a sequence of full batches."""
 
     def __init__(self, n: int, size: int, seed: int) -> None:
         self.n, self.size, self.seed = n, size, seed
@@ -308,7 +308,7 @@ class _Order:
 
 
 class _Chooser:
-    """Goes through the candidate batches and lets a method choose, as the driver does."""
+    """Lets a method choose from one candidate batch after another, as the driver does."""
 
     def __init__(self, problem: Problem, method: Method, config: TrainConfig, budget: str) -> None:
         self.problem, self.method, self.config = problem, method, config
@@ -320,26 +320,26 @@ class _Chooser:
         if REFERENCE in method.needs:
             epochs = epochs_of_reference(method, budget, config)
             self.reference = problem.reference(epochs, config.candidate_size)
-        # What the training before cost, in training steps of one sample.
+        # Cost of training beforehand, in training steps on one sample.
         self.trained_before = self.reference.cost if self.reference else 0.0
         self.trained_before += method.n_dynamics * self.order.n_batches * config.candidate_size
         self.history = SampleHistory(len(problem.pool), method, torch.device("cpu"))
         self._scores: Any = None
-        self.seconds = 0.0  # of choosing, without forward passes
-        self.n_forward = 0  # samples
+        self.seconds = 0.0  # time spent choosing, without forward passes
+        self.n_forward = 0  # number of samples in forward passes
         self._schedule = method.schedule(config.filter_ratio, config.epochs)
         self._seed = stream(problem.seed, "choice")
-        self._number = 0  # of candidate batches
+        self._number = 0  # number of candidate batches so far
 
     def next(self, head: Head, done: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return what is kept of the next candidate batch, and the weights of it.
+        """Return the samples kept from the next candidate batch, and their weights.
 
         Parameters
         ----------
         head : Head
-            In its present state.
+            The head in its current state.
         done : float
-            Share of the budget that is spent.
+            Fraction of the budget that is spent.
         """
         number, indices = self._number, self.order.batch(self._number)
         self._number += 1
@@ -348,7 +348,7 @@ class _Chooser:
             self._scores = None
         if self.method.schedules_epoch:
             return self._next_of_epoch(*divmod(number, self.order.n_batches))
-        # Schedules run through their epochs within the budget.
+        # Schedules go through all their epochs within the budget.
         epoch = int(done * self.config.epochs)
         n_keep = n_kept(len(indices), self._schedule(epoch))
         if self.method.selects_ahead:
@@ -374,7 +374,7 @@ class _Chooser:
     def _choose(
         self, head: Head, indices: NDArray[np.int64], number: int, n_keep: int, done: float
     ) -> tuple[Choice, float]:
-        """Return a choice and the seconds that it took."""
+        """Return the choice and the seconds it took."""
         problem = self.problem
         begin, forward = perf_counter(), list[Outputs]()
         in_forward = 0.0
@@ -429,36 +429,35 @@ class _Chooser:
 def train(
     problem: Problem, method: Method, config: TrainConfig, budget: str, lr: float
 ) -> dict[str, Any]:
-    """Train a head by a method until a budget is spent, and measure it.
+    """Train a head with a method until a budget is spent, and evaluate it.
 
     Parameters
     ----------
     problem : Problem
     method : Method
     config : TrainConfig
-        Its epochs, candidate size and filter ratio.
+        Determines the epochs, the candidate size and the filter ratio.
     budget : str
         One of `BUDGETS`.
     lr : float
-        Learning rate at the start.
+        Initial learning rate.
 
     Returns
     -------
     dict
-        ``accuracy``, ``balanced``, ``worst``; ``seen``, the share of the pool trained on;
-        ``steps``, ``samples``; ``cost`` of what recurs and ``one_off``, in training steps of
-        one sample; ``seconds`` of the training, and of these ``selection_seconds``, without
-        fresh forward passes; ``precompute_seconds``.
+        ``accuracy``, ``balanced`` and ``worst``; ``seen``, the share of the pool trained on;
+        ``steps`` and ``samples``; recurring ``cost`` and ``one_off`` cost, in training steps on
+        one sample; ``seconds`` of training, including ``selection_seconds`` (without forward
+        passes); and ``precompute_seconds``.
 
     Raises
     ------
     CannotTrainError
-        If the pool is smaller than a candidate batch, or what comes before training takes
-        all of the budget.
+        If the pool is smaller than a candidate batch, or one-off costs use up the budget.
     """
     n, size = len(problem.pool), config.candidate_size
     if n < size:
-        raise CannotTrainError(f"a candidate batch takes {size} samples, and the pool has {n}")
+        raise CannotTrainError(f"a candidate batch needs {size} samples, but the pool has {n}")
     chooser = _Chooser(problem, method, config, budget)
     limit = limit_of(method, budget, config, n, chooser.trained_before)
     head, seen = problem.head(), np.zeros(n, bool)
@@ -466,7 +465,7 @@ def train(
     n_steps = n_samples = 0
     spent = latest = cost = 0.0
     begin = perf_counter()
-    # As many steps as come nearest to the limit.
+    # Take the number of steps that comes closest to the limit.
     while spent + latest / 2 <= limit.amount and spent < limit.amount:
         done = spent / limit.amount
         while len(kept) < (limit.batch_size or 1):

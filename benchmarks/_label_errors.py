@@ -1,9 +1,10 @@
-"""Wrong labels of three kinds, put into clean data: seeded.
+"""Add three kinds of wrong labels to clean data, reproducibly.
 
-- ``uniform``: any other class, each with the same probability.
-- ``pairwise``: the class whose mean is nearest to that of the sample's class.
-- ``instance``: what a weak classifier says. It is trained on a few labeled samples, and labels
-  are drawn from its softmax, so that mistakes occur where classes meet, as people's do.
+- ``uniform``: any other class, with equal probability.
+- ``pairwise``: the class whose mean is nearest to the mean of the sample's class.
+- ``instance``: the class assigned by a weak classifier. It is trained on a few labeled samples,
+  and labels are drawn from its softmax, so that mistakes occur at the boundaries between
+  classes, like mistakes that people make.
 """
 
 from typing import Any
@@ -20,8 +21,8 @@ KINDS = ("uniform", "pairwise", "instance")
 
 Labels = NDArray[np.int64]
 
-_TRAINED_ON = 0.05  # share of the samples that the weak classifier learns from
-_LEAST_TRAINED_ON = 3  # of each class
+_TRAINED_ON = 0.05  # share of the samples used to train the weak classifier
+_LEAST_TRAINED_ON = 3  # minimum number of these samples per class
 _TEMPERATURES = np.geomspace(0.05, 20, 40)
 
 
@@ -33,13 +34,13 @@ def with_errors(X: NDArray[Any], y: Labels, kind: str, share: float, seed: int) 
     X : ndarray of shape (n, d)
         Features.
     y : ndarray of shape (n,)
-        Right labels, from 0.
+        Right labels, as integers from 0.
     kind : str
         One of `KINDS`.
     share : float
         Share of wrong labels, in (0, 1).
     seed : int
-        The same seed gives the same labels.
+        Seed; the same seed always results in the same labels.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")
@@ -76,7 +77,7 @@ def _as_a_weak_classifier_says(
 
     tried = {temperature: float((drawn(temperature) != y).mean()) for temperature in _TEMPERATURES}
     labels = drawn(min(tried, key=lambda temperature: abs(tried[temperature] - share)))
-    # A classifier that is too weak to err so seldom labels only a part of the samples.
+    # If the classifier is too weak to err this rarely, correct some of its mistakes at random.
     wrong = np.flatnonzero(labels != y)
     right = rng.permutation(wrong)[round(share * len(y)) :]
     return np.where(np.isin(np.arange(len(y)), right), y, labels)

@@ -1,7 +1,7 @@
-"""Variants of the Fiedler rule that only ablations are interested in.
+"""Variants of the Fiedler rule that are needed only for ablations.
 
-They are dense and in float64, one batch after the other: what they choose is of interest,
-not how fast.
+They use dense float64 matrices, one batch at a time, because only their choices matter, not
+their speed.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _LAPLACIANS = ("unnormalized", "symmetric")
 
 @dataclass(frozen=True)
 class _Spectrum(Method):
-    """Score each sample by its entries in the lowest eigenvectors but the constant one."""
+    """Score each sample by its entries in the lowest eigenvectors except the constant one."""
 
     laplacian: str = "unnormalized"
     n_vectors: int = 1
@@ -34,7 +34,7 @@ class _Spectrum(Method):
         check_int(self.n_vectors, "n_vectors", 1)
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose the largest norms, or the smallest."""
+        """Choose the samples with the largest or the smallest norms."""
         vectors = lowest_vectors(candidates.features, self.n_vectors, self.laplacian)
         scores = self.sign * np.square(vectors).sum(1)
         return Choice(np.argsort(-scores, kind="stable")[: candidates.n_keep])
@@ -43,7 +43,7 @@ class _Spectrum(Method):
 @register
 @dataclass(frozen=True)
 class Core(_Spectrum):
-    """The opposite of Algorithm 1: the samples with the smallest absolute Fiedler entries."""
+    """The opposite of Algorithm 1: select the samples with the smallest |v|."""
 
     name = "core"
     summary = "the smallest |v| of the Fiedler vector"
@@ -53,16 +53,16 @@ class Core(_Spectrum):
 @register
 @dataclass(frozen=True)
 class Several(_Spectrum):
-    """Algorithm 1 with several eigenvectors: the rows of the largest norm."""
+    """Algorithm 1 with several eigenvectors: select the rows with the largest norms."""
 
     n_vectors: int = 4
 
     name = "several"
-    summary = "the largest rows of the lowest four eigenvectors"
+    summary = "the rows with the largest norms over the lowest four eigenvectors"
 
 
 def lowest_vectors(X: NDArray[np.floating], m: int, laplacian: str) -> NDArray[np.float64]:
-    """Return the m eigenvectors of the Laplacian that follow the lowest one, as columns."""
+    """Return the m eigenvectors of the Laplacian after the lowest one, as columns."""
     S = cosine_similarity(np.asarray(X, np.float64))
     degrees = S.sum(1)
     L = np.diag(degrees) - S

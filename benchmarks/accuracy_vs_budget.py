@@ -1,20 +1,20 @@
-"""Does selection pay? Test accuracy of all methods at equal budgets, the cheap track.
+"""Does selection pay off? Compare all methods at equal budgets, with small classifiers.
 
     python benchmarks/accuracy_vs_budget.py digits --out runs/digits.json
     python benchmarks/accuracy_vs_budget.py TRAIN_STORE TEST_STORE --out runs/photos.json
     python benchmarks/accuracy_vs_budget.py --out runs/photos.json --table --plot photos.png
 
-Network heads are trained on stored embeddings (``spectral-select extract`` writes them) by
-every method, on the training data as they are and in four conditions that real data are in
-(``_conditions.py``), under four budgets (``_budgets.py``). Each method's learning rate is
-tuned, for every condition, kept share and budget, on a fifth of the training data held
-out, with seeds that are not those reported. Reported is the accuracy after the last step, on
-test data that nothing else looks at, for heads trained on all training data; differences
-are paired by seed, which fixes condition, order, initial weights and draws.
+Every method trains network heads on stored embeddings (written by ``spectral-select extract``).
+The training data are used as they are and in four conditions that are common in real data
+(``_conditions.py``), under four budgets (``_budgets.py``). Learning rates are tuned for every
+method, condition, kept share and budget, on a held-out fifth of the training data, with
+separate seeds. The reported accuracy is measured after the last step, on test data that are not
+used otherwise, for heads trained on all training data. Differences are paired by seed, which
+determines condition, order, initial weights and draws.
 
-Each run is kept as it ends, in a file beside the results; the same command goes on, also
-with more methods, conditions, shares, rates or seeds. The last form draws from the results
-alone.
+Each completed run is stored in a file next to the results. The same command resumes, also with
+additional methods, conditions, shares, rates or seeds. The last form creates tables and a
+figure from existing results.
 """
 
 import argparse
@@ -44,7 +44,7 @@ Key = tuple[str, float, str, str]  # condition, kept share, method, budget
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run what is missing, write the results, and show them."""
+    """Execute missing runs, write the results, and show them."""
     parser = _parser()
     options = parser.parse_args(argv)
     for key in ("conditions", "shares", "budgets", "rates"):
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.data:
             return _run(options)
         if not (options.table or options.plot):
-            parser.error("data must be given: digits, or two embedding stores; or --table, --plot")
+            parser.error("data is required (digits, or two embedding stores), or --table or --plot")
         _show(options, read_json_object(options.out))
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
@@ -63,15 +63,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if options.choose_by and len(options.data) != 2:
-        raise ValueError("--choose-by goes with two embedding stores, for training and test")
+        raise ValueError("--choose-by requires two embedding stores, for training and test")
     source = [*options.data, *([options.choose_by] if options.choose_by else [])]
     data = load_data(source, options.name)
     methods = check_methods(options.methods or method_names())
     n_tuning = len(data.labels) - round(VALIDATION * len(data.labels))
     if options.candidate_size > n_tuning:
         raise ValueError(
-            f"--candidate-size must be at most {n_tuning}, the training samples that learning "
-            f"rates are tuned with; got {options.candidate_size}"
+            f"--candidate-size must be at most {n_tuning}, the number of samples trained on when "
+            f"tuning learning rates; got {options.candidate_size}"
         )
     settings = {"epochs": options.epochs, "candidate_size": options.candidate_size}
     cells = _cells(options, methods, settings)
@@ -79,10 +79,11 @@ def _run(options: argparse.Namespace) -> int:
     log = RunLog(options.out.with_suffix(".runs.jsonl"), settings | {"data": about})
     redo = [method.spec for method in check_methods(options.redo)] if options.redo else []
     if redo:
-        print(f"{log.forget(redo)} runs of {', '.join(redo)} are run again")
+        print(f"removed {log.forget(redo)} runs of {', '.join(redo)} to run them again")
     n_cells = len(cells)
     n_tuned = n_cells * options.tuning_seeds * len(options.rates) * (len(options.rates) > 1)
-    print(f"{n_tuned} runs tune, {n_cells * options.seeds} are reported; in {log.path}", flush=True)
+    n_reported = n_cells * options.seeds
+    print(f"{n_tuned} tuning runs and {n_reported} reported runs, in {log.path}", flush=True)
     try:
         with Workers(source, settings, options.jobs) as workers:
             if n_tuned:
@@ -111,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
     print(f"wrote {options.out}")
     _show(options, results)
     if status == "interrupted":
-        print("interrupted; the same command goes on", file=sys.stderr)
+        print("interrupted; run the same command again to resume", file=sys.stderr)
         return 130
     return 0
 
@@ -128,7 +129,7 @@ def _show(options: argparse.Namespace, results: dict[str, Any]) -> None:
 def _cells(
     options: argparse.Namespace, methods: Iterable[Method], settings: dict[str, Any]
 ) -> dict[Key, list[str]]:
-    """Return what is trained differently, with the budgets that each stands for."""
+    """Return the distinct cells to train, with the budgets that each one covers."""
     cells: dict[Key, list[str]] = {}
     for share in options.shares:
         config = config_of(share, settings)
@@ -162,7 +163,7 @@ def _reported_runs(rates: dict[Key, float], options: argparse.Namespace) -> list
 
 
 def _tuned(key: Key, options: argparse.Namespace, log: RunLog) -> dict[float, float]:
-    """Return the mean accuracy on validation data by learning rate, where all seeds are in."""
+    """Return the mean validation accuracy by learning rate, if all seeds are complete."""
     found = {}
     for lr in options.rates:
         runs = [run for run in _tuning_runs([key], options) if run.lr == lr]
@@ -174,7 +175,7 @@ def _tuned(key: Key, options: argparse.Namespace, log: RunLog) -> dict[float, fl
 
 
 def _best_rate(key: Key, options: argparse.Namespace, log: RunLog) -> float | None:
-    """Return the rate that does best on validation data; None unless all could be tried."""
+    """Return the rate with the best validation accuracy, or None if some rates are missing."""
     if len(options.rates) == 1:
         return float(options.rates[0])
     tuned = _tuned(key, options, log)
@@ -182,7 +183,7 @@ def _best_rate(key: Key, options: argparse.Namespace, log: RunLog) -> float | No
 
 
 def _go_on(what: str, runs: Sequence[Run], log: RunLog, workers: Workers) -> None:
-    """Run those that are not in the log yet."""
+    """Execute the runs that are not in the log yet."""
     missing = [run for run in runs if run not in log.results]
     begin = last_print = monotonic()
     n_done = 0
@@ -204,7 +205,7 @@ def _go_on(what: str, runs: Sequence[Run], log: RunLog, workers: Workers) -> Non
 def _summaries(
     cells: dict[Key, list[str]], options: argparse.Namespace, log: RunLog
 ) -> list[dict[str, Any]]:
-    """Return what came of each cell: the values of its runs in lists, by seed."""
+    """Return the results of each cell, with the values of its runs as lists ordered by seed."""
     found = []
     low, high = min(options.rates), max(options.rates)
     for key, budgets in cells.items():
@@ -232,7 +233,7 @@ def _summaries(
 def _left_out(
     cells: dict[Key, list[str]], options: argparse.Namespace, log: RunLog
 ) -> list[dict[str, Any]]:
-    """Return the cells in which some run could not train, and why."""
+    """Return the cells in which some run could not be trained, with the reason."""
     reasons: dict[tuple[str, float, str, str], str] = {}
     for run, result in log.results.items():
         key = (run.condition, run.share, run.method, run.budget)
@@ -249,7 +250,7 @@ def _left_out(
 
 
 def _to_json(results: dict[str, Any]) -> str:
-    """Return JSON with a cell on a line, so that changes of committed results can be read."""
+    """Return JSON with one cell per line, so that diffs of committed results are readable."""
     cells = ",\n".join(f"  {json.dumps(cell)}" for cell in results["cells"])
     text = json.dumps(results | {"cells": []}, indent=1, allow_nan=False)
     return text.replace('"cells": []', f'"cells": [\n{cells}\n ]') + "\n"
@@ -264,22 +265,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("data", nargs="*", help="digits, or the embedding stores for training and test")
-    add("--name", help="of the data, in the results")
-    add("--choose-by", metavar="STORE", help="other embeddings of the training images to choose by")
-    add("--methods", nargs="+", metavar="METHOD", help="with options if any; default: all")
+    add("--name", help="name of the data in the results")
+    add(
+        "--choose-by",
+        metavar="STORE",
+        help="other embeddings of the training images, used by methods",
+    )
+    add(
+        "--methods",
+        nargs="+",
+        metavar="METHOD",
+        help="methods, with optional settings (default: all)",
+    )
     add("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS), metavar="NAME")
-    add("--shares", nargs="+", type=_share, default=[0.2, 0.5], help="kept of each batch")
+    add("--shares", nargs="+", type=_share, default=[0.2, 0.5], help="share of each batch to keep")
     add("--budgets", nargs="+", choices=BUDGETS, default=list(BUDGETS), metavar="NAME")
-    add("--rates", nargs="+", type=_rate, default=[3e-4, 1e-3, 3e-3, 1e-2], help="of learning")
-    add("--seeds", type=_count, default=5, help="reported: 0, 1, …")
-    add("--tuning-seeds", type=_count, default=2, help=f"{FIRST_TUNING_SEED}, …")
+    add("--rates", nargs="+", type=_rate, default=[3e-4, 1e-3, 3e-3, 1e-2], help="learning rates")
+    add("--seeds", type=_count, default=5, help="number of reported seeds: 0, 1, …")
+    add("--tuning-seeds", type=_count, default=2, help=f"number of seeds: {FIRST_TUNING_SEED}, …")
     add("--epochs", type=_count, default=12, help="passes over the pool")
     add("--candidate-size", type=_count, default=128)
-    add("--jobs", type=_count, default=1, help="processes, of one thread each")
-    add("--redo", nargs="+", metavar="METHOD", help="run these again though they are kept")
+    add("--jobs", type=_count, default=1, help="number of single-threaded processes")
+    add("--redo", nargs="+", metavar="METHOD", help="run these again, even if complete")
     add("--out", type=Path, default=Path("runs/accuracy_vs_budget.json"))
     add("--table", action="store_true", help="print tables of the results")
-    add("--plot", type=Path, metavar="PNG", help="draw differences to random")
+    add("--plot", type=Path, metavar="PNG", help="draw differences from random")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Algorithm 1 of SALN (arXiv:2412.17069), as printed except for the number of rows kept."""
+"""SALN's Algorithm 1 (arXiv:2412.17069), as published except for the number of rows kept."""
 
 import numpy as np
 from sklearn.metrics.pairwise import cosine_similarity
@@ -7,10 +7,10 @@ from spectral_select import n_kept
 
 
 def algorithm_1(X: np.ndarray, filter_ratio: float = 0.8) -> tuple[np.ndarray, float]:
-    """Return the rows kept, and the relative gap (λ₃ − λ₂) / λ₂ that decides them.
+    """Return the rows kept, and the relative gap (λ₃ − λ₂) / λ₂ that determines them.
 
-    The listing rounds `n * (1 - filter_ratio)` down in floating point, which keeps 19
-    rows of 100 at 0.8; here the number is exact.
+    The published algorithm rounds `n * (1 - filter_ratio)` down in floating point, which keeps
+    19 of 100 rows for a ratio of 0.8. Here the number is exact.
     """
     similarity = cosine_similarity(X)
     laplacian = np.diag(similarity.sum(axis=1)) - similarity

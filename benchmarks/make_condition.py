@@ -1,11 +1,11 @@
-"""Put a folder of images into a condition, to train networks on.
+"""Create an image folder in one of the conditions, for training networks.
 
     python benchmarks/make_condition.py photos runs/photos-wrong --condition wrong-labels
     spectral-select train runs/photos-wrong --methods full random guided
 
-The conditions are those of ``accuracy_vs_budget.py`` (``_conditions.py``), made with the same
-code; near-copies are the image with noise. Of a folder with train/CLASS and test/CLASS, only
-train/ is changed. Images are linked where the file system can, and copied elsewhere.
+The conditions are those of ``accuracy_vs_budget.py`` (``_conditions.py``), created with the same
+code. Near-copies are images with added noise. The folder must have train/CLASS and test/CLASS;
+only train/ is changed. Images are linked if the file system supports it, otherwise copied.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from torchvision.datasets import ImageFolder
 
 from spectral_select import EmbeddingStore
 
-NOISE = 5.0  # of a near-copy, standard deviation in grey levels
+NOISE = 5.0  # noise in a near-copy, standard deviation in gray levels
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,24 +59,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def write_condition(
     source: Path, target: Path, condition: str, seed: int, store: str | None = None
 ) -> dict[str, int]:
-    """Write `source` in a condition to `target`, and return what was changed.
+    """Write `source` in a condition to `target`, and return the numbers of changed images.
 
     Parameters
     ----------
     source, target : Path
         Folders with train/CLASS/IMAGE and test/CLASS/IMAGE; `target` must not exist.
     condition : str
-        Of `CONDITIONS`.
+        One of `CONDITIONS`.
     seed : int
-        The same seed changes the same images.
+        Seed; the same seed always changes the same images.
     store : str, optional
         Embeddings of train/, which instance-dependent conditions need.
 
     Returns
     -------
     dict of int
-        ``images`` in the new train/, of them ``wrong`` in another class's folder and
-        ``copies``.
+        Number of ``images`` in the new train/; how many of them are ``wrong`` (in the folder of
+        another class), and how many are ``copies``.
     """
     for part in ("train", "test"):
         if not (source / part).is_dir():
@@ -84,7 +84,7 @@ def write_condition(
                 f"source must be a folder with train/ and test/; {source} has no {part}/"
             )
     if target.exists():
-        raise FileExistsError(f"target exists already: {target}")
+        raise FileExistsError(f"target already exists: {target}")
     found = ImageFolder(str(source / "train"))
     labels = np.array(found.targets)
     rows = _features(store, found, source / "train", condition)
@@ -142,7 +142,7 @@ def _write_near_copy(path: Path, place: Path, rng: np.random.Generator) -> None:
 def _link(path: str | Path, place: str | Path) -> str:
     try:
         os.link(path, place)
-    except OSError:  # another file system, or one without links
+    except OSError:  # a different file system, or one without links
         shutil.copy2(path, place)
     return str(place)
 

@@ -1,9 +1,9 @@
-"""Does the selector keep what Algorithm 1 keeps? On random batches of real embeddings.
+"""Compare the selector with Algorithm 1 on random batches of real embeddings.
 
     python benchmarks/parity.py FEATURES.store [FEATURES.npy ...]
 
-Features go in as float32; the reference is Algorithm 1 in float64. Where the relative gap
-(λ₃ − λ₂) / λ₂ is above 1e-4 its vector is well defined, and the kept sets must be equal.
+The selector receives float32 features; the reference is Algorithm 1 in float64. If the relative
+gap (λ₃ − λ₂) / λ₂ exceeds 1e-4, the vector is well defined, and both must keep the same rows.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from spectral_select._features.readers import read_features
 
 
 def compare(X: np.ndarray, size: int, batches: int) -> dict[str, float]:
-    """Compare the kept sets of `batches` random batches of `size` rows."""
+    """Compare the kept rows in `batches` random batches of `size` rows."""
     rng = np.random.default_rng(size)
     rows = np.stack([rng.permutation(len(X))[:size] for _ in range(batches)])
     selector = FiedlerBatchSelector(candidate_size=size).fit(X[rows.ravel()])
@@ -39,12 +39,13 @@ def compare(X: np.ndarray, size: int, batches: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("features", nargs="+", type=Path, help="embeddings: store or file")
+    parser.add_argument("features", nargs="+", type=Path, help="embedding stores or files")
     parser.add_argument("--sizes", nargs="+", type=int, default=[128, 64, 320, 640])
     parser.add_argument("--batches", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/parity.json"))
     arguments = parser.parse_args()
-    rows, results = [["features", "batches of", "well defined", "equal there", "least gap"]], []
+    head = ["features", "batch size", "well defined", "of these, equal", "smallest gap"]
+    rows, results = [head], []
     for path in arguments.features:
         try:
             X = np.asarray(read_features(path), np.float32)
@@ -52,7 +53,7 @@ def main() -> None:
             parser.error(str(error))
         for size in arguments.sizes:
             if size > len(X):
-                print(f"{path} has {len(X)} rows: no batches of {size}")
+                print(f"{path} has only {len(X)} rows, so batches of {size} are skipped")
                 continue
             result = compare(X, size, arguments.batches if size <= 320 else 40)
             results.append({"features": path.name, **result})

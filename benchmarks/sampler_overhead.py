@@ -1,16 +1,16 @@
-"""What the batch sampler costs: time training waits for selection, and batches a second.
+"""Cost of the batch sampler: time that training waits for selection, and batches per second.
 
     python benchmarks/sampler_overhead.py             # about 5 minutes on 2 cores
-    python benchmarks/sampler_overhead.py --quick     # a look, under a minute
+    python benchmarks/sampler_overhead.py --quick     # a quick check, under a minute
 
-Two measurements on synthetic images of 32 px (uint8, in memory) with 2048-d float32
-features in 10 clusters, of which batches of 128 are kept out of 640 candidates:
+The data are synthetic 32 px images (uint8, in memory) with 2048-d float32 features in 10
+clusters. Batches of 128 are selected from 640 candidates. There are two measurements:
 
-- training: an epoch of torchvision's ResNet-18 with SGD, by turns with the batches
-  chosen ahead on a thread, chosen when asked for, and a random BatchSampler of the same
-  number and size of batches. The share of the epoch spent waiting is the sampler's own
-  `timings.wait_seconds` over the epoch's wall-clock;
-- loader: the same loaders with no training behind them.
+- training: an epoch of torchvision's ResNet-18 with SGD, with three kinds of batches in turn:
+  selected ahead on a thread, selected on request, and drawn by a random BatchSampler with the
+  same number and size of batches. The share of time spent waiting is the sampler's
+  `timings.wait_seconds` divided by the epoch's wall-clock time;
+- loader: the same loaders without training.
 """
 
 import argparse
@@ -32,7 +32,7 @@ MOST_WAITING = 0.01
 
 
 class Images(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Random images of 32 px, a batch at a time."""
+    """Random 32 px images, loaded a batch at a time."""
 
     def __init__(self, n: int) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -47,7 +47,7 @@ class Images(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
 
 def features(n: int) -> np.ndarray:
-    """Non-negative float32 features in 10 clusters."""
+    """Return nonnegative float32 features in 10 clusters."""
     rng = np.random.default_rng(0)
     centers = np.abs(rng.standard_normal((CLASSES, WIDTH), dtype=np.float32))
     X = rng.standard_normal((n, WIDTH), dtype=np.float32)
@@ -57,7 +57,7 @@ def features(n: int) -> np.ndarray:
 
 
 def samplers(X: np.ndarray, selector: Any) -> dict[str, Any]:
-    """Return the ways to choose batches that are compared."""
+    """Return the samplers to compare."""
     n_batches = len(X) // CANDIDATES
     options = {"features": X, "selector": selector, "drop_last": True}
     return {
@@ -70,7 +70,7 @@ def samplers(X: np.ndarray, selector: Any) -> dict[str, Any]:
 
 
 def trainer() -> Callable[[torch.Tensor, torch.Tensor], None]:
-    """Return a function that does one training step."""
+    """Return a function that performs one training step."""
     torch.manual_seed(0)
     model = resnet18(num_classes=CLASSES)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
@@ -86,7 +86,7 @@ def trainer() -> Callable[[torch.Tensor, torch.Tensor], None]:
 def epochs(
     choices: dict[str, Any], dataset: Images, step: Callable[..., None], repeats: int, warm: int
 ) -> dict[str, dict[str, list[float]]]:
-    """Run epochs by turns; return seconds, seconds waited and seconds solving of each."""
+    """Run epochs in turn; return each one's total seconds, waiting seconds and solving seconds."""
     measured: dict[str, dict[str, list[float]]] = {
         name: {"epoch": [], "waited": [], "solving": []} for name in choices
     }
@@ -113,7 +113,7 @@ def epochs(
 
 
 def report(measured: dict[str, dict[str, list[float]]], n_batches: int) -> list[dict[str, Any]]:
-    """Print a table of what was measured, and return it for the record."""
+    """Print a table of the measurements, and return them for the record."""
     rows = [
         [
             "batches chosen",
@@ -154,11 +154,11 @@ def report(measured: dict[str, dict[str, list[float]]], n_batches: int) -> list[
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batches", type=int, default=78, help="batches of an epoch")
+    parser.add_argument("--batches", type=int, default=78, help="batches per epoch")
     parser.add_argument("--repeats", type=int, default=5, help="epochs of each kind")
-    parser.add_argument("--quick", action="store_true", help="10 batches, 2 epochs of each")
-    parser.add_argument("--rule", default="extreme", help="rule of the selector")
-    parser.add_argument("--laplacian", default="unnormalized", help="Laplacian of the selector")
+    parser.add_argument("--quick", action="store_true", help="10 batches, 2 epochs of each kind")
+    parser.add_argument("--rule", default="extreme", help="the selector's rule")
+    parser.add_argument("--laplacian", default="unnormalized", help="the selector's Laplacian")
     parser.add_argument("--out", type=Path, default=Path("runs/sampler_overhead.json"))
     options = parser.parse_args()
     n_batches, repeats = (10, 2) if options.quick else (options.batches, options.repeats)
@@ -170,7 +170,7 @@ def main() -> None:
     )
     print(f"training: ResNet-18, 32 px, {n_batches} batches of {KEPT} from {CANDIDATES}")
     training = report(epochs(samplers(X, selector), dataset, trainer(), repeats, 3), n_batches)
-    print("\nloader alone")
+    print("\nloader without training")
     loader = report(
         epochs(samplers(X, selector), dataset, lambda *_: None, 3 * repeats, 3), n_batches
     )
@@ -178,7 +178,8 @@ def main() -> None:
     extra = median(training[0]["seconds"]["epoch"]) / median(training[2]["seconds"]["epoch"])
     print(
         f"\nTraining waits for selection {100 * share:.2f}% of an epoch "
-        f"(at most {100 * MOST_WAITING:g}%); the epoch takes {extra:.3f} of a random one's time."
+        f"(at most {100 * MOST_WAITING:g}%); the epoch takes {extra:.3f} times as long as a "
+        "random one."
     )
     configuration = {
         "candidates": CANDIDATES,

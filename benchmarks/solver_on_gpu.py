@@ -1,8 +1,8 @@
-"""The Fiedler vector on a GPU, beside the Gram product there and the same solve on the CPU.
+"""Speed of the Fiedler vector on a GPU, compared with the Gram product and with the CPU.
 
     python benchmarks/solver_on_gpu.py    # under a minute
 
-Features are those of solver_speed.py. The three are timed by turns in one process.
+The features are those of solver_speed.py. The three functions are timed in turn in one process.
 """
 
 import argparse

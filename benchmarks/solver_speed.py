@@ -1,13 +1,13 @@
-"""How fast the Fiedler vector is: against Algorithm 1, the Gram product, scikit-learn.
+"""Speed of the Fiedler vector, compared with Algorithm 1, the Gram product and scikit-learn.
 
     python benchmarks/solver_speed.py                 # everything, about 5 minutes
     python benchmarks/solver_speed.py --only single   # single, fit, epoch, memory or stream
     python benchmarks/solver_speed.py --only fit --out fit.json
 
-Features are synthetic, float32, non-negative, in 10 clusters. Algorithm 1 is the listing
-of arXiv:2412.17069 in NumPy and float64. The Gram product is what any method needs, in
-float32: X·Xᵀ, or XᵀX when n > 2d. All are timed by turns in one process; the ratios are
-medians of the ratios within a turn.
+Features are synthetic: nonnegative, float32, in 10 clusters. Algorithm 1 of arXiv:2412.17069
+runs in NumPy and float64. The Gram product, which any method needs, is computed in float32:
+X·Xᵀ, or XᵀX if n > 2d. All functions are timed in turn in one process; the ratios are medians of
+the ratios within a turn.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from spectral_select import FiedlerBatchSelector, fiedler_vector
 
-# n, d: least speed-up over Algorithm 1, largest multiple of the Gram product.
+# n, d: minimum speed-up over Algorithm 1, and maximum multiple of the Gram product.
 SINGLE = {
     (128, 2048): (5, 2.0),
     (512, 2048): (5, 1.5),
@@ -36,7 +36,7 @@ SINGLE = {
     (4096, 512): (700, 1.5),
     (50_000, 512): (None, 5.0),
 }
-# n, d: largest multiple of the Gram product for `fit`, on one thread.
+# n, d: maximum multiple of the Gram product for `fit`, on one thread.
 FIT = {
     (128, 2048): 2.7,
     (512, 512): 1.5,
@@ -52,7 +52,7 @@ STREAM = (1_000_000, 256)
 
 
 def clusters(n: int, d: int, seed: int = 0) -> np.ndarray:
-    """Non-negative float32 features in 10 clusters."""
+    """Return nonnegative float32 features in 10 clusters."""
     rng = np.random.default_rng(seed)
     centers = np.abs(rng.standard_normal((10, d), dtype=np.float32))
     X = rng.standard_normal((n, d), dtype=np.float32)
@@ -77,13 +77,13 @@ def ratio(seconds: dict[str, list[float]], above: str, below: str) -> float:
 
 
 def single() -> list[dict[str, Any]]:
-    """One batch, through `fiedler_vector`."""
+    """Measure `fiedler_vector` on single batches."""
     results, rows = [], [["n x d", "ms: Gram", "ours", "Algorithm 1", "embedding", "x faster",
                           "at least", "ours / Gram", "at most"]]  # fmt: skip
     for (n, d), (faster, multiple) in SINGLE.items():
         X = clusters(n, d)
-        # In pairs: what runs beside a pair (SciPy's BLAS, torch) keeps threads of its own
-        # that wait busily, and would slow it.
+        # Time in pairs, because other libraries (SciPy's BLAS, torch) keep their own threads
+        # busy waiting, which would slow a pair.
         ours, product = functools.partial(fiedler_vector, X), functools.partial(gram, X)
         seconds = alternate({"gram": product, "ours": ours}, 41 if n <= 1024 else 11)
         slow: dict[str, list[float]] = {}
@@ -113,10 +113,10 @@ def single() -> list[dict[str, Any]]:
 
 
 def fit() -> list[dict[str, Any]]:
-    """One batch, through `FiedlerBatchSelector.fit`, on one thread.
+    """Measure `FiedlerBatchSelector.fit` on single batches, on one thread.
 
-    Where the cut is closer than float32 rounding, `fit` also decides it in float64. Whether it
-    is depends on the data, so there are several arrays of each size.
+    If float32 rounding leaves open which rows are kept, `fit` also refines the vector in
+    float64. This depends on the data, so there are several arrays of each size.
     """
     results, rows = [], [["n x d", "seed", "ms: Gram", "fit", "fit / Gram", "at most"]]
     with threadpool_limits(1):
@@ -138,7 +138,7 @@ def fit() -> list[dict[str, Any]]:
 
 
 def epoch(device: str) -> dict[str, Any]:
-    """Many batches in one call."""
+    """Measure many batches in one call."""
     batches, n, d = EPOCH
     X = clusters(batches * n, d)
     stack = X.reshape(batches, n, d)
@@ -197,7 +197,7 @@ def _tensor_functions(stack: np.ndarray, device: str) -> dict[str, Any]:
 
 
 def peak_memory() -> dict[str, Any]:
-    """Peak resident memory of one solve over n > 2d, over that of the features alone."""
+    """Measure the peak memory of a solve with n > 2d, relative to the size of the features."""
     n, d = MEMORY
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.npy"
@@ -222,7 +222,7 @@ print(before, peak_resident_bytes(), X.nbytes)
 
 
 def stream() -> dict[str, Any]:
-    """Rank a memory-mapped array of planted clusters as one candidate set."""
+    """Measure a memory-mapped array of clusters as a single batch."""
     n, d = STREAM
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.npy"
@@ -256,8 +256,8 @@ print(seconds, peak_resident_bytes() / 2**30, result.n_iter,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parts = ("single", "fit", "epoch", "memory", "stream")
-    parser.add_argument("--only", choices=parts, help="one part")
-    parser.add_argument("--device", default="cpu", help="of the tensors; none leaves them out")
+    parser.add_argument("--only", choices=parts, help="run only one part")
+    parser.add_argument("--device", default="cpu", help="device for tensors; none skips them")
     parser.add_argument(
         "--out", type=Path, help="default: benchmarks/results/solver_speed.json, for all parts"
     )

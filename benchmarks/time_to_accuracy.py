@@ -1,14 +1,14 @@
-"""What a method spends to come within a point of training on everything.
+"""Cost of each method to come within a point of the accuracy of training on all samples.
 
     python benchmarks/time_to_accuracy.py digits --out runs/time_digits.json
     python benchmarks/time_to_accuracy.py TRAIN_STORE TEST_STORE --out runs/time_mine.json
 
-``accuracy_vs_budget.py`` is run with trainings of several lengths, the learning rate of each
-tuned and falling to 0 within it. The aim is the mean accuracy of the longest training on
-everything, less a point. Reported is, of each method, the shortest training whose mean
-reaches that aim: its cost (``_budgets.py``) and its seconds, as shares of what the shortest
-training on everything spends that reaches it too. Arguments that are not listed below go to
-``accuracy_vs_budget.py``. An interrupted comparison can be resumed by the same command.
+This script runs ``accuracy_vs_budget.py`` with several numbers of epochs. For each, the learning
+rate is tuned and falls to 0 at the end. The target is the mean accuracy of the longest runs on
+all samples, minus one point. For each method, the shortest runs whose mean reaches the target
+are reported: their cost (``_budgets.py``) and time, relative to the shortest runs on all samples
+that reach it. Arguments that are not listed below are passed to ``accuracy_vs_budget.py``. To
+resume an interrupted comparison, run the same command again.
 """
 
 import argparse
@@ -28,7 +28,7 @@ FULL = "full"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run trainings of all lengths, write what they came to, and show it."""
+    """Execute runs of all lengths, write the results, and show them."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
         epilog="\n".join(__doc__.splitlines()[2:]),
@@ -36,7 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--lengths", nargs="+", type=int, default=[1, 2, 3, 4, 6, 8, 12])
     parser.add_argument("--methods", nargs="+", default=[FULL, "random", "guided"])
-    parser.add_argument("--points", type=float, default=1.0, help="below full (default: 1)")
+    parser.add_argument(
+        "--points",
+        type=float,
+        default=1.0,
+        help="allowed loss in points, compared with full (default: 1)",
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/time_to_accuracy.json"))
     options, others = parser.parse_known_args(argv)
     methods = list(dict.fromkeys([FULL, *options.methods]))
@@ -73,7 +78,7 @@ def reached(
     methods: Sequence[str],
     points: float,
 ) -> dict[str, Any]:
-    """Return the aim, and each method's shortest training that reaches it, or None."""
+    """Return the target, and for each method the shortest run that reaches it, or None."""
     curves: dict[str, dict[int, dict[str, float]]] = {method: {} for method in methods}
     for length, results in parts.items():
         for cell in results["cells"]:
@@ -86,7 +91,7 @@ def reached(
         method: next((n for n, found in curve.items() if found["accuracy"] >= aim), None)
         for method, curve in curves.items()
     }
-    spent = curves[FULL][shortest[FULL]]  # its longest training reaches the aim at least
+    spent = curves[FULL][shortest[FULL]]  # at least the longest run on all samples reaches it
     found = []
     for method, length in shortest.items():
         at = None if length is None else curves[method][length]
@@ -99,8 +104,8 @@ def reached(
 
 
 def show(results: Mapping[str, Any]) -> str:
-    """Return a table of what was reached."""
-    head = ["condition", "kept", "aim, %", "method", "epochs", "cost / full", "seconds / full"]
+    """Return a table of the results."""
+    head = ["condition", "kept", "target, %", "method", "epochs", "cost / full", "seconds / full"]
     rows = [head]
     for part in results["reached"]:
         about = [part["condition"], f"{part['share']:.0%}", f"{100 * part['aim']:.1f}"]

@@ -1,13 +1,14 @@
-"""How well wrong labels are found, against cleanlab and votes of neighbors.
+"""Compare how well wrong labels are found, with cleanlab and with nearest-neighbor votes.
 
     python benchmarks/wrong_labels.py digits wine breast_cancer iris --seeds 5
     python benchmarks/wrong_labels.py photos=STORE --seeds 2 --out photos.json
     python benchmarks/wrong_labels.py --table --out photos.json
 
-Labels are made wrong in three ways (``_label_errors.py``), at 5, 10, 20 and 40%. Reported are the
-area under the ROC curve and average precision of each ranking, F1 of the labels flagged by default,
-the estimated share of wrong labels, and seconds. cleanlab (``pip install cleanlab``) gets
-probabilities of logistic regression, or of 10 nearest neighbors, from five folds.
+Wrong labels are added in three ways (``_label_errors.py``), with shares of 5, 10, 20 and 40%. For
+each ranking, the results contain the area under the ROC curve and the average precision; for the
+labels flagged by default, the F1 score; also the estimated share of wrong labels, and seconds.
+cleanlab (``pip install cleanlab``) receives probabilities from logistic regression or from 10
+nearest neighbors, with five-fold cross-validation.
 """
 
 import argparse
@@ -50,7 +51,7 @@ def trust(X: NDArray[Any], y: NDArray[np.int64]) -> Found:
 
 
 def neighbors(X: NDArray[Any], y: NDArray[np.int64]) -> Found:
-    """Vote of the ten nearest neighbors by cosine similarity, as in SimiFeat."""
+    """Let the ten nearest neighbors by cosine similarity vote, as in SimiFeat."""
     index = NearestNeighbors(n_neighbors=N_NEIGHBORS + 1, metric="cosine").fit(X)
     near = index.kneighbors(X, return_distance=False)[:, 1:]
     votes = np.stack([(y[near] == label).mean(1) for label in range(int(y.max()) + 1)], 1)
@@ -84,7 +85,7 @@ def methods() -> dict[str, Callable[[NDArray[Any], NDArray[np.int64]], Found]]:
     try:
         import cleanlab as _  # noqa: F401
     except ImportError:
-        print("cleanlab is not installed: its columns are left out")
+        print("cleanlab is not installed, so its columns are missing")
         return found
     found["cleanlab, logistic"] = cleanlab(LogisticRegression(max_iter=300))
     found["cleanlab, neighbors"] = cleanlab(KNeighborsClassifier(N_NEIGHBORS))
@@ -92,7 +93,7 @@ def methods() -> dict[str, Callable[[NDArray[Any], NDArray[np.int64]], Found]]:
 
 
 def load(source: str) -> tuple[str, NDArray[Any], NDArray[np.int64]]:
-    """Return name, features and labels of a set of scikit-learn, or of NAME=STORE."""
+    """Return the name, features and labels of a scikit-learn dataset or of NAME=STORE."""
     if source in TABULAR:
         X, y = getattr(datasets, f"load_{source}")(return_X_y=True)
         return source, X.astype(np.float32), y.astype(np.int64)
@@ -160,13 +161,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="show the results in --out")
     options = parser.parse_args()
-    warnings.simplefilter("ignore")  # of cleanlab and of models that did not converge
+    warnings.simplefilter("ignore")  # from cleanlab and from models that did not converge
     if options.data:
         run(options)
     elif options.table:
         show(json.loads(options.out.read_text())["cells"])
     else:
-        parser.error("data must be given, or --table")
+        parser.error("data or --table is required")
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ extensions = [
     "mathml",
 ]
 nitpicky = True
-# Check references to this library only. Type fields of docstrings also have plain words, and names
-# of other libraries that are missing from docs/_ext/external_names.txt.
+# Check references to this library only. Type fields in docstrings also contain plain words, and
+# names from other libraries that are missing from docs/_ext/external_names.txt.
 nitpick_ignore_regex = [("py:.*", r"(?!spectral_select).*")]
 exclude_patterns = ["_build", "_ext", "figures", "results", "gallery/*.rst", "gallery/*.py"]
 default_role = "py:obj"
@@ -50,7 +50,7 @@ autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 templates_path = ["_templates"]
-# A list of pages, because Sphinx would search the pages of the previous build instead.
+# Pass a list of pages; otherwise Sphinx would search the pages of the previous build.
 autosummary_generate = write_reference(HERE / "reference")
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
@@ -60,8 +60,8 @@ copybutton_prompt_is_regexp = True
 rst_epilog = r".. |v| replace:: \|v\|"
 myst_heading_anchors = 3
 
-# Links to other projects work offline: docs/_ext/external_names.txt lists the few names used, and
-# inventories are written from it. The full inventories of these projects have megabytes.
+# Links to other projects work offline: inventories are generated from the few names listed in
+# docs/_ext/external_names.txt. The full inventories of these projects take up megabytes.
 intersphinx_mapping = write_inventories(
     HERE / "_ext" / "external_names.txt", HERE / "_build" / "inventories"
 )

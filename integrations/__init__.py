@@ -1,7 +1,7 @@
 """Training integrations: embeddings, datasets, the training driver, reports (extra `torch`).
 
-The modules in ``PUBLIC_MODULES`` are documented and meant for programs. The others are parts
-of the command line, or helpers of these, and may change.
+The modules in ``PUBLIC_MODULES`` are the documented, public API. The others implement the
+command line or are internal helpers, and may change.
 """
 
 __all__ = ["PUBLIC_MODULES"]

@@ -1,8 +1,8 @@
-"""Tables and figures of the results of ``benchmarks/accuracy_vs_budget.py``.
+"""Tables and figures for the results of ``benchmarks/accuracy_vs_budget.py``.
 
-``.. accuracy-results:: NAME`` shows a file in ``benchmarks/results``: for every kept share and
-budget the paired difference of each method to a random subset, by condition.
-``.. accuracy-results:: NAME METHOD`` shows differences to another method.
+``.. accuracy-results:: NAME`` shows a file in ``benchmarks/results``: the paired difference
+between each method and a random subset, by condition, for every kept share and budget.
+``.. accuracy-results:: NAME METHOD`` shows differences from another method instead.
 """
 
 import json
@@ -60,13 +60,13 @@ def comparison(results: Mapping[str, Any], baseline: str) -> str:
                         for c in by_condition.values()
                     ]
                     rows.append([f"``{method}``", *cells])
-            caption = f"{share:.0%} kept, {BUDGETS[budget]}: points above ``{baseline}``"
+            caption = f"{share:.0%} kept, {BUDGETS[budget]}: points gained over ``{baseline}``"
             texts.append(table(["", *by_condition], rows, caption))
     return "\n".join(texts)
 
 
 def accuracy(cells: Mapping[str, Any], method: str) -> str:
-    """Return the mean accuracy of a method with its interval."""
+    """Return a method's mean accuracy with its interval."""
     if method not in cells:
         return ""
     interval = mean_interval(100 * value for value in cells[method]["accuracy"])
@@ -74,29 +74,29 @@ def accuracy(cells: Mapping[str, Any], method: str) -> str:
 
 
 def setting(results: Mapping[str, Any]) -> str:
-    """Return data, configuration and provenance in one sentence."""
+    """Describe data, configuration and provenance in one sentence."""
     data, plan, settings = results["data"], results["plan"], results["settings"]
     rates = ", ".join(f"{rate:g}" for rate in plan["rates"])
     other = data.get("choose_by")
     by = f" (selection on other features, of length {other['dim']})" if other else ""
     return (
-        f"{data['name']}: {data['n_train']:,} training and {data['n_test']:,} test samples of "
+        f"{data['name']}: {data['n_train']:,} training and {data['n_test']:,} test samples in "
         f"{data['n_classes']} classes, embeddings of length {data['dim']}{by}; "
         f"{settings['epochs']} epochs, {settings['candidate_size']} candidates per step, "
-        f"{len(plan['seeds'])} seeds; the learning rate of each cell is chosen from {rates} on "
-        f"held-out training data with {len(plan['tuning_seeds'])} other seeds. "
+        f"{len(plan['seeds'])} seeds; the learning rate for each cell is chosen from {rates} on "
+        f"held-out training data, with {len(plan['tuning_seeds'])} other seeds. "
         f"{provenance(results)}"
     )
 
 
 class AccuracyResults(SphinxDirective):
-    """The tables of one file, with a figure for a comparison with ``random``."""
+    """The tables for one results file, with a figure if the baseline is ``random``."""
 
     required_arguments = 1
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return tables and figure."""
+        """Return the tables and the figure."""
         name, baseline = self.arguments[0], (self.arguments[1:] or ["random"])[0]
         path = BENCHMARKS / f"{name}.json"
         self.env.note_dependency(str(path))
@@ -104,12 +104,12 @@ class AccuracyResults(SphinxDirective):
         text = f"{setting(results)}\n\n"
         if baseline == "random":
             PICTURES.mkdir(parents=True, exist_ok=True)
-            # Only the last budget: a figure of all budgets would be illegible.
+            # Draw the last budget only, because a figure with all of them would be illegible.
             budget = max(results["plan"]["budgets"], key=list(BUDGETS).index)
             shown = results | {"plan": results["plan"] | {"budgets": [budget]}}
             (PICTURES / f"{name}.png").write_bytes(draw(shown))
             text += f".. figure:: /_build/curves/{name}.png\n"
-            text += "   :alt: Difference of each method to random, by condition and budget\n\n"
+            text += "   :alt: Difference between each method and random, by condition\n\n"
         return self.parse_text_to_nodes(text + comparison(results, baseline))
 
 

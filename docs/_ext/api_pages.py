@@ -15,7 +15,7 @@ def public_modules() -> list[str]:
 
 
 def write_reference(folder: Path) -> list[str]:
-    """Write a page for each public module and an index into `folder`; return the paths."""
+    """Write an index and a page for each public module to `folder`; return the page paths."""
     folder.mkdir(parents=True, exist_ok=True)
     pages = []
     generated = set()
@@ -25,7 +25,7 @@ def write_reference(folder: Path) -> list[str]:
         module = importlib.import_module(name)
         _write(folder / f"{page}.rst", _page(module))
         generated |= {f"{name}.{public}.rst" for public in _described(module)}
-    # Delete pages of names that no longer exist; Sphinx would warn about them.
+    # Delete pages for names that no longer exist, because Sphinx would warn about them.
     for page in [*folder.glob("*.rst"), *(folder / "generated").glob("*.rst")]:
         if page.stem not in {*pages, "index"} and page.name not in generated:
             page.unlink()
@@ -33,8 +33,8 @@ def write_reference(folder: Path) -> list[str]:
     lines = [title, "=" * len(title), ""]
     lines += [
         "`spectral_select` is the library. It requires NumPy, SciPy and scikit-learn; the samplers",
-        "also require PyTorch (extra ``torch``). ``spectral_select.integrations`` has the modules",
-        "behind the command line, which all require the extra ``torch``.",
+        "also require PyTorch (extra ``torch``). ``spectral_select.integrations`` contains the",
+        "modules behind the command line; all of them require the extra ``torch``.",
         "",
         ".. toctree::",
         "   :maxdepth: 1",
@@ -75,6 +75,6 @@ def _described(module: ModuleType) -> list[str]:
 
 
 def _write(path: Path, text: str) -> None:
-    # An unchanged page keeps its date, so Sphinx does not read it again.
+    # Unchanged pages keep their modification time, so that Sphinx does not read them again.
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ from spectral_select._cli.main import _COMMANDS, main
 
 
 class CommandHelp(SphinxDirective):
-    """Show the help of the command line, or of one sub-command."""
+    """Show the help text of the program, or of one sub-command."""
 
     optional_arguments = 1
 
@@ -23,7 +23,7 @@ class CommandHelp(SphinxDirective):
 
 
 class EveryCommand(SphinxDirective):
-    """Show the help of each sub-command in a separate section."""
+    """Show the help text of each sub-command in a separate section."""
 
     def run(self) -> list[nodes.Node]:
         """Return the sections."""
@@ -34,9 +34,9 @@ class EveryCommand(SphinxDirective):
 
 
 def help_of(*command: str) -> nodes.literal_block:
-    """Return the help of the command line, or of a sub-command, as a literal block."""
+    """Return the help text of the program, or of a sub-command, as a literal block."""
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "88"  # argparse wraps at the width of the terminal
+    os.environ["COLUMNS"] = "88"  # argparse wraps to the terminal width
     try:
         with contextlib.redirect_stdout(io.StringIO()) as out:
             main([*command, "--help"])

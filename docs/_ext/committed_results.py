@@ -1,9 +1,9 @@
 """Tables and figures from the committed JSON files, so that no number is typed by hand.
 
-``.. training-results::`` makes one section for each group of runs in ``docs/results``, which
-``spectral-select train`` wrote. ``.. paper-results::`` compares them with the numbers in the SALN
-paper. ``.. training-table:: FILE`` is a short table of one file. ``.. benchmark:: NAME`` is a
-table of the results of a script in ``benchmarks``.
+``.. training-results::`` writes one section for each group of runs that ``spectral-select train``
+stored in ``docs/results``. ``.. paper-results::`` compares these runs with the numbers in the SALN
+paper. ``.. training-table:: FILE`` shows a short table for one file. ``.. benchmark:: NAME`` shows
+a table of results from a script in ``benchmarks``.
 """
 
 import json
@@ -37,7 +37,7 @@ PICTURES = DOCS / "_build" / "curves"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """Return a table in reStructuredText; every cell is one line of text."""
+    """Return a table in reStructuredText; each cell must be a single line of text."""
     lines = [f".. list-table:: {caption}".rstrip(), "   :header-rows: 1", ""]
     for row in [head, *rows]:
         lines += [f"   {'-' if place else '* -'} {cell}" for place, cell in enumerate(row)]
@@ -45,7 +45,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "")
 
 
 def training_results() -> list[tuple[Path, Results]]:
-    """Return the committed results of training with their paths."""
+    """Return the committed training results with their paths."""
     return [
         (path, read_results(path))
         for path in sorted(RESULTS.glob("*.json"))
@@ -54,14 +54,14 @@ def training_results() -> list[tuple[Path, Results]]:
 
 
 def seconds(value: float) -> str:
-    """Return a time with about three significant digits."""
+    """Format a time with about three significant digits."""
     if value >= 1:
         return f"{value:,.{0 if value >= 100 else 1}f} s"
     return f"{value * 1e3:.3g} ms"
 
 
 def training_table(results: Results) -> str:
-    """Return the table of one comparison."""
+    """Return the table for one comparison."""
     by_method = ResultsFolder(RESULTS, results).runs_by_method()
     rows = []
     for method, runs in by_method.items():
@@ -83,8 +83,8 @@ def training_table(results: Results) -> str:
                 loss.format(3) if loss else "–",
             ]
         )
-    head = ["method", "samples trained on", "steps", "wall-clock", "epoch / full", "selection"]
-    return table([*head, "test accuracy (%)", "test loss"], rows)
+    head = ["method", "samples trained on", "steps", "wall-clock", "epoch time relative to full"]
+    return table([*head, "selection", "test accuracy (%)", "test loss"], rows)
 
 
 def committed_groups() -> list[RunGroup]:
@@ -94,8 +94,8 @@ def committed_groups() -> list[RunGroup]:
 
 
 def to_rst(content: Table) -> str:
-    """Return a table of the report in reStructuredText."""
-    # A list table has a single row of heads, so the names of the groups go into it.
+    """Convert a table from the report to reStructuredText."""
+    # A list table has a single header row, so group names are added to the column names.
     above = [name for name, n_columns in content.groups for _ in range(n_columns)]
     above = above or [""] * len(content.head)
     head = [
@@ -114,12 +114,12 @@ def to_rst(content: Table) -> str:
 
 
 def setting(group: RunGroup) -> str:
-    """Return data, configuration and hardware of a group in one sentence."""
+    """Describe the data, configuration and hardware of a group in one sentence."""
     results = group.results
     config, data, hardware = results.config, results.data, results.hardware or {}
     seeds = group.seeds
     return (
-        f"{(data.count or {})['train']:,} training images of {data.n_classes} classes at "
+        f"{(data.count or {})['train']:,} training images in {data.n_classes} classes at "
         f"{config['image_size']} px, weights {config['weights']}, {config['epochs']} epochs; "
         f"{config['candidate_size']} candidates per step, {config['filter_ratio']:.0%} of them "
         "discarded; "
@@ -129,7 +129,7 @@ def setting(group: RunGroup) -> str:
 
 
 def heading(group: RunGroup) -> list[str]:
-    """Return the title of a group, with its files if the title is not unique."""
+    """Return the title of a group, with its file names if the title is not unique."""
     title = group.title
     if sum(other.title == title for other in committed_groups()) > 1:
         title += f" ({', '.join(source.folder.stem for source in group.sources)})"
@@ -137,7 +137,7 @@ def heading(group: RunGroup) -> list[str]:
 
 
 def training_section(group: RunGroup) -> str:
-    """Return setting, commands, table and curves of one group."""
+    """Return the setting, commands, table and curves for one group."""
     lines = [*heading(group), setting(group), *group.notes, ""]
     for source in group.sources:
         lines += [".. code-block:: text", "", f"   {source.results.command}", ""]
@@ -166,7 +166,7 @@ def paper_section(group: RunGroup) -> str:
         lines += [
             ".. warning::",
             "",
-            f"   These runs use {group.data_name}, whereas the paper uses {paper.name}. The "
+            f"   These runs use {group.data_name}, whereas the paper uses {paper.name}, so the "
             "numbers cannot be compared.",
             "",
         ]
@@ -177,7 +177,7 @@ def paper_section(group: RunGroup) -> str:
 
 
 def solver_single(results: Mapping[str, Any]) -> str:
-    """Return the table of single batches."""
+    """Return the table for single batches."""
     rows = []
     for case in results["single"]:
         faster = case["times_faster_than_algorithm_1"]
@@ -198,7 +198,7 @@ def solver_single(results: Mapping[str, Any]) -> str:
 
 
 def solver_fit(results: Mapping[str, Any]) -> str:
-    """Return the table of `FiedlerBatchSelector.fit`, with the largest ratio of each size."""
+    """Return the table for `FiedlerBatchSelector.fit`, with the slowest case of each size."""
     cases: dict[str, list[Mapping[str, Any]]] = {}
     for case in results["fit"]:
         cases.setdefault(f"{case['n']:,} × {case['d']:,}", []).append(case)
@@ -211,7 +211,7 @@ def solver_fit(results: Mapping[str, Any]) -> str:
 
 
 def solver_epoch(results: Mapping[str, Any]) -> str:
-    """Return the table of many batches in one call."""
+    """Return the table for many batches in one call."""
     epoch = results["epoch"]
     fast, slow = epoch["seconds"], epoch["slow_seconds"]
     rows = [
@@ -225,12 +225,12 @@ def solver_epoch(results: Mapping[str, Any]) -> str:
 
 
 def solver_memory(results: Mapping[str, Any]) -> str:
-    """Return the table of memory use, in memory and memory-mapped."""
+    """Return the table of memory use, for features in memory and memory-mapped features."""
     memory, stream = results["memory"], results["stream"]
     rows = [
         [
             f"{memory['n']:,} × {memory['d']:,}, in memory",
-            f"peak memory {memory['times_features']:.2f} times that of the features",
+            f"peak memory {memory['times_features']:.2f} times the size of the features",
         ],
         [
             f"{stream['n']:,} × {stream['d']:,}, memory-mapped",
@@ -242,7 +242,7 @@ def solver_memory(results: Mapping[str, Any]) -> str:
 
 
 def solver_on_gpu(results: Mapping[str, Any]) -> str:
-    """Return the table of solves on a GPU."""
+    """Return the table for the solver on a GPU."""
     rows = []
     for case in results["results"]:
         times = (median(values) for values in case["seconds"].values())
@@ -258,7 +258,7 @@ def solver_on_gpu(results: Mapping[str, Any]) -> str:
 
 
 def wrong_labels(results: Mapping[str, Any]) -> str:
-    """Return the table of wrong labels found, as means over shares and seeds."""
+    """Return the table on finding wrong labels, averaged over noise shares and seeds."""
     names = ("find_wrong_labels", "label_trust", "cleanlab, logistic")
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for cell in results["cells"]:
@@ -285,7 +285,7 @@ def outliers(results: Mapping[str, Any]) -> str:
 
 
 def sampler_cost(part: str) -> Callable[[Mapping[str, Any]], str]:
-    """Return the function that makes the table of one part of the sampler results."""
+    """Return a function that builds the table for one part of the sampler results."""
 
     def make(results: Mapping[str, Any]) -> str:
         rows = [
@@ -298,7 +298,7 @@ def sampler_cost(part: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def time_to_accuracy(results: Mapping[str, Any]) -> str:
-    """Return the cost of each method to reach nearly the accuracy of full training."""
+    """Return the table of what each method costs to come close to full training's accuracy."""
     rows = []
     for part in results["reached"]:
         for entry in part["methods"]:
@@ -312,8 +312,8 @@ def time_to_accuracy(results: Mapping[str, Any]) -> str:
                     *("not reached" if share is None else f"{share:.2f}" for share in shares),
                 ]
             )
-    head = ["condition", "target accuracy", "method", "epochs", "cost / full"]
-    return table([*head, "seconds / full"], rows, results["data"]["name"])
+    head = ["condition", "target accuracy", "method", "epochs", "cost relative to full"]
+    return table([*head, "time relative to full"], rows, results["data"]["name"])
 
 
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
@@ -333,7 +333,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
 
 
 def provenance(results: Mapping[str, Any]) -> str:
-    """Return command, hardware and versions of a benchmark in one sentence."""
+    """Describe the command, hardware and versions of a benchmark in one sentence."""
     hardware, versions = results["hardware"], results["versions"]
     packages = ", ".join(f"{name} {versions[name]}" for name in ("python", "numpy", "scipy"))
     return (
@@ -365,7 +365,7 @@ class PaperResults(TrainingResults):
 
 
 class TrainingTable(SphinxDirective):
-    """The table of one committed file of training results, named without suffix."""
+    """The table for one committed training-results file, named without its suffix."""
 
     required_arguments = 1
 
@@ -377,7 +377,7 @@ class TrainingTable(SphinxDirective):
 
 
 class Benchmark(SphinxDirective):
-    """One table of the committed results of a benchmark; ``NAME-about`` is its provenance."""
+    """One table of committed benchmark results; ``NAME-about`` shows their provenance."""
 
     required_arguments = 1
 

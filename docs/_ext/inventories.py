@@ -5,10 +5,10 @@ from pathlib import Path
 
 
 def write_inventories(names: Path, folder: Path) -> dict[str, tuple[str, str]]:
-    """Write one ``objects.inv`` for each project in `names` and return the mapping for them.
+    """Write one ``objects.inv`` for each project in `names`; return the intersphinx mapping.
 
-    The list has a line ``[project] URL`` for each project, followed by lines
-    ``ROLE NAME PAGE``. In a page, ``$`` stands for the name.
+    For each project, the list contains a line ``[project] URL``, followed by lines
+    ``ROLE NAME PAGE``. In PAGE, ``$`` stands for the name.
     """
     mapping: dict[str, tuple[str, str]] = {}
     lines: dict[str, list[str]] = {}

@@ -1,11 +1,11 @@
-"""Shared helpers of the figures: a batch of digits, and images side by side."""
+"""Shared helpers for the figures: a batch of digits, and images side by side."""
 
 import numpy as np
 from sklearn.datasets import load_digits
 
 
 def digits_batch(n, classes=None, seed=0):
-    """Return n random digits of shape (n, 64) and their labels, optionally of some classes."""
+    """Return n random digits, shape (n, 64), and their labels; optionally of given classes."""
     X, y = load_digits(return_X_y=True)
     pool = np.arange(len(X)) if classes is None else np.flatnonzero(np.isin(y, classes))
     rows = np.random.default_rng(seed).choice(pool, n, replace=False)

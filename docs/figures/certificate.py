@@ -21,6 +21,6 @@ for axis, X, title in (
     axis.plot(range(1, 11), eigenvalues, "o", color="0.6")
     axis.plot(2, result.value, "o", color="C3", label="Fiedler value")
     axis.axhspan(result.value, eigenvalues[2], color="C3", alpha=0.15, label="gap")
-    axis.set(title=f"{title}: {result.status.name}", xlabel="number of the eigenvalue")
+    axis.set(title=f"{title}: {result.status.name}", xlabel="index of the eigenvalue")
     axis.set(ylabel="eigenvalue", ylim=(-0.05 * eigenvalues.max() - 1, None))
 axes[0].legend(loc="lower right", frameon=False)

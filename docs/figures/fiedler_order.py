@@ -1,4 +1,4 @@
-"""Four hundred digits in the order of two Fiedler vectors."""
+"""Four hundred digits, sorted by two Fiedler vectors."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,7 +14,7 @@ for column, laplacian in zip(axes.T, ("symmetric", "unnormalized"), strict=True)
     v = fiedler_vector(X, laplacian=laplacian).vector
     order = np.argsort(v)
     column[0].imshow(mosaic(X[order], 25), cmap="gray_r")
-    column[0].set(title=f"in the order of v, {laplacian}", xticks=[], yticks=[])
+    column[0].set(title=f"sorted by v, {laplacian}", xticks=[], yticks=[])
     column[0].spines[:].set_visible(False)
     column[1].plot(v[order], ".-", markersize=3, linewidth=1)
     column[1].axhline(0, color="0.7", linewidth=0.8, zorder=0)

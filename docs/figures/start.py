@@ -1,4 +1,4 @@
-"""A batch, its Fiedler order, and the fifth that the stratified rule keeps."""
+"""A batch, its Fiedler order, and the fifth kept by the stratified rule."""
 
 import matplotlib.pyplot as plt
 import numpy as np

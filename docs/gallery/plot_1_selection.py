@@ -2,16 +2,16 @@
 Selecting samples from a batch
 ==============================
 
-This example shows a candidate batch of 200 handwritten digits, its Fiedler vector, and the
-fifth of the batch that each of the two rules keeps. The plots use the first two principal
-components; the selection uses all 64 dimensions.
+This example shows a candidate batch of 200 handwritten digits, its Fiedler vector, and the fifth
+of the batch that each of two rules keeps. The plots use the first two principal components; the
+selection uses all 64 dimensions.
 """
 
 # %%
 # We fit two selectors to the same batch. ``rule="extreme"`` is SALN's Algorithm 1: it keeps the
 # rows with the largest :math:`|v|`, where :math:`v` is the Fiedler vector of the unnormalized
-# Laplacian. ``rule="stratified"`` divides the order of the Fiedler vector of the symmetric
-# Laplacian into 40 equal parts and keeps one row of each.
+# Laplacian. ``rule="stratified"`` sorts the rows by the Fiedler vector of the symmetric
+# Laplacian, divides this order into 40 equal parts and keeps one row from each.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -54,8 +54,9 @@ for axis, (title, selector) in zip(axes, selectors.items(), strict=True):
 plt.show()
 
 # %%
-# Finally, we show 20 samples of each selection and count the classes among all 40 kept samples. The
-# first row shows the largest :math:`|v|`, the second row every other sample of the Fiedler order.
+# Finally, we show 20 samples from each selection and count the classes among all 40 kept samples.
+# The first row shows the samples with the largest :math:`|v|`. The second row shows every other
+# kept sample, in Fiedler order.
 
 figure = plt.figure(figsize=(10, 2.9), layout="constrained")
 for half, (title, selector) in zip(figure.subfigures(2, 1), selectors.items(), strict=True):

@@ -2,13 +2,13 @@
 Effect of the rule and the Laplacian
 ====================================
 
-This example compares both selection rules on three graphs of the same batch: all cosine
-similarities with the unnormalized and with the symmetric Laplacian, and nearest neighbors. The
-batch has three clusters of unequal size and five outliers.
+This example compares two selection rules on the same batch, with three combinations of graph and
+Laplacian: all cosine similarities with the unnormalized or the symmetric Laplacian, and nearest
+neighbors. The batch has three clusters of unequal size and five outliers.
 """
 
 # %%
-# Cosine similarity depends on directions only, so we generate points on a sphere. The plots show
+# Cosine similarity depends only on directions, so we generate points on a sphere. The plots show
 # the sphere from above.
 
 import matplotlib.pyplot as plt
@@ -37,12 +37,13 @@ graphs = {
 }
 
 # %%
-# Each selector keeps a fifth. The ``extreme`` rule keeps the largest :math:`|v|`. On the dense
-# graph with the unnormalized Laplacian, these are at the boundary of two clusters. On the other
-# graphs, they are in a single cluster, because the vector separates this cluster from the rest.
-# The ``stratified`` rule covers all clusters on every graph. The numbers below each plot are the
-# shares of the three clusters, from large to small, and of the outliers among the kept samples. In
-# the batch, these shares are 60%, 25%, 12.5% and 2.5%.
+# Each selector keeps a fifth of the batch. The ``extreme`` rule keeps the rows with the largest
+# :math:`|v|`. On the dense graph with the unnormalized Laplacian, these rows lie at the boundary of
+# two clusters. On the other graphs, they lie in a single cluster, because the vector separates this
+# cluster from the rest. The ``stratified`` rule covers all clusters on every graph. The numbers
+# below each plot show the composition of the kept samples: the share from each of the three
+# clusters, from large to small, and the share of outliers. In the batch, these shares are 60%, 25%,
+# 12.5% and 2.5%.
 
 figure, axes = plt.subplots(2, 3, figsize=(11, 7), layout="constrained")
 cluster_of = np.repeat([0, 1, 2, 3], [*sizes, len(outliers)])

@@ -2,7 +2,7 @@
 Schedules of the filter ratio
 =============================
 
-The filter ratio can change from epoch to epoch, according to a schedule that is fixed before
+The filter ratio can change from epoch to epoch, following a schedule that is fixed before
 training. Its effect depends on which size is held constant: the batch size or the candidate size.
 """
 
@@ -29,10 +29,10 @@ schedules = {
 }
 
 # %%
-# With ``batch_size=64``, each batch has 64 samples. A lower filter ratio means fewer candidates for
-# each batch, so an epoch has more batches. With ``candidate_size=128``, the number of batches is
-# the same in every epoch, and the batches become larger. The middle plot shows the length of the
-# sampler for the 1,797 digits.
+# With ``batch_size=64``, each batch has 64 samples. A lower filter ratio means fewer candidates per
+# batch, so an epoch has more batches. The middle plot shows their number for the 1,797 digits. With
+# ``candidate_size=128``, the number of batches is the same in every epoch, and the batches become
+# larger.
 
 features = load_digits().data
 epochs = np.arange(n_epochs)

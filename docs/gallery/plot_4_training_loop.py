@@ -8,9 +8,9 @@ on a systematic sample of a fifth along the Fiedler order.
 """
 
 # %%
-# Only the selector of the batch sampler differs between the three runs. The random baseline is also
-# a selector: it needs the methods ``fit`` and ``get_support``, and the parameters ``filter_ratio``
-# and ``candidate_size``.
+# The three runs differ only in the selector. The random baseline is also a selector:
+# it needs the methods ``fit`` and ``get_support``, and the parameters ``filter_ratio`` and
+# ``candidate_size``.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -90,7 +90,7 @@ axis.legend(loc="lower right", frameon=False)
 plt.show()
 
 # %%
-# The ``extreme`` rule keeps the samples that are least similar to the rest. With the same number
-# of samples, the network reaches a lower accuracy than with a random subset. The ``stratified``
-# rule is about as good as a random subset here. :doc:`/evidence` compares the methods on larger
-# networks, including their cost.
+# The ``extreme`` rule keeps the samples that are least similar to the rest. For the same number of
+# samples, the network reaches a lower accuracy than with random subsets. The ``stratified`` rule is
+# about as good as random subsets here. :doc:`/evidence` compares the methods on larger networks,
+# including their cost.

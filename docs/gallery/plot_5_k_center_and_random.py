@@ -2,9 +2,9 @@
 Comparison with k-center greedy and random subsets
 ==================================================
 
-This example trains a linear classifier on subsets of the digits selected by four methods. It
-compares the test accuracy, and how well each subset covers the data: the largest distance of any
-sample to the subset.
+This example trains a linear classifier on subsets of the digits, selected by four methods. It
+compares the test accuracy and how well each subset covers the data, measured by the largest
+distance from any sample to the subset.
 """
 
 # %%
@@ -24,7 +24,7 @@ from spectral_select import FiedlerBatchSelector, n_kept
 
 
 def k_center(X, k, start):
-    """Return k rows, each the farthest from the previous rows (cosine distance)."""
+    """Return k rows; each is the farthest from those before it (cosine distance)."""
     chosen = [start]
     distance = 1 - X @ X[start]
     while len(chosen) < k:
@@ -52,8 +52,8 @@ X = normalize(X)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.4, random_state=0, stratify=y)
 
 # %%
-# We select five different shares with each method, and use five seeds for methods with randomness.
-# If a class is missing from a subset, the classifier cannot predict it, which lowers its accuracy.
+# With each method, we select subsets of five sizes and repeat this with five seeds. If a class is
+# missing from a subset, the classifier cannot predict it, which lowers the accuracy.
 
 shares = np.array([0.03, 0.06, 0.12, 0.25, 0.5])
 accuracy = {name: np.empty((len(shares), 5)) for name in methods}
@@ -81,12 +81,12 @@ for axis, values in zip(axes, (accuracy, radius), strict=True):
     axis.set_xticks(100 * shares, [f"{100 * share:g}" for share in shares], minor=False)
     axis.set_xticks([], minor=True)
 axes[0].set_title("test accuracy of a linear classifier (%)")
-axes[1].set_title("largest distance of any sample to the subset")
+axes[1].set_title("largest distance from any sample to the subset")
 axes[0].legend(frameon=False)
 plt.show()
 
 # %%
-# k-center greedy covers the data by construction, and on this clean dataset it gives the highest
-# accuracy. Random and stratified subsets are about equally good. The rows with the largest
-# :math:`|v|` come from one side of the data: they neither cover the data nor give the accuracy of a
-# random subset.
+# k-center greedy covers the data by construction, and it reaches the highest accuracy on this clean
+# dataset. Random and stratified subsets are about equally good. The rows with the largest
+# :math:`|v|` come from one side of the data. They do not cover it, and they are worse for training
+# than a random subset.

@@ -1,4 +1,4 @@
-"""Command-line arguments of the dataset; this module does not import torch."""
+"""Command-line arguments that select the dataset; this module does not import torch."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -10,24 +10,23 @@ __all__ = ["add_dataset_arguments", "load_from_arguments"]
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the dataset and its splits, the same for all commands."""
+    """Declare the arguments for the dataset and its splits, shared by all commands."""
     parser.add_argument(
         "dataset",
         metavar="DATASET",
         help="digits, cifar10, oxford-pet, flowers102, or a folder of images: "
-        "FOLDER/train/CLASS/*.jpg and FOLDER/test/CLASS/*.jpg (val is optional, and serves as the "
-        "test part if there is no test; training, valid, dev and testing are known too), or "
+        "FOLDER/train/CLASS/*.jpg and FOLDER/test/CLASS/*.jpg (val is optional, and is used for "
+        "testing if there is no test; training, valid, dev and testing also work), or "
         "FOLDER/CLASS/*.jpg",
     )
     group = parser.add_argument_group("the dataset and its splits")
     group.add_argument(
         "--root",
         metavar="FOLDER",
-        help="folder that the datasets known by name are read from and downloaded to "
-        "(default: data)",
+        help="folder where datasets known by name are read from and downloaded to (default: data)",
     )
     group.add_argument(
-        "--no-download", action="store_true", help="fail rather than download a dataset"
+        "--no-download", action="store_true", help="fail instead of downloading a dataset"
     )
     group.add_argument(
         "--val-fraction",
@@ -35,14 +34,14 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.1,
         help="share of the training images held out for validation, if the dataset has no "
-        "such part (default: %(default)s)",
+        "validation split (default: %(default)s)",
     )
     group.add_argument(
         "--test-fraction",
         metavar="F",
         type=float,
         default=0.2,
-        help="share of the images held out for testing, if the dataset has no such part "
+        help="share of the images held out for testing, if the dataset has no test split "
         "(default: %(default)s)",
     )
     group.add_argument(
@@ -53,7 +52,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=int,
         default=0,
-        help="seed of the splits (default: %(default)s)",
+        help="seed for the splits (default: %(default)s)",
     )
 
 

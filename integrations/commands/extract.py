@@ -1,4 +1,4 @@
-"""The command extract: writes the embeddings of an image dataset to a store."""
+"""The extract command: write the embeddings of an image dataset to a store."""
 
 import argparse
 import time
@@ -13,17 +13,17 @@ from spectral_select.integrations.commands.dataset_arguments import (
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Run each image of a dataset through a pretrained network once and write the embeddings to a
-folder (a store), for `select`, `train`, or your own code. If it is interrupted, run the same
-command again to resume. If the store is complete, it is only checked.
+Run each image in a dataset through a pretrained network once and write the embeddings to a
+folder (a store), for `select`, `train`, or your own code. If the command is interrupted, run it
+again to resume. A complete store is only checked.
 """
 
 _EPILOG = """\
 examples:
   spectral-select extract photos --out photos.store
-                               # the training part, ResNet-50, 2048 numbers an image
+                               # the training split, ResNet-50, 2048 numbers per image
   spectral-select extract photos --split all --out all.store
-                               # every image of photos/CLASS/*.jpg
+                               # every image in photos/CLASS/*.jpg
   spectral-select extract cifar10 --out cifar.store --backbone resnet18 --image-size 64
   spectral-select extract photos --out small.store --backbone squeezenet1_0 \\
       --weights squeezenet.safetensors            # works without a network connection
@@ -42,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split",
         choices=("train", "val", "test", "all"),
-        help="which part of the dataset; all: every image, as if there were no parts "
+        help="which split of the dataset to use; all: every image, ignoring the splits "
         "(default: train)",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace a store that is in FOLDER already"
+        "--overwrite", action="store_true", help="replace an existing store in FOLDER"
     )
     _add_network_arguments(parser.add_argument_group("the network"))
     _add_speed_arguments(parser.add_argument_group("speed"))
@@ -57,24 +57,24 @@ def _add_network_arguments(group: Any) -> None:
         "--backbone",
         metavar="NAME",
         default="resnet50",
-        help="any torchvision classification network, or pixels for the images themselves "
+        help="any torchvision classification network, or pixels to use the images themselves "
         "(default: %(default)s)",
     )
     group.add_argument(
         "--weights",
         metavar="W",
         default="default",
-        help="default: pretrained weights of torchvision (downloaded once); random; or a state "
+        help="default: torchvision's pretrained weights (downloaded once); random; or a state "
         "dict (.safetensors, .pt, .pth)",
     )
     group.add_argument(
         "--image-size",
         metavar="PX",
         type=int,
-        help="resize and crop images to PX (default: as the pretrained network expects, "
-        "usually 224); smaller is faster",
+        help="resize and crop images to PX (default: the size that the pretrained network "
+        "expects, usually 224); smaller is faster",
     )
-    group.add_argument("--seed", metavar="S", type=int, default=0, help="seed of random weights")
+    group.add_argument("--seed", metavar="S", type=int, default=0, help="seed for random weights")
 
 
 def _add_speed_arguments(group: Any) -> None:
@@ -92,7 +92,7 @@ def _add_speed_arguments(group: Any) -> None:
         "--precision",
         choices=("auto", "float32", "float16", "bfloat16"),
         default="auto",
-        help="arithmetic of the network (default: float16 on CUDA, float32 elsewhere)",
+        help="arithmetic used by the network (default: float16 on CUDA, float32 elsewhere)",
     )
     group.add_argument(
         "--progress",
@@ -140,5 +140,5 @@ def run(args: argparse.Namespace) -> int:
         resumed = f", {earlier} of them from an earlier run" if earlier else ""
         print(f"{what}{resumed} ({seconds:.1f} s, {rate:.0f} images/s)")
     else:
-        print(f"{what} were there already, nothing to do")
+        print(f"{what} already exist, nothing to do")
     return 0

@@ -1,4 +1,4 @@
-"""The command report: a page and pictures from folders of results."""
+"""The report command: write a page and figures from folders of results."""
 
 import argparse
 import webbrowser
@@ -7,11 +7,11 @@ from pathlib import Path
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Write a page on one or more runs of train: accuracy with confidence intervals over the
-seeds, the numbers printed in the SALN paper, costs, curves, selected samples and weights.
-Runs with the same configuration and data are pooled over their seeds; each other
-configuration gets a separate section. The page, report.html, is self-contained; the
-folder figures next to it holds its figures as files.
+Write a page about one or more runs of train: accuracy with confidence intervals over the
+seeds, the numbers published in the SALN paper, costs, curves, selected samples and weights.
+Runs with the same configuration and data are pooled over their seeds; every other
+configuration gets its own section. The page, report.html, is self-contained. The folder
+figures next to it contains its figures as files.
 """
 
 _EPILOG = """\
@@ -25,13 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``spectral-select report``."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.add_argument(
-        "runs", metavar="RUN", nargs="+", help="a folder with results.json, as train writes it"
+        "runs", metavar="RUN", nargs="+", help="a folder with the results.json that train writes"
     )
     parser.add_argument(
         "--out",
         "-o",
         metavar="FOLDER",
-        help="folder for the report (default: report in the folder of a single run, else report)",
+        help="folder for the report (default: RUN/report for a single run, otherwise report)",
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{page}: the report, a self-contained page")
     print(f"{page.parent / FIGURES}: its figures")
     if args.open and not webbrowser.open(page.resolve().as_uri()):
-        print("no browser was found; open the page yourself")
+        print("could not find a browser; open the page yourself")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The command sweep: methods × seeds × filter ratios from one file, run by run."""
+"""The sweep command: run methods × seeds × filter ratios from one file."""
 
 import argparse
 import time
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Train by every method, from every seed, at every filter ratio that a TOML file names, with
-a separate process and folder for each run. Run the command again to resume: complete
-runs are kept, and the others resume from their checkpoints. Methods, seeds and
-ratios can be added to the file later.
+Train with every combination of the methods, seeds and filter ratios listed in a TOML file,
+with a separate process and folder for each run. Run the command again to resume: complete
+runs are kept, and the others resume from their checkpoints. You can add methods, seeds and
+ratios to the file later.
 """
 
 _EPILOG = """\
@@ -29,7 +29,7 @@ a sweep file:
   epochs = 12
   lr = 0.02
 
-  [method.full]                             # options for this method alone
+  [method.full]                             # options for this method only
   epochs = 4
 """
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         "-o",
         metavar="FOLDER",
-        help="folder for the runs and their results (default: runs/NAME, after the file)",
+        help="folder for the runs and their results (default: runs/NAME, named after FILE)",
     )
     parser.add_argument(
         "--jobs",
@@ -51,11 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=int,
         default=1,
-        help="most runs side by side, where memory allows; their wall-clock times disturb "
-        "each other (default: %(default)s)",
+        help="maximum number of parallel runs, if memory allows; parallel runs slow each "
+        "other down, which distorts wall-clock times (default: %(default)s)",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="list the runs and what is left to do"
+        "--dry-run", action="store_true", help="list the runs that are left, without running them"
     )
 
 
@@ -100,15 +100,15 @@ def run(args: argparse.Namespace) -> int:
         failed, interrupted = [], True
     _report(out, plan)
     if interrupted:
-        print("interrupted; the same command goes on from here")
+        print("interrupted; run the same command again to resume")
         return 130
     if failed:
-        print(f"{len(failed)} of {len(left)} runs failed; the same command tries them again")
+        print(f"{len(failed)} of {len(left)} runs failed; run the same command again to retry")
     return 1 if failed else 0
 
 
 def _check(arguments: tuple[str, ...], path: Path) -> None:
-    """Parse what a run is given, so that a mistake shows up before any run."""
+    """Parse the arguments of a run, so that mistakes are reported before any run starts."""
     from spectral_select._cli.main import UsageError, parse
 
     try:
@@ -129,7 +129,7 @@ def _report(out: Path, plan: "Plan") -> None:
             written.append(str(path))
             print(f"\nfilter ratio {ratio:g}\n{format_table(results)}")
     if written:
-        print(f"\nfor the whole report: spectral-select report {' '.join(written)}")
+        print(f"\nto write a full report: spectral-select report {' '.join(written)}")
 
 
 def _outcome(folder: Path) -> str:

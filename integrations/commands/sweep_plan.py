@@ -1,4 +1,4 @@
-"""Which runs a sweep is made of: methods × seeds × filter ratios, from a TOML file."""
+"""Read the runs of a sweep from a TOML file: methods × seeds × filter ratios."""
 
 import re
 import tomllib
@@ -21,7 +21,7 @@ _OWN = ("out", "methods", "seeds", "filter_ratio", "resume", "progress", "help",
 
 @dataclass(frozen=True)
 class Run:
-    """One training: a method, a seed, and a filter ratio if the method depends on it.
+    """One training run: a method, a seed, and a filter ratio if the method depends on it.
 
     Attributes
     ----------
@@ -29,13 +29,13 @@ class Run:
         The method with its options.
     seed : int
     ratios : tuple of float
-        The filter ratios that this run stands for; all of them if it depends on none.
+        The filter ratios that this run covers; all of them if it depends on none.
     arguments : tuple of str
-        What `spectral-select train` is given, less the folder and what is shared.
+        Arguments for `spectral-select train`, without the output folder and shared inputs.
     folder : str
-        Where its results go, within the sweep's folder.
+        Folder for its results, relative to the sweep's folder.
     needs : frozenset of str
-        What the method needs, of `FEATURES` and `REFERENCE`.
+        Which of `FEATURES` and `REFERENCE` the method needs.
     """
 
     method: str
@@ -48,7 +48,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep file asks for.
+    """The content of a sweep file.
 
     Attributes
     ----------
@@ -56,8 +56,7 @@ class Plan:
     seeds : tuple of int
     methods : tuple of str
     runs : tuple of Run
-        In the order in which they are best started: those that share something with
-        others first.
+        Ordered by when to start them: runs with inputs that other runs can share come first.
     """
 
     filter_ratios: tuple[float, ...]
@@ -67,21 +66,21 @@ class Plan:
 
 
 def read_plan(path: Path) -> Plan:
-    """Return what a sweep file asks for.
+    """Read and check a sweep file.
 
     Parameters
     ----------
     path : Path
         A TOML file: a table ``[sweep]`` with ``dataset``, ``methods``, ``seeds`` and
         ``filter_ratios``, a table ``[train]`` with options of ``spectral-select train``,
-        and tables ``[method."NAME"]`` with options for that method alone.
+        and tables ``[method."NAME"]`` with options for that method only.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If it is not TOML, or something in it is missing, unknown or out of range.
+        If it is not TOML, or a key or value is missing, unknown or out of range.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -94,7 +93,7 @@ def read_plan(path: Path) -> Plan:
     if missing:
         raise ValueError(f"{path}: [sweep] lacks {' and '.join(missing)}")
     if not isinstance(sweep["dataset"], str):
-        raise ValueError(f"{path}: dataset must be text; got {sweep['dataset']!r}")
+        raise ValueError(f"{path}: dataset must be a string; got {sweep['dataset']!r}")
     methods = tuple(m.spec for m in check_methods(_texts(sweep["methods"], "methods", path)))
     seeds = _seeds(sweep.get("seeds", [0]), path)
     ratios = _ratios(sweep.get("filter_ratios", [0.8]), path)
@@ -136,34 +135,34 @@ def _run(
 
 
 def _depends(spec: str) -> bool:
-    """Tell whether a method's training depends on the filter ratio that is asked for."""
+    """Return whether a method's training depends on the filter ratio."""
     method = get_method(spec)
-    # Any two ratios tell, and any number of epochs.
+    # Comparing two ratios is enough, for any number of epochs.
     first, second = ((method.schedule(f, 4), method.step_fraction(1 - f)) for f in (0.25, 0.75))
     return first != second
 
 
 def _arguments(options: Options, where: str) -> tuple[str, ...]:
-    """Return options of a TOML table as command-line arguments."""
+    """Convert the options in a TOML table to command-line arguments."""
     arguments: list[str] = []
     for key, value in options.items():
         name = key.replace("-", "_")
         if name in _OWN:
-            raise ValueError(f"{where}: {key} is set by the sweep; take it out")
+            raise ValueError(f"{where}: {key} is set by the sweep; remove it")
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
             arguments.append(flag if value else "--no-" + flag[2:])
         elif isinstance(value, int | float | str):
             arguments.append(f"{flag}={value}")
         else:
-            raise ValueError(f"{where}: {key} must be text, a number or a truth; got {value!r}")
+            raise ValueError(f"{where}: {key} must be a string, number or boolean; got {value!r}")
     return tuple(arguments)
 
 
 def _only(table: Options, allowed: tuple[str, ...], what: str) -> None:
     strange = [key for key in table if key not in allowed]
     if strange:
-        raise ValueError(f"{what} may hold {', '.join(allowed)}; got {strange[0]!r}")
+        raise ValueError(f"{what} may contain {', '.join(allowed)}; got {strange[0]!r}")
 
 
 def _table(content: Options, key: str, path: Path) -> Options:
@@ -175,7 +174,7 @@ def _table(content: Options, key: str, path: Path) -> Options:
 
 def _texts(values: Any, name: str, path: Path) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise ValueError(f"{path}: {name} must be a list of texts; got {values!r}")
+        raise ValueError(f"{path}: {name} must be a list of strings; got {values!r}")
     return values
 
 
@@ -183,7 +182,7 @@ def _seeds(values: Any, path: Path) -> tuple[int, ...]:
     whole = isinstance(values, list) and all(type(v) is int and v >= 0 for v in values)
     if not whole or not values or len(set(values)) != len(values):
         raise ValueError(
-            f"{path}: seeds must be a list of different integers of at least 0; got {values!r}"
+            f"{path}: seeds must be a list of distinct nonnegative integers; got {values!r}"
         )
     return tuple(values)
 
@@ -192,6 +191,6 @@ def _ratios(values: Any, path: Path) -> tuple[float, ...]:
     numbers = isinstance(values, list) and all(type(v) in (int, float) for v in values)
     if not numbers or not values or len(set(values)) != len(values):
         raise ValueError(
-            f"{path}: filter_ratios must be a list of different numbers; got {values!r}"
+            f"{path}: filter_ratios must be a list of distinct numbers; got {values!r}"
         )
     return tuple(check_filter_ratio(value, "filter_ratios") for value in values)

@@ -1,4 +1,4 @@
-"""The results of the runs of a sweep, merged into one comparison."""
+"""Merge the results of a sweep's runs into one comparison."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,26 +14,26 @@ __all__ = ["merge"]
 
 
 def merge(out: Path, plan: Plan, filter_ratio: float) -> tuple[Path, Results] | None:
-    """Merge the runs of one filter ratio and write them to ``results-fRATIO.json``.
+    """Merge the runs for one filter ratio and write them to ``results-fRATIO.json``.
 
     Parameters
     ----------
     out : Path
-        Folder of the sweep.
+        The sweep's folder.
     plan : Plan
         The sweep.
     filter_ratio : float
-        One filter ratio of the plan.
+        One of the plan's filter ratios.
 
     Returns
     -------
     (Path, Results) or None
-        The file and its content; None if no run has results yet.
+        The file and its content, or None if no run has results yet.
 
     Notes
     -----
-    If a method has its own options, such as a learning rate, its runs list them under
-    ``"config"``; the top level has the options of the first run.
+    If a method has its own options, such as a learning rate, they are stored under ``"config"``
+    in each of its runs. The top level contains the options of the first run.
     """
     finished: list[tuple[Run, Results]] = []
     wanted = [run for run in plan.runs if filter_ratio in run.ratios]
@@ -75,14 +75,14 @@ def merge(out: Path, plan: Plan, filter_ratio: float) -> tuple[Path, Results] | 
 
 
 def _best_known(records: Sequence[InputRecord | None]) -> InputRecord | None:
-    """Return the record with the most known values."""
+    """Return the record with the fewest missing values."""
     known = [record for record in records if record is not None]
     count = lambda record: sum(v is not None for v in record.to_json().values())  # noqa: E731
     return max(known, key=count, default=None)
 
 
 def _relocated(record: RunRecord, run: Run, config: JsonObject, common: JsonObject) -> RunRecord:
-    """Return a run with the paths of its files from the sweep's folder, and its own options."""
+    """Return a run with its own options and with paths relative to the sweep's folder."""
     own = {
         key: value
         for key, value in config.items()

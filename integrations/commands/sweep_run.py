@@ -1,4 +1,4 @@
-"""The runs of a sweep, each a process of its own, several side by side where memory allows."""
+"""Run a sweep: each run in its own process, several in parallel if memory allows."""
 
 import os
 import signal
@@ -22,11 +22,11 @@ from spectral_select.integrations.runtime.provenance import n_cores
 __all__ = ["SweepError", "is_done", "run_all"]
 
 _POLL = 0.1
-_SETTLE = 20.0  # seconds after which a run has loaded what it needs
+_SETTLE = 20.0  # seconds after which a run has loaded its data
 
 
 class SweepError(ValueError):
-    """A run's folder holds something else than this run."""
+    """A run's folder contains a different run."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class _Started:
 
 
 def is_done(out: Path, run: Run) -> bool:
-    """Tell whether a run is complete, and refuse a folder that holds another run.
+    """Return whether a run is complete, and reject a folder that contains a different run.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def is_done(out: Path, run: Run) -> bool:
     Raises
     ------
     SweepError
-        If the folder was made by other arguments.
+        If the folder was created with different arguments.
     """
     folder = out / run.folder
     if not (folder / "run.json").exists():
@@ -59,8 +59,8 @@ def is_done(out: Path, run: Run) -> bool:
     arguments = saved if isinstance(saved, list) else []
     if unlike := _manifest(arguments).diff(_manifest(run.arguments)):
         raise SweepError(
-            f"{folder} was made with other options ({'; '.join(unlike)}); "
-            "choose another folder, or remove that one"
+            f"{folder} was created with other options ({'; '.join(unlike)}); "
+            "choose another folder, or remove this one"
         )
     try:
         return read_results(folder).status == "complete"
@@ -69,7 +69,7 @@ def is_done(out: Path, run: Run) -> bool:
 
 
 def _manifest(arguments: Sequence[str]) -> Manifest:
-    """Return the arguments of a run; a word without ``=`` is an entry of its own."""
+    """Return the arguments of a run as a manifest; a word without ``=`` is a separate entry."""
     words = (str(word).partition("=") for word in arguments)
     return Manifest({option: value if equals else True for option, equals, value in words})
 
@@ -81,30 +81,30 @@ def run_all(
     jobs: int,
     on_end: Callable[[Run, int, float], object],
 ) -> list[Run]:
-    """Run what is not complete, at most `jobs` at a time, and return what failed.
+    """Run the incomplete runs, at most `jobs` at a time, and return those that failed.
 
-    The first run that needs features extracts them, and the first that needs a reference
-    model trains it, alone; the others take theirs. Another run is started beside those
-    going 20 s after the last, and only where twice the memory of the largest is free.
+    The first run that needs features extracts them, and the first that needs a reference model
+    trains it; other runs wait for the result and share it. A parallel run starts at least 20 s
+    after the previous one, and only if twice the memory of the largest run is free.
 
     Parameters
     ----------
     out : Path
         The sweep's folder.
     runs : sequence of Run
-        Those that are not complete.
+        The incomplete runs.
     jobs : int
-        Most runs at a time. The processor's cores are divided among them.
+        Maximum number of parallel runs. The processor's cores are divided among them.
     on_end : callable
-        Called with run, exit status and seconds.
+        Called with the run, its exit status and its duration in seconds.
 
     Returns
     -------
     list of Run
-        Those that did not exit with 0.
+        The runs that did not exit with status 0.
     """
     waiting, going, failed = list(runs), list[_Started](), list[Run]()
-    settled: set[str] = set()  # what a run that is over has needed, and so made
+    settled: set[str] = set()  # inputs that finished runs needed, so they exist by now
     needed = 0
     try:
         while waiting or going:
@@ -136,22 +136,22 @@ def _next(
     needed: int,
     settled: set[str],
 ) -> Run | None:
-    """Take the next run that may start now out of those waiting, if there is one."""
+    """Remove the next run from `waiting` and return it, or return None if it must wait."""
     if not waiting or len(going) >= jobs:
         return None
     run = waiting[0]
     if going:
         if any(_shared(out, need) is None for need in run.needs - settled):
-            return None  # what it shares with another one is being made
+            return None  # another run is still computing an input that this one shares
         largest = max([needed, *(each.peak for each in going)])
         recent = min(monotonic() - each.begin for each in going)
         if recent < _SETTLE or psutil.virtual_memory().available < 2 * largest:
-            return None  # the last one still grows, or too little is free
+            return None  # the last run is still loading, or too little memory is free
     return waiting.pop(0)
 
 
 def _shared(out: Path, need: str) -> Path | None:
-    """Return the folder of what runs share, once one of them has made it."""
+    """Return the folder of an input that runs share, or None if it does not exist yet."""
     name, complete = {
         FEATURES: ("features", "meta.json"),
         REFERENCE: ("reference", "reference.json"),
@@ -179,13 +179,13 @@ def _start(out: Path, run: Run, jobs: int) -> _Started:
         stdout=log,
         stderr=subprocess.STDOUT,
         env=environment if jobs > 1 else None,
-        start_new_session=True,  # Ctrl-C comes from here, once
+        start_new_session=True,  # only this process receives Ctrl-C, and forwards it once
     )
     return _Started(run, process, log, monotonic())
 
 
 def _interrupt(going: Sequence[_Started]) -> None:
-    """Ask runs to stop as after Ctrl-C, which leaves a checkpoint, and wait for them."""
+    """Stop runs as Ctrl-C would, which leaves a checkpoint, and wait for them to exit."""
     for each in going:
         each.process.send_signal(signal.SIGINT)
     for each in going:

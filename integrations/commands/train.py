@@ -1,4 +1,4 @@
-"""The command train: methods compared on one dataset, with table, JSON and picture."""
+"""The train command: compare methods on one dataset; write a table, JSON and curves."""
 
 import argparse
 import os
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run", "run_comparison"]
 
-# Where the general defaults are not sensible. At 32 px a step costs a fixed amount that
-# small batches do not pay off, hence the larger candidate batches.
+# Datasets for which the general defaults are not sensible. At 32 px, the fixed cost of a step
+# outweighs small batches, hence the larger candidate batches.
 _DEFAULTS: dict[str, dict[str, int]] = {
     "digits": {"image_size": 32, "candidate_size": 320, "epochs": 12},
     "cifar10": {"image_size": 32, "candidate_size": 320, "epochs": 25},
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -> "Comparison":
-    """Check everything, make features and reference model if need be, and put it together."""
+    """Check all inputs, create missing features and reference models, and set up the comparison."""
     from spectral_select.integrations.commands.train_session import Comparison, check_resumable
     from spectral_select.integrations.methods import CLEAN, FEATURES, REFERENCE, check_methods
 
@@ -54,7 +54,7 @@ def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -
     options = _output_options(args)
     out = _folder(args)
     if ranks.size > 1 and args.out is None and args.resume is None:
-        raise ValueError("--out is required with several processes, which share the folder")
+        raise ValueError("--out is required with multiple processes, which share the folder")
     config = _config(args, device, ranks.size)
     with ranks.one_after_another():
         data = load_from_arguments(args)
@@ -96,14 +96,14 @@ def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -
 
 
 def run_comparison(dataset: str, **options: Any) -> Results:
-    """Do in this process what ``spectral-select train`` does.
+    """Run ``spectral-select train`` in this process.
 
     Parameters
     ----------
     dataset : str
-        A dataset's name, or the path of a folder of images.
+        Name of a dataset, or path of a folder of images.
     **options
-        Options of the command with underscores for hyphens: ``out``, ``methods``,
+        Options of the command, with underscores instead of hyphens: ``out``, ``methods``,
         ``seeds``, ``filter_ratio``, ``epochs``, … The others have the command's defaults.
 
     Returns
@@ -114,11 +114,11 @@ def run_comparison(dataset: str, **options: Any) -> Results:
     Raises
     ------
     TypeError
-        If there is no such option.
+        If an option does not exist.
     ValueError
-        If the command would refuse an option's value.
+        If the command would reject the value of an option.
     KeyboardInterrupt
-        If it was interrupted; ``resume=True`` resumes it.
+        If the run was interrupted; pass ``resume=True`` to resume it.
     """
     parser = argparse.ArgumentParser(add_help=False)
     add_arguments(parser)
@@ -141,7 +141,7 @@ def run_comparison(dataset: str, **options: Any) -> Results:
 def _check_seeds(seeds: list[int]) -> list[int]:
     if min(seeds) < 0 or len(set(seeds)) != len(seeds):
         raise ValueError(
-            f"--seeds must be different integers of at least 0; got {' '.join(map(str, seeds))}"
+            f"--seeds must be distinct nonnegative integers; got {' '.join(map(str, seeds))}"
         )
     return seeds
 
@@ -169,7 +169,7 @@ def _folder(args: argparse.Namespace) -> Path:
         if args.out is not None and Path(args.out).resolve() != out.resolve():
             raise ValueError(f"--resume {out} and --out {args.out} must be the same folder")
         if not out.is_dir():
-            raise ValueError(f"--resume {out}: there is no such folder")
+            raise ValueError(f"--resume {out}: the folder does not exist")
         return out
     if args.out is not None:
         out = Path(args.out)
@@ -194,7 +194,7 @@ def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "
         value = getattr(args, name)
         return default[name] if value is None else value
 
-    # A mirrored digit is another sign, and a grey image has no color to change.
+    # A mirrored digit is no longer that digit, and a gray image has no color to change.
     plain = {"flip": 0.0, "saturation": 0.0, "hue": 0.0} if args.dataset == "digits" else {}
     return TrainConfig(
         model=args.model,
@@ -211,7 +211,7 @@ def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "
         augmentation=None if args.no_augment else Augmentation(**plain),
         device=device,
         amp=args.amp,
-        # Compiled steps choose layouts themselves, and torch 2.11 fails on 1 × 1 maps otherwise.
+        # Compiled steps choose layouts themselves; channels_last fails on 1 × 1 maps in torch 2.11.
         channels_last=(
             cuda and not args.compile if args.channels_last is None else args.channels_last
         ),
@@ -224,7 +224,7 @@ def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "
 
 
 def _check_network(config: "TrainConfig", data: "ImageDataset") -> None:
-    """Build the network once and run it on an image, so that no mistake shows up late."""
+    """Build the network once and run it on an image, so that mistakes are reported early."""
     import torch
 
     from spectral_select.integrations.models.backbones import build_classifier
@@ -237,7 +237,7 @@ def _check_network(config: "TrainConfig", data: "ImageDataset") -> None:
             model(torch.zeros(1, 3, config.image_size, config.image_size))
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ValueError(
-            f"{config.model} does not take images of {config.image_size} px "
+            f"{config.model} does not accept {config.image_size} px images "
             f"({str(error).splitlines()[0]}); try another --image-size"
         ) from error
 
@@ -245,7 +245,7 @@ def _check_network(config: "TrainConfig", data: "ImageDataset") -> None:
 def _features(
     args: argparse.Namespace, data: "ImageDataset", out: Path, config: "TrainConfig"
 ) -> tuple[Any, InputRecord]:
-    """Return the features of the training images and what is known of their origin."""
+    """Return the features of the training images and a record of their origin."""
     import numpy as np
 
     from spectral_select._features.store import EmbeddingStore
@@ -285,7 +285,7 @@ def _features(
 
 
 def _given_reference(args: argparse.Namespace, data: "ImageDataset") -> "Reference | None":
-    """Return the reference model that the user has, and check what is asked of another."""
+    """Return the user's reference model, or check the options for training one."""
     from spectral_select._utils.validation import check_positive_int
     from spectral_select.integrations.training.reference_model import Reference
 
@@ -299,7 +299,7 @@ def _given_reference(args: argparse.Namespace, data: "ImageDataset") -> "Referen
 def _reference(
     args: argparse.Namespace, data: "ImageDataset", out: Path, config: "TrainConfig"
 ) -> "Reference":
-    """Return a reference model trained for these runs, or the one that was."""
+    """Train a reference model for these runs, or return the one trained earlier."""
     from spectral_select.integrations.training.reference_training import train_reference
 
     epochs, folder = args.reference_epochs, out / "reference"
@@ -308,7 +308,7 @@ def _reference(
 
 
 def _announce(folder: Path, what: str) -> None:
-    """Say what takes minutes before the first epoch; not where it was begun before."""
+    """Announce work that takes minutes before the first epoch, unless it was started before."""
     if not folder.exists():
         print(f"{what}, once, into {folder}", flush=True)
 

@@ -1,4 +1,4 @@
-"""The arguments of the command train; importing this imports no torch."""
+"""The arguments of the train command; this module does not import torch."""
 
 import argparse
 
@@ -7,19 +7,19 @@ from spectral_select.integrations.commands.dataset_arguments import add_dataset_
 __all__ = ["add_arguments"]
 
 _DESCRIPTION = """\
-Train one network by several ways of choosing samples and compare them: on every sample
-(full), on a random subset of each candidate batch (random), on the subset that its
-Fiedler vector singles out (fiedler), and others. All start from the same weights, see
-the same candidate batches and take the same number of steps. Ends with a table,
+Train the same network with several selection methods and compare them: on every sample
+(full), on a random subset of each candidate batch (random), on the subset selected by its
+Fiedler vector (fiedler), and others. All methods start from the same weights, use the same
+candidate batches and take the same number of steps. The command prints a table and writes
 results.json and curves.png.
 """
 
 _EPILOG = """\
 examples:
-  spectral-select train digits                  # a minute on two cores, needs no download
+  spectral-select train digits                  # about a minute on two cores, no download
   spectral-select train photos --image-size 64 --epochs 5 --seeds 0 1 2
   spectral-select train photos --features photos.store --methods full fiedler
-  spectral-select train photos --out runs/a --resume       # after a stop, however it came
+  spectral-select train photos --out runs/a --resume       # after any interruption
   torchrun --nproc-per-node=4 -m spectral_select train photos --out runs/b
   spectral-select train oxford-pet --weights default --lr 0.001 --lr-schedule constant \\
       --image-size 224                          # the SALN paper's setting
@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         "-o",
         metavar="FOLDER",
-        help="folder for the results (default: a new one under runs/); results that are in it "
-        "already are kept as results.previous.json",
+        help="folder for the results (default: a new one under runs/); results already in it "
+        "are kept as results.previous.json",
     )
     _add_output_options(parser)
     _add_comparison(parser)
@@ -50,13 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_comparison(parser: argparse.ArgumentParser) -> None:
-    choice = parser.add_argument_group("what is compared")
+    choice = parser.add_argument_group("the comparison")
     choice.add_argument(
         "--methods",
         metavar="M",
         nargs="+",
         default=["full", "random", "fiedler"],
-        help="see below; options of a method as NAME:option=value,… (default: full random fiedler)",
+        help="methods to compare, listed below; set a method's options with "
+        "NAME:option=value,… (default: full random fiedler)",
     )
     choice.add_argument(
         "--filter-ratio",
@@ -88,13 +89,13 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
         "--weights",
         metavar="W",
         default="random",
-        help="random (default); default: torchvision's pretrained ones; or a state dict "
+        help="random (the default); default: torchvision's pretrained weights; or a state dict "
         "(.safetensors, .pt, .pth)",
     )
     network.add_argument(
         "--small-input",
         action="store_true",
-        help="ResNets: first convolution 3 × 3 of stride 1, no max-pooling",
+        help="for ResNets: use a 3 × 3 first convolution with stride 1, and no max-pooling",
     )
     network.add_argument(
         "--image-size", metavar="PX", type=int, help="(default: 112; digits and cifar10: 32)"
@@ -115,66 +116,69 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--momentum", metavar="M", type=float, default=0.9)
     network.add_argument("--weight-decay", metavar="W", type=float, default=0.0)
     network.add_argument(
-        "--no-augment", action="store_true", help="train on the images as they are"
+        "--no-augment", action="store_true", help="train on the images without augmentation"
     )
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    features = parser.add_argument_group("the features that methods select by")
+    features = parser.add_argument_group("the features used for selection")
     features.add_argument(
         "--features",
         metavar="STORE",
-        help="folder written by extract from the same dataset, split train (default: for "
-        "digits the pixels; else extracted into FOLDER/features first)",
+        help="folder written by extract from the training split of the same dataset (default: "
+        "the pixels for digits; otherwise features are first extracted into FOLDER/features)",
     )
     features.add_argument(
-        "--backbone", metavar="NAME", default="resnet50", help="for extracting them; or pixels"
+        "--backbone",
+        metavar="NAME",
+        default="resnet50",
+        help="network for extracting features, or pixels (default: %(default)s)",
     )
     features.add_argument(
-        "--backbone-weights", metavar="W", default="default", help="as --weights of extract"
+        "--backbone-weights", metavar="W", default="default", help="like --weights of extract"
     )
     features.add_argument(
-        "--backbone-size", metavar="PX", type=int, help="as --image-size of extract"
+        "--backbone-size", metavar="PX", type=int, help="like --image-size of extract"
     )
     reference = parser.add_argument_group(
-        "the reference model of methods that need one, trained by cross-fitting on two halves"
+        "the reference model, for methods that need one (cross-fitted on two halves of the data)"
     )
     reference.add_argument(
         "--reference",
         metavar="DIR",
-        help="folder of a model trained on the same images, with any configuration (default: "
-        "trained into FOLDER/reference first, with the configuration of the comparison)",
+        help="folder with a model trained on the same images, with any configuration (default: "
+        "a model is first trained in FOLDER/reference, with the comparison's configuration)",
     )
     reference.add_argument(
-        "--reference-epochs", metavar="N", type=int, help="(default: those of --epochs)"
+        "--reference-epochs", metavar="N", type=int, help="(default: the value of --epochs)"
     )
 
 
 def _add_speed(parser: argparse.ArgumentParser) -> None:
     speed = parser.add_argument_group("speed")
     speed.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    speed.add_argument("--amp", action="store_true", help="mixed precision")
+    speed.add_argument("--amp", action="store_true", help="use mixed precision")
     speed.add_argument(
         "--channels-last",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="memory layout (default: on CUDA, unless --compile is given)",
+        help="use the channels-last memory layout (default: on CUDA, unless --compile is given)",
     )
     speed.add_argument(
-        "--compile", action="store_true", help="training steps through torch.compile"
+        "--compile", action="store_true", help="compile training steps with torch.compile"
     )
     speed.add_argument(
         "--prefetch",
         metavar="N",
         type=int,
-        help="batches loaded ahead on a thread (default: 2 on CUDA, else 0)",
+        help="batches loaded ahead of training on a thread (default: 2 on CUDA, otherwise 0)",
     )
     speed.add_argument(
         "--cache-mb",
         metavar="MB",
         type=int,
         default=4096,
-        help="memory for decoded images, of each method; on the GPU where they fit there "
+        help="memory for decoded images, per method; they are kept on the GPU if they fit "
         "(default: %(default)s)",
     )
     speed.add_argument(
@@ -192,25 +196,25 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         nargs="?",
         const="",
-        help="resume the unfinished run in FOLDER (default: that of --out) with the same "
-        "command; completed parts are kept",
+        help="resume the unfinished run in FOLDER (default: the --out folder); repeat the other "
+        "arguments; completed runs are kept",
     )
     group.add_argument(
         "--checkpoint-every",
         metavar="N",
         type=int,
-        help="steps between two checkpoints of a method (default: one after each epoch)",
+        help="save a method's checkpoint every N steps (default: after each epoch)",
     )
     group.add_argument(
         "--keep-checkpoints",
         action="store_true",
-        help="do not remove FOLDER/checkpoints when everything is complete",
+        help="keep FOLDER/checkpoints when all runs are complete",
     )
     group.add_argument(
         "--save-models",
         action="store_true",
-        help="keep final weights: FOLDER/models/METHOD-seedS.safetensors",
+        help="save final weights to FOLDER/models/METHOD-seedS.safetensors",
     )
     group.add_argument(
-        "--tensorboard", action="store_true", help="log each epoch into FOLDER/tensorboard"
+        "--tensorboard", action="store_true", help="log each epoch to FOLDER/tensorboard"
     )

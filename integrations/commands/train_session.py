@@ -1,4 +1,4 @@
-"""A comparison as a user sees it: progress on the terminal, results on disk."""
+"""Run a comparison for the user: progress on the terminal, results on disk."""
 
 import os
 import sys
@@ -49,20 +49,20 @@ _FOLDERS = ("checkpoints", "gallery", "last_layer", "models")
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Output options of a comparison besides its results, and whether to resume it.
+    """Which files a comparison writes besides its results, and whether to resume it.
 
     Attributes
     ----------
     resume : bool
-        Resume the unfinished comparison in the folder, if there is one.
+        Whether to resume the unfinished comparison in the folder, if there is one.
     checkpoint_every : int or None
-        Steps between two checkpoints of a run; None: one at the end of each epoch.
+        Number of steps between two checkpoints of a run, or None for one after each epoch.
     keep_checkpoints : bool
-        Whether they stay when everything is complete.
+        Whether to keep checkpoints when all runs are complete.
     save_models : bool
-        Whether final weights are kept: ``models/SLUG-seedS.safetensors``.
+        Whether to save final weights, to ``models/SLUG-seedS.safetensors``.
     tensorboard : bool
-        Whether each epoch is logged for TensorBoard, in ``tensorboard/SLUG-seedS``.
+        Whether to log each epoch for TensorBoard, to ``tensorboard/SLUG-seedS``.
     """
 
     resume: bool = False
@@ -73,31 +73,31 @@ class OutputOptions:
 
 
 class Comparison:
-    """A comparison of methods, shown while it goes on and on disk after every epoch.
+    """A comparison of methods that reports progress and saves results after every epoch.
 
     Parameters
     ----------
     out : Path
-        Folder for ``results.json`` and ``curves.png``; results that are there already
-        become ``results.previous.json``.
+        Folder for ``results.json`` and ``curves.png``; existing results are renamed to
+        ``results.previous.json``.
     config : TrainConfig
-        What the methods share.
+        The configuration that the methods share.
     data : ImageDataset
         The dataset.
     methods : list of Method
         The methods.
     seeds : list of int
-        One run of each method from each.
+        Seeds; each method is run once with each.
     features : array of shape (n, d), optional
-        Of the training images.
+        Features of the training images.
     origin : InputRecord
         Origin of the features.
     reference : Reference, optional
         For methods that need a reference model.
     progress : bool, optional
-        Whether to show a progress bar; by default on a terminal.
+        Whether to show a progress bar; by default, only on a terminal.
     options : OutputOptions, optional
-        What is kept beside the results; by default checkpoints until all is complete.
+        Which other files to write; by default, checkpoints that are removed at the end.
 
     Attributes
     ----------
@@ -135,13 +135,13 @@ class Comparison:
         self._budgets = {m.spec: Budget.of(m, config, len(data.train)) for m in methods}
         self.bar: Any = None
         self._scalars: Scalars | None = None
-        self._epoch = (-1, "", 0)  # whose sums the four below are
+        self._epoch = (-1, "", 0)  # the epoch that the sums below belong to
         self._seen = self._correct = self._loss = self._shown = 0.0
 
     def run(self) -> int:
         """Train, report, and return the exit status."""
         with ExitStack() as stack:
-            if not self._ranks.first:  # only the first speaks
+            if not self._ranks.first:  # only the first rank prints
                 silence = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
                 stack.enter_context(redirect_stdout(silence))
             if self.options.resume and self._is_complete():
@@ -198,7 +198,7 @@ class Comparison:
         return 130 if interrupted else 0
 
     def _is_complete(self) -> bool:
-        """Tell whether the folder has these results already, and take them if so."""
+        """Return whether the folder has the complete results; if so, load them."""
         path = self.out / "results.json"
         if self._checkpoints.exist or not path.is_file():
             return False
@@ -210,15 +210,15 @@ class Comparison:
             return False
         if unlike := identity(earlier).diff(identity(self.results)):
             raise ValueError(
-                f"{path} is of another comparison, which is complete: {'; '.join(unlike)}"
+                f"{path} belongs to another comparison, which is complete: {'; '.join(unlike)}"
             )
         self.results = earlier
         return True
 
     def _begin(self) -> None:
-        """Resume the checkpoints in the folder, or move them aside."""
+        """Resume from the checkpoints in the folder, or move them aside."""
         wanted = identity(self.results)
-        exist = self._ranks.any(self._checkpoints.exist)  # all look before the first makes them
+        exist = self._ranks.any(self._checkpoints.exist)  # all check before rank 0 creates any
         if self.options.resume and exist:
             begun, resumed = self._checkpoints.resume(wanted)
             self._remove_leftovers()
@@ -231,8 +231,8 @@ class Comparison:
             print(f"nothing to resume in {self.out}: starting from the beginning")
         elif exist:
             print(
-                f"{self.out} has checkpoints of a run, now checkpoints.previous; --resume would "
-                "have continued it"
+                f"moved the checkpoints of an unfinished run in {self.out} to "
+                "checkpoints.previous; --resume would have continued it"
             )
         self._checkpoints.begin(wanted)
         if self._ranks.first:
@@ -242,7 +242,7 @@ class Comparison:
                     old.replace(old.with_name(f"{old.stem}.previous{old.suffix}"))
 
     def _remove_leftovers(self) -> None:
-        """Remove what processes that were killed while writing have left."""
+        """Remove partial files left by processes that were killed while writing."""
         for folder in (self.out, *map(self.out.joinpath, _FOLDERS)):
             if self._ranks.first and folder.is_dir():
                 remove_leftovers(folder)
@@ -254,9 +254,9 @@ class Comparison:
             f"{config.model} on {data.name}: {len(data.train)} images to train on, "
             f"{len(data.val)} to validate, {len(data.test)} to test, "
             f"{len(data.classes)} classes, {config.image_size} px, {config.device}\n"
-            f"samples a step, of {config.candidate_size} candidates: {kept}\n"
+            f"samples per step, of {config.candidate_size} candidates: {kept}\n"
             f"{self._describe_reference()}"
-            "accuracy on the validation images (seconds of the epoch):",
+            "accuracy on the validation images (duration of the epoch):",
             flush=True,
         )
 
@@ -265,8 +265,8 @@ class Comparison:
             return ""
         known = self.reference.describe()
         return (
-            f"reference model: {known.source}, {100 * known.extra['accuracy']:.1f}% right on the "
-            f"half that each has not seen ({known.seconds:.1f} s)\n"
+            f"reference model: {known.source}, {100 * known.extra['accuracy']:.1f}% accuracy on "
+            f"held-out halves ({known.seconds:.1f} s)\n"
         )
 
     def _on_step(self, trainer: Trainer, n: int, loss: Any, right: Any) -> None:
@@ -276,7 +276,7 @@ class Comparison:
             self._epoch = key
             self._seen = self._correct = self._loss = 0.0
         self._seen += n
-        self._correct = self._correct + right  # tensors, so that a GPU need not be waited for
+        self._correct = self._correct + right  # tensors, to avoid waiting for the GPU
         self._loss = self._loss + n * loss
         self.bar.update(n * self._ranks.size)
         if now - self._shown > 0.2:
@@ -290,7 +290,7 @@ class Comparison:
             )
 
     def _on_complete(self, trainer: Trainer, run: RunRecord) -> None:
-        """Keep what a report shows of a run beside its numbers, and its weights if asked."""
+        """Save the images and weights that a report shows, and the model if requested."""
         if not self._ranks.first:
             return
         save_shown(self.out, self.data.train, trainer, run)
@@ -310,7 +310,7 @@ class Comparison:
         epoch = max(len(run.history) for run in now)
         cells = []
         for run in now:
-            if len(run.history) < epoch:  # ended before
+            if len(run.history) < epoch:  # ended earlier
                 continue
             record = run.history[-1]
             part = record.val if record.val.accuracy is not None else record.test
@@ -324,7 +324,7 @@ class Comparison:
             write_results(self.results, self.out / "results.json")
 
     def _draw(self) -> None:
-        print(f"{self.out / 'results.json'}: everything about this run")
+        print(f"{self.out / 'results.json'}: all results")
         if not any(run.history for run in self.results.runs):
             return
         if not self._ranks.first:
@@ -336,13 +336,13 @@ class Comparison:
                 raise
             print("curves.png needs matplotlib: pip install 'spectral_select[report]'")
         else:
-            print(f"{self.out / 'curves.png'}: accuracy and loss, by epoch and by time")
+            print(f"{self.out / 'curves.png'}: accuracy and loss by epoch and by time")
 
 
 def check_resumable(
     out: Path, config: TrainConfig, data: ImageDataset, methods: list[Method], seeds: list[int]
 ) -> None:
-    """Raise an error early if the comparison in the folder is a different one.
+    """Raise an error early if the folder contains a different comparison.
 
     Parameters
     ----------
@@ -352,7 +352,7 @@ def check_resumable(
     Raises
     ------
     ValueError
-        If the folder has checkpoints of another comparison, saying what differs.
+        If the folder has checkpoints of another comparison; the message says what differs.
     """
     checkpoints = Checkpoints(out)
     if checkpoints.exist:
@@ -390,7 +390,7 @@ def _range(kept: Sequence[int]) -> str:
 
 
 def _say(line: str) -> None:
-    """Print a line; a progress bar moves out of its way."""
+    """Print a line above the progress bar, if there is one."""
     try:
         from tqdm import tqdm
     except ImportError:

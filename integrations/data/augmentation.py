@@ -1,9 +1,8 @@
-"""Random changes of whole batches of images, with separate draws for each image.
+"""Random augmentation of whole batches of images, with separate draws for each image.
 
-torchvision's transforms draw once for each call, so a batch must pass through them image by
-image. Here the draws are a table with one row for each image, and each operation runs once on
-the batch. The code is the same on CPU and GPU, and an image is changed in the same way in any
-batch.
+torchvision's transforms draw once per call, so they must be applied image by image. Here the
+draws are a table with one row per image, and each operation runs once on the whole batch. The
+same code runs on CPU and GPU, and the result for an image does not depend on its batch.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,28 +18,28 @@ __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "N_DRAWS", "Augmentation", "normaliz
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-#: Uniform draws that an image needs: flip, angle, brightness, contrast, saturation, hue.
+#: Number of uniform draws per image: flip, angle, brightness, contrast, saturation, hue.
 N_DRAWS = 6
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random flip, rotation and color jitter; the defaults are those of the SALN paper.
+    """Random flip, rotation and color jitter, with the SALN paper's defaults.
 
     The parameters are those of torchvision's RandomHorizontalFlip, RandomRotation
     (here with bilinear interpolation) and ColorJitter (here always in the order
-    brightness, contrast, saturation, hue). Images are resized before, not after.
+    brightness, contrast, saturation, hue). Resize images before augmentation, not after.
 
     Parameters
     ----------
     flip : float, default=0.5
         Probability of a horizontal flip.
     degrees : float, default=15
-        Largest rotation in either direction.
+        Largest rotation in either direction, in degrees.
     brightness, contrast, saturation : float, default=0.2
-        A factor is drawn from 1 ± this.
+        Each factor is drawn from the range 1 ± this value.
     hue : float, default=0.1
-        Largest shift of the hue, as a share of the color circle.
+        Largest shift of the hue, as a fraction of the color circle.
 
     Examples
     --------
@@ -59,19 +58,19 @@ class Augmentation:
     hue: float = 0.1
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Return the changed images.
+        """Return the augmented images.
 
         Parameters
         ----------
         images : Tensor of shape (n, 3, height, width)
             RGB in [0, 1].
         draws : Tensor of shape (n, N_DRAWS)
-            Uniform in [0, 1), one row for each image; 0.5 everywhere changes nothing.
+            Uniform in [0, 1), one row per image; 0.5 everywhere leaves the images unchanged.
 
         Returns
         -------
         Tensor of shape (n, 3, height, width)
-            In [0, 1]; pixels from outside the image are black.
+            In [0, 1]; pixels that rotation brings in from outside the image are black.
         """
         flip, angle, *jitter = draws.unbind(1)
         signed = [2 * draw - 1 for draw in (angle, *jitter)]
@@ -97,7 +96,7 @@ class Augmentation:
 
 
 def normalize(images: Tensor) -> Tensor:
-    """Return images in [0, 1], normalized in place with ImageNet's statistics.
+    """Normalize images in [0, 1] in place with ImageNet's statistics, and return them.
 
     Parameters
     ----------
@@ -107,7 +106,7 @@ def normalize(images: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (n, 3, height, width)
-        The mean of each channel subtracted, divided by its standard deviation.
+        The images, minus each channel's mean, divided by its standard deviation.
 
     Examples
     --------
@@ -121,7 +120,7 @@ def normalize(images: Tensor) -> Tensor:
 
 @cache
 def _channels(values: tuple[float, float, float], device: torch.device) -> Tensor:
-    """Return one number for each channel, cached because a GPU waits for each copy."""
+    """Return one number per channel, cached because every copy makes the GPU wait."""
     return torch.tensor(values, device=device).view(3, 1, 1)
 
 
@@ -133,8 +132,8 @@ def _flip_and_rotate(images: Tensor, flipped: Tensor, angles: Tensor) -> Tensor:
     """Flip, then rotate counter-clockwise about the center, in one resampling."""
     height, width = images.shape[-2:]
     cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
-    # The position in the input of each output pixel: the inverse rotation, in coordinates that
-    # range over [-1, 1] along both sides, then the flip.
+    # Where each output pixel comes from in the input: the inverse rotation, then the flip, in
+    # coordinates that range over [-1, 1] along both sides.
     mirror = 1.0 - 2.0 * flipped.to(images.dtype)
     theta = torch.stack(
         [
@@ -154,7 +153,7 @@ def _gray(images: Tensor) -> Tensor:
 
 
 def _shift_hue(images: Tensor, shift: Tensor) -> Tensor:
-    """Rotate the hue by `shift` of a full circle, at constant value and chroma."""
+    """Rotate the hue by the fraction `shift` of a full circle, at constant value and chroma."""
     red, green, blue = images.unbind(1)
     value = images.amax(1)
     chroma = value - images.amin(1)

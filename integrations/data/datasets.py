@@ -1,4 +1,4 @@
-"""Image datasets with recorded splits and a fingerprint that ties features to them."""
+"""Image datasets with recorded splits, and fingerprints that tie features to their images."""
 
 import os
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from spectral_select.integrations.data.splits import check_fraction, stratified_
 
 __all__ = ["NAMES", "SPLITS", "ImageDataset", "load_dataset"]
 
-#: Names of the parts of a dataset, and of all images, without regard to the parts.
+#: Names of the splits; "all" contains every image.
 SPLITS = ("train", "val", "test", "all")
 
 #: Datasets known by name; any other name is the path of an image folder.
@@ -37,22 +37,22 @@ _EXPECTED = {
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """A dataset in three parts.
+    """A dataset with three splits.
 
     Attributes
     ----------
     name : str
-        Name of the dataset, or path of the folder.
+        Name of the dataset, or path of its folder.
     classes : tuple of str
         Class names, by label.
     train, val, test : ImageSplit
-        The parts; one may be empty.
+        The splits; one may be empty.
     image_size : int or None
-        Side of the images in pixels, or None if they differ in size.
+        Side of the images in pixels, or None if their sizes differ.
     record : dict
-        How the dataset was divided (layout, seed, fractions), for JSON.
+        How the dataset was split (layout, seed, fractions), for JSON.
     sources : tuple of (images, labels)
-        All images, in the folders or arrays that the parts were drawn from.
+        All images, as the folders or arrays that the splits were drawn from.
 
     Examples
     --------
@@ -74,11 +74,11 @@ class ImageDataset:
 
     @property
     def n_images(self) -> int:
-        """Number of images in all."""
+        """Total number of images."""
         return sum(len(images) for images, _ in self.sources)
 
     def split(self, name: str) -> ImageSplit:
-        """Return the part called `name`: "train", "val" or "test", or "all" images."""
+        """Return the split called `name`: "train", "val", "test", or "all" for every image."""
         if name not in SPLITS:
             raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {name!r}")
         if name == "all":
@@ -104,7 +104,7 @@ class ImageDataset:
         }
 
 
-# Images and labels of each part; a part that is missing is split off the training part.
+# Images and labels for each split; a missing split is drawn from the training data.
 _Parts = dict[str, tuple[ImageFiles | ImageArray, NDArray[np.int64]]]
 
 
@@ -118,47 +118,47 @@ def load_dataset(
     train_size: int | None = None,
     seed: int = 0,
 ) -> ImageDataset:
-    """Load a dataset by name or folder, in three parts.
+    """Load a dataset, by name or from a folder, with three splits.
 
-    A part that comes with the dataset is used as it is (CIFAR-10 and Oxford-IIIT Pet:
-    train and test; Flowers-102: all three; a folder: those of ``train/``, ``val/`` and
-    ``test/`` that are there). A missing test part is split off the training data, then a
-    missing validation part. Both draws are stratified by class.
+    Splits that come with the dataset are used as they are (CIFAR-10 and Oxford-IIIT Pet:
+    train and test; Flowers-102: all three; a folder: whichever of ``train/``, ``val/`` and
+    ``test/`` exist). A missing test split is drawn from the training data, then a missing
+    validation split. Both draws are stratified by class.
 
     Parameters
     ----------
     name : str or path
-        "digits" (scikit-learn's 1,797 images of 8 × 8, needs no network), "cifar10",
+        "digits" (scikit-learn's 1,797 images of 8 × 8 pixels, no download), "cifar10",
         "oxford-pet", "flowers102", or the path of a folder: either
         ``PATH/train/CLASS/*.jpg`` and ``PATH/test/CLASS/*.jpg`` (``val`` optional; a
-        ``val`` without ``test`` serves as the test part) or ``PATH/CLASS/*.jpg``. Parts may
-        have other common names ("training", "valid", "dev", "testing", …), in any case.
+        ``val`` without ``test`` becomes the test split) or ``PATH/CLASS/*.jpg``. Split folders
+        may have other common names ("training", "valid", "dev", "testing", …), in any case.
     root : path, default "data"
-        Folder that the named datasets are read from and downloaded to. A relative path of a
-        folder is also looked up here.
+        Folder where named datasets are read from and downloaded to. A relative folder path is
+        also looked up here.
     download : bool, default True
-        Whether a named dataset that is not under `root` may be downloaded.
+        Whether to download a named dataset that is not under `root`.
     val_fraction : float, default 0.1
         Share of the training data held out for validation, in [0, 1).
     test_fraction : float, default 0.2
-        Share held out as the test part if the dataset has none, in [0, 1).
+        Share held out for testing if the dataset has no test split, in [0, 1).
     train_size : int, optional
         Number of training images to keep (stratified).
     seed : int, default 0
-        Seed of the splits, not of training. Keep it fixed in comparisons.
+        Seed for the splits, not for training. Keep it fixed in comparisons.
 
     Returns
     -------
     ImageDataset
-        With ``train``, ``val``, ``test``, ``classes`` and a record of the splits.
+        The dataset with ``train``, ``val``, ``test``, ``classes`` and a record of the splits.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such dataset; the message names the files expected.
+        If the dataset does not exist; the message names the expected files.
     ValueError, TypeError
-        If a folder holds no images, its classes hold folders, its parts disagree on their
-        classes, or an argument is out of range.
+        If a folder contains no images, its class folders contain folders, its splits have
+        different classes, or an argument is out of range.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def load_dataset(
     val_fraction = check_fraction(val_fraction, "val_fraction")
     test_fraction = check_fraction(test_fraction, "test_fraction")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed must be an integer of at least 0; got {seed!r}")
+        raise ValueError(f"seed must be a nonnegative integer; got {seed!r}")
     name = os.fspath(name)
     folder = Path("data" if root is None else root).expanduser()
     if name == "digits":
@@ -216,7 +216,7 @@ def _divide(
             raise TypeError(f"train_size must be an integer; got {train_size!r}")
         if not 1 <= train_size <= len(kept):
             raise ValueError(
-                f"train_size must be between 1 and {len(kept)}, the number of training images; "
+                f"train_size must be from 1 to {len(kept)}, the number of training images; "
                 f"got {train_size!r}"
             )
         _, held = stratified_split(labels[kept], int(train_size), [seed, 2])
@@ -244,7 +244,7 @@ def _named(name: str, root: Path, download: bool) -> tuple[_Parts, Sequence[str]
         try:
             return kind(str(root), download=False, **options)
         except (RuntimeError, OSError) as missing:
-            reason: object = "downloading is switched off"
+            reason: object = "downloads are disabled"
             if download:
                 try:
                     return kind(str(root), download=True, **options)
@@ -254,7 +254,7 @@ def _named(name: str, root: Path, download: bool) -> tuple[_Parts, Sequence[str]
                 f"dataset {name!r} is not in {root}: expected {root}/{_EXPECTED[name]}; {reason}"
             ) from missing
 
-    if name == "cifar10":  # torchvision verifies the checksums before it reads the files
+    if name == "cifar10":  # torchvision verifies the checksums before reading the files
         both = {"train": get(datasets.CIFAR10, train=True)}
         both["test"] = get(datasets.CIFAR10, train=False)
         parts: _Parts = {

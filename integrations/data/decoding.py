@@ -1,4 +1,4 @@
-"""The images of a split as one table of pixels, decoded when first asked for."""
+"""The images in a split as one table of pixels, decoded when first requested."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,14 +17,14 @@ __all__ = ["DecodedImages", "resize_and_crop", "to_device"]
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor of the host on `device`, copied without waiting for the copy to finish.
+    """Copy a host tensor to `device` without waiting for the copy to finish.
 
     Parameters
     ----------
     tensor : Tensor
-        On the host.
+        A tensor on the host.
     device : torch.device
-        Target; for the CPU, `tensor` itself is returned.
+        Target device; for the CPU, `tensor` itself is returned.
 
     Examples
     --------
@@ -36,12 +36,12 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
-    """Return an image with its shorter side resized to `size`, cropped at the center.
+    """Resize an image so that its shorter side is `size`, and crop the center.
 
     Parameters
     ----------
     image : PIL image, array or Tensor
-        Anything that `as_rgb` takes. Arrays have shape (height, width, 3), tensors
+        Anything that `as_rgb` accepts. Arrays have shape (height, width, 3), tensors
         (3, height, width).
     size : int
         Side in pixels.
@@ -49,7 +49,7 @@ def resize_and_crop(image: Any, size: int) -> NDArray[np.uint8]:
     Returns
     -------
     ndarray of shape (size, size, 3), uint8
-        RGB.
+        The image in RGB.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def _square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     if (width, height) != (size, size):
         side = min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
-        # Cropping and resizing at once reads only the pixels that are kept.
+        # Cropping and resizing in one step reads only the pixels that are kept.
         image = image.resize(
             (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
         )
@@ -74,39 +74,39 @@ def _square(image: Image.Image, size: int) -> NDArray[np.uint8]:
 
 
 _CHUNK = 1024  # images decoded at a time
-# Below this size threads mostly wait for Python's lock. On 2 cores, two threads decode
-# images of 112 px 1.2 times as fast as one, and images of 32 px at 0.6 times its speed.
+# Below this size, threads mostly wait for Python's global lock. On 2 cores, two threads decode
+# 112 px images 1.2 times as fast as one thread, but 32 px images at only 0.6 times its speed.
 _THREADED_PIXELS = 64 * 64
-# Share of a GPU's free memory, because each method and each part of the data has a table.
+# Share of a GPU's free memory per table; each method and each split of the data needs one.
 _SHARE = 0.25
 
 
 class DecodedImages:
-    """Images of a dataset at one size, each decoded when first requested, then kept.
+    """A dataset's images at one size, each decoded when first requested, then cached.
 
-    They are kept on the target device if they fit there. A batch is then a lookup in its memory,
-    and only indices are copied from the host.
+    The images are cached on the target device if they fit. Then a batch is a lookup in device
+    memory, and only indices are copied from the host.
 
     Parameters
     ----------
     dataset : map-style dataset
-        Gives (image, label).
+        Returns pairs (image, label).
     image_size : int
         Side of the square images, in pixels.
     cache_bytes : int
-        Largest memory for the images. If the whole dataset needs more, none are kept, and
-        each is decoded every time.
+        Maximum memory for the images. If the whole dataset needs more, nothing is cached, and
+        images are decoded each time.
     n_threads : int, default=1
-        Threads that decode.
+        Number of decoding threads.
     device : torch.device, optional
-        Device of the batches; the CPU by default.
+        Device for the batches; the CPU by default.
 
     Attributes
     ----------
     forgets : bool
-        Whether the images need more than `cache_bytes`, so that none are kept.
+        Whether the images need more than `cache_bytes`, so that none are cached.
     resident : bool
-        Whether they are kept on `device`.
+        Whether the images are cached on `device`.
     n_decoded : int
         Number of images decoded so far; an image decoded twice counts twice.
 
@@ -139,7 +139,7 @@ class DecodedImages:
         self.forgets = not fits
         self.resident = fits and n_bytes <= _room(self.device)
         home = self.device if self.resident else torch.device("cpu")
-        # On the host, pages that were never written take no memory.
+        # On the host, pages that were never written use no memory.
         self._pixels = torch.empty(shape, dtype=torch.uint8, device=home) if fits else None
         self._known = np.zeros(len(dataset), bool)
 
@@ -147,17 +147,17 @@ class DecodedImages:
         return len(self._known)
 
     def take(self, indices: Any) -> Tensor:
-        """Return the images at `indices`; decode those that are not kept.
+        """Return the images at `indices`; decode those that are not cached.
 
         Parameters
         ----------
         indices : array of int, shape (n,)
-            Indices in the dataset.
+            Indices into the dataset.
 
         Returns
         -------
         Tensor of shape (n, 3, image_size, image_size), uint8
-            On the device.
+            The images, on the device.
         """
         indices = np.asarray(indices, dtype=np.int64)
         if self._pixels is None:
@@ -171,13 +171,13 @@ class DecodedImages:
         return images if self.resident else to_device(images, self.device)
 
     def fill(self, indices: Any) -> None:
-        """Decode the images at `indices` ahead of time, if images are kept."""
+        """Decode the images at `indices` ahead of time, if images are cached."""
         if self._pixels is not None:
             for start in range(0, len(indices), _CHUNK):
                 self.take(indices[start : start + _CHUNK])
 
     def close(self) -> None:
-        """End the decoding threads; they start again when needed."""
+        """Stop the decoding threads; they restart when needed."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
@@ -186,7 +186,7 @@ class DecodedImages:
         out = np.empty((len(indices), self.image_size, self.image_size, 3), np.uint8)
 
         def fill(places: NDArray[np.int64]) -> int:
-            """Decode images, and return the number of pixels of the last one."""
+            """Decode images, and return the number of pixels in the last one."""
             n_pixels = 0
             for place in places:
                 image = _rgb_at(self.dataset, int(indices[place]))
@@ -212,11 +212,11 @@ def _rgb_at(dataset: Any, index: int) -> Image.Image:
     try:
         return as_rgb(image)
     except (TypeError, ValueError) as error:
-        raise UnreadableImageError(f"cannot read image {index} of the dataset: {error}") from error
+        raise UnreadableImageError(f"cannot read image {index} in the dataset: {error}") from error
 
 
 def _room(device: torch.device) -> float:
-    """Return how many bytes of images may be kept on a device."""
+    """Return how many bytes of images may be cached on a device."""
     if device.type != "cuda":
         return float("inf")
     return _SHARE * torch.cuda.mem_get_info(device)[0]

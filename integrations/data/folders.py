@@ -1,4 +1,4 @@
-"""Folders of images: which folder is a part, a class or neither, and which files are images."""
+"""Image folders: decide which folders are splits or classes, and which files are images."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from spectral_select.integrations.data.images import ImageFiles
 
 __all__ = ["ImageFolder", "read_image_folder"]
 
-# Names of the parts, in any case, also as in "train_images" or "Test Set".
+# Names of split folders, in any case, also as in "train_images" or "Test Set".
 _SUFFIX = r"([ _-]?(set|data|dataset|images|imgs|split))?"
 _PART_NAMES = {
     "train": re.compile(rf"(train|training|trainval){_SUFFIX}", re.IGNORECASE),
@@ -24,7 +24,7 @@ _PART_NAMES = {
     "test": re.compile(rf"(test|testing){_SUFFIX}", re.IGNORECASE),
 }
 
-# Left behind by operating systems, file servers and notebooks; never data.
+# Files and folders left behind by operating systems, file servers and notebooks; never data.
 _ALIEN = re.compile(
     r"\..*|__MACOSX|__pycache__|Thumbs\.db|ehthumbs\.db|desktop\.ini|Icon\r"
     r"|@eaDir|@__thumb|#recycle|\$RECYCLE\.BIN|System Volume Information|lost\+found",
@@ -36,16 +36,16 @@ _LEADS_BACK, _BROKEN = "links to their own folder or one above", "broken links"
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Images, labels and classes that `read_image_folder` returns.
+    """The images, labels and classes that `read_image_folder` finds.
 
     Attributes
     ----------
     parts : dict
-        Images and labels of "train" and, where the folder has them, of "val" and "test".
+        Images and labels for "train" and, if the folder has them, for "val" and "test".
     classes : list of str
         Class names, by label.
     layout : str
-        Which folder is which part.
+        Which folder is which split.
     """
 
     parts: dict[str, tuple[ImageFiles, NDArray[np.int64]]]
@@ -54,18 +54,18 @@ class ImageFolder:
 
 
 def read_image_folder(folder: Path) -> ImageFolder:
-    """List the images of a folder with parts and classes, or with classes only.
+    """List the images in a folder of splits and classes, or of classes only.
 
-    Hidden files and those that systems leave behind (``__MACOSX``, ``Thumbs.db``) are
-    ignored. A warning says which other files were skipped.
+    Hidden files and system files (``__MACOSX``, ``Thumbs.db``) are ignored. A warning says
+    which other files were skipped.
 
     Parameters
     ----------
     folder : Path
-        Has the form ``FOLDER/train/CLASS/*.jpg`` with ``val`` and ``test`` optional, or
-        ``FOLDER/CLASS/*.jpg``. Common names of the parts are known ("training", "valid",
-        "dev", "testing", …), in any case. A validation part without a test part serves as
-        the test part.
+        A folder of the form ``FOLDER/train/CLASS/*.jpg``, with ``val`` and ``test`` optional,
+        or ``FOLDER/CLASS/*.jpg``. Other common split names are recognized ("training",
+        "valid", "dev", "testing", …), in any case. A validation split without a test split
+        becomes the test split.
 
     Returns
     -------
@@ -74,8 +74,8 @@ def read_image_folder(folder: Path) -> ImageFolder:
     Raises
     ------
     ValueError
-        If there are no classes or no images, a class holds folders, two folders are the same
-        part or class, or a part has a class that the training part lacks.
+        If there are no classes or no images, a class folder contains folders, two folders are
+        the same split or class, or a split has a class that the training split lacks.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def read_image_folder(folder: Path) -> ImageFolder:
     classes = scan.subfolders(folder / names["train"])
     if not classes:
         raise ValueError(
-            f"{folder} holds no sub-folders: expected {folder}/CLASS/*.jpg, or "
+            f"{folder} contains no sub-folders: expected {folder}/CLASS/*.jpg, or "
             f"{folder}/train/CLASS/*.jpg and {folder}/test/CLASS/*.jpg"
         )
     _refuse_same(folder, list(names.values()))
@@ -105,7 +105,7 @@ def read_image_folder(folder: Path) -> ImageFolder:
         where = train / classes[min(empty)]
         more = f" (and {len(empty) - 1} more classes)" if len(empty) > 1 else ""
         raise ValueError(
-            f"{where}{more} holds no image; expected files ending in {', '.join(IMG_EXTENSIONS)}"
+            f"{where}{more}: no images found; expected files ending in {', '.join(IMG_EXTENSIONS)}"
         )
     scan.warn()
     return ImageFolder(parts, classes, _layout(names))
@@ -120,14 +120,14 @@ def _layout(names: dict[str, str]) -> str:
 
 
 def _part_folders(folder: Path, scan: "_Scan") -> dict[str, str]:
-    """Return the folder of each part; the name of `folder` itself is empty."""
+    """Return the folder name of each split; `folder` itself has an empty name."""
     inside = scan.subfolders(folder)
     names: dict[str, str] = {}
     for name in inside:
         part = next((k for k, names_of in _PART_NAMES.items() if names_of.fullmatch(name)), None)
         if part in names:
             raise ValueError(
-                f"{folder} has two folders for the {part} part, {names[part]} and {name}; "
+                f"{folder} has two folders for the {part} split, {names[part]} and {name}; "
                 "merge or rename them"
             )
         if part is not None:
@@ -136,17 +136,17 @@ def _part_folders(folder: Path, scan: "_Scan") -> dict[str, str]:
     if "train" not in names or not scan.subfolders(folder / names["train"]):
         if names and not others:
             raise ValueError(
-                f"{folder} holds {', '.join(names.values())}, but no folder train with one "
-                f"sub-folder for each class: expected {folder}/train/CLASS/*.jpg"
+                f"{folder} contains {', '.join(names.values())}, but no folder train with one "
+                f"sub-folder per class: expected {folder}/train/CLASS/*.jpg"
             )
         return {"train": ""}
     if others:
         if next(scan.images(folder / names["train"]), None):
             raise ValueError(
-                f"{folder / names['train']} holds images and folders, so it is not clear whether "
-                f"it is a class like {others[0]} or the training part; move one of them"
+                f"{folder / names['train']} contains images and folders, so it could be a class "
+                f"like {others[0]} or the training split; move its images or its folders"
             )
-        scan.ignored += [f"the folder {name}, which is not a part" for name in others]
+        scan.ignored += [f"the folder {name}, which is not a split" for name in others]
     if "val" in names and "test" not in names:
         names["test"] = names.pop("val")
     return names
@@ -154,10 +154,10 @@ def _part_folders(folder: Path, scan: "_Scan") -> dict[str, str]:
 
 @dataclass
 class _Scan:
-    """Reads folders below one, and counts what is skipped."""
+    """Scans the folders below `root`, and records what is skipped."""
 
     root: Path
-    skipped: dict[str, str] = field(default_factory=dict)  # from a path to what is there
+    skipped: dict[str, str] = field(default_factory=dict)  # kind of file, by path
     ignored: list[str] = field(default_factory=list)
 
     def subfolders(self, folder: Path) -> list[str]:
@@ -176,7 +176,7 @@ class _Scan:
     def part(
         self, name: str, classes: list[str], train: Path
     ) -> tuple[ImageFiles, NDArray[np.int64]]:
-        """Return the images of a part, whose classes are among those of `train`, and labels."""
+        """Return the images and labels of a split; its classes must also be in `train`."""
         folder = self.root / name
         present = self.subfolders(folder)
         if strange := sorted(set(present) - set(classes)):
@@ -185,11 +185,11 @@ class _Scan:
         outside = len(list(self.images(folder)))
         if outside and not present:
             raise ValueError(
-                f"{folder} holds {outside} images, but no sub-folder for each class: expected "
+                f"{folder} contains {outside} images, but no sub-folder per class: expected "
                 f"{folder}/CLASS/*.jpg; images without labels do not belong in the dataset"
             )
         if outside:
-            self.ignored.append(f"{outside} images in {folder} itself, outside of its classes")
+            self.ignored.append(f"{outside} images directly in {folder}, outside its classes")
         paths: list[str] = []
         labels: list[int] = []
         for label, class_name in enumerate(classes):
@@ -200,13 +200,13 @@ class _Scan:
                 labels += [label] * len(files)
         if not paths:
             raise ValueError(
-                f"{folder} holds no image; expected {folder}/CLASS/*.jpg"
-                f" (or another of {', '.join(IMG_EXTENSIONS)})"
+                f"{folder} contains no images; expected {folder}/CLASS/*.jpg"
+                f" (or another extension: {', '.join(IMG_EXTENSIONS)})"
             )
         return ImageFiles(self.root, paths), np.asarray(labels, dtype=np.int64)
 
     def warn(self) -> None:
-        """Warn of what was skipped, in one line."""
+        """Issue one warning about everything that was skipped."""
         ignored = list(self.ignored)
         if self.skipped:
             kinds = Counter(self.skipped.values()).most_common(6)
@@ -219,12 +219,12 @@ class _Scan:
             warnings.warn(f"{self.root}: skipped {'; '.join(ignored)}", stacklevel=5)
 
     def _check_class(self, folder: Path) -> None:
-        """Refuse a class that holds folders, and count its files that are not images."""
+        """Reject a class folder that contains folders, and record files that are not images."""
         if inner := self.subfolders(folder):
             some = ", ".join(inner[:3]) + (", …" if len(inner) > 3 else "")
             raise ValueError(
-                f"{folder} holds folders ({some}), so it is not a class: expected image files in "
-                f"it. The dataset must have the form FOLDER/CLASS/*.jpg or "
+                f"{folder} contains folders ({some}), but a class folder must contain only "
+                "images. The dataset must have the form FOLDER/CLASS/*.jpg or "
                 "FOLDER/train/CLASS/*.jpg"
             )
         for entry in _entries(folder):
@@ -236,22 +236,22 @@ class _Scan:
 
 
 def _refuse_same(folder: Path, names: list[str]) -> None:
-    """Refuse two parts or classes that are one folder, through a link."""
+    """Reject two splits or classes that are the same folder because of a link."""
     real: dict[str, str] = {}
     for name in names:
         first = real.setdefault(os.path.realpath(folder / name), name)
         if first != name:
-            raise ValueError(f"{first} and {name} in {folder} are the same folder, by a link")
+            raise ValueError(f"{first} and {name} in {folder} are the same folder (linked)")
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what is in a folder, without hidden and alien files."""
+    """Return the entries of a folder, without hidden and system files."""
     with os.scandir(folder) as entries:
         return [entry for entry in entries if not _ALIEN.fullmatch(entry.name)]
 
 
 def _leads_back(entry: os.DirEntry[str], folder: Path) -> bool:
-    """Tell whether an entry is a link to its own folder or one above."""
+    """Return whether an entry is a link to its own folder or a folder above it."""
     if not entry.is_symlink():
         return False
     here, there = Path(os.path.realpath(folder)), Path(os.path.realpath(entry.path))

@@ -1,4 +1,4 @@
-"""Images with labels, in files or arrays, and splits of them with a fingerprint."""
+"""Labeled images in files or arrays, and fingerprinted splits of them."""
 
 import copy
 import hashlib
@@ -19,7 +19,7 @@ __all__ = ["ImageArray", "ImageFiles", "ImageSplit", "UnreadableImageError", "co
 
 
 class UnreadableImageError(ValueError):
-    """An image that is missing, damaged or refused; the message names it."""
+    """An image is missing, damaged or not supported; the message names it."""
 
 
 class ImageFiles:
@@ -30,7 +30,7 @@ class ImageFiles:
     root : Path
         The folder.
     paths : sequence of str
-        Paths of the images below it.
+        Paths of the images, relative to the folder.
 
     Examples
     --------
@@ -56,17 +56,17 @@ class ImageFiles:
         return str(self.root / self.paths[i])
 
     def id(self, i: int) -> str:
-        """Return the path of image `i` below the folder, which stays when the folder is moved."""
+        """Return the path of image `i` relative to the folder, so that the folder can be moved."""
         return Path(self.paths[i]).as_posix()
 
     def load(self, i: int) -> Image.Image:
-        """Return image `i` as 8-bit RGB, upright, transparent pixels on white."""
+        """Return image `i` as 8-bit RGB: upright, with transparent pixels blended with white."""
         path = self.name(i)
         try:
             with Image.open(path) as image:
                 _bound_pixels(image)
                 return as_rgb(image)
-        # SyntaxError is what Pillow raises for some broken PNG files.
+        # Pillow raises SyntaxError for some broken PNG files.
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             reason = " ".join(str(error).replace(repr(path), "").split())
             raise UnreadableImageError(f"cannot read the image {path}: {reason}") from error
@@ -84,7 +84,7 @@ class ImageFiles:
 
 
 def _bound_pixels(image: Image.Image) -> None:
-    """Refuse an image above Pillow's limit on pixels; JPEG files are read at half size."""
+    """Reject images above Pillow's pixel limit; large JPEG files are read at half size first."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or image.width * image.height <= limit:
         return
@@ -92,7 +92,7 @@ def _bound_pixels(image: Image.Image) -> None:
     if image.width * image.height > limit:
         raise ValueError(
             f"it has {image.width} × {image.height} pixels, more than the limit of {limit} "
-            "(PIL.Image.MAX_IMAGE_PIXELS); make it smaller"
+            "(PIL.Image.MAX_IMAGE_PIXELS); shrink the image"
         )
 
 
@@ -104,9 +104,9 @@ class ImageArray:
     images : ndarray of shape (n, height, width, 3), uint8
         RGB.
     name : str
-        Name of the array in messages.
+        Name of the array, for messages.
     names : sequence of str, optional
-        Name of each image; by default NAME[INDEX].
+        Names of the images; by default NAME[INDEX].
 
     Examples
     --------
@@ -145,17 +145,17 @@ class ImageArray:
 
 
 def concatenated(sources: Sequence[ImageFiles | ImageArray]) -> ImageFiles | ImageArray:
-    """Return images of one dataset, which all are files under one folder or all arrays, as one.
+    """Concatenate image sources of the same dataset.
 
     Parameters
     ----------
     sources : sequence of ImageFiles or of ImageArray
-        At least one.
+        At least one source; all are files under the same folder, or all are arrays.
 
     Returns
     -------
     ImageFiles or ImageArray
-        `sources[0]` itself if it is the only one.
+        All images; `sources[0]` itself if it is the only source.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def concatenated(sources: Sequence[ImageFiles | ImageArray]) -> ImageFiles | Ima
 
 
 class ImageSplit(Dataset[tuple[Any, int]]):
-    """One part of a dataset: a map-style dataset of (image, label).
+    """One split of a dataset: a map-style dataset of pairs (image, label).
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ class ImageSplit(Dataset[tuple[Any, int]]):
     labels : array of int, shape (len(images),)
         Label of every image in `images`.
     indices : array of int, shape (n,)
-        Indices in `images` of those in the split, in order.
+        Indices into `images` of the images in the split, in order.
     classes : sequence of str
         Class names, by label.
     name : str
@@ -197,7 +197,7 @@ class ImageSplit(Dataset[tuple[Any, int]]):
     Attributes
     ----------
     labels : array of int64, shape (n,)
-        Label of each image of the split, known without decoding it.
+        Labels of the images in the split, available without decoding images.
 
     Examples
     --------
@@ -234,7 +234,7 @@ class ImageSplit(Dataset[tuple[Any, int]]):
         return (self.transform(image) if self.transform else image), int(self.labels[index])
 
     def with_transform(self, transform: Callable[[Any], Any] | None) -> "ImageSplit":
-        """Return the same split with another transform; nothing is copied.
+        """Return the same split with a different transform, without copying data.
 
         Parameters
         ----------
@@ -251,27 +251,27 @@ class ImageSplit(Dataset[tuple[Any, int]]):
         return other
 
     def source(self, index: int) -> str:
-        """Return the path of image `index`, or its name, for messages."""
+        """Return the path or name of image `index`, for messages."""
         return self.images.name(int(self.indices[index]))
 
     @property
     def paths(self) -> list[str]:
-        """Path of each image below the folder of the dataset, or its name if it has no file."""
+        """Path of each image relative to the dataset's folder, or its name if it has no file."""
         return [self.images.id(int(i)) for i in self.indices]
 
     @property
     def drawn_from(self) -> int | None:
-        """Number of images that the split was drawn from, or None if it has all of them."""
+        """Number of images that the split was drawn from, or None if it contains all of them."""
         return len(self.images) if len(self) < len(self.images) else None
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the split in order, 64 hexadecimal digits.
+        """SHA-256 of the split's content and order, as 64 hexadecimal digits.
 
-        For image files, it covers each file's path below the root, its size in bytes and its
-        label. It does not cover pixels: a file replaced by one of equal size goes unnoticed. For
-        arrays, it covers each byte and label. Class names are covered too. The transform and the
-        root are not, so a folder may be moved.
+        For image files, it covers each file's relative path, its size in bytes and its label.
+        It does not cover pixels, so a file replaced by one of equal size goes unnoticed. For
+        arrays, it covers every byte and label. Class names are covered too. The transform and
+        the root folder are not, so the folder may be moved.
         """
         digest = hashlib.sha256(b"spectral_select split 1\0")
         digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""Any image as 8-bit RGB: scaled by its own range, upright and opaque, or refused."""
+"""Convert any image to 8-bit RGB, upright and opaque, scaled by the range of its mode."""
 
 from contextlib import suppress
 from typing import Any
@@ -32,11 +32,11 @@ _UPRIGHT = {
 
 
 def as_rgb(image: Any) -> Image.Image:
-    """Return an image as 8-bit RGB.
+    """Convert an image to 8-bit RGB.
 
-    Sixteen-bit gray is scaled from its full range, floating point from [0, 1].
+    Sixteen-bit gray is scaled from its full range, and floating point from [0, 1].
     Transparent pixels are blended with white. The orientation in the EXIF data is applied.
-    Of an animation or a file of several pages, the first is taken.
+    For animations and multi-page files, the first frame or page is used.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ def as_rgb(image: Any) -> Image.Image:
     Returns
     -------
     PIL image
-        In mode RGB; `image` itself if it is that already.
+        The image in mode RGB; `image` itself if no conversion is needed.
 
     Raises
     ------
     ValueError, TypeError
-        If the range of the values is not known (32-bit integers, floating point outside
-        [0, 1]), or the mode has no conversion to RGB (LAB).
+        If the range of the values is unknown (32-bit integers, floating point outside [0, 1]),
+        or the mode cannot be converted to RGB (LAB).
 
     Examples
     --------
@@ -70,7 +70,7 @@ def as_rgb(image: Any) -> Image.Image:
     rgb = _opaque_rgb(image)
     if turn is not None:
         rgb = rgb.transpose(turn)
-        rgb.info = {}  # so that it is not turned again
+        rgb.info = {}  # so that the image is not rotated again
     return rgb
 
 
@@ -91,21 +91,21 @@ def _from_array(image: Any) -> Image.Image:
     sixteen_bit = array.dtype == np.uint16 and array.ndim == 2
     if array.ndim not in (2, 3) or not (array.dtype in (np.uint8, np.bool_) or sixteen_bit):
         raise ValueError(
-            "an image in an array must be uint8, 16-bit gray, or floating point in [0, 1]; "
+            "an image array must be uint8, 16-bit gray, or floating point in [0, 1]; "
             f"got {array.dtype} of shape {tuple(image.shape)}"
         )
     return Image.fromarray(np.ascontiguousarray(array))
 
 
 def _orientation(image: Image.Image) -> int:
-    with suppress(Exception):  # damaged EXIF data name no orientation
+    with suppress(Exception):  # ignore damaged EXIF data
         return int(image.getexif().get(_ORIENTATION, 1))
     return 1
 
 
 def _opaque_rgb(image: Image.Image) -> Image.Image:
     if _SIGNED in _tag(image, _SAMPLE_FORMAT):
-        raise ValueError(f"its values are signed integers, whose range is not known; {_REMEDY}")
+        raise ValueError(f"its values are signed integers of unknown range; {_REMEDY}")
     if image.mode in (*_GRAY_16, "I", "F"):
         return _gray(image).convert("RGB")
     if image.mode == "LAB":
@@ -124,18 +124,18 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _gray(image: Image.Image) -> Image.Image:
-    """Return gray of 16 or 32 bits as 8-bit gray."""
+    """Convert 16-bit or 32-bit gray to 8-bit gray."""
     if image.mode == "F":
         pixels = _from_unit_range(np.asarray(image))
     elif image.mode in _GRAY_16 or image.format in ("PNG", "PPM"):  # older Pillow: mode I
         highest = 2 ** max(_tag(image, _BITS_PER_SAMPLE), default=16) - 1
         values = np.asarray(image)
         if values.size and values.max() > highest:
-            raise ValueError(f"it has values above {highest}, the highest of its bit depth")
+            raise ValueError(f"it has values above {highest}, the maximum for its bit depth")
         scale = (np.arange(highest + 1) * 255 + highest // 2) // highest
         pixels = scale.astype(np.uint8)[values]
     else:
-        raise ValueError(f"its values are 32-bit integers, whose range is not known; {_REMEDY}")
+        raise ValueError(f"its values are 32-bit integers of unknown range; {_REMEDY}")
     if _WHITE_IS_ZERO in _tag(image, _PHOTOMETRIC):
         pixels = 255 - pixels
     if isinstance(key := image.info.get("transparency"), int):
@@ -144,7 +144,7 @@ def _gray(image: Image.Image) -> Image.Image:
 
 
 def _from_unit_range(values: NDArray[Any]) -> NDArray[np.uint8]:
-    if values.size and not (values.min() >= 0 and values.max() <= 1):  # NaN is refused too
+    if values.size and not (values.min() >= 0 and values.max() <= 1):  # rejects NaN too
         raise ValueError(
             f"its floating-point values range from {values.min():g} to {values.max():g}; "
             f"expected [0, 1]; {_REMEDY}"
@@ -154,6 +154,6 @@ def _from_unit_range(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
-    """Return the values of a TIFF tag, none for files of other formats."""
+    """Return the values of a TIFF tag, or an empty tuple for other file formats."""
     values = getattr(image, "tag_v2", {}).get(number, ())
     return values if isinstance(values, tuple) else (values,)

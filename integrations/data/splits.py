@@ -1,4 +1,4 @@
-"""Seeded, stratified division of labeled data into parts."""
+"""Seeded, stratified splits of labeled data."""
 
 from typing import Any
 
@@ -13,22 +13,22 @@ def stratified_split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Hold out `n_held` rows, from each class in proportion to its size.
 
-    Quotas are rounded by largest remainder, so their sum is exact. A class keeps at least one
-    row unless `n_held` is too large for that, so rare classes stay in the larger part.
+    Quotas are rounded by the largest-remainder method, so their sum is exact. Each class keeps
+    at least one row unless `n_held` is too large, so rare classes stay in the larger part.
 
     Parameters
     ----------
     labels : array of int, shape (n,)
         Class of each row.
     n_held : int
-        Rows to hold out, between 0 and n.
+        Number of rows to hold out, from 0 to n.
     seed : int or list of int
-        Seed of the draw; the global random state is not touched.
+        Seed for the draw; the global random state is not touched.
 
     Returns
     -------
     rest : ndarray of shape (n - n_held,), int64
-        Indices of the rows not held out, ascending.
+        Indices of the remaining rows, ascending.
     held : ndarray of shape (n_held,), int64
         Indices of the rows held out, ascending.
 
@@ -47,13 +47,13 @@ def stratified_split(
     labels = np.asarray(labels)
     n = len(labels)
     if not 0 <= n_held <= n:
-        raise ValueError(f"n_held must be between 0 and {n}, the number of rows; got {n_held!r}")
+        raise ValueError(f"n_held must be from 0 to {n}, the number of rows; got {n_held!r}")
     rng = np.random.default_rng(seed)
     _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     quota = sizes * (n_held / max(n, 1))
     counts = np.minimum(np.floor(quota).astype(np.int64), sizes)
     while (missing := n_held - int(counts.sum())) > 0:
-        # Classes that keep a row come first, in order of the remainder, then of the class.
+        # Prefer classes that would still keep a row; sort by remainder, then by class.
         spare = sizes - 1 - counts if (counts < sizes - 1).any() else sizes - counts
         order = np.argsort(counts - quota, kind="stable")
         counts[order[spare[order] > 0][:missing]] += 1
@@ -66,12 +66,12 @@ def stratified_split(
 
 
 def check_fraction(fraction: float, name: str) -> float:
-    """Return `fraction` as a float in [0, 1), or raise an error that names it.
+    """Check that `fraction` is in [0, 1) and return it as a float.
 
     Parameters
     ----------
     fraction : float
-        Value of an argument.
+        Value of the argument.
     name : str
         Name of the argument, for the message.
 

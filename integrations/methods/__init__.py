@@ -1,10 +1,10 @@
-"""Selection methods behind one interface, and the registry that knows them by name.
+"""Selection methods with a common interface, and a registry of their names.
 
-A method is a rule that selects samples of one candidate batch. It can use their features,
-their losses in the last step that trained on them, the outputs of the current model or the
-outputs of a reference model. It returns the positions of the selected samples, with optional
-weights. To add a method, put a module with a subclass of `Method` into this folder and
-decorate the class with `register`. All modules of this folder are loaded with the package.
+A method is a rule that selects samples from one candidate batch. It can use their features,
+their most recent training losses, the outputs of the current model or the outputs of a
+reference model. It returns the positions of the selected samples, with optional weights. To
+add a method, put a module with a subclass of `Method` into this folder and decorate the class
+with `register`. All modules in this folder are loaded with the package.
 """
 
 from importlib import import_module

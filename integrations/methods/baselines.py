@@ -1,4 +1,4 @@
-"""What every selection method is compared with: all samples, fewer steps, a random subset."""
+"""Baselines for the selection methods: all samples, all for fewer steps, and a random subset."""
 
 import numpy as np
 
@@ -13,43 +13,46 @@ __all__ = ["Full", "FullShort", "Random"]
 
 @register
 class Full(Method):
-    """Every sample: the standard training that the others are compared with."""
+    """Train on every sample: the standard that the other methods are compared against."""
 
     name = "full"
     summary = "every sample of each candidate batch"
 
     def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
-        """Return 0 throughout: nothing is discarded."""
+        """Return a constant schedule of 0, so nothing is discarded."""
         check_filter_ratio(filter_ratio)
         return make_schedule(0.0)
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose all of them."""
+        """Choose all candidates."""
         return Choice(np.arange(len(candidates)))
 
 
 @register
 class FullShort(Full):
-    """Every sample, for as many gradient samples as the selecting methods get.
+    """Train on every sample, but stop after as many gradient samples as selection methods use.
 
-    It stops early, and its learning rate runs through the whole schedule by then.
+    Training stops early, with the learning-rate schedule compressed to finish by then.
     """
 
     name = "full-short"
-    summary = "every sample, in fewer steps: as many samples in total as the other methods"
+    summary = (
+        "no selection, but fewer steps, so that the total number of samples matches the other "
+        "methods"
+    )
 
     def step_fraction(self, kept_share: float) -> float:
-        """Return the share of the steps whose samples are as many as a selecting method's."""
+        """Return the fraction of steps that uses as many samples as a selection method does."""
         return kept_share
 
 
 @register
 class Random(Method):
-    """A fresh uniform subset of each candidate batch: the baseline that is hard to beat."""
+    """A fresh, uniformly random subset of each candidate batch: a baseline that is hard to beat."""
 
     name = "random"
     summary = "a new random subset"
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose without replacement, every subset equally likely."""
+        """Choose without replacement, with every subset equally likely."""
         return Choice(candidates.rng.permutation(len(candidates))[: candidates.n_keep])

@@ -1,4 +1,4 @@
-"""Assembles the candidates of a method, with exactly what the method needs."""
+"""Build the candidates for a method, including only the data it needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ __all__ = ["CandidateSource"]
 
 @dataclass(frozen=True)
 class CandidateSource:
-    """The tables of the training data from which candidates are assembled.
+    """A selection method and the per-sample training data its candidates are built from.
 
     Attributes
     ----------
     method : Method
-        The method that selects; `Method.needs` says what its candidates carry.
+        The selection method; `Method.needs` lists the data its candidates must include.
     labels : ndarray of shape (n_samples,), int64
-        Classes of the training data.
+        Class label of each training sample.
     features : array of shape (n_samples, d), optional
         Features of the training data.
     precomputed : array of shape (n_samples, ...), optional
@@ -70,19 +70,20 @@ class CandidateSource:
         Parameters
         ----------
         indices : ndarray of shape (n,), int64
-            Positions in the training data.
+            Indices into the training data.
         n_keep : int
             Number of candidates to keep.
         rng : Generator
-            Random numbers of this batch.
+            Random generator for this batch.
         last_loss : callable, optional
-            Returns the last losses of the candidates, and their mean over all samples.
+            Returns each candidate's most recent loss, and the mean of the most recent losses
+            over all samples.
         scores : callable, optional
             Returns the result of `Method.score` for all samples, in this epoch.
         fresh : callable, optional
-            Returns the outputs of the current model on the candidates.
+            Returns the current model's outputs on the candidates.
         progress, step : float and int, optional
-            Share and number of the training steps done.
+            Fraction of the training steps done so far, and their number.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""What methods check: their options, and that they were handed what they need."""
+"""Check that a method receives the inputs it needs."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ __all__ = ["given"]
 
 
 def given(candidates: Candidates, name: str) -> Any:
-    """Return an attribute of the candidates, or say that the driver left it out."""
+    """Return an attribute of the candidates, or raise an error if it is missing."""
     value = getattr(candidates, name)
     if value is None:
-        raise ValueError(f"the method needs candidates with {name}; got None")
+        raise ValueError(f"the method requires candidates.{name}; got None")
     return value

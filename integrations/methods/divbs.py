@@ -1,4 +1,4 @@
-"""DivBS: candidates whose gradients, made orthogonal, stand for the batch's gradient."""
+"""DivBS: select candidates whose orthogonalized gradients represent the batch's gradient."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,23 +27,24 @@ Floats = NDArray[np.float64]
 @register
 @dataclass(frozen=True)
 class DivBS(Method):
-    """Diversified batch selection by the gradients of the last layer.
+    """Diversified batch selection by last-layer gradients.
 
-    DivBS (Hong et al., ICML 2024). The gradient of a sample's loss in the last layer's
-    weights is g = (p − onehot) ⊗ embedding. The residual starts as the candidates' mean
-    gradient; each step takes a candidate in proportion to abs(⟨g, residual⟩) and removes from
-    the residual what lies along g, made orthogonal to those taken (Gram–Schmidt).
+    DivBS (Hong et al., ICML 2024). The gradient of a sample's loss with respect to the last
+    layer's weights is g = (p − onehot) ⊗ embedding. The residual starts as the candidates'
+    mean gradient. Each step takes a candidate with probability proportional to
+    abs(⟨g, residual⟩), orthogonalizes its g against those taken before (Gram–Schmidt), and
+    projects this direction out of the residual.
 
     Only inner products of gradients are needed, and ⟨gᵢ, gⱼ⟩ = ⟨eᵢ, eⱼ⟩·⟨hᵢ, hⱼ⟩ for errors
-    e and embeddings h, so no gradient is ever made. Once the residual is nothing but
-    rounding error, the rest is chosen at random, as the authors do. A candidate with NaN or
-    infinity in its outputs comes after all others.
+    e and embeddings h, so no gradient is ever computed. Once only rounding error is left in
+    the residual, the remaining candidates are chosen at random, as the authors do. Candidates
+    with NaN or infinity in their outputs come last.
 
     Parameters
     ----------
     draw : bool, default=True
-        Draw each step, as the authors' program does; else take the largest
-        abs(⟨g, residual⟩), the greedy algorithm.
+        Whether to draw candidates at random, as the authors' program does. Otherwise each
+        step takes the largest abs(⟨g, residual⟩), which is the greedy algorithm.
     """
 
     draw: bool = True
@@ -57,7 +58,7 @@ class DivBS(Method):
             raise TypeError(f"draw must be True or False; got {self.draw!r}")
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose one after the other.
+        """Choose candidates one by one.
 
         Parameters
         ----------
@@ -69,7 +70,7 @@ class DivBS(Method):
         """
         outputs: Outputs = given(candidates, "fresh")()
         if outputs.embeddings is None:
-            raise ValueError("the method needs outputs with embeddings; got None")
+            raise ValueError("the method needs embeddings in the model's outputs; got None")
         n, k, rng = len(candidates), candidates.n_keep, candidates.rng
         finite: Any = np.isfinite(outputs.logits).all(1)
         finite &= np.isfinite(outputs.embeddings).all(1)
@@ -82,7 +83,7 @@ class DivBS(Method):
 
 
 def _gradient_gram(outputs: Outputs, labels: Indices) -> Floats:
-    """Return the inner products of the samples' gradients, up to a factor, shape (n, n)."""
+    """Return the inner products of the samples' gradients up to a factor, shape (n, n)."""
     errors: Any = softmax(outputs.logits.astype(np.float64), axis=1)
     errors[np.arange(len(labels)), labels] -= 1
     embeddings = np.asarray(outputs.embeddings, np.float64)
@@ -94,14 +95,14 @@ def _gradient_gram(outputs: Outputs, labels: Indices) -> Floats:
 
 
 def _pursue(gram: Floats, k: int, rng: np.random.Generator | None) -> Indices:
-    """Return up to `k` places by matching pursuit of the mean, fewer once it is matched.
+    """Select up to `k` positions by matching pursuit of the mean; stop early once it is matched.
 
-    A Cholesky decomposition of the Gram matrix, its pivots chosen as the pursuit goes: row s of
-    `rows` holds every gradient's product with the s-th orthonormal direction.
+    This is a Cholesky decomposition of the Gram matrix, with the pivots chosen by the pursuit.
+    Row s of `rows` contains every gradient's product with the s-th orthonormal direction.
     """
     n = len(gram)
     products = gram.mean(1) if n else np.zeros(0)  # of each gradient with the residual
-    squared = gram.diagonal().copy()  # of each gradient, the directions taken removed
+    squared = gram.diagonal().copy()  # squared norms, with the directions taken projected out
     noise = n * np.finfo(np.float64).eps
     floors = noise * squared, noise * np.sqrt(squared * max(gram.mean(), 0) if n else squared)
     rows = np.empty((k, n))

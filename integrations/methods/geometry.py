@@ -1,7 +1,7 @@
-"""Methods that look at nothing but the features: degree, k-center, facility location.
+"""Methods that use only the features: degree, k-center, facility location.
 
-All measure similarity by cosine as the selector does: a row of zeros has similarity 0
-with every row.
+They measure similarity by the cosine, as the selector does: a row of zeros has similarity 0
+to every row.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def _rows(candidates: Candidates) -> Floats:
-    """Return the candidates' features, shape (n, d), finite, on the host."""
+    """Return the candidates' features on the host, shape (n, d), checked to be finite."""
     X = check_features(given(candidates, "features"), "features")
     X = X.toarray() if hasattr(X, "toarray") else to_numpy(X)
     check_finite(X, "features")
@@ -40,20 +40,20 @@ def _rows(candidates: Candidates) -> Floats:
 
 
 def _unit_rows(X: Floats) -> Floats:
-    """Return each row over its norm; a row of zeros stays one."""
-    rows = unit_maximum(X)  # so that no square over- or underflows
+    """Scale each row to unit norm; a row of zeros is left unchanged."""
+    rows = unit_maximum(X)  # so that squares neither overflow nor underflow
     unit: Floats = rows * inverse_root(np.einsum("ij,ij->i", rows, rows))[:, None]
     return unit
 
 
 class _Degree(Method):
-    """The candidates at one end of the order by degree, the sum of a row's cosines."""
+    """Select the candidates with the lowest or highest degree, the sum of a row's cosines."""
 
     needs = frozenset({FEATURES})
     sign: float
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose the first ones by degree; of equal ones, those that come first.
+        """Choose by degree; ties go to the first candidates.
 
         Parameters
         ----------
@@ -69,10 +69,10 @@ class _Degree(Method):
 
 @register
 class LowDegree(_Degree):
-    """The candidates with the lowest mean cosine to the candidate batch: the outliers.
+    """Select the candidates with the lowest mean cosine to the candidate batch: the outliers.
 
-    What the largest Fiedler entries of a dense graph pick for the most part, at the price
-    of one product: (dᵢ − λ)vᵢ = Σⱼ sᵢⱼvⱼ, so |v| is large where the degree d is small.
+    These are mostly the samples with the largest Fiedler entries of a dense graph, at the cost
+    of a single product: (dᵢ − λ)vᵢ = Σⱼ sᵢⱼvⱼ, so |v| is large where the degree d is small.
     """
 
     name = "low-degree"
@@ -82,7 +82,7 @@ class LowDegree(_Degree):
 
 @register
 class HighDegree(_Degree):
-    """The candidates with the highest mean cosine to the candidate batch: the typical ones."""
+    """Select the candidates with the highest mean cosine to the batch: typical samples."""
 
     name = "high-degree"
     summary = "the highest mean cosine within the candidate batch"
@@ -92,20 +92,21 @@ class HighDegree(_Degree):
 @register
 @dataclass(frozen=True)
 class KCenter(Method):
-    """Farthest first: each next one is the farthest from all that were taken.
+    """Farthest first: repeatedly select the candidate farthest from those already selected.
 
-    The greedy algorithm for k-center (Gonzalez, Theoretical Computer Science, 1985): the
-    farthest candidate is at most twice as far from the chosen ones as under the best
-    choice, in a metric. For training data: Sener and Savarese, ICLR 2018.
+    This is the greedy algorithm for k-center (Gonzalez, Theoretical Computer Science, 1985).
+    In a metric, the largest distance from a candidate to the selection is at most twice the
+    optimum. Sener and Savarese (ICLR 2018) apply it to training data.
 
     Parameters
     ----------
     distance : {"cosine", "euclidean"}
-        "cosine" is 1 − cos. It orders as the Euclidean distance between normalized rows
-        does, so the factor 2 holds for that. "euclidean" takes the features as they are.
+        "cosine" is 1 − cos. It gives the same order as the Euclidean distance between
+        normalized rows, so the factor of 2 holds for that distance. "euclidean" uses the
+        features without normalization.
     first : {"random", "medoid"}
-        The first one: any, by the batch's generator, or the one whose distances to all
-        others have the smallest sum.
+        The first candidate: drawn with the batch's generator, or the one with the smallest
+        sum of distances to all others.
     """
 
     distance: str = "cosine"
@@ -120,7 +121,7 @@ class KCenter(Method):
         check_in(self.first, "first", ("random", "medoid"))
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose one after the other; of equally far ones, the one that comes first.
+        """Choose candidates one by one; ties go to the first candidate.
 
         Parameters
         ----------
@@ -141,7 +142,7 @@ class KCenter(Method):
         return Choice(np.array(taken, np.int64))
 
     def _distances(self, X: Floats, center: int) -> Floats:
-        """Return what orders as the distances of all rows to one do."""
+        """Return values with the same order as the distances from all rows to `center`."""
         if self.distance == "cosine":
             distances: Floats = 1 - X @ X[center]
             return distances
@@ -159,19 +160,19 @@ class KCenter(Method):
 
 @register
 class FacilityLocation(Method):
-    """The candidates that best stand for all: greedy argmax of Σᵢ max over S of sᵢⱼ.
+    """Select the candidates that best represent all: greedy argmax over S of Σᵢ maxⱼ∈S sᵢⱼ.
 
-    Sums are of (1 + cos)/2, which is never negative; that changes no step of the greedy
-    algorithm and makes the sum monotone and submodular, so it reaches 1 − 1/e of the
-    best (Nemhauser, Wolsey and Fisher, Mathematical Programming, 1978).
+    The sum uses (1 + cos)/2 instead of the cosine. This does not change the greedy steps, and
+    makes the sum nonnegative, monotone and submodular. So the result is at least 1 − 1/e of
+    the optimum (Nemhauser, Wolsey and Fisher, Mathematical Programming, 1978).
     """
 
     name = "facility-location"
-    summary = "greedy maximum of the sum of cosines to the nearest chosen"
+    summary = "greedily maximizes the sum of each candidate's cosine to its nearest selected one"
     needs = frozenset({FEATURES})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose one after the other; of equal gains, the one that comes first.
+        """Choose candidates one by one; ties go to the first candidate.
 
         Parameters
         ----------
@@ -187,11 +188,10 @@ class FacilityLocation(Method):
 
 
 def _maximize_coverage(similarity: NDArray[np.float64], k: int) -> Indices:
-    """Return the greedy maximizers of Σᵢ max over S of similarity[i, j], in their order.
+    """Return the greedy maximizers of Σᵢ max over S of similarity[i, j], in order of selection.
 
-    A step lifts `covered`, and with it changes the gains, at those rows only that the new
-    one is nearest to: few, once some are chosen. So all gains are kept up to date at the
-    price of those rows.
+    A step changes `covered` only at the rows whose nearest selected sample is the new one.
+    These are few once some samples are selected, so updating all gains costs only these rows.
     """
     covered = np.full(len(similarity), -1.0)
     gains = similarity.sum(0) + len(similarity)

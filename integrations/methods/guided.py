@@ -1,10 +1,10 @@
 """Guided selection: label trust and hardness from the similarity graph.
 
-JEST and RHO-LOSS subtract the loss of a reference model, so that samples with wrong labels,
-which have a large loss too, are not selected. Here the similarity graph of the stored features
-replaces the reference model: it is computed once, without training and without held-out data.
-It estimates two properties of each sample: the trust, the probability that its label is right,
-and the hardness, which is large if the labels of the other samples do not predict its label.
+JEST and RHO-LOSS subtract the loss of a reference model, so that they do not select samples
+whose loss is large because their labels are wrong. Here the similarity graph of the stored
+features replaces the reference model. It is computed once, without training or held-out data.
+It provides two estimates for each sample. The trust is the probability that its label is
+right. The hardness is large if the other samples' labels do not predict its label.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ __all__ = ["Guided", "GuidedFresh", "GuidedLoss"]
 @register
 @dataclass(frozen=True)
 class Guided(Method):
-    """Visit each sample at its own rate, by label trust and hardness.
+    """Visit each sample at its own rate, based on label trust and hardness.
 
     Visits are scheduled over the epochs as in `GuidedSampler`. They do not depend on the
     network, so all samples are selected ahead of training.
@@ -65,7 +65,7 @@ class Guided(Method):
 
     @property
     def schedules_epoch(self) -> bool:
-        """True: stride scheduling selects a whole epoch at once."""
+        """Whether `visits` selects whole epochs; True, because of stride scheduling."""
         return True
 
     def visits(
@@ -88,7 +88,7 @@ class Guided(Method):
         )
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw from a single candidate batch, by the graph of that batch.
+        """Draw from a single candidate batch, based on that batch's graph.
 
         Parameters
         ----------
@@ -113,8 +113,8 @@ class Guided(Method):
 class _ByLoss(Method):
     """Draw without replacement in proportion to trust^c · hardness^a · loss^p.
 
-    A large loss is less informative in a class with wrong labels: the power p of a sample
-    decreases with the estimated noise rate of its class (see `guided_parts`).
+    A large loss is less informative in a class with wrong labels, so a sample's power p
+    decreases with the estimated noise rate in its class (see `guided_parts`).
     """
 
     loss_power: float = 0.5
@@ -127,7 +127,7 @@ class _ByLoss(Method):
         check_number(self.hardness_power, "hardness_power", 0, 1e6)
 
     def precompute(self, labels: Indices, features: NDArray[np.floating]) -> Floats:
-        """Return the parts of each sample's weight that do not change during training.
+        """Return the parts of each sample's weight that stay constant during training.
 
         Parameters
         ----------
@@ -137,8 +137,8 @@ class _ByLoss(Method):
         Returns
         -------
         ndarray of shape (n_samples, 3)
-            Result of `guided_parts`: logarithms of the trust and hardness factors, and the
-            power of the loss.
+            The result of `guided_parts`: the logarithms of the trust and hardness factors, and
+            the power of the loss.
         """
         return guided_parts(
             label_trust(features, labels),
@@ -149,7 +149,7 @@ class _ByLoss(Method):
         )
 
     def _draw(self, loss: Floats, candidates: Candidates) -> Choice:
-        # Infinite losses, of a network that has diverged, count as missing.
+        # Infinite losses, from a network that has diverged, count as missing.
         loss = np.where(loss < np.inf, loss, np.nan)
         keys = log_weights(given(candidates, "precomputed"), loss)
         return Choice(gumbel_top_k(keys, candidates.n_keep, candidates.rng))
@@ -158,10 +158,10 @@ class _ByLoss(Method):
 @register
 @dataclass(frozen=True)
 class GuidedLoss(_ByLoss):
-    """Draw by the last training loss of each sample, its label trust and its hardness.
+    """Draw by each sample's most recent training loss, label trust and hardness.
 
     The selection needs no forward pass, and samples that are not selected are never loaded. A
-    sample without a loss so far gets the largest loss of its candidate batch.
+    sample that has no loss yet is assigned the largest loss in its candidate batch.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ class GuidedLoss(_ByLoss):
     needs = frozenset({FEATURES, LAST_LOSS})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw by the last training losses.
+        """Draw by the most recent training losses.
 
         Parameters
         ----------
@@ -194,7 +194,7 @@ class GuidedLoss(_ByLoss):
 @register
 @dataclass(frozen=True)
 class GuidedFresh(_ByLoss):
-    """Draw by the current loss of every candidate, its label trust and its hardness.
+    """Draw by each candidate's current loss, label trust and hardness.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ class GuidedFresh(_ByLoss):
     needs = frozenset({FEATURES, FRESH})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw by the losses of the current model.
+        """Draw by the current model's losses.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""InfoBatch: some of what is learnt already is dropped at random, the rest counts for it."""
+"""InfoBatch: randomly drop samples that are already learned, and reweight the rest."""
 
 from dataclasses import dataclass
 
@@ -26,32 +26,32 @@ __all__ = ["InfoBatch"]
 @register
 @dataclass(frozen=True)
 class InfoBatch(Method):
-    """Drop candidates of below-mean loss with probability r; weigh up those that stay.
+    """Drop candidates with below-average loss with probability r, and upweight those that stay.
 
-    InfoBatch (Qin et al., ICLR 2024). The loss is the one that a sample had when last
-    trained on, so no forward pass is paid for; the mean is over all samples trained on so
-    far. Samples without a loss yet, or with one that was NaN, are kept, and from `delta`
-    on all are. How many are kept follows from that: the filter ratio asked for has no
-    say, and what was trained on counts.
+    InfoBatch (Qin et al., ICLR 2024). The loss is each sample's most recent training loss, so
+    no extra forward pass is needed; the average is over all samples trained on so far. Samples
+    whose loss is unknown or NaN are kept, and after the fraction `delta` of training, all
+    samples are kept. These rules determine how many samples are kept; the requested filter
+    ratio is ignored. Only samples actually trained on are counted.
 
-    The driver takes the mean of weight times loss over the kept samples. A weight here is
-    the number kept over the number of candidates, divided by the sample's probability of
-    being kept (1 or 1 − r). That mean then has the candidates' plain mean loss as its
-    expectation, and its gradient theirs (Horvitz and Thompson, 1952).
+    The driver averages weight times loss over the kept samples. A weight is the number kept
+    over the number of candidates, divided by the sample's probability of being kept (1 or
+    1 − r). So the expectation of this average, and of its gradient, is that of the
+    candidates' unweighted mean loss (Horvitz and Thompson, 1952).
 
     Parameters
     ----------
     r : float, default=0.5
-        Probability with which a sample of below-mean loss is dropped, in [0, 1).
+        Probability of dropping a sample with below-average loss, in [0, 1).
     delta : float, default=0.875
-        Share of training after which nothing is dropped, in [0, 1].
+        Fraction of training after which nothing is dropped, in [0, 1].
     """
 
     r: float = 0.5
     delta: float = 0.875
 
     name = "infobatch"
-    summary = "drops half of the samples below the mean last loss, weights the rest (InfoBatch)"
+    summary = "drops half of the samples with below-average loss, reweights the rest (InfoBatch)"
     needs = frozenset({LAST_LOSS, PROGRESS})
     weighted = True
 
@@ -60,14 +60,14 @@ class InfoBatch(Method):
         check_number(self.delta, "delta", 0, 1)
 
     def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
-        """Return 0 throughout: no share is discarded by a schedule.
+        """Return a constant schedule of 0, because `choose` decides how many are dropped.
 
         Parameters
         ----------
         filter_ratio : float
-            Share of each candidate batch to be discarded, in [0, 1); not used.
+            Share of each candidate batch to discard, in [0, 1); not used.
         n_epochs : int
-            Number of epochs of the training.
+            Number of training epochs.
 
         Returns
         -------
@@ -77,7 +77,7 @@ class InfoBatch(Method):
         return make_schedule(0.0)
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Keep and weigh; ``n_keep`` is not used.
+        """Choose and weight the samples to keep; ``n_keep`` is not used.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class InfoBatch(Method):
 
     def _droppable(self, candidates: Candidates) -> NDArray[np.bool_]:
         """Return which candidates may be dropped."""
-        # NaN, for a loss or for a mean of none, is not below anything.
+        # Comparisons with NaN are False, so samples are kept if a loss or the mean is unknown.
         below: NDArray[np.bool_]
         below = given(candidates, "last_loss") < given(candidates, "mean_last_loss")
         return below

@@ -1,4 +1,4 @@
-"""What a selection method is: a rule over the samples of one candidate batch."""
+"""The interface of a selection method: a rule that selects from one candidate batch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -32,40 +32,40 @@ __all__ = [
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
 
-#: What a method may need: the stored features of the candidates,
+#: The method needs the stored features of the candidates.
 FEATURES = "features"
-#: the loss that each had when it was last trained on (NaN before that),
+#: The method needs each candidate's most recent training loss (NaN before the first).
 LAST_LOSS = "last_loss"
-#: what training has recorded of all samples, up to the start of the epoch,
+#: The method needs what training has recorded about all samples, up to the start of the epoch.
 HISTORY = "history"
-#: the outputs of the present model on all of them, at the price of a forward pass,
+#: The method needs the current model's outputs on all candidates, which cost a forward pass.
 FRESH = "fresh"
-#: those of a reference model trained beforehand, at the price of its training,
+#: The method needs outputs of a reference model, which must be trained beforehand.
 REFERENCE = "reference"
-#: the mean loss of a clean set after each epoch, at the price of a forward pass of that set,
+#: The method needs the mean loss on a clean set after each epoch, which costs a forward pass.
 CLEAN = "clean"
-#: the probability of each label in each epoch of a training on all samples beforehand, at the
-#: price of that training,
+#: The method needs the probability of each label in each epoch of a training run on all samples,
+#: which must be done beforehand.
 DYNAMICS = "dynamics"
-#: or how far training has come.
+#: The method needs to know how much of the training is done.
 PROGRESS = "progress"
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Outputs of a network for some samples.
+    """Outputs of a network on some samples.
 
     Attributes
     ----------
     loss : ndarray of shape (n,)
         Cross-entropy of each sample.
     logits : ndarray of shape (n, n_classes)
-        What the last layer gives.
+        Output of the last layer.
     cosines : ndarray of shape (n, n_classes)
-        Cosine between each sample's embedding, the input of the last layer, and each
+        Cosine between each sample's embedding, which is the input to the last layer, and each
         class's row of that layer's weights.
     embeddings : ndarray of shape (n, d), optional
-        The input of the last layer; not kept for a reference model.
+        Input to the last layer; not stored for a reference model.
 
     Examples
     --------
@@ -122,39 +122,40 @@ class History:
 
 @dataclass(frozen=True)
 class Candidates:
-    """One candidate batch, as a method sees it.
+    """One candidate batch, with the data that a method needs.
 
     Attributes
     ----------
     indices : ndarray of shape (n,), int64
-        Places of the candidates in the training data.
+        Indices of the candidates in the training data.
     labels : ndarray of shape (n,), int64
-        Their classes.
+        Class label of each candidate.
     n_keep : int
-        Number of them to choose.
+        Number of candidates to choose.
     rng : Generator
-        Randomness of this batch alone: a function of seed, epoch and batch.
+        Random generator for this batch, determined by seed, epoch and batch.
     features : array of shape (n, d), optional
-        For methods that need `FEATURES`.
+        Features of the candidates, for methods that need `FEATURES`.
     precomputed : array of shape (n, ...), optional
-        Their rows of what the method's `precompute` returned.
+        The candidates' rows of the result of `Method.precompute`.
     last_loss : ndarray of shape (n,), optional
-        For methods that need `LAST_LOSS`; NaN for a sample not trained on yet.
+        For methods that need `LAST_LOSS`: each candidate's most recent training loss, or NaN
+        if it has not been trained on yet.
     mean_last_loss : float, optional
-        For methods that need `LAST_LOSS`: its mean over all samples of the training data
-        trained on so far; NaN if there are none.
+        For methods that need `LAST_LOSS`: mean of the most recent losses over all training
+        samples that have one; NaN if there are none.
     scores : array of shape (n, ...), optional
-        For methods that need `HISTORY`: their rows of what the method's `score` returned at
+        For methods that need `HISTORY`: the candidates' rows of the result of `Method.score` at
         the start of the epoch.
     fresh : callable, optional
-        For methods that need `FRESH`: loads the candidates, runs the model forward and
-        returns its `Outputs`. What it costs counts as selection.
+        For methods that need `FRESH`: loads the candidates, runs a forward pass of the model
+        and returns its `Outputs`. The time it takes counts as selection.
     reference : Outputs, optional
-        For methods that need `REFERENCE`.
+        Outputs of the reference model, for methods that need `REFERENCE`.
     progress : float, optional
-        For methods that need `PROGRESS`: share of the training's steps done, in [0, 1).
+        For methods that need `PROGRESS`: fraction of the training steps done, in [0, 1).
     step : int, optional
-        For methods that need `PROGRESS`: number of them done.
+        For methods that need `PROGRESS`: number of training steps done.
 
     Examples
     --------
@@ -185,14 +186,14 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a method keeps of a candidate batch.
+    """The samples that a method keeps from a candidate batch.
 
     Attributes
     ----------
     positions : array of int, shape (k,)
-        Places within the candidate batch, no place twice.
+        Distinct positions within the candidate batch.
     weights : array of shape (k,), optional
-        Factor of each one's loss in the mean over the batch.
+        Factor for each sample's loss in the mean over the batch.
 
     Examples
     --------
@@ -237,24 +238,24 @@ class Visits(Protocol):
 
 
 class Method(ABC):
-    """A rule that says which samples of a candidate batch to train on.
+    """A rule that decides which samples in a candidate batch to train on.
 
-    Methods that need no more than features and return no weights are run ahead of
-    training, so what they leave out is never loaded; the others at the step itself.
-    Options are fields: make the subclass a frozen dataclass whose fields have defaults
-    (int, float, bool or str), and ``NAME:field=value`` names a variant of it everywhere.
+    Methods that need only features and return no weights run ahead of training, so samples
+    that they leave out are never loaded. Other methods run during the training step. To add
+    options, make the subclass a frozen dataclass whose fields have defaults (int, float, bool
+    or str). ``NAME:field=value`` then selects a variant wherever a name is accepted.
 
     Attributes
     ----------
     name : str
         Name on the command line and in tables.
     summary : str
-        One line for ``--help``.
+        One-line description for ``--help``.
     needs : frozenset of str
-        Of `FEATURES`, `LAST_LOSS`, `HISTORY`, `FRESH`, `REFERENCE`, `CLEAN`,
-        `DYNAMICS` and `PROGRESS`.
+        The inputs it needs: any of `FEATURES`, `LAST_LOSS`, `HISTORY`, `FRESH`, `REFERENCE`,
+        `CLEAN`, `DYNAMICS` and `PROGRESS`.
     weighted : bool
-        Whether it returns weights.
+        Whether the method returns weights.
 
     Examples
     --------
@@ -275,7 +276,7 @@ class Method(ABC):
 
     @property
     def spec(self) -> str:
-        """The name with those options that are not at their defaults: ``jest:n_chunks=8``."""
+        """The name with all options that differ from their defaults: ``jest:n_chunks=8``."""
         if not is_dataclass(self):
             return self.name
         changed = [(f.name, getattr(self, f.name), f.default) for f in fields(self)]
@@ -284,12 +285,12 @@ class Method(ABC):
 
     @property
     def selects_ahead(self) -> bool:
-        """Whether the choice can be made before any sample is loaded."""
+        """Whether the method can choose before any sample is loaded."""
         return not self.weighted and self.needs <= {DYNAMICS, FEATURES}
 
     @property
     def n_dynamics(self) -> int:
-        """Number of epochs of the training beforehand, for methods that need `DYNAMICS`."""
+        """Number of training epochs beforehand, for methods that need `DYNAMICS`."""
         return 0
 
     @property
@@ -299,7 +300,7 @@ class Method(ABC):
 
     @property
     def schedules_epoch(self) -> bool:
-        """Whether `visits` selects whole epochs, instead of `choose` single batches."""
+        """Whether `visits` selects whole epochs, instead of `choose` selecting single batches."""
         return False
 
     def visits(
@@ -320,11 +321,11 @@ class Method(ABC):
         features : array of shape (n_samples, d)
             Features of the training data.
         n_selected : callable
-            ``n_selected(epoch)`` is the number of samples of an epoch.
+            ``n_selected(epoch)`` returns the number of samples in an epoch.
         seed : int
-            Seed of the schedule.
+            Seed for the schedule.
         dynamics : ndarray of shape (n_samples, n_dynamics), optional
-            For methods that need `DYNAMICS`.
+            For methods that need `DYNAMICS`: the probability of each label in each epoch.
 
         Returns
         -------
@@ -333,39 +334,39 @@ class Method(ABC):
         raise NotImplementedError(f"method {self.name!r} does not schedule epochs")
 
     def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
-        """Return the share discarded by epoch where `filter_ratio` is asked for.
+        """Return the schedule of the share discarded in each epoch.
 
         Parameters
         ----------
         filter_ratio : float
-            Share of each candidate batch to be discarded, in [0, 1).
+            Requested share of each candidate batch to discard, in [0, 1).
         n_epochs : int
-            Number of epochs of the training.
+            Number of training epochs.
 
         Returns
         -------
         Schedule
-            By default constant.
+            By default, a constant schedule.
         """
         return make_schedule(filter_ratio)
 
     def step_fraction(self, kept_share: float) -> float:
-        """Return the share of the usual number of steps that is taken.
+        """Return the fraction of the usual number of steps that the method takes.
 
         Parameters
         ----------
         kept_share : float
-            Share of its candidates that a method keeps by the ratio asked for, in (0, 1].
+            Share of the candidates that is kept at the requested filter ratio, in (0, 1].
 
         Returns
         -------
         float
-            By default 1.
+            By default, 1.
         """
         return 1.0
 
     def precompute(self, labels: Indices, features: Any) -> Any:
-        """Return what is worth knowing of every training sample before training, if anything.
+        """Compute data for every training sample, once before training starts.
 
         Parameters
         ----------
@@ -377,7 +378,7 @@ class Method(ABC):
         Returns
         -------
         ndarray of shape (n_samples, ...) or None
-            Its rows come with the candidates as ``precomputed``.
+            Passed to `choose` as ``candidates.precomputed``, with one row per candidate.
         """
         return None
 
@@ -405,16 +406,16 @@ class Method(ABC):
         Parameters
         ----------
         candidates : Candidates
-            What it may look at: whatever it `needs`, and None for the rest.
+            The candidate batch; inputs that are not in `needs` are None.
 
         Returns
         -------
         Choice
-            Methods that run ahead must keep exactly this number; the others should.
+            Methods that select ahead must keep exactly ``n_keep``; other methods should.
         """
 
     def estimator(self, filter_ratio: float) -> BaseEstimator:
-        """Return the method as an estimator over features, if `fits_on_features`.
+        """Return an estimator that selects by features, for methods with `fits_on_features`.
 
         Parameters
         ----------
@@ -425,33 +426,33 @@ class Method(ABC):
         -------
         estimator
         """
-        raise NotImplementedError(f"method {self.name!r} has no estimator over features")
+        raise NotImplementedError(f"method {self.name!r} has no estimator for features")
 
 
 def check_choice(choice: Choice, method: Method, n: int, n_keep: int | None = None) -> Choice:
-    """Check a choice and return it with ascending positions.
+    """Check a choice and return it with sorted positions.
 
     Parameters
     ----------
     choice : Choice
-        The return value of a method.
+        The value returned by a method.
     method : Method
-        The method, for the message.
+        The method, for error messages.
     n : int
         Number of candidates.
     n_keep : int, optional
-        Required number of selected samples, if any.
+        Required number of selected samples, if there is one.
 
     Returns
     -------
     Choice
-        Ascending positions with their weights.
+        Positions in ascending order, with their weights.
 
     Raises
     ------
     RuntimeError
-        If nothing was chosen, a position is out of range or chosen twice, the number is not
-        `n_keep`, or the weights do not match the positions.
+        If nothing was chosen, a position is out of range or repeated, the number of positions is
+        not `n_keep`, or the weights do not match the positions.
 
     Examples
     --------
@@ -462,10 +463,10 @@ def check_choice(choice: Choice, method: Method, n: int, n_keep: int | None = No
     """
     positions = np.asarray(choice.positions)
     if not positions.size:
-        raise RuntimeError(f"method {method.name!r} chose nothing of {n} candidates")
+        raise RuntimeError(f"method {method.name!r} chose none of the {n} candidates")
     if positions.ndim != 1 or positions.dtype.kind not in "iu":
         raise RuntimeError(
-            f"method {method.name!r} must choose positions, integers of shape (k,); "
+            f"method {method.name!r} must return positions as integers of shape (k,); "
             f"got {positions.dtype} of shape {positions.shape}"
         )
     weights = None if choice.weights is None else np.asarray(choice.weights)
@@ -474,13 +475,13 @@ def check_choice(choice: Choice, method: Method, n: int, n_keep: int | None = No
     ):
         raise RuntimeError(
             f"method {method.name!r} must return one weight for each of the {len(positions)} "
-            f"chosen; got {weights.dtype} of shape {weights.shape}"
+            f"chosen samples; got {weights.dtype} of shape {weights.shape}"
         )
     order = np.argsort(positions, kind="stable")
     positions = positions[order].astype(np.int64)
     if positions[0] < 0 or positions[-1] >= n or (np.diff(positions) == 0).any():
         raise RuntimeError(
-            f"method {method.name!r} must choose different positions in [0, {n}); "
+            f"method {method.name!r} must choose distinct positions in [0, {n}); "
             f"got {positions.tolist()}"
         )
     if n_keep is not None and len(positions) != n_keep:

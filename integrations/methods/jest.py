@@ -1,8 +1,8 @@
-"""JEST (Evans et al., NeurIPS 2024) for classifiers, in two forms under honest names.
+"""JEST (Evans et al., NeurIPS 2024) for classifiers, in two variants.
 
-Both draw by learnability, the learner's loss less that of a reference model, with the
-sampler of the paper. They differ in the loss: JEST's is one of pairs, and cross-entropy
-knows none.
+Both variants draw by learnability (the learner's loss minus a reference model's loss) with the
+paper's sampler. They differ in the loss: JEST's loss is defined on pairs of samples, but
+cross-entropy is defined on single samples.
 """
 
 from abc import abstractmethod
@@ -33,7 +33,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class _Joint(Method):
-    """Draw candidates in chunks, by what each pair of them has to teach."""
+    """Draw candidates in chunks, by the learnability of each pair."""
 
     n_chunks: int = 16
     gain: float = 1.0
@@ -46,23 +46,23 @@ class _Joint(Method):
 
     @abstractmethod
     def learnability(self, learner: Outputs, reference: Outputs, labels: Indices) -> Floats:
-        """Return S: for each pair of candidates the learner's loss less the reference's.
+        """Return S: for each pair of candidates, the learner's loss minus the reference's.
 
         Parameters
         ----------
         learner, reference : Outputs
-            Of the candidates.
+            Outputs of the two models on the candidates.
         labels : ndarray of shape (n,)
-            Their classes.
+            Class label of each candidate.
 
         Returns
         -------
         ndarray of shape (n, n)
-            It may be a view that repeats a column.
+            Possibly a view that repeats a column.
         """
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by joint learnability; the learner's outputs cost a forward pass."""
+        """Choose by joint learnability, which costs a forward pass of the learner."""
         learner, reference = given(candidates, "fresh")(), given(candidates, "reference")
         S = self.learnability(learner, reference, candidates.labels)
         rng, n_keep = candidates.rng, candidates.n_keep
@@ -72,21 +72,21 @@ class _Joint(Method):
 @register
 @dataclass(frozen=True)
 class Jest(_Joint):
-    """JEST on cross-entropy, which is a loss of single samples: RHO-LOSS sampling.
+    """JEST with cross-entropy, a loss on single samples, which reduces to RHO-LOSS sampling.
 
-    A pair (i, j) has the learnability of i alone, Sᵢⱼ = sᵢ. Of the joint term
+    The learnability of a pair (i, j) depends only on i: Sᵢⱼ = sᵢ. In the joint term
     Σₖ (Sₖᵢ + Sᵢₖ) over the m samples taken, the first part is then the same constant for
-    every i, and the second is m·sᵢ: nothing is joint about it. What is left is sampling
-    from softmax((1 + m)·s), that is, by the reducible holdout loss of RHO-LOSS
-    (Mindermann et al., ICML 2022) with an inverse temperature that rises from chunk to
-    chunk, from nearly proportional to nearly the largest.
+    every i, and the second is m·sᵢ, so nothing is joint. What remains is sampling from
+    softmax((1 + m)·s), where s is the reducible holdout loss of RHO-LOSS (Mindermann et al.,
+    ICML 2022). The inverse temperature rises from chunk to chunk, so the draws change from
+    nearly proportional to nearly greedy.
 
     Parameters
     ----------
     n_chunks : int, default=16
         Number of chunks in which a batch is drawn.
     gain : float, default=1
-        Inverse temperature of the first chunk; later ones have 1 + m times as much.
+        Inverse temperature in the first chunk; it is multiplied by 1 + m in later chunks.
 
     Examples
     --------
@@ -104,8 +104,8 @@ class Jest(_Joint):
     summary = "drawn by learnability (loss minus reference loss) in chunks (JEST, softmax loss)"
 
     def learnability(self, learner: Outputs, reference: Outputs, labels: Indices) -> Floats:
-        """Return the learnability of the first of each pair."""
-        with np.errstate(invalid="ignore"):  # infinite losses: the sampler knows what to do
+        """Return the learnability of the first sample in each pair."""
+        with np.errstate(invalid="ignore"):  # the sampler handles infinite losses
             s = learner.loss - reference.loss
         return np.broadcast_to(s[:, None], (len(s), len(s)))
 
@@ -113,19 +113,19 @@ class Jest(_Joint):
 @register
 @dataclass(frozen=True)
 class JestSigmoid(_Joint):
-    """JEST with the pairwise sigmoid loss, between embeddings and class weights.
+    """JEST with the pairwise sigmoid loss between embeddings and class weights.
 
-    The loss of a pair is ℓᵢⱼ = softplus(−zᵢⱼ (t cosᵢⱼ + bias)), where cosᵢⱼ is the cosine
-    between the embedding of sample i and the last layer's weights of the class of sample
-    j, which stand in for the text of SigLIP (Zhai et al., ICCV 2023). z is +1 where both
-    samples match and −1 elsewhere. The learner and the reference are each measured by
-    weights of their own. Training is by cross-entropy all the same; this loss only chooses.
+    The loss of a pair is ℓᵢⱼ = softplus(−zᵢⱼ (t cosᵢⱼ + bias)). Here cosᵢⱼ is the cosine
+    between the embedding of sample i and the last layer's weights for the class of sample j.
+    These weights replace the text embeddings in SigLIP (Zhai et al., ICCV 2023). z is +1 if
+    the two samples match and −1 otherwise. The learner and the reference each use their own
+    weights. This loss is used only for selection; training still uses cross-entropy.
 
-    What matches is an option, because two samples of a class share one "text". If samples
-    of a class match, the text is right for both, and while the reference knows more than
-    the learner, each sample taken speaks for others of its class: batches narrow to few
-    classes. If each matches itself alone, as in SigLIP, the text is right for the one and
-    wrong for the other, which speaks against others of a class that is taken.
+    Which pairs match is an option, because two samples in a class share one "text". If
+    samples in the same class match, the text is right for both. While the reference is better
+    than the learner, each sample taken then favors others in its class, so batches narrow to
+    few classes. If each sample matches only itself, as in SigLIP, the text is right for one
+    sample and wrong for the other, so each sample taken disfavors others in its class.
 
     Parameters
     ----------
@@ -134,11 +134,11 @@ class JestSigmoid(_Joint):
     gain : float, default=1
         Inverse temperature of the softmax that a chunk is drawn from.
     t : float, default=10
-        Factor of the cosine; the value that SigLIP starts from.
+        Factor for the cosine; the default is SigLIP's initial value.
     bias : float, default=-10
-        Added to it; the value that SigLIP starts from.
+        Term added to it; the default is SigLIP's initial value.
     match : {"class", "sample"}
-        Whether samples of one class match, or each itself alone.
+        Whether a sample matches all samples in its class, or only itself.
 
     Examples
     --------
@@ -167,7 +167,7 @@ class JestSigmoid(_Joint):
         check_in(self.match, "match", ("class", "sample"))
 
     def learnability(self, learner: Outputs, reference: Outputs, labels: Indices) -> Floats:
-        """Return the difference of the sigmoid losses of embedding i and class of j."""
+        """Return the difference in sigmoid loss between embedding i and the class of j."""
         own = labels[:, None] == np.arange(learner.cosines.shape[1])
         if self.match == "class":
             return self._learnability(learner, reference, own)[:, labels]
@@ -176,8 +176,8 @@ class JestSigmoid(_Joint):
         return S
 
     def _learnability(self, learner: Outputs, reference: Outputs, own: NDArray[np.bool_]) -> Floats:
-        """Return that of each sample with each class, shape (n, n_classes); `own` match."""
-        # Samples of a class share its column, so the loss is computed once a class.
+        """Return learnability for each sample and class, shape (n, n_classes); `own` match."""
+        # Samples in a class share its column, so the loss is computed once per class.
         z = np.where(own, 1, -1)
         with np.errstate(invalid="ignore"):
             loss, known = (

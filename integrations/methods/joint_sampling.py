@@ -1,4 +1,4 @@
-"""JEST's sampler: a batch drawn chunk by chunk, each chunk given those before it."""
+"""JEST's sampler: draw a batch in chunks, each conditional on the previous ones."""
 
 from typing import Any
 
@@ -19,15 +19,15 @@ def chunk_sizes(n_keep: int, n_chunks: int) -> list[int]:
     Parameters
     ----------
     n_keep : int
-        Number of samples in all, at least 0.
+        Total number of samples, at least 0.
     n_chunks : int
-        Number of chunks asked for, at least 1.
+        Requested number of chunks, at least 1.
 
     Returns
     -------
     list of int
-        They add up to `n_keep` and differ by at most one, the larger ones first. There
-        are no empty ones, so where `n_chunks` is larger than `n_keep` there are fewer.
+        The sizes sum to `n_keep` and differ by at most one, larger ones first. Empty chunks
+        are left out, so there are fewer than `n_chunks` if `n_keep` is smaller.
 
     Examples
     --------
@@ -50,53 +50,53 @@ def sample_jointly(
 ) -> Indices:
     """Draw samples without replacement by their joint learnability, chunk by chunk.
 
-    The chunks are as equal as can be, and exactly `n_keep` samples are drawn. The first
-    chunk follows the softmax of the diagonal of S; every later one the softmax, over the
-    samples left, of Sᵢᵢ + Σₖ (Sₖᵢ + Sᵢₖ), k running over those taken. Within a chunk one
-    is drawn after the other without replacement. Sums are kept from chunk to chunk, so
-    that all of them together read no entry of S more than twice.
+    The chunks are as equal in size as possible, and exactly `n_keep` samples are drawn. The
+    first chunk is drawn from the softmax of the diagonal of S. Each later chunk is drawn from
+    the softmax of Sᵢᵢ + Σₖ (Sₖᵢ + Sᵢₖ) over the remaining samples i, where k runs over the
+    samples taken. Within a chunk, samples are drawn without replacement. The sums are updated
+    from chunk to chunk, so that no entry of S is read more than twice.
 
     Parameters
     ----------
     scores : array-like of shape (n, n)
-        S: what the pair of samples i and j has to teach, the learner's loss less that of
-        the reference; any real numbers below 1e30, in absolute value, add up without
-        overflow. Infinite ones count as the largest and the smallest finite entry, NaN
-        as the smallest; where no entry is finite, all samples are alike.
+        S: the learnability of each pair of samples i and j, the learner's loss minus the
+        reference's. Values below 1e30 in absolute value are summed without overflow. Positive
+        and negative infinity count as the largest and the smallest finite entry, NaN as the
+        smallest. If no entry is finite, all samples are equally likely.
     n_keep : int
         Number of samples to draw, in [0, n].
     n_chunks : int
         Number of chunks, at least 1.
     rng : Generator
-        Source of the randomness.
+        Random generator.
     gain : float, default=1
-        Factor of the logits: the inverse temperature of the softmax.
+        Factor for the logits: the inverse temperature of the softmax.
 
     Returns
     -------
     ndarray of shape (n_keep,), int64
-        Different positions, in the order of the chunks.
+        Distinct positions, in the order of the chunks.
 
     Raises
     ------
     ValueError
-        If `scores` is not square or `n_keep` exceeds its side.
+        If `scores` is not square, or `n_keep` exceeds its side length.
 
     Notes
     -----
     Source: Evans et al., Data curation via joint example selection further accelerates
     multimodal learning (NeurIPS 2024), Algorithm 1. Differences: the remainder of n_keep
-    over n_chunks is dealt out instead of dropped; those taken are masked by −∞ instead
-    of lowered by a constant; draws are by Gumbel noise, which has the law of drawing one
-    after the other and works where the softmax underflows.
+    divided by n_chunks is distributed over the chunks instead of dropped. Samples taken are
+    masked with −∞ instead of a large negative constant. Draws use Gumbel noise, which has the
+    same distribution as drawing one by one, and also works if the softmax underflows.
 
     Examples
     --------
     >>> import numpy as np
     >>> from spectral_select.integrations.methods.joint_sampling import sample_jointly
     >>> scores = np.zeros((4, 4))
-    >>> scores[0, 0] = 1e4  # learnable by itself
-    >>> scores[0, 2] = 2e4  # and 2 is, once 0 is there
+    >>> scores[0, 0] = 1e4  # 0 is learnable by itself
+    >>> scores[0, 2] = 2e4  # 2 is learnable once 0 is taken
     >>> sample_jointly(scores, 2, 2, np.random.default_rng(0))
     array([0, 2])
     """
@@ -105,11 +105,11 @@ def sample_jointly(
         raise ValueError(f"scores must have shape (n, n); got {S.shape}")
     sizes = chunk_sizes(n_keep, n_chunks)
     if n_keep > len(S):
-        raise ValueError(f"n_keep must be at most {len(S)}, the side of scores; got {n_keep}")
+        raise ValueError(f"n_keep must be at most {len(S)}, the size of scores; got {n_keep}")
     logits = S.diagonal().astype(np.float64)
     taken: list[Indices] = []
     for size in sizes:
-        # The largest becomes 0: noise of the order of 1 is not lost in large numbers.
+        # Shift the largest to 0, so that noise of order 1 is not lost in large numbers.
         chunk = gumbel_top_k(gain * (logits - logits.max()), size, rng)
         taken.append(chunk)
         logits += S[chunk].sum(axis=0, dtype=np.float64)
@@ -119,7 +119,7 @@ def sample_jointly(
 
 
 def _finite(scores: NDArray[Any]) -> NDArray[Any]:
-    """Return scores with what is not finite replaced, the array itself if nothing is."""
+    """Replace non-finite scores; return the array itself if all scores are finite."""
     finite = np.isfinite(scores)
     if finite.all():
         return scores

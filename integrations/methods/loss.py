@@ -1,8 +1,8 @@
-"""Methods that go by the loss of the present model on every candidate.
+"""Methods that use the current model's loss on every candidate.
 
-A loss that is NaN or infinite is that of a network which has diverged. It has no order
-and no weight: such candidates come after all others, and if there are no others the
-choice is blind. Training goes on, and its record shows what happened.
+A NaN or infinite loss means that the network has diverged. Candidates with such a loss cannot
+be ranked or weighted, so they come after all others; if there are no others, the choice is
+arbitrary. Training continues, and its record shows what happened.
 """
 
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ def _fresh_loss(candidates: Candidates) -> Floats:
 
 @register
 class TopLoss(Method):
-    """The candidates with the largest loss.
+    """Select the candidates with the largest loss.
 
-    Online batch selection by loss (Loshchilov and Hutter, ICLR workshop 2016) without the
-    draw; Ordered SGD (Kawaguchi and Lu, AISTATS 2020).
+    This is online batch selection by loss (Loshchilov and Hutter, ICLR workshop 2016) without
+    random draws, or Ordered SGD (Kawaguchi and Lu, AISTATS 2020).
     """
 
     name = "top-loss"
@@ -43,7 +43,7 @@ class TopLoss(Method):
     needs = frozenset({FRESH})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by fresh loss; of equal ones, those that come first.
+        """Choose by the current model's loss; ties go to the first candidates.
 
         Parameters
         ----------
@@ -59,15 +59,16 @@ class TopLoss(Method):
 @register
 @dataclass(frozen=True)
 class LossSampling(Method):
-    """A draw without replacement in proportion to a power of the loss.
+    """Draw without replacement, in proportion to a power of the loss.
 
-    Drawing by importance (Katharopoulos and Fleuret, ICML 2018) with the loss for the
-    norm of the gradient, without weights.
+    This is importance sampling (Katharopoulos and Fleuret, ICML 2018) with the loss instead
+    of the gradient norm, and without weights.
 
     Parameters
     ----------
     power : float, default=0.5
-        At least 0, which draws uniformly; the larger, the nearer to the largest losses.
+        Power of the loss, at least 0. With 0, draws are uniform; larger values favor larger
+        losses more.
     """
 
     power: float = 0.5
@@ -80,7 +81,7 @@ class LossSampling(Method):
         check_number(self.power, "power", 0, 1e6)
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw by fresh loss; candidates without a loss only when no other is left.
+        """Draw by the current model's loss; candidates without a valid loss come last.
 
         Parameters
         ----------
@@ -92,7 +93,7 @@ class LossSampling(Method):
         """
         loss = _fresh_loss(candidates)
         finite = np.isfinite(loss)
-        # A loss of 0 has almost no weight, but ranks before a loss that is not a number.
+        # A loss of 0 has almost no weight, but comes before a loss that is not finite.
         floored = np.maximum(np.where(finite, loss, 0.0), np.finfo(np.float64).tiny)
         logs = np.where(finite, self.power * np.log(floored), -np.inf)
         return Choice(gumbel_top_k(logs, candidates.n_keep, candidates.rng))
@@ -101,20 +102,19 @@ class LossSampling(Method):
 @register
 @dataclass(frozen=True)
 class SelectiveBackprop(Method):
-    """A draw by the percentile of the loss, in a part of training, in some of its batches.
+    """Draw by the percentile of the loss, during part of training and in some of its batches.
 
-    Selective Backprop (Jiang et al., arXiv:1910.00762) in the form and with the defaults
-    of MosaicML's Composer: with a share keep of n to be chosen, the candidate with the
+    Selective Backprop (Jiang et al., arXiv:1910.00762), with the weights and defaults of
+    MosaicML's Composer. If a fraction keep of n candidates is kept, the candidate with the
     r-th smallest loss is drawn in proportion to ((r − 1/2)/n)^(1/keep − 1), without
-    replacement. Batches that are not chosen from are trained on whole and not scored.
+    replacement. The other batches are trained on completely and not scored.
 
     Parameters
     ----------
     start, end : float
-        It chooses while the share of training done is in [start, end).
+        Select while the fraction of training done is in [start, end).
     interrupt : int
-        Every interrupt-th batch, counted over all of training, is left whole;
-        0 leaves none.
+        Keep every interrupt-th batch complete, counted over all of training; 0 keeps none.
     """
 
     start: float = 0.5
@@ -133,7 +133,7 @@ class SelectiveBackprop(Method):
             raise ValueError(f"start must be less than end; got {self.start} and {self.end}")
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw ``n_keep`` where it is time to choose, else keep all.
+        """Draw ``n_keep`` candidates if selection is active, otherwise keep all.
 
         Parameters
         ----------
@@ -159,10 +159,11 @@ class SelectiveBackprop(Method):
 
 @register
 class RhoLoss(Method):
-    """The candidates whose loss exceeds a reference model's the most.
+    """Select the candidates whose loss exceeds a reference model's loss the most.
 
-    RHO-LOSS (Mindermann et al., ICML 2022): the reducible holdout loss, large where
-    something can be learnt yet, small where it is learnt or cannot be (wrong labels).
+    RHO-LOSS (Mindermann et al., ICML 2022): the reducible holdout loss is large for samples
+    that can still be learned. It is small for samples that are already learned, and for
+    samples that cannot be learned (wrong labels).
     """
 
     name = "rho-loss"
@@ -170,7 +171,7 @@ class RhoLoss(Method):
     needs = frozenset({FRESH, REFERENCE})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by fresh less reference loss; of equal ones, those that come first.
+        """Choose by current loss minus reference loss; ties go to the first candidates.
 
         Parameters
         ----------
@@ -181,5 +182,5 @@ class RhoLoss(Method):
         Choice
         """
         reference = np.asarray(given(candidates, "reference").loss, np.float64)
-        with np.errstate(invalid="ignore"):  # inf − inf: comes last, as any other
+        with np.errstate(invalid="ignore"):  # inf − inf is NaN, which comes last
             return Choice(top_k(_fresh_loss(candidates) - reference, candidates.n_keep))

@@ -1,4 +1,4 @@
-"""The methods that are known by name, and how a name with options is read."""
+"""Registry of methods by name, and parsing of names with options."""
 
 import difflib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _REGISTRY: dict[str, type[Method]] = {}
 
 
 def register(method: type[Method]) -> type[Method]:
-    """Enter a method into the registry under its name; use as a decorator.
+    """Register a method under its name; use as a class decorator.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def register(method: type[Method]) -> type[Method]:
     Raises
     ------
     ValueError
-        If the name is taken by another class.
+        If another class has the same name.
 
     Examples
     --------
@@ -38,11 +38,11 @@ def register(method: type[Method]) -> type[Method]:
     >>> register(Mine)
     Traceback (most recent call last):
         ...
-    ValueError: there is a method 'random' already: Random
+    ValueError: method 'random' is already registered: Random
     """
     known = _REGISTRY.setdefault(method.name, method)
     if known is not method:
-        raise ValueError(f"there is a method {method.name!r} already: {known.__qualname__}")
+        raise ValueError(f"method {method.name!r} is already registered: {known.__qualname__}")
     return method
 
 
@@ -63,7 +63,7 @@ def method_names() -> tuple[str, ...]:
 
 
 def get_method(spec: str) -> Method:
-    """Return the method called `spec`, a name with options if it has any.
+    """Return the method called `spec`, a name with optional settings.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def get_method(spec: str) -> Method:
     Raises
     ------
     ValueError
-        If there is no method of that name, or it has no such option.
+        If there is no method with this name, or it lacks one of the options.
 
     Examples
     --------
@@ -115,13 +115,13 @@ def get_method(spec: str) -> Method:
 def _hint(name: str) -> str:
     """Return a suggestion for an unknown method name."""
     if {part.partition(":")[0] for part in name.split(",")} <= {*_REGISTRY}:
-        return ": several methods are separated by spaces"
+        return "; separate methods with spaces"
     close = difflib.get_close_matches(name, _REGISTRY, n=2)
     return f": did you mean {' or '.join(close)}?" if close else ""
 
 
 def _value(text: str, default: Any, what: str) -> Any:
-    """Return an option's value, of its default's type; where that is None, a float."""
+    """Convert an option's value to the type of its default, or to float if that is None."""
     kind = float if default is None else type(default)
     if kind is bool and text in ("true", "false", "True", "False"):
         return text.lower() == "true"
@@ -130,17 +130,17 @@ def _value(text: str, default: Any, what: str) -> Any:
             return kind(text)
     except ValueError:
         pass
-    expected = {bool: "true or false", int: "an integer", float: "a number"}.get(kind, "text")
+    expected = {bool: "true or false", int: "an integer", float: "a number"}.get(kind, "a string")
     raise ValueError(f"{what} must be {expected}; got {text!r}")
 
 
 def check_methods(specs: Sequence[str]) -> list[Method]:
-    """Return the methods called `specs`, at least one, none twice.
+    """Return the methods called `specs`, at least one and without duplicates.
 
     Parameters
     ----------
     specs : sequence of str
-        Names, with options where they have any.
+        Names, with optional settings.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def check_methods(specs: Sequence[str]) -> list[Method]:
     Raises
     ------
     ValueError
-        If there is none, one of them is unknown, or two are the same.
+        If the list is empty, a method is unknown, or two are the same.
 
     Examples
     --------
@@ -162,5 +162,5 @@ def check_methods(specs: Sequence[str]) -> list[Method]:
     methods = [get_method(spec) for spec in specs]
     canonical = [method.spec for method in methods]
     if len(set(canonical)) != len(canonical):
-        raise ValueError(f"methods must not name one twice; got {' '.join(specs)}")
+        raise ValueError(f"methods must not contain duplicates; got {' '.join(specs)}")
     return methods

@@ -26,7 +26,7 @@ def as_selector(
     precomputed: Any = None,
     seed: int,
 ) -> BaseEstimator:
-    """Return a method as an estimator that `SpectralBatchSampler` can run ahead of training.
+    """Wrap a method in an estimator that `SpectralBatchSampler` can run ahead of training.
 
     Parameters
     ----------
@@ -41,12 +41,13 @@ def as_selector(
     precomputed : array of shape (n_samples, ...), optional
         Result of `Method.precompute`.
     seed : int
-        Seed of the random numbers of the method.
+        Seed for the method's random numbers.
 
     Returns
     -------
     estimator
-        Fitted on features if the method `fits_on_features`, otherwise on a column of indices.
+        To be fitted on features if the method `fits_on_features`, otherwise on a column of
+        indices.
 
     Examples
     --------
@@ -80,15 +81,15 @@ class RuleSelector(BaseEstimator):
     filter_ratio : float
         Share discarded, in [0, 1).
     labels : ndarray of shape (n_samples,)
-        Classes of the whole training data, looked up by index.
+        Class label of every training sample, looked up by index.
     features : array of shape (n_samples, d), optional
-        Its features, for methods that need them.
+        Features of every training sample, for methods that need them.
     precomputed : array of shape (n_samples, ...), optional
-        What the method's `precompute` returned.
+        Result of the method's `precompute`.
     candidate_size : int, optional
-        Rows in a candidate batch; by default all rows are one.
+        Number of rows in a candidate batch; by default, all rows are one batch.
     random_state : int
-        Seed of the batches' generators.
+        Seed for the batches' random generators.
 
     Examples
     --------
@@ -119,11 +120,11 @@ class RuleSelector(BaseEstimator):
         self.random_state = random_state
 
     def __sklearn_clone__(self) -> "RuleSelector":
-        # Copies share the tables, which may be as large as the dataset.
+        # Clones share the arrays, which may be as large as the dataset.
         return RuleSelector(**self.get_params(deep=False))
 
     def fit(self, X: Any, y: Any = None) -> "RuleSelector":
-        """Choose among the samples whose indices `X` holds.
+        """Choose among the samples whose indices are in `X`.
 
         Parameters
         ----------
@@ -148,8 +149,8 @@ class RuleSelector(BaseEstimator):
             choice = check_choice(choice, self.method, len(part), n_keep)
             if choice.weights is not None:
                 raise RuntimeError(
-                    f"method {self.method.name!r} returned weights; to have them used, "
-                    "set weighted = True in its class"
+                    f"method {self.method.name!r} returned weights; to use them, set "
+                    "weighted = True in its class"
                 )
             kept.append(start + choice.positions)
         self.support_ = np.zeros(len(indices), bool)
@@ -162,7 +163,7 @@ class RuleSelector(BaseEstimator):
         Parameters
         ----------
         indices : bool, default=False
-            Return integer indices instead of a mask.
+            Whether to return integer indices instead of a mask.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The methods of the SALN paper and its successor, and a spread along the Fiedler order."""
+"""Methods based on the Fiedler vector: SALN, its successor GSTDS, and stratified selection."""
 
 from dataclasses import dataclass
 
@@ -23,14 +23,14 @@ _SHAPES = ("linear", "cosine", "step")
 
 @dataclass(frozen=True)
 class Spectral(Method):
-    """A rule on the Fiedler vector of the candidates' similarity graph.
+    """A rule that uses the Fiedler vector of the candidates' similarity graph.
 
-    The selector itself goes to the sampler, which solves blocks of batches at once.
+    The sampler uses the selector directly, so that it can solve blocks of batches at once.
 
     Parameters
     ----------
     rule, laplacian, affinity, n_neighbors
-        As for `FiedlerBatchSelector`; a batch's features are what `affinity` is of.
+        As for `FiedlerBatchSelector`; `affinity` is computed from a batch's features.
     """
 
     rule: str = "extreme"
@@ -48,11 +48,11 @@ class Spectral(Method):
 
     @property
     def fits_on_features(self) -> bool:
-        """True: the Fiedler vector is of the features."""
+        """Whether `estimator` selects by features; True for the Fiedler vector."""
         return True
 
     def estimator(self, filter_ratio: float) -> FiedlerBatchSelector:
-        """Return the `FiedlerBatchSelector` with the options of this method."""
+        """Return a `FiedlerBatchSelector` with this method's options."""
         return FiedlerBatchSelector(
             filter_ratio,
             rule=self.rule,
@@ -62,7 +62,7 @@ class Spectral(Method):
         )
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Select by the Fiedler vector of this batch alone."""
+        """Select by the Fiedler vector of this single batch."""
         ratio = ratio_that_keeps(candidates.n_keep, len(candidates), 0.0)
         fitted = self.estimator(ratio).fit(candidates.features)
         return Choice(fitted.get_support(indices=True))
@@ -71,9 +71,9 @@ class Spectral(Method):
 @register
 @dataclass(frozen=True)
 class Fiedler(Spectral):
-    """SALN, Algorithm 1: the samples with the largest absolute Fiedler entries.
+    """SALN's Algorithm 1: select the samples with the largest absolute Fiedler entries.
 
-    Source: arXiv:2412.17069. Its options turn it into every variant of the selector.
+    Source: arXiv:2412.17069. Options give access to every variant of the selector.
     """
 
     name = "fiedler"
@@ -83,18 +83,18 @@ class Fiedler(Spectral):
 @register
 @dataclass(frozen=True)
 class Gstds(Spectral):
-    """SALN with a share discarded that changes over training by a schedule fixed beforehand.
+    """SALN with a filter ratio that changes during training, following a fixed schedule.
 
-    GSTDS (arXiv:2507.04269) prescribes a schedule; which one it used is not known here,
-    so its shape is an option, and the default discards on average what is asked for.
+    GSTDS (arXiv:2507.04269) uses a schedule whose exact form is not known here. So the shape
+    is an option, and the default discards the requested share on average.
 
     Parameters
     ----------
     shape : {"linear", "cosine", "step"}
-        "step" has two levels, the second from the middle of the training on.
+        "step" has two levels; the second starts in the middle of training.
     start, end : float, optional
-        Shares discarded in the first and in the last epoch, in [0, 1). By default as far
-        above and below the filter ratio f asked for: f ± min(f, 1 − f) / 2.
+        Shares discarded in the first and the last epoch, in [0, 1). By default, they are
+        equally far above and below the requested filter ratio f: f ± min(f, 1 − f) / 2.
 
     Examples
     --------
@@ -130,7 +130,7 @@ class Gstds(Spectral):
 @register
 @dataclass(frozen=True)
 class Stratified(Spectral):
-    """A spread: one sample from each of k equal stretches of the Fiedler order."""
+    """Select one sample from each of k equal parts of the Fiedler order."""
 
     rule: str = "stratified"
     laplacian: str = "symmetric"

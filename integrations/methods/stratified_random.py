@@ -1,4 +1,4 @@
-"""A random subset in which every class has its share."""
+"""A random subset with the same class proportions as the candidates."""
 
 import numpy as np
 
@@ -10,19 +10,19 @@ __all__ = ["RandomStratified"]
 
 @register
 class RandomStratified(Method):
-    """A random subset of the candidates with the class shares that the candidates have.
+    """Select a random subset with the same class proportions as the candidates.
 
-    Of n candidates k are kept; of a class with m of them the floor or the ceiling of
-    k·m/n, and every candidate with probability k/n exactly. This is systematic sampling
-    (Madow, 1949) with equal chances along an order in which the classes, and the members
-    of each, are shuffled.
+    If k of n candidates are kept, the number kept from a class with m candidates is k·m/n,
+    rounded up or down. Every candidate is kept with probability exactly k/n. This is
+    systematic sampling (Madow, 1949) with equal probabilities, along an order in which the
+    classes, and the samples in each class, are shuffled.
     """
 
     name = "random-stratified"
-    summary = "a new random subset of each class"
+    summary = "a new random subset with the class proportions of the candidates"
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Take every (n/k)-th place along the classes, from a random start.
+        """Choose every (n/k)-th position along the classes, from a random start.
 
         Parameters
         ----------
@@ -36,6 +36,7 @@ class RandomStratified(Method):
         _, classes = np.unique(candidates.labels, return_inverse=True)
         rank = rng.permutation(classes.max() + 1)
         order = np.lexsort((rng.random(n), rank[classes]))
-        # In units of 1/n each place is k long, and a tick falls every n: no rounding.
+        # In units of 1/n, each candidate has length k and a tick falls every n units, so all
+        # values are integers and nothing is rounded.
         ticks = (np.arange(n + 1) * k + rng.integers(n)) // n
         return Choice(order[np.diff(ticks) > 0])

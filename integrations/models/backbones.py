@@ -1,4 +1,4 @@
-"""Torchvision networks by name, as feature extractors and as classifiers to train."""
+"""Build torchvision networks by name, as feature extractors or as classifiers to train."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ __all__ = [
     "last_layer",
 ]
 
-#: Name of the baseline without a network, whose features are the pixels of a small image.
+#: Name of the no-network baseline, which uses the pixels of a small image as features.
 PIXELS = "pixels"
 _PIXELS_SIZE = 32
 
@@ -33,27 +33,27 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Backbone(nn.Module):
-    """A classification network without its last layer, or pixels: images in, embeddings out.
+    """Map images to embeddings, with a classification network minus its last layer or raw pixels.
 
-    Built by `build_backbone`. The embedding is what the network's last layer would
-    receive, averaged over any spatial positions left.
+    Built by `build_backbone`. The embedding is what the network's last layer would receive,
+    averaged over any remaining spatial dimensions.
 
     Parameters
     ----------
     network : Module
-        Gives (n, dim) or (n, dim, h, w) for a batch of normalized images.
+        Maps a batch of normalized images to a tensor of shape (n, dim) or (n, dim, h, w).
     name : str
-        The architecture.
+        Name of the architecture.
     dim : int
         Length of an embedding.
     image_size : int
-        Side of the square images expected, in pixels.
+        Side of the square input images, in pixels.
     weights : str
-        Origin of the weights, for records.
+        Where the weights came from, to be recorded with results.
     weights_hash : str
-        `hash_weights` of the network's weights.
+        Hash of the network's weights, from `hash_weights`.
     mean, std : tuple of three floats
-        Channel statistics that images given as uint8 are normalized with.
+        Per-channel statistics used to normalize uint8 images.
 
     Examples
     --------
@@ -95,8 +95,8 @@ class Backbone(nn.Module):
         Parameters
         ----------
         images : Tensor, shape (n, 3, height, width)
-            Either uint8 RGB, which is normalized here so that loaders move a quarter of the
-            bytes, or normalized floating point.
+            Either uint8 RGB, normalized here so that data loaders transfer only a quarter as
+            many bytes, or floating point, already normalized.
 
         Returns
         -------
@@ -124,32 +124,33 @@ def build_backbone(
         image itself, with values in [0, 1].
     weights : str or path, default "default"
         "default" (torchvision's best pretrained weights, downloaded unless cached), the name
-        of another entry such as "IMAGENET1K_V1", "random" (drawn from `seed`), or the path of
-        a state dict (.safetensors, .pt, .pth) of the whole network. The last layer is not used,
-        so it may be missing or of any size.
+        of another torchvision weights entry such as "IMAGENET1K_V1", "random" (drawn with
+        `seed`), or the path of a state dict (.safetensors, .pt, .pth) of the whole network. Its
+        last layer is not used, so it may be missing or of any size.
     image_size : int, optional
         Side in pixels. The shorter side of each image is resized to it, and the center is
-        cropped. By default images are prepared as the pretrained weights expect, and "pixels"
-        uses 32.
+        cropped. By default, images are prepared the way the pretrained weights expect; for
+        "pixels" the default is 32.
     seed : int, default 0
-        Seed of random weights. The global random state is not changed.
+        Seed for random weights. The global random state is not changed.
 
     Returns
     -------
     backbone : Backbone
-        In evaluation mode, its parameters frozen.
+        In evaluation mode, with frozen parameters.
     transform : callable
-        From an image to a uint8 tensor (3, s, s), which the backbone normalizes.
+        Converts an image to a uint8 tensor of shape (3, s, s), which the backbone then
+        normalizes.
     dim : int
         Length of an embedding.
 
     Raises
     ------
     ValueError
-        If there is no such model, the weights do not fit it, or it cannot process images of
+        If the model does not exist, the weights do not fit it, or it cannot process images of
         this size.
     FileNotFoundError
-        If there is no such file, or the download failed.
+        If the weights file does not exist or the download fails.
 
     Examples
     --------
@@ -189,7 +190,9 @@ def build_backbone(
 
 def _pixels(weights: Any, image_size: int | None) -> tuple[Backbone, Callable[[Any], Tensor], int]:
     if weights != "default":
-        raise ValueError(f"weights must be left at the default for {PIXELS!r}; got {weights!r}")
+        raise ValueError(
+            f"{PIXELS!r} has no weights, so leave weights at its default; got {weights!r}"
+        )
     size = _PIXELS_SIZE if image_size is None else _check_image_size(image_size)
     network, dim = nn.Flatten(), 3 * size * size
     backbone = Backbone(
@@ -206,19 +209,20 @@ def _pixels(weights: Any, image_size: int | None) -> tuple[Backbone, Callable[[A
 
 
 class ResizedCenterCrop:
-    """From an image to a uint8 tensor: torchvision's Resize and CenterCrop in one step.
+    """Resize and center-crop an image to a uint8 tensor.
 
-    Only the pixels that are kept are resized, so a long, thin image takes no more memory than a
-    square one. Values differ from those of the two steps by rounding.
+    This is like torchvision's Resize and CenterCrop, but in one step. Only the pixels that are
+    kept are resized, so a long, thin image needs no more memory than a square one. Values match
+    those of the two separate steps up to rounding.
 
     Parameters
     ----------
     resize : int
         Length of the shorter side after resizing, in pixels.
     crop : int
-        Side of the square cut out of the center; at most `resize`.
+        Side of the center square, at most `resize`.
     interpolation : InterpolationMode
-        How pixels are resampled, with antialiasing.
+        Resampling method, used with antialiasing.
 
     Examples
     --------
@@ -234,7 +238,7 @@ class ResizedCenterCrop:
         self.resampling = Image.Resampling[interpolation.name]
 
     def __call__(self, image: Any) -> Tensor:
-        """Return the square at the center of an image, of anything that `as_rgb` takes."""
+        """Return the center square of `image`, which may be anything `as_rgb` accepts."""
         rgb = as_rgb(image)
         shorter = min(rgb.size)
         box = []
@@ -267,16 +271,16 @@ def build_classifier(
     weights : str or path, default "random"
         As for `build_backbone`. The last layer is always new.
     small_input : bool, default False
-        For images of about 32 px (ResNets only): a new 3 × 3 first convolution of stride 1,
-        without max-pooling.
+        Adapt a ResNet to images of about 32 px: replace the first convolution with a 3 × 3 one
+        of stride 1, and remove the max-pooling.
     seed : int, default 0
-        Seed of all new layers. The global random state is not changed.
+        Seed for initializing all new layers. The global random state is not changed.
 
     Returns
     -------
     Module
-        In training mode, giving logits of shape (n, n_classes). Auxiliary classifiers
-        (GoogLeNet, Inception) are switched off, so the output is always a tensor.
+        In training mode; its output is logits of shape (n, n_classes). Auxiliary classifiers
+        (GoogLeNet, Inception) are disabled, so the output is always a tensor.
 
     Raises
     ------
@@ -313,7 +317,7 @@ def hash_weights(module: nn.Module) -> str:
     Parameters
     ----------
     module : Module
-        On any device.
+        The module, on any device.
 
     Returns
     -------
@@ -340,22 +344,22 @@ def hash_weights(module: nn.Module) -> str:
 
 
 def last_layer(network: nn.Module) -> str:
-    """Return the name of the layer of a torchvision classifier that gives the logits.
+    """Return the name of the layer that outputs the logits in a torchvision classifier.
 
     Parameters
     ----------
     network : Module
-        A classification model of torchvision, with any number of classes.
+        A torchvision classification model with any number of classes.
 
     Returns
     -------
     str
-        For `Module.get_submodule`; a linear layer, or a 1 × 1 convolution.
+        A name to pass to `Module.get_submodule`; the layer is linear or a 1 × 1 convolution.
 
     Raises
     ------
     ValueError
-        If it has no such layer.
+        If the network has no linear or 1 × 1 convolutional layer.
 
     Examples
     --------
@@ -367,13 +371,16 @@ def last_layer(network: nn.Module) -> str:
             isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)
         ):
             return str(key)
-    raise ValueError(f"{type(network).__name__} has no last layer that gives logits")
+    raise ValueError(
+        f"{type(network).__name__} has no linear or 1 × 1 convolutional layer to use as its "
+        "output layer"
+    )
 
 
 def _construct(name: str, resolved: Weights) -> nn.Module:
     options: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
-        # The auxiliary classifiers are only needed to load a state dict that has them.
+        # The auxiliary classifiers are needed only to load a state dict that contains them.
         options = {"init_weights": resolved.kind == "random", "aux_logits": True}
         options["transform_input"] = resolved.kind == "entry"
     if resolved.entry is not None and name.startswith("vit_"):
@@ -383,7 +390,7 @@ def _construct(name: str, resolved: Weights) -> nn.Module:
 
 
 def _new_last_layer(layer: nn.Module, n_classes: int) -> nn.Module:
-    if isinstance(layer, nn.Conv2d):  # SqueezeNet, initialized as torchvision does
+    if isinstance(layer, nn.Conv2d):  # SqueezeNet; initialized the way torchvision does it
         new = nn.Conv2d(layer.in_channels, n_classes, layer.kernel_size)  # type: ignore[arg-type]
         nn.init.normal_(new.weight, mean=0.0, std=0.01)
         nn.init.zeros_(new.bias)  # type: ignore[arg-type]
@@ -412,11 +419,14 @@ def _check_takes(backbone: Backbone, size: int) -> None:
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
-            f"{backbone.name} does not take images of {size} px ({reason}); "
-            "try another image_size, or leave it out for the default of the model"
+            f"{backbone.name} does not accept {size} px images ({reason}); "
+            "try another image_size, or omit it to use the model's default"
         ) from error
     if out.shape != (1, backbone.dim):
-        raise ValueError(f"{backbone.name} gives {tuple(out.shape)}, expected (1, {backbone.dim})")
+        raise ValueError(
+            f"{backbone.name} returned an output of shape {tuple(out.shape)}; "
+            f"expected (1, {backbone.dim})"
+        )
 
 
 def _check_name(name: str) -> None:
@@ -428,15 +438,15 @@ def _check_name(name: str) -> None:
 
         close = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
-        raise ValueError(f"no torchvision classification model is called {name!r}; {hint}")
+        raise ValueError(f"torchvision has no classification model called {name!r}; {hint}")
 
 
 def _check_seed(seed: int) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise ValueError(f"seed must be an integer of at least 0; got {seed!r}")
+        raise ValueError(f"seed must be an integer from 0 to 2**63 - 1; got {seed!r}")
 
 
 def _check_image_size(size: int) -> int:
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 4096:
-        raise ValueError(f"image_size must be an integer between 1 and 4096; got {size!r}")
+        raise ValueError(f"image_size must be an integer from 1 to 4096; got {size!r}")
     return size

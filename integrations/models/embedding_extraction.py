@@ -1,4 +1,4 @@
-"""Embeddings of an image dataset, computed once and kept on disk."""
+"""Compute the embeddings of an image dataset once and store them on disk."""
 
 import os
 import time
@@ -55,61 +55,61 @@ def extract_embeddings(
     progress: bool | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> EmbeddingStore:
-    """Compute the embedding of every image of a dataset, in order, into a store.
+    """Compute the embedding of every image in a dataset, in order, and write a store.
 
-    If it is killed, the same call resumes at the last block that reached the disk. On a
-    finished store it only opens it. Both need the same images, transform and backbone: a
-    sample of the images is compared, and the weights or the first embedding.
+    If the process is killed, the same call resumes from the last block written to disk. If the
+    store is complete, it is only opened. Both require the same images, transform and backbone.
+    To check this, a sample of the images is compared, and the weights or the first embedding.
 
     Parameters
     ----------
     split : map-style dataset
-        An `ImageSplit`, or any dataset with a length that gives (image, label), a dict with
-        the image under "image", or the image itself.
+        An `ImageSplit`, or any dataset with a length whose items are (image, label), a dict
+        with the image under "image", or the image itself.
     backbone : Module
-        From `build_backbone`, or any module that maps a batch to (n, d). Its mode, device and
-        memory layout are restored afterwards.
+        From `build_backbone`, or any module that maps a batch to a tensor of shape (n, d). Its
+        mode, device and memory layout are restored afterwards.
     out : path
-        Folder of the store.
+        Folder for the store.
     transform : callable, optional
-        From an image of `split` to a tensor: what `build_backbone` returned. None if the
-        dataset gives tensors already. It must not be random.
+        Converts an image from `split` to a tensor, as the transform from `build_backbone`
+        does. Not needed if the dataset contains tensors. It must not be random.
     output : str, int or callable, optional
-        Which of several outputs of `backbone` is the embedding: a key or attribute, an index,
-        or a function from the result of the backbone to a tensor of shape (n, d).
+        Which of the outputs of `backbone` to use as the embedding: a key or attribute, an
+        index, or a function that maps the output to a tensor of shape (n, d).
     batch_size : int, default 64
-        Images in one forward pass.
+        Number of images per forward pass.
     num_workers : int, optional
-        Processes that load images. The default depends on the machine; small datasets are
-        loaded by this process.
+        Number of processes that load images. The default depends on the machine; small
+        datasets are loaded in this process.
     device : str or torch.device, default "auto"
-        "auto" is CUDA if it is available.
+        Device for the network; "auto" means CUDA if available.
     precision : str, default "auto"
-        "float32", "float16" or "bfloat16" arithmetic; "auto" is float16 on CUDA and
+        Arithmetic: "float32", "float16", "bfloat16", or "auto" for float16 on CUDA and
         float32 elsewhere. Embeddings are always stored in float32.
     block_size : int, default 1024
-        Images between two writes; rounded up to a multiple of `batch_size`.
+        Number of images between writes; rounded up to a multiple of `batch_size`.
     overwrite : bool, default False
-        Replace a store in `out`.
+        Whether to replace an existing store in `out`.
     progress : bool, optional
-        Whether to show a progress bar; by default only on a terminal.
+        Whether to show a progress bar; by default, only on a terminal.
     meta : mapping, optional
-        Further metadata for the store, anything that is JSON.
+        Additional JSON-serializable metadata for the store.
 
     Returns
     -------
     EmbeddingStore
-        The finished store.
+        The complete store.
 
     Raises
     ------
     UnreadableImageError
         If an image cannot be read; the message names the file.
     StoreError
-        If `out` holds embeddings of other data, another backbone or other weights.
+        If `out` contains embeddings of other data, or from another backbone or other weights.
     ValueError, TypeError
-        If an argument is out of range, the images change each time they are read, the backbone
-        does not give (n, d), or an embedding is not finite.
+        If an argument is out of range, images change each time they are read, the backbone's
+        output does not have shape (n, d), or an embedding is not finite.
 
     Examples
     --------
@@ -162,14 +162,14 @@ def extract_embeddings(
                 num_workers=num_workers,
                 collate_fn=_collate,
                 pin_memory=where.type == "cuda",
-                generator=torch.Generator(),  # else it draws the workers' seed from the global one
+                generator=torch.Generator(),  # by default, the global one seeds the workers
             )
             seconds = _fill(writer, map(embed, _batches(loader)), source, progress)
             return writer.finish(seconds=seconds)
 
 
 def check_device(device: str | torch.device) -> torch.device:
-    """Return the device that a name stands for; "auto" is CUDA if it is available.
+    """Return the device with the given name; "auto" means CUDA if available.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def check_device(device: str | torch.device) -> torch.device:
     Raises
     ------
     ValueError
-        If it is not a device, or this machine does not have it.
+        If the name is not a device, or this machine does not have it.
 
     Examples
     --------
@@ -201,19 +201,19 @@ def check_device(device: str | torch.device) -> torch.device:
         ) from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        raise ValueError(f"device {device!r} is not there: PyTorch sees {count} CUDA devices")
+        raise ValueError(f"device {device!r} does not exist: PyTorch sees {count} CUDA devices")
     return chosen
 
 
 def default_workers(device: torch.device) -> int:
-    """Return how many loading processes suit this machine.
+    """Return a suitable number of loading processes for this machine.
 
-    On a CPU, the forward pass needs the cores; with an accelerator, all cores but one load.
+    On a CPU, the forward pass needs the cores; with a GPU, all cores except one load images.
 
     Parameters
     ----------
     device : torch.device
-        Where the network runs.
+        Device that the network runs on.
 
     Returns
     -------
@@ -239,8 +239,8 @@ def _collate(items: list[Tensor | Exception]) -> Tensor | Exception:
     shapes = sorted({tuple(item.shape) for item in items})  # type: ignore[union-attr]
     if len(shapes) > 1:
         return ValueError(
-            f"images must have one shape; got {shapes[0]} and {shapes[-1]}: resize them in the "
-            "transform"
+            f"all images must have the same shape; got {shapes[0]} and {shapes[-1]}: resize them "
+            "in the transform"
         )
     return torch.stack(items)  # type: ignore[arg-type]
 
@@ -270,7 +270,7 @@ def _embed(
         nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
     )
     try:
-        # Not inference_mode: a tensor that the module keeps could not be trained with later.
+        # Not inference_mode, because tensors that the module stores could not be used in training.
         with torch.no_grad(), autocast:
             embeddings = embeddings_of(network(images), output, len(batch))
     except torch.OutOfMemoryError as error:
@@ -284,7 +284,7 @@ def _embed(
 def _check_resumable(
     writer: StoreWriter, first: NDArray[np.float32] | None, precision: str, *, any_precision: bool
 ) -> None:
-    """Refuse rows of another precision, or of a module whose first embedding is another one."""
+    """Reject stored rows with another precision or with a different first embedding."""
     earlier_precision = writer.earlier.get("precision", precision)
     if earlier_precision != precision and not (writer.complete and any_precision):
         raise StoreError(
@@ -294,11 +294,11 @@ def _check_resumable(
     earlier = writer.first_row()
     if first is None or earlier is None:
         return
-    # The tolerance covers half precision and other devices.
+    # The tolerance allows for half precision and different devices.
     if not np.linalg.norm(first - earlier) <= 0.1 * np.linalg.norm(earlier) + 1e-6:
         raise StoreError(
-            f"{writer.path} holds embeddings of something else (the first image has another "
-            "embedding by this backbone); overwrite it or choose another folder"
+            f"{writer.path} contains other embeddings (this backbone computes a different "
+            "embedding for the first image); overwrite it or choose another folder"
         )
 
 
@@ -308,7 +308,7 @@ def _fill(
     source: ImageSource,
     progress: bool | None,
 ) -> float | None:
-    """Write all embeddings that are missing; return the seconds that all rows cost."""
+    """Write all missing embeddings; return the estimated seconds for all rows."""
     n_rows, start = writer.count - writer.n_done, time.perf_counter()
     held: list[NDArray[np.float32]] = []
     with progress_bar(
@@ -324,7 +324,7 @@ def _fill(
                 writer.write_block(block[: writer.block_size])
                 held = [block[writer.block_size :]]
                 rows = len(held[0])
-    # At the pace of the rows computed here.
+    # Extrapolate from the rows computed in this call.
     return (time.perf_counter() - start) * writer.count / n_rows if n_rows else None
 
 
@@ -333,15 +333,15 @@ def _check_finite(block: NDArray[np.float32], start: int, source: ImageSource) -
     if not finite.all():
         name = source.name(start + int(np.flatnonzero(~finite)[0]))
         raise ValueError(
-            f"the embedding of {name} has a value that is NaN or infinite; "
+            f"the embedding of {name} contains NaN or infinity; "
             "try precision float32, and check the weights"
         )
 
 
 def _network(backbone: nn.Module) -> dict[str, Any]:
-    """Return what identifies the network, for the store.
+    """Return the metadata that identify the network in the store.
 
-    Attributes of modules from other libraries count only if they have the type meant here.
+    Attributes of modules from other libraries are used only if they have the expected type.
     """
     known: dict[str, Any] = {}
     for name, kind in (("name", str), ("weights", str), ("weights_hash", str), ("image_size", int)):
@@ -360,7 +360,7 @@ def _check_workers(num_workers: int | None, device: torch.device, n_images: int)
     if num_workers is None:
         return default_workers(device) if n_images > 2000 else 0
     if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
-        raise ValueError(f"num_workers must be an integer of at least 0; got {num_workers!r}")
+        raise ValueError(f"num_workers must be a nonnegative integer; got {num_workers!r}")
     return num_workers
 
 

@@ -1,4 +1,4 @@
-"""A user's module as an extractor: prepared and given back as it was, one output chosen."""
+"""Use any module as a feature extractor: prepare it, choose an output, and restore it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,14 +15,14 @@ Output = str | int | Callable[[Any], Tensor] | None
 
 @contextmanager
 def on_device(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
-    """Give a module on `device`, channels last and in evaluation mode; restore it afterwards.
+    """Move a module to `device` in evaluation mode, channels last, and restore it afterwards.
 
     Parameters
     ----------
     module : Module
-        Whose device, memory layout and mode are restored, after an error too.
+        The module. Its device, memory layout and mode are restored, even after an error.
     device : torch.device
-        Where it is to run.
+        Device to run it on.
 
     Yields
     ------
@@ -40,7 +40,7 @@ def on_device(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
     """
     parts = list(module.modules())
     modes = [(part, part.training) for part in parts]
-    # Depending on the device, a move replaces a tensor or only its data.
+    # Depending on the device, moving a module replaces a tensor or only its data.
     owners: list[tuple[nn.Module, str, Any]] = []
     for part in parts:
         owners += [(part, *item) for item in (*part._parameters.items(), *part._buffers.items())]
@@ -59,17 +59,17 @@ def on_device(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
 
 
 def check_output(output: Output) -> str | int | None:
-    """Return the name of an output for the record, or raise TypeError.
+    """Check the `output` argument and return its name for the record.
 
     Parameters
     ----------
     output : str, int or callable, optional
-        What a user gave.
+        The argument passed by the user.
 
     Returns
     -------
     str, int or None
-        A function is recorded by its name.
+        `output` itself, or the name of a function.
 
     Examples
     --------
@@ -87,14 +87,14 @@ def check_output(output: Output) -> str | int | None:
 
 
 def embeddings_of(result: Any, output: Output, n_images: int) -> Tensor:
-    """Return the embeddings among what a module gave for a batch.
+    """Return the embeddings from a module's output for a batch.
 
     Parameters
     ----------
     result : Tensor, sequence, mapping or object
-        What the module gave.
+        The module's output.
     output : str, int or callable, optional
-        Key or attribute, index, or function from `result` to the embeddings.
+        Key or attribute, index, or a function that maps `result` to the embeddings.
     n_images : int
         Number of images in the batch.
 
@@ -105,7 +105,7 @@ def embeddings_of(result: Any, output: Output, n_images: int) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        If there is no such output, or it is not a tensor of that shape.
+        If the output does not exist, or is not a tensor of this shape.
 
     Examples
     --------
@@ -115,12 +115,12 @@ def embeddings_of(result: Any, output: Output, n_images: int) -> Tensor:
     chosen = _choose(result, output)
     if not isinstance(chosen, Tensor):
         hint = "choose one with output=" if output is None else f"with output={output!r}"
-        raise TypeError(f"backbone must give a tensor; it gives {_describe(chosen)}; {hint}")
+        raise TypeError(f"backbone must return a tensor; got {_describe(chosen)}; {hint}")
     if chosen.ndim != 2 or len(chosen) != n_images:
         raise ValueError(
-            f"backbone must give (n, d); it gives {tuple(chosen.shape)} for "
+            f"backbone must return a tensor of shape (n, d); got {tuple(chosen.shape)} for "
             f"{'one image' if n_images == 1 else f'{n_images} images'}; "
-            "output= may be a function that makes one vector of each image"
+            "pass output= a function that returns one vector per image"
         )
     return chosen
 
@@ -136,13 +136,13 @@ def _choose(result: Any, output: Output) -> Any:
         return result[output]
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"output must name an output of the backbone; got {output!r}, and the backbone gives "
-            f"{_describe(result)}"
+            f"output must name an output of the backbone; got {output!r}, but the backbone "
+            f"returns {_describe(result)}"
         ) from error
 
 
 def _describe(result: Any) -> str:
-    """Return what a module gave, in words."""
+    """Describe a module's output, for messages."""
     kind = type(result).__name__
     if isinstance(result, Tensor):
         return f"one tensor of shape {tuple(result.shape)}"

@@ -1,4 +1,4 @@
-"""The images of any map-style dataset, and what identifies them."""
+"""The images of any map-style dataset, and metadata that identify them."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,22 +15,22 @@ from spectral_select.integrations.data.images import UnreadableImageError
 
 __all__ = ["ImageSource"]
 
-# Images that stand for all in the hash of the content, and how many of these are read twice.
+# Number of images sampled for the content hash, and how many of these are read twice.
 _SAMPLED, _READ_TWICE = 32, 8
 _IMAGE_KEYS = ("image", "img", "pixel_values")
 
 
 class ImageSource(Dataset[Any]):
-    """The images of a dataset without their labels; what fails comes back as an exception.
+    """The images of a dataset without labels; errors are returned, not raised.
 
-    A loader's process would wrap the exception in the text of its traceback.
+    A loader's worker process would wrap a raised exception in the text of its traceback.
 
     Parameters
     ----------
     dataset : map-style dataset
-        Gives (image, label), a dict with the image under "image", or the image itself.
+        Its items are (image, label), a dict with the image under "image", or the image itself.
     transform : callable, optional
-        From an image to a tensor.
+        Converts an image to a tensor.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class ImageSource(Dataset[Any]):
             if self.transform is not None:
                 return self.transform(image)
             if isinstance(image, Image.Image):
-                raise TypeError("transform is required, because the dataset gives PIL images")
+                raise TypeError("transform is required, because the dataset contains PIL images")
             return torch.as_tensor(image)
         except UnreadableImageError as error:
             return error
@@ -63,28 +63,28 @@ class ImageSource(Dataset[Any]):
             return named
 
     def image(self, index: int) -> Tensor:
-        """Return an image as a tensor, or raise what reading it raised."""
+        """Return an image as a tensor, or raise the error from reading it."""
         image = self[index]
         if isinstance(image, Exception):
             raise image
         return image
 
     def name(self, index: int) -> str:
-        """Return what to call an image in messages."""
+        """Return the name of an image, for messages."""
         if callable(source := getattr(self.dataset, "source", None)):
             return str(source(index))
-        return f"image {index} of the dataset"
+        return f"image {index} in the dataset"
 
     def content_hash(self) -> str:
-        """Return the SHA-256 of the number of images and of a fixed sample of them.
+        """Return the SHA-256 of the number of images and a fixed sample of them.
 
-        It covers the images as the backbone receives them, so it changes with the transform.
-        A change of images outside of the sample goes unnoticed.
+        It covers the images as the backbone receives them, so it depends on the transform.
+        Changes to images outside the sample go unnoticed.
 
         Raises
         ------
         ValueError
-            If an image is another one when it is read again.
+            If an image differs when it is read again.
         """
         n = len(self)
         indices = np.random.default_rng(0).permutation(n)[:_SAMPLED]
@@ -99,7 +99,7 @@ class ImageSource(Dataset[Any]):
         return hashlib.sha256(f"{n}\0".encode() + b"".join(hashes)).hexdigest()
 
     def origin(self) -> dict[str, Any]:
-        """Return what is known of the dataset, for the metadata of a store."""
+        """Return the known properties of the dataset, for a store's metadata."""
         base = self.dataset
         while isinstance(base, Subset):
             base = base.dataset
@@ -131,19 +131,19 @@ def _class_names(dataset: Any) -> Any:
 
 
 def _image_of(item: Any) -> Any:
-    """Return the image of an item of a dataset."""
+    """Return the image in a dataset item."""
     if isinstance(item, Mapping):
         for key in _IMAGE_KEYS:
             if key in item:
                 return item[key]
         raise TypeError(
-            f"the dataset gives dicts with keys {', '.join(map(repr, item))}; "
+            f"the dataset's items are dicts with keys {', '.join(map(repr, item))}; "
             f"expected one of {', '.join(map(repr, _IMAGE_KEYS))}"
         )
     return item[0] if isinstance(item, tuple | list) else item
 
 
 def _text(thing: Any, name: str) -> str | None:
-    """Return an attribute if it is text, for those of other libraries that mean other things."""
+    """Return an attribute if it is a string; in other libraries it may mean something else."""
     value = getattr(thing, name, None)
     return value if isinstance(value, str) and value else None

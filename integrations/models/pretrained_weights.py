@@ -1,4 +1,4 @@
-"""Weights of networks: from torchvision, from a file that is never unpickled, or random."""
+"""Network weights: from torchvision, from a file (never unpickled), or random."""
 
 import os
 import pickle
@@ -18,18 +18,18 @@ __all__ = ["Weights", "read_state_dict", "resolve_weights"]
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of a model that are not loaded into it yet.
+    """Weights that are not loaded into a model yet.
 
     Parameters
     ----------
     kind : {"random", "entry", "file"}
-        Random weights, an entry of torchvision's enumeration, or a file.
+        Random weights, an entry in torchvision's enumeration, or a file.
     label : str
-        Name in records.
+        Name used in records.
     entry : WeightsEnum, optional
-        Torchvision's entry.
+        The torchvision entry.
     state : mapping of str to Tensor, optional
-        The state dict, with the shapes of the network; None for random weights.
+        The state dict, with the network's shapes; None for random weights.
 
     Examples
     --------
@@ -48,16 +48,16 @@ class Weights:
         Parameters
         ----------
         network : Module
-            Receives the weights; its auxiliary classifiers are switched off.
+            Receives the weights; its auxiliary classifiers are disabled.
         name : str
-            Name of the network in messages.
+            Name of the network, for messages.
         except_layer : str
             Name of the layer that keeps its weights.
 
         Raises
         ------
         ValueError
-            If keys are missing, left over, or of another shape.
+            If keys are missing or unexpected, or a shape does not match.
         """
         if self.state is not None:
             current = network.state_dict()
@@ -67,9 +67,9 @@ class Weights:
                     state[key] = current[key]
                 else:
                     state.pop(key, None)
-            # Old files lack the counters of batches, which are not used.
+            # Old files lack the batch counters, which are not used.
             state |= {k: v for k, v in current.items() if k.endswith("num_batches_tracked")} | state
-            # The versions of the modules, which some of them need to convert an older layout.
+            # Module versions, which some modules need to convert an older layout.
             state._metadata = getattr(self.state, "_metadata", current._metadata)  # type: ignore[attr-defined]
             _check_fits(state, current, f"{self.label} does not fit {name}")
             network.load_state_dict(state)
@@ -86,19 +86,19 @@ def resolve_weights(name: str, weights: str | os.PathLike[str]) -> Weights:
     Parameters
     ----------
     name : str
-        A torchvision model.
+        Name of a torchvision model.
     weights : str or path
         "default", the name of an entry, "random", or the path of a state dict.
 
     Returns
     -------
     Weights
-        Downloaded or read, unless they are random.
+        Already downloaded or read, unless they are random.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file, or the download failed.
+        If the file does not exist or the download fails.
     ValueError
         If the file cannot be read as a state dict.
 
@@ -150,7 +150,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Raises
     ------
     ValueError
-        If the file is damaged or holds anything but tensors by name.
+        If the file is damaged or contains anything except named tensors.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; expected a file (.safetensors, .pt, .pth)")
-    path.open("rb").close()  # a file that may not be read says so itself
+    path.open("rb").close()  # raises the usual error if the file cannot be read
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -175,23 +175,23 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     else:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about files that are refused below
+                warnings.simplefilter("ignore")  # about files that are rejected below
                 state = torch.load(path, map_location="cpu", weights_only=True)
-        # Files of other kinds make the reader raise errors of any type, such as IndexError.
+        # For other kinds of files, the reader raises errors of any type, such as IndexError.
         except Exception as error:
             raise ValueError(
                 f"{path} is not a state dict that can be read without running code from it: "
-                "expected tensors by name, written by torch.save or safetensors"
+                "expected named tensors, written by torch.save or safetensors"
             ) from error
         for key in ("state_dict", "model"):
             if isinstance(state, dict) and isinstance(state.get(key), dict):
                 state = state[key]
     if not isinstance(state, dict) or not state:
-        raise ValueError(f"{path} holds a {type(state).__name__}; expected tensors by name")
+        raise ValueError(f"{path} contains a {type(state).__name__}; expected named tensors")
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise ValueError(
-                f"{path} holds {key!r} of type {type(value).__name__}; expected tensors by name"
+                f"{path} contains {key!r} of type {type(value).__name__}; expected named tensors"
             )
     if all(key.startswith("module.") for key in state):
         return {key.removeprefix("module."): value for key, value in state.items()}
@@ -207,11 +207,11 @@ def _pretrained(name: str, entry: Any) -> dict[str, Tensor]:
     except (OSError, RuntimeError) as error:
         raise FileNotFoundError(
             f"the pretrained weights {entry} are not at {cached} and could not be downloaded "
-            f"({getattr(error, 'reason', error)}); put the file there, or give 'random' or "
+            f"({getattr(error, 'reason', error)}); put the file there, or pass 'random' or "
             "the path of a state dict as weights"
         ) from error
     if name.startswith("densenet"):
-        # These files have the layer names of an older version of torchvision.
+        # These files have layer names from an older torchvision version.
         for old in ("norm.1", "norm.2", "conv.1", "conv.2"):
             state = {
                 k.replace(f".{old}.", f".{old.replace('.', '')}."): v for k, v in state.items()
@@ -233,7 +233,7 @@ def _check_fits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], wha
     if wrong:
         k = wrong[0]
         problems.append(
-            f"{len(wrong)} of another shape ({k}: {tuple(state[k].shape)}, "
+            f"{len(wrong)} with a different shape ({k}: {tuple(state[k].shape)}, "
             f"expected {tuple(expected[k].shape)})"
         )
     if problems:

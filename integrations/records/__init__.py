@@ -1,1 +1,1 @@
-"""Records of runs and results, and the files that a run leaves."""
+"""Run records, results, and the files that a run writes."""

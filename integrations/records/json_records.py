@@ -1,4 +1,4 @@
-"""Dataclasses that are read from JSON and written to it, checked by their annotations."""
+"""Dataclasses that are read from and written to JSON, and checked against their annotations."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -7,36 +7,36 @@ from typing import Any, Self, TypeAlias, get_args, get_origin
 
 __all__ = ["JsonObject", "JsonRecord"]
 
-#: The open part of a record: an object whose keys differ from one writer to another.
+#: A JSON object with arbitrary keys, for the parts of a record without a fixed schema.
 JsonObject: TypeAlias = dict[str, Any]
 
 _NAMES = {dict: "an object", list: "a list", str: "a string", int: "an integer"}
 
 
 class JsonRecord:
-    """Base class of dataclasses whose fields are numbers, texts, lists and other records.
+    """Base class for dataclasses whose fields are numbers, strings, lists and other records.
 
     A field without a default must be present in the JSON object, and ``X | None`` accepts null.
-    A field ``extra`` collects all other keys; without it they are ignored. A field with the
-    metadata ``omit`` is left out of the JSON object if it is None.
+    A field ``extra`` collects all other keys; without it, other keys are ignored. A field with
+    the metadata ``omit`` is left out of the JSON object if it is None.
     """
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], where: str = "") -> Self:
-        """Return the record in a JSON object.
+        """Convert a JSON object to a record.
 
         Parameters
         ----------
         content : mapping
-            The object.
+            The JSON object.
         where : str, default=""
-            Its name in error messages.
+            Name of the object in error messages.
 
         Raises
         ------
         ValueError
-            If a key is missing or a value has another type. The message continues a sentence
-            that starts with the name of the file.
+            If a key is missing or a value has the wrong type. The message continues a sentence
+            that starts with the file name.
         """
         record: Self = _decode(cls, content, where)
         return record
@@ -94,7 +94,7 @@ def _decode_record(kind: Any, value: Mapping[str, Any], where: str) -> Any:
 
 def _check_type(value: Any, kind: Any, where: str, *, optional: bool = False) -> None:
     accepted = (int, float) if kind is float else kind
-    # A figure has no axes beyond 1e100; diverging training ends at 1e38. Rejects NaN too.
+    # Figures cannot draw values beyond 1e100; diverging training ends at 1e38. Rejects NaN too.
     drawable = not isinstance(value, int | float) or abs(value) < 1e100
     if isinstance(value, accepted) and not isinstance(value, bool) and drawable:
         return

@@ -8,14 +8,14 @@ from spectral_select.integrations.records.run_records import FORMAT, Results
 
 __all__ = ["FORMAT", "PARTS", "read_results", "write_results"]
 
-#: The parts of a dataset that a network is measured on.
+#: The splits of a dataset on which a network is evaluated.
 PARTS = ("train", "val", "test")
 
-_EXPECTED = "expected the folder of a run, as spectral-select train writes it"
+_EXPECTED = "expected a run's folder, as written by spectral-select train"
 
 
 def read_results(path: str | os.PathLike[str]) -> Results:
-    """Return the results in a ``results.json`` or in the folder of a run.
+    """Read the results from a ``results.json`` or from a run's folder.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def read_results(path: str | os.PathLike[str]) -> Results:
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"there is no run {path}; {_EXPECTED}")
+        raise FileNotFoundError(f"{path} does not exist; {_EXPECTED}")
     if path.is_dir():
         path = _results_in(path)
     content = read_json_object(path)
@@ -76,5 +76,5 @@ def _results_in(folder: Path) -> Path:
     if not path.exists():
         runs = [os.fspath(file.parent) for file in sorted(folder.glob("*/results.json"))]
         hint = f"; did you mean {' or '.join(runs[:3])}?" if runs else ""
-        raise FileNotFoundError(f"{folder} holds no results.json; {_EXPECTED}{hint}")
+        raise FileNotFoundError(f"{folder} contains no results.json; {_EXPECTED}{hint}")
     return path

@@ -1,4 +1,4 @@
-"""File names of a run, and safe reading: only files in its folder, and no pickles."""
+"""Names of a run's files, and safe reading: only from the run's folder, and no pickles."""
 
 import re
 import zipfile
@@ -13,17 +13,17 @@ from spectral_select._utils.npy_files import reason
 
 __all__ = ["find_inside", "read_arrays", "run_name", "slug"]
 
-# Far above what a run writes; a small file can unpack to any size.
+# Far more than a run writes; a small file can unpack to any size.
 _MAX_BYTES = 512 * 2**20
 
 
 def slug(method: str) -> str:
-    """Return the start of a method's file names, unique to the method.
+    """Return a prefix for a method's file names that is unique to the method.
 
     Parameters
     ----------
     method : str
-        The method with its options.
+        The method, with its options.
 
     Examples
     --------
@@ -33,13 +33,13 @@ def slug(method: str) -> str:
     plain = re.sub(r"[^a-z0-9_]+", "-", method.lower()).strip("-")[:60]
     if plain and plain == method:
         return plain
-    # Other methods may have the same letters.
+    # Another method may result in the same letters.
     digest = sha256(method.encode(errors="backslashreplace")).hexdigest()
     return f"{plain}-{digest[:6]}"
 
 
 def run_name(method: str, seed: int) -> str:
-    """Return the name of a run's files, without suffix; different for each method and seed.
+    """Return the name for a run's files, without suffix; unique to the method and seed.
 
     Examples
     --------
@@ -50,40 +50,40 @@ def run_name(method: str, seed: int) -> str:
 
 
 def find_inside(folder: Path, name: Any) -> Path:
-    """Return the file `name` of a run's folder.
+    """Return the path of the file `name` in a run's folder.
 
     Raises
     ------
     ValueError
-        If `name` is not a relative path, or leads out of the folder, also through a link.
+        If `name` is not a relative path, or leads out of the folder, even through a link.
     FileNotFoundError
         If the file does not exist.
     """
     if not isinstance(name, str) or not name or "\0" in name:
-        raise ValueError(f"{name!r} is not the name of a file")
+        raise ValueError(f"{name!r} is not a file name")
     path = folder / name
     if Path(name).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{name} lies outside the folder of the run; refused")
+        raise ValueError(f"{name} is outside the run's folder, so it was not read")
     if not path.is_file():
         raise FileNotFoundError(f"{name} is missing")
     return path
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an ``.npz`` file.
+    """Return the arrays in an ``.npz`` file.
 
     Raises
     ------
     ValueError
-        If the file has another format, is damaged, or would need more than half a GiB.
+        If the file has another format, is damaged, or would need more than 512 MiB.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             n_bytes = sum(entry.file_size for entry in archive.infolist())
         if n_bytes > _MAX_BYTES:
-            raise ValueError(f"{path.name} would take {n_bytes} bytes; refused")
+            raise ValueError(f"{path.name} would need {n_bytes} bytes, so it was not read")
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    # Damaged members make zlib, zipfile and NumPy's parser of headers raise all kinds of errors.
+    # For damaged members, zlib, zipfile and NumPy's header parser raise all kinds of errors.
     except Exception as error:
         raise ValueError(f"{path.name} is damaged ({reason(error)})") from error

@@ -1,4 +1,4 @@
-"""Typed records of training: epochs, runs, and the results of a comparison."""
+"""Typed records of training epochs, runs, and the results of a comparison."""
 
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ FORMAT = "spectral_select training results 1"
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement(JsonRecord):
-    """Accuracy and loss on one part of a dataset, None if the part has no images.
+    """Accuracy and loss on one split of a dataset; None if the split has no images.
 
     Attributes
     ----------
@@ -38,26 +38,26 @@ class Measurement(JsonRecord):
     loss: float | None
 
 
-#: Of a part that has not been measured, or has no images.
+#: The measurement of a split that has no images or has not been evaluated yet.
 NOT_MEASURED = Measurement(accuracy=None, loss=None)
 
 
 @dataclass(kw_only=True)
 class EpochSeconds(JsonRecord):
-    """Seconds of an epoch by kind.
+    """Seconds that the parts of an epoch take.
 
     Attributes
     ----------
     total : float
-        Training loop, including waits for selection and images, without evaluation.
+        The training loop, including waits for selection and images, but not evaluation.
     selection : float
-        Work of selection, which may run in parallel with training.
+        Selection work, which may run in parallel with training.
     waiting : float
-        Time for which training waits for selection.
+        Time that training waits for selection.
     loading : float
-        Loading of images.
+        Loading images.
     training : float, optional
-        Time left for training steps.
+        The remaining time, spent on training steps.
     evaluation : float, optional
         Evaluation after the epoch.
     """
@@ -77,19 +77,19 @@ class EpochRecord(JsonRecord):
     Attributes
     ----------
     epoch : int, optional
-        Number of the epoch, from 0.
+        Number of the epoch, counted from 0.
     steps, samples : int
-        Optimizer steps, and samples in them.
+        Number of optimizer steps, and of samples trained on.
     loss, accuracy : float or None
         Means over the training batches.
     decoded : int, optional
         Number of images decoded.
     seconds : EpochSeconds
-        Time by kind.
+        Seconds that the parts of the epoch took.
     lr, filter_ratio : float, optional
         Learning rate and filter ratio at the end of the epoch.
     val, test : Measurement
-        Measured after the epoch.
+        Measurements after the epoch.
     """
 
     epoch: int | None = None
@@ -116,7 +116,7 @@ class FinalRecord(JsonRecord):
 
 @dataclass(kw_only=True)
 class RunRecord(JsonRecord):
-    """One method trained from one seed.
+    """One method trained with one seed.
 
     Attributes
     ----------
@@ -125,9 +125,9 @@ class RunRecord(JsonRecord):
     seed : int
         The seed.
     needs : list of str
-        Inputs of the method: ``"features"``, ``"reference"``, ``"fresh"`` losses and so on.
+        Inputs that the method needs: ``"features"``, ``"reference"``, ``"fresh"`` losses etc.
     precompute_seconds : float, optional
-        Time of the method before training.
+        Time that the method needed before training.
     status : str
         ``"running"`` or ``"complete"``.
     initial_weights, final_weights : str, optional
@@ -137,9 +137,9 @@ class RunRecord(JsonRecord):
     final : FinalRecord, optional
         Measurements of a complete run.
     gallery, last_layer : str, optional
-        Files with recorded batches and the last layer, relative to the folder of the results.
+        Files with recorded batches and the last layer, relative to the results folder.
     config : dict, optional
-        Differences from the configuration of the comparison, in a sweep.
+        In a sweep, the differences from the comparison's configuration.
     """
 
     method: str
@@ -157,7 +157,7 @@ class RunRecord(JsonRecord):
 
     @property
     def complete(self) -> bool:
-        """Whether the run was trained to the end."""
+        """Whether training was completed."""
         return self.status == "complete" and self.final is not None
 
 
@@ -172,11 +172,11 @@ class DataRecord(JsonRecord):
     n_classes : int, optional
         Number of classes.
     count : dict, optional
-        Number of images by part.
+        Number of images in each split.
     fingerprint : dict, optional
-        Hashes by part.
+        Fingerprint of each split.
     extra : dict
-        Options of the split.
+        How the dataset was split.
     """
 
     name: str
@@ -188,14 +188,14 @@ class DataRecord(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting(JsonRecord):
-    """The configuration that reports show; None where it is not known.
+    """The configuration values shown in reports; unknown values are None.
 
     Attributes
     ----------
     model, weights, lr_schedule : str or None
-        The network, its initial weights, and the schedule of the learning rate.
+        The network, its initial weights, and the learning-rate schedule.
     image_size, epochs, candidate_size : int or None
-        Size of the images in px, number of epochs, and candidates per step.
+        Image size in px, number of epochs, and number of candidates per step.
     filter_ratio, lr, momentum : float or None
         Share of the candidates that is discarded, learning rate and momentum.
     """
@@ -213,14 +213,14 @@ class Setting(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class InputRecord(JsonRecord):
-    """Features or a reference model.
+    """An input of methods: features or a reference model.
 
     Attributes
     ----------
     source : str, optional
         Description.
     seconds : float or None
-        Time of extraction or training, None if unknown.
+        Time for extraction or training, or None if unknown.
     extra : dict
         Other properties, such as the number of features.
     """
@@ -232,7 +232,7 @@ class InputRecord(JsonRecord):
 
 @dataclass(kw_only=True)
 class Results(JsonRecord):
-    """The results of a comparison, as ``results.json`` holds them.
+    """The results of a comparison, as stored in ``results.json``.
 
     Parameters
     ----------
@@ -241,13 +241,13 @@ class Results(JsonRecord):
     status : str
         ``"running"``, ``"complete"``, ``"interrupted"`` or ``"failed"``.
     command, started, finished : str, optional
-        Command line, start and end.
+        Command line, start time and end time.
     resumed : list of str
-        Times of resumption.
+        Times when the comparison was resumed.
     hardware, versions : dict, optional
-        Machine, and versions of the packages.
+        The machine, and package versions.
     config : dict
-        Configuration of training.
+        Training configuration.
     methods : list of str
         The methods compared, with their options.
     seeds : list of int

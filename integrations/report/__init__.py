@@ -1,6 +1,7 @@
-"""Results of a comparison as a table for the terminal, as figures, and as a page.
+"""Show the results of a comparison as a table on the terminal, as figures, or as a page.
 
-Reading and tables need the core dependencies only; figures need matplotlib, the page also jinja2.
+Reading and tables need only the core dependencies. Figures need matplotlib; the page also needs
+jinja2.
 """
 
 from spectral_select.integrations.records.results import FORMAT, read_results

@@ -1,4 +1,4 @@
-"""The cost of a run in seconds, including everything it needs."""
+"""The cost of a run in seconds, including the inputs it needs."""
 
 import json
 from collections import Counter
@@ -14,17 +14,17 @@ _SHARED = ("features", "reference")
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a run.
+    """The cost of a run in seconds.
 
     Attributes
     ----------
     training : float
-        The training loop, including waits for selection and images, without evaluation.
+        The training loop, including waits for selection and images, but not evaluation.
     features, reference : float or None
-        Extraction of the features and training of the reference model. 0 if the method does
-        not need them, None if their time was not recorded.
+        Extracting the features and training the reference model: 0 if the method does not need
+        them, None if the time was not recorded.
     precompute : float
-        Time of the method before training, on the features or labels of all samples.
+        Time that the method spends before training, on the features or labels of all samples.
     """
 
     training: float
@@ -34,7 +34,7 @@ class Cost:
 
     @property
     def before(self) -> float:
-        """The known seconds before training."""
+        """Known seconds spent before training."""
         return (self.features or 0.0) + (self.reference or 0.0) + self.precompute
 
     @property
@@ -63,7 +63,9 @@ def _preparation_seconds(run: Run, kind: str) -> float | None:
 
 
 def amortized(group: RunGroup) -> dict[tuple[str, int], Cost]:
-    """Return the cost of each run if runs that share features or a reference split their cost.
+    """Return the cost of each run, with shared inputs charged in equal parts.
+
+    Runs that use the same features or the same reference model divide its cost evenly.
 
     Parameters
     ----------
@@ -72,7 +74,7 @@ def amortized(group: RunGroup) -> dict[tuple[str, int], Cost]:
     Returns
     -------
     dict
-        By method and seed.
+        Costs by method and seed.
     """
     runs = [run for method_runs in group.runs.values() for run in method_runs]
     n_sharing = Counter(_shared_input(run, kind) for run in runs for kind in _SHARED)
@@ -88,7 +90,7 @@ def amortized(group: RunGroup) -> dict[tuple[str, int], Cost]:
 
 
 def _shared_input(run: Run, kind: str) -> str | None:
-    """Return a text that identifies the features or reference model of a run, None without."""
+    """Return a string that identifies a run's features or reference model, or None."""
     if kind not in run.record.needs:
         return None
     record = _input(run, kind)

@@ -30,7 +30,7 @@ class Interval:
     def side(self) -> int:
         """1 if the interval lies above 0, -1 if below, 0 if it contains 0 or is unknown.
 
-        Two values do not show their spread: they may be equal by chance. So they count as unknown.
+        The interval of two values counts as unknown, because they may be close by chance.
         """
         if self.half_width is None or self.n < 3 or abs(self.mean) <= self.half_width:
             return 0
@@ -61,7 +61,7 @@ def mean_interval(values: Iterable[float | None]) -> Interval | None:
     Returns
     -------
     Interval or None
-        None without a finite value.
+        None if no value is finite.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def paired_difference(
     Returns
     -------
     Interval or None
-        None without a shared seed.
+        None if no seed is shared.
 
     Examples
     --------

@@ -12,21 +12,21 @@ from spectral_select.integrations.report.saln_paper import SETTING, SOURCE
 
 __all__ = ["FIGURES", "PAGE", "write_report"]
 
-#: Name of the page, and of the folder of its figures.
+#: Names of the page and of the folder for its figures.
 PAGE, FIGURES = "report.html", "figures"
 
 
 def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> Path:
-    """Write a page on one or more runs of ``spectral-select train``, with its figures.
+    """Write a page about one or more runs of ``spectral-select train``, with figures.
 
-    Runs with the same configuration and data are pooled over their seeds; each other
-    configuration gets a separate section. The page, ``report.html``, is self-contained; the
-    folder ``figures`` holds its figures as files. Needs jinja2 and matplotlib.
+    Runs with the same configuration and data are pooled over their seeds; every other
+    configuration gets its own section. The page, ``report.html``, is self-contained. The
+    folder ``figures`` contains its figures as files. Needs jinja2 and matplotlib.
 
     Parameters
     ----------
     runs : sequence of path
-        Folders with a ``results.json`` each.
+        Folders that each contain a ``results.json``.
     out : path
         Folder for the report, created if necessary.
 
@@ -48,7 +48,7 @@ def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[
     >>> write_report([], "report")
     Traceback (most recent call last):
         ...
-    ValueError: runs must name at least one folder of results; got none
+    ValueError: runs must contain at least one results folder; got none
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
@@ -57,7 +57,7 @@ def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[
     groups = [group for group in group_runs(sources) if group.runs]
     if not groups:
         folders = ", ".join(str(source.folder) for source in sources)
-        raise ValueError(f"nothing to report: no epoch was finished in {folders}")
+        raise ValueError(f"nothing to report: no epoch is complete in {folders}")
     sections = [build_section(group, number) for number, group in enumerate(groups, start=1)]
     page = _render(sections)
     (out / FIGURES).mkdir(parents=True, exist_ok=True)
@@ -69,18 +69,18 @@ def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[
 
 def _read(runs: Sequence[str | os.PathLike[str]]) -> list[ResultsFolder]:
     if not runs:
-        raise ValueError("runs must name at least one folder of results; got none")
+        raise ValueError("runs must contain at least one results folder; got none")
     sources: dict[Path, ResultsFolder] = {}
     for path in (file for run in runs for file in _results_files(Path(run))):
         if path.resolve() in sources:
-            raise ValueError(f"{path} is given twice")
+            raise ValueError(f"runs contains {path} twice")
         folder = path if path.is_dir() else path.parent
         sources[path.resolve()] = ResultsFolder(folder, read_results(path))
     return list(sources.values())
 
 
 def _results_files(run: Path) -> list[Path]:
-    """Return the results in a folder: one file, or one for each filter ratio of a sweep."""
+    """Return the results files in a folder: one, or one per filter ratio for a sweep."""
     if run.is_dir():
         file = run / "results.json"
         return [file] if file.exists() else sorted(run.glob("results-f*.json")) or [run]

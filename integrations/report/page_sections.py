@@ -1,4 +1,4 @@
-"""The tables, figures and notes of one group of runs, which the page's template arranges."""
+"""The tables, figures and notes for one group of runs, arranged by the page's template."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,14 +46,14 @@ class PageSection:
     group : RunGroup
         The runs.
     anchor : str
-        The target of links to the section.
+        The target for links to the section.
     paper : PaperData
-        The paper's dataset to compare with.
+        The paper's results on the dataset to compare with.
     compares_with_paper : bool
-        Whether the runs use a dataset of the paper, or a copy of it. Only then the page shows
-        the numbers of the paper.
+        Whether the runs use one of the paper's datasets or a copy of it. Otherwise the page
+        does not show the paper's numbers.
     same_data : bool
-        Whether it is the dataset of the runs.
+        Whether the runs use exactly the paper's dataset.
     differences : list of str
         Differences between the runs and the paper's setting.
     summary, costs : Table
@@ -65,13 +65,13 @@ class PageSection:
     cost_figure : Picture
         The costs as bars.
     kept_everything : list of str
-        Methods whose recorded batches were kept whole.
+        Methods that kept every sample in the recorded batches.
     layer_seeds : list of int
         Seeds of the networks whose last layer is shown.
     batch_notes, layer_notes : list of str
         Reasons why files are missing from the page.
     setups : list of tuple
-        For each folder of results a caption, and its configuration as names with texts.
+        For each results folder, a caption and its configuration as pairs of name and text.
     """
 
     group: RunGroup
@@ -104,7 +104,7 @@ class PageSection:
 
     @property
     def paper_title(self) -> str:
-        """The numbers of the paper's tables."""
+        """The title of the comparison with the paper, with the paper's table numbers."""
         numbers = [number for pair in self.paper.tables.values() for number in pair]
         return f"The paper’s tables {min(numbers)} to {max(numbers)}"
 
@@ -144,9 +144,9 @@ def build_section(group: RunGroup, number: int) -> PageSection:
     Parameters
     ----------
     group : RunGroup
-        Runs of one configuration.
+        Runs with the same configuration.
     number : int
-        Position of the section on the page, from 1; file names start with it.
+        Position of the section on the page, counted from 1; file names start with it.
     """
     prefix = str(number)
     name = group.results.data.name
@@ -203,7 +203,7 @@ def _curve_figures(group: RunGroup, prefix: str, paper: PaperData | None) -> lis
 def _read_files(
     group: RunGroup, name_of: Callable[[Run], str | None], read: Callable[[Path], _T]
 ) -> tuple[dict[str, tuple[Run, _T]], list[str]]:
-    """Return the first readable file of each method, and notes on the others."""
+    """Return the first readable file for each method, and notes about the others."""
     files: dict[str, tuple[Run, _T]] = {}
     notes, without = [], []
     for method, runs in group.runs.items():

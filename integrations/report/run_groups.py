@@ -1,4 +1,4 @@
-"""Groups of runs: those with the same configuration and data, pooled over their seeds."""
+"""Group runs that have the same configuration and data, and pool them over their seeds."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ResultsFolder:
-    """A folder of results.
+    """A folder with results.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class ResultsFolder:
         return [Run(self, record) for record in self.results.runs]
 
     def runs_by_method(self) -> dict[str, list["Run"]]:
-        """Return the runs that finished an epoch, by method."""
+        """Return the runs with at least one complete epoch, by method."""
         runs: dict[str, list[Run]] = {}
         for run in self.runs:
             if run.n_epochs:
@@ -58,12 +58,12 @@ class ResultsFolder:
 
 @dataclass(frozen=True)
 class Run:
-    """One method trained from one seed.
+    """One method trained with one seed.
 
     Attributes
     ----------
     source : ResultsFolder
-        The folder it belongs to.
+        The folder that contains the run.
     record : RunRecord
         Its entry in ``results.json``.
     """
@@ -83,25 +83,25 @@ class Run:
 
     @property
     def n_epochs(self) -> int:
-        """The number of finished epochs."""
+        """The number of complete epochs."""
         return len(self.record.history)
 
     @property
     def complete(self) -> bool:
-        """Whether the run was trained to the end."""
+        """Whether training was completed."""
         return self.record.complete
 
     def final(self, part: str, quantity: str) -> float | None:
-        """Return accuracy or loss on a part of the data after the last epoch, if known."""
+        """Return the accuracy or loss on a split after the last epoch, if known."""
         last = self.record.final or self.record.history[-1]
         measured: Measurement | None = getattr(last, part, None)
         value: float | None = getattr(measured, quantity, None)
         return value
 
     def curve(self, part: str, quantity: str) -> list[float]:
-        """Return accuracy or loss by epoch on a part of the data, NaN where unknown.
+        """Return the accuracy or loss on a split by epoch, with NaN for unknown values.
 
-        The part ``"batches"`` is the running mean over the training batches.
+        ``"batches"`` stands for the running mean over the training batches.
         """
         epochs = self.record.history
         values = [
@@ -111,7 +111,7 @@ class Run:
         return [float("nan") if value is None else float(value) for value in values]
 
     def seconds(self, kind: str = "total") -> list[float]:
-        """Return the seconds of one kind by epoch."""
+        """Return the seconds of one kind for each epoch."""
         return [getattr(epoch.seconds, kind) for epoch in self.record.history]
 
     @property
@@ -121,17 +121,17 @@ class Run:
 
     @property
     def n_samples(self) -> int:
-        """The number of samples trained on, with repetitions."""
+        """The number of samples trained on, counting repetitions."""
         return sum(epoch.samples for epoch in self.record.history)
 
 
 def final_test_accuracy(run: Run) -> float | None:
-    """Return the accuracy on the test images after the last epoch, if known."""
+    """Return the test accuracy after the last epoch, if known."""
     return run.final("test", "accuracy")
 
 
 def relative_seconds(runs: Sequence[Run], full: Sequence[Run]) -> list[float]:
-    """Return the ratio of each epoch's time to the same epoch of ``full`` with the same seed.
+    """Return each epoch's time divided by that of the same epoch of ``full`` with the same seed.
 
     Examples
     --------
@@ -150,17 +150,17 @@ def relative_seconds(runs: Sequence[Run], full: Sequence[Run]) -> list[float]:
 
 @dataclass
 class RunGroup:
-    """Runs of one configuration on one dataset.
+    """Runs with the same configuration on the same dataset.
 
     Attributes
     ----------
     sources : list of ResultsFolder
         The folders of the runs, in the order given.
     runs : dict of str to list of Run
-        The runs that count, by method: those trained to the end or, for a method without
-        any, those cut short. A run without a finished epoch is left out.
+        The runs included, by method: the complete runs or, for a method that has none, the
+        interrupted ones. Runs without a complete epoch are left out.
     notes : list of str
-        Warnings about runs that were left out or cut short.
+        Warnings about runs that were left out or interrupted.
     """
 
     sources: list[ResultsFolder]
@@ -169,7 +169,7 @@ class RunGroup:
 
     @property
     def results(self) -> Results:
-        """The results of the first folder, for everything that all folders share."""
+        """The results in the first folder, for values that all folders share."""
         return self.sources[0].results
 
     @property
@@ -179,22 +179,22 @@ class RunGroup:
 
     @property
     def seeds(self) -> list[int]:
-        """The seeds of the runs that count."""
+        """The seeds of the runs included."""
         return sorted({run.seed for runs in self.runs.values() for run in runs})
 
     @property
     def title(self) -> str:
-        """Network and dataset."""
+        """The network and dataset."""
         return f"{self.results.setting.model or 'a network'} on {self.data_name}"
 
     def mean(self, method: str, value: Callable[[Run], float | None]) -> Interval | None:
-        """Return the mean of a value over the seeds of a method."""
+        """Return the mean of a value over a method's seeds."""
         return mean_interval(value(run) for run in self.runs[method])
 
     def difference(
         self, method: str, baseline: str, value: Callable[[Run], float | None]
     ) -> Interval | None:
-        """Return the paired difference of two methods, over runs trained to the end."""
+        """Return the paired difference between two methods, over complete runs."""
         ours, theirs = (
             {run.seed: value(run) for run in self.runs.get(name, []) if run.complete}
             for name in (method, baseline)
@@ -203,9 +203,9 @@ class RunGroup:
 
 
 def group_runs(sources: Sequence[ResultsFolder]) -> list[RunGroup]:
-    """Return the runs of all folders, grouped by configuration and data.
+    """Return the runs in all folders, grouped by configuration and data.
 
-    Folders with different features are kept apart too; a folder in which no method uses
+    Folders with different features are also kept apart. A folder in which no method uses
     features joins the first group with its configuration.
 
     Parameters
@@ -234,12 +234,12 @@ def _configuration(results: Results) -> str:
     return json.dumps([results.config, data], sort_keys=True)
 
 
-# Measured on features or a reference model; two folders may differ in these.
+# Measured properties of features or a reference model, in which two folders may differ.
 _MEASURED = frozenset({"accuracy", "loss", "hash"})
 
 
 def _inputs(results: Results) -> dict[str, InputRecord]:
-    """Return the features and the reference model that the runs use, without measured values."""
+    """Return the features and reference model that the runs use, without measured values."""
     given = {"features": results.features, "reference": results.reference}
     return {
         kind: InputRecord(
@@ -257,7 +257,7 @@ def _compatible(one: Mapping[str, InputRecord], other: Mapping[str, InputRecord]
 
 
 def _pooled(sources: list[ResultsFolder]) -> RunGroup:
-    """Return the group of the folders' runs: one run for each method and seed."""
+    """Return the runs in the folders as a group, with one run per method and seed."""
     group = RunGroup(sources, notes=_status_notes(sources))
     by_method: dict[str, dict[int, Run]] = {}
     repeated: dict[str, list[int]] = {}
@@ -280,9 +280,9 @@ def _pooled(sources: list[ResultsFolder]) -> RunGroup:
         group.runs[method] = complete or runs
         (left_out if complete else included).extend(run for run in runs if not run.complete)
     for text, listed in (
-        ("Interrupted; the finished epochs are included: ", _epochs(included)),
-        ("Interrupted; left out because other seeds were trained to the end: ", _epochs(left_out)),
-        ("Left out because no epoch was finished: ", _seeds(unstarted)),
+        ("Interrupted; the complete epochs are included: ", _epochs(included)),
+        ("Interrupted; left out because runs with other seeds are complete: ", _epochs(left_out)),
+        ("Left out because no epoch is complete: ", _seeds(unstarted)),
         ("Present more than once, counted once: ", _seeds(repeated)),
     ):
         group.notes += [f"{text}{listed}."] if listed else []
@@ -303,8 +303,7 @@ def _seeds(seeds: Mapping[str, list[int]]) -> str:
 
 def _status_notes(sources: Sequence[ResultsFolder]) -> list[str]:
     return [
-        f"The results in {source.folder} are not complete; their status is "
-        f"“{source.results.status}”."
+        f"The results in {source.folder} are incomplete; their status is “{source.results.status}”."
         for source in sources
         if source.results.status != "complete"
     ]
@@ -315,5 +314,5 @@ def _mixed_notes(sources: Sequence[ResultsFolder]) -> list[str]:
     if any(source.results.hardware != sources[0].results.hardware for source in sources):
         notes.append("These folders differ in hardware, so their times cannot be compared.")
     if any(source.results.versions != sources[0].results.versions for source in sources):
-        notes.append("These folders differ in versions.")
+        notes.append("These folders differ in package versions.")
     return notes

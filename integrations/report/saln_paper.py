@@ -1,7 +1,8 @@
-"""The numbers printed in tables 1 to 16 of the SALN paper, and its setting.
+"""The numbers in tables 1 to 16 of the SALN paper, and its setting.
 
 Source: M. Sharifi, "Optimizing Data Curation through Spectral Analysis and Joint Batch
-Selection (SALN)", arXiv:2412.17069. Accuracies in percent, times in minutes, as printed.
+Selection (SALN)", arXiv:2412.17069. As in the paper, accuracies are in percent and times in
+minutes.
 """
 
 from collections.abc import Mapping
@@ -25,13 +26,13 @@ __all__ = [
 
 SOURCE = "arXiv:2412.17069"
 
-#: The setting that all runs of the paper share.
+#: The setting shared by all runs in the paper.
 SETTING = "a T4 GPU on Google Colab, 25 epochs, pretrained ResNet-18, SGD, one run each"
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One quantity that the paper prints in tables.
+    """One quantity that the paper reports in tables.
 
     Attributes
     ----------
@@ -40,9 +41,9 @@ class Quantity:
     title : str
         Title of its tables.
     columns : tuple of str
-        One name for each printed number.
+        One name for each number.
     digits : int
-        Decimals of our numbers.
+        Number of decimals for our numbers.
     """
 
     key: str
@@ -51,7 +52,7 @@ class Quantity:
     digits: int
 
 
-#: The paper prints each quantity twice: compared with standard training and with JEST.
+#: The paper reports each quantity twice: compared with standard training and with JEST.
 QUANTITIES = (
     Quantity("accuracy", "Accuracy (%)", ("train", "val"), 2),
     Quantity("loss", "Loss (cross-entropy)", ("train", "val"), 4),
@@ -69,16 +70,16 @@ class PaperData:
     name : str
         Name of the dataset.
     key : str
-        Its name in this package.
+        Name of the dataset in this package.
     tables : dict
-        Numbers of the two tables of each quantity: with standard training, with JEST.
+        For each quantity, the numbers of its two tables: with standard training, with JEST.
     printed : dict
-        Printed cells by quantity and method, ``SALN``, ``standard`` and ``JEST``. Both
-        tables of a quantity print the same numbers for SALN.
+        Cells as printed, by quantity and method (``SALN``, ``standard`` and ``JEST``). The
+        two tables for a quantity contain the same numbers for SALN.
     curves : dict
-        Numbers of the figures with the curves of each method.
+        For each method, the number of the figure with its curves.
     batch_figure : int
-        Number of the figure with two batches and the samples that SALN selected.
+        Number of the figure with two batches and the samples selected by SALN.
     """
 
     name: str
@@ -136,7 +137,7 @@ PAPERS = (
 
 
 def paper_data(name: str) -> tuple[PaperData, bool]:
-    """Return the paper's dataset to compare with, and whether it is the dataset `name`.
+    """Return the paper's results to compare with, and whether they are on the dataset `name`.
 
     Parameters
     ----------
@@ -146,9 +147,9 @@ def paper_data(name: str) -> tuple[PaperData, bool]:
     Returns
     -------
     PaperData
-        CIFAR-10 for copies of it, else Oxford-IIIT Pet, the paper's primary dataset.
+        CIFAR-10 for copies of it, otherwise Oxford-IIIT Pet, the paper's primary dataset.
     bool
-        False if the datasets differ.
+        Whether the dataset is exactly the paper's.
 
     Examples
     --------
@@ -166,7 +167,7 @@ def paper_data(name: str) -> tuple[PaperData, bool]:
 
 
 def comparable(name: str) -> bool:
-    """Return whether the dataset `name` is one of the paper's, or a copy of CIFAR-10.
+    """Return whether the dataset `name` is one of the paper's datasets, or a copy of CIFAR-10.
 
     Examples
     --------
@@ -178,7 +179,7 @@ def comparable(name: str) -> bool:
 
 
 def printed_method(method: str) -> str | None:
-    """Return the paper's name of a method, or None if the paper does not have it.
+    """Return the paper's name for a method, or None if the paper does not include it.
 
     Examples
     --------
@@ -201,7 +202,7 @@ def differences(results: Results, same_data: bool, paper: PaperData) -> list[str
     same_data : bool
         Whether the dataset is the paper's.
     paper : PaperData
-        The paper's dataset.
+        The paper's results to compare with.
     """
     setting = results.setting
     phrases = []

@@ -1,4 +1,4 @@
-"""The tables of the page, independent of how they are displayed."""
+"""The tables on the page, independent of how they are displayed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row: its name, a remark below the name, and its cells."""
+    """A row of a table: its name, a remark shown below the name, and its cells."""
 
     name: str
     remark: str
@@ -48,15 +48,15 @@ class Table:
     Attributes
     ----------
     caption : str
-        Title.
+        Title of the table.
     head : list of str
-        Names of the columns, including the column of row names.
+        Column names, including that of the column with the row names.
     groups : list of tuple of (str, int)
-        Names above the columns with the number of columns each; empty for none.
+        Names of column groups, with the number of columns in each; may be empty.
     rows : list of Row
-        Rows.
+        Rows of the table.
     wide : bool
-        Whether the table is wider than a phone.
+        Whether the table is wider than a phone screen.
     """
 
     caption: str
@@ -67,7 +67,7 @@ class Table:
 
 
 def summary_table(group: RunGroup) -> Table:
-    """Return test accuracy, differences to the baselines, samples and time by method."""
+    """Return test accuracy, differences from the baselines, samples and time by method."""
     baselines = [name for name in ("random", "full") if name in group.runs]
     columns = ["method", "test accuracy (%)", *(f"minus {name}" for name in baselines)]
     columns += ["samples trained on", "steps", "training (s)", "total cost (s)"]
@@ -86,7 +86,7 @@ def summary_table(group: RunGroup) -> Table:
 
 
 def paper_tables(group: RunGroup, paper: PaperData) -> list[Table]:
-    """Return one table for each quantity of the paper: our results next to the paper's."""
+    """Return one table for each quantity in the paper: our results next to the paper's."""
     return [_paper_table(group, paper, quantity) for quantity in QUANTITIES]
 
 
@@ -121,7 +121,7 @@ def _paper_table(group: RunGroup, paper: PaperData, quantity: Quantity) -> Table
     return table
 
 
-# For each quantity of the paper the values of a run, with the factor to the unit shown.
+# For each quantity in the paper: a run's values, each with the factor to the displayed unit.
 _Value = tuple[Callable[[Run], float | None], float]
 _VALUES: dict[str, list[_Value]] = {
     "accuracy": [
@@ -138,12 +138,12 @@ _VALUES: dict[str, list[_Value]] = {
 
 
 def cost_table(group: RunGroup) -> Table:
-    """Return the costs of each method by kind, in total and amortized."""
+    """Return each method's costs by kind, with the total and the amortized total."""
     shares = amortized(group)
     columns = ["method", "training", "epoch / full", "selection wait", "selection work"]
     columns += ["loading", "before training", "features", "reference model"]
     columns += ["total", "total, amortized"]
-    table = Table("Seconds by kind, means over the seeds", columns, wide=True)
+    table = Table("Seconds by kind, averaged over the seeds", columns, wide=True)
     for method, runs in group.runs.items():
         ratios = relative_seconds(runs, group.runs.get("full", []))
         training, waiting, selection, loading = (
@@ -181,7 +181,7 @@ def _interval(
 ) -> Cell:
     if interval is None:
         return Cell(_MISSING)
-    if interval.half_width == 0 and digits == 0:  # counts are the same for every seed
+    if interval.half_width == 0 and digits == 0:  # a count that is the same for every seed
         interval = Interval(interval.mean, None, interval.n)
     return Cell(interval.format(digits, scale=scale, signed=signed))
 
@@ -197,7 +197,7 @@ def _difference(group: RunGroup, method: str, baseline: str) -> Cell:
 def _cost(
     runs: Sequence[Run], value: Callable[[Run], float | None], *, with_interval: bool = False
 ) -> Cell:
-    """Return a mean of seconds, or a question mark if a value is unknown."""
+    """Return the mean of the seconds, or a question mark if a value is unknown."""
     values = [value(run) for run in runs]
     if None in values:
         return Cell("?")
@@ -214,7 +214,7 @@ def _seconds(seconds: float) -> Cell:
 
 
 def facts(results: Results) -> list[tuple[str, str]]:
-    """Return command, configuration, data, versions and hardware of a run, as texts by name."""
+    """Return a run's command, configuration, data, versions and hardware as (name, text) pairs."""
     lines = [("command", results.command or "not recorded"), ("status", results.status)]
     lines += [("started", results.started)] if results.started else []
     lines += [("finished", results.finished)] if results.finished else []

@@ -1,4 +1,4 @@
-"""The result of a comparison as an aligned table for the terminal."""
+"""Format the results of a comparison as an aligned table for the terminal."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,12 +12,12 @@ from spectral_select.integrations.report.run_groups import ResultsFolder, Run, r
 
 __all__ = ["format_table"]
 
-# The optional columns of seconds before training, each with its head in two lines.
+# Optional columns with seconds spent before training; each header has two lines.
 _PREPARATION = {"features": ("extrac-", "tion"), "reference": ("refer-", "ence")}
 
 
 def format_table(results: Results) -> str:
-    """Return the comparison as an aligned text table with its legend.
+    """Return a comparison as an aligned text table with a legend.
 
     Parameters
     ----------
@@ -27,18 +27,18 @@ def format_table(results: Results) -> str:
     Returns
     -------
     str
-        Lines for a terminal of any width, the legend below the table.
+        The table, followed by the legend.
 
     Examples
     --------
     >>> content = {"status": "failed", "seeds": [0], "runs": [], "config": {}}
     >>> content |= {"data": {"name": "digits"}, "features": {"seconds": None}}
     >>> format_table(Results.from_json(content))
-    'no epoch was finished: nothing to report'
+    'no epoch is complete: nothing to report'
     """
     by_method = ResultsFolder(Path(), results).runs_by_method()
     if not by_method:
-        return "no epoch was finished: nothing to report"
+        return "no epoch is complete: nothing to report"
     kinds = [kind for kind in _PREPARATION if kind == "features" or kind in results.needs]
     head = [
         ["", "samples", "", "wall-", "epoch", "selec-", *(_PREPARATION[k][0] for k in kinds)],
@@ -82,12 +82,12 @@ def _legend(results: Results, by_method: Mapping[str, Sequence[Run]]) -> list[st
     if len(seeds) > 1:
         lines.append(f"Means over {len(seeds)} seeds; ± is half a 95% confidence interval.")
     lines += [
-        "wall-clock: training loop, including waits for selection and images, without evaluation.",
-        "epoch / full: median ratio of an epoch's time to the same epoch of full.",
+        "wall-clock: training loop, including waits for selection and images, but not evaluation.",
+        "epoch / full: epoch time relative to the same epoch of full (median).",
         "selection: work before or during training; extraction: features, once, before training.",
     ]
     if "reference" in results.needs:
-        lines.append("reference: training of the reference model, once, before training.")
+        lines.append("reference: training the reference model, once, before all runs.")
     if "features" in results.needs and results.features.source:
         lines.append(f"features: {results.features.source}.")
     if results.status != "complete":

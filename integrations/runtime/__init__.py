@@ -1,1 +1,1 @@
-"""The process: seeds, distributed ranks, interrupts and provenance."""
+"""Process-level utilities: seeds, distributed ranks, interrupts and provenance."""

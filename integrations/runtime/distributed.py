@@ -1,4 +1,4 @@
-"""Several processes that train one network together, each a share of every batch."""
+"""Train one network with multiple processes, each with a share of every batch."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,21 +12,21 @@ from torch import Tensor, distributed, nn
 
 __all__ = ["ONE", "Ranks", "current_ranks", "local_rank", "process_group"]
 
-# Extracting features happens on one rank while the others wait. A rank that dies ends
-# them all, as torchrun sees to that; this only bounds an endless wait.
+# One rank extracts features while the others wait. If a rank dies, torchrun stops all of
+# them, so this timeout only prevents an endless wait.
 _TIMEOUT = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """How many processes train together, and which of them this is.
+    """The number of processes that train together, and the rank of this process.
 
-    With one process every method does nothing, or returns what it was given.
+    With a single process, each method does nothing or returns its argument.
 
     Attributes
     ----------
     size, rank : int
-        Number of processes, and this one's.
+        Number of processes, and the rank of this one.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that prints and writes."""
+        """Whether this is the process that prints and writes."""
         return self.rank == 0
 
     def sum(self, values: Sequence[float]) -> list[float]:
@@ -51,11 +51,11 @@ class Ranks:
         return [float(value) for value in added]
 
     def any(self, flag: bool) -> bool:
-        """Tell whether `flag` is set on any rank, the same on all."""
+        """Return whether `flag` is set on any rank; the result is the same on all ranks."""
         return self.sum([float(flag)])[0] > 0 if self.size > 1 else flag
 
     def gather(self, value: Any) -> list[Any]:
-        """Return what each rank gave, on the first; on the others nothing."""
+        """Return the values of all ranks on rank 0, and an empty list on other ranks."""
         if self.size == 1:
             return [value]
         everything: list[Any] | None = [None] * self.size if self.first else None
@@ -63,12 +63,12 @@ class Ranks:
         return everything or []
 
     def wait(self) -> None:
-        """Wait until all ranks are here."""
+        """Wait until all ranks have called this method."""
         self.any(False)
 
     @contextmanager
     def one_after_another(self) -> Iterator[None]:
-        """Let the first rank pass before the others: it makes what they find made."""
+        """Run the block on rank 0 first, so that other ranks find its files complete."""
         if not self.first:
             self.wait()
         yield
@@ -76,14 +76,14 @@ class Ranks:
             self.wait()
 
     def merge(self, table: Tensor, changed: Tensor) -> None:
-        """Overwrite in `table` what other ranks have changed in theirs.
+        """Copy the entries that other ranks have changed in their tables to `table`.
 
         Parameters
         ----------
         table : Tensor of shape (n,)
-            The same on all ranks except at the entries of `changed`.
+            Equal on all ranks except at the entries in `changed`.
         changed : Tensor of shape (n,), bool
-            Entries that this rank has changed. No two ranks change the same entry.
+            Marks the entries changed by this rank. No two ranks may change the same entry.
         """
         if self.size == 1:
             return
@@ -93,13 +93,13 @@ class Ranks:
         table.copy_(torch.where(added[1] > 0, added[0], table))
 
     def share_buffers(self, model: nn.Module) -> None:
-        """Give all ranks the first one's buffers: running statistics are each rank's own."""
+        """Copy the buffers of rank 0, such as running statistics, to all ranks."""
         if self.size > 1:
             for buffer in model.buffers():
                 distributed.broadcast(buffer, 0)
 
 
-#: A process on its own.
+#: A single process.
 ONE = Ranks()
 
 
@@ -111,24 +111,25 @@ def current_ranks() -> Ranks:
 
 
 def local_rank() -> int | None:
-    """Return which process of this machine this is, under torchrun; else None."""
+    """Return the rank of this process on this machine under torchrun, otherwise None."""
     return int(os.environ["LOCAL_RANK"]) if "LOCAL_RANK" in os.environ else None
 
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[Ranks]:
-    """Join the process group that torchrun's environment describes, and leave it afterwards.
+    """Join the process group defined by torchrun's environment, and leave it afterwards.
 
     Parameters
     ----------
     device : torch.device
-        Where this rank trains: gradients of a GPU go through NCCL, others through gloo.
+        Device that this rank trains on. Gradients go through NCCL on a GPU, otherwise through
+        gloo.
 
     Yields
     ------
     Ranks
-        One process where torchrun did not start this one, or where a group was joined
-        before, that group's.
+        The ranks of the process group, also if it was joined before. A single process if
+        torchrun did not start this one.
     """
     ranks = current_ranks()
     if ranks.size > 1 or int(os.environ.get("WORLD_SIZE", "1")) == 1 or local_rank() is None:

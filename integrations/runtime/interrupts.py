@@ -1,4 +1,4 @@
-"""Ctrl-C heard, and heeded where training can stop."""
+"""Delay Ctrl-C until training can stop."""
 
 import signal
 import sys
@@ -13,19 +13,19 @@ from spectral_select.integrations.runtime.distributed import ONE, Ranks
 
 __all__ = ["Interrupt", "interrupt_held"]
 
-# Ctrl-C reaches the processes of torchrun twice, from the terminal and from torchrun.
+# Processes started by torchrun receive Ctrl-C twice: from the terminal and from torchrun.
 _SAME_SECONDS = 1.0
-# Ranks have to stop at the same step, and agreeing takes a message.
+# All ranks must stop at the same step, and agreeing requires communication.
 _STEPS_BETWEEN = 16
 
 
 class Interrupt:
-    """While in this context, Ctrl-C only notes that a stop is asked for; a second one stops.
+    """In this context, Ctrl-C only requests a stop; a second Ctrl-C stops at once.
 
     Parameters
     ----------
     ranks : Ranks, optional
-        Processes that have to stop together.
+        Processes that must stop together.
 
     Examples
     --------
@@ -44,7 +44,7 @@ class Interrupt:
         self._calls = 0
 
     def __enter__(self) -> Self:
-        # Python handles signals in the main thread only.
+        # Python handles signals only in the main thread.
         if threading.current_thread() is threading.main_thread():
             self._old = signal.signal(signal.SIGINT, self._hear)
         return self
@@ -63,12 +63,13 @@ class Interrupt:
             raise KeyboardInterrupt
 
     def asked(self, *, every_call: bool = False) -> bool:
-        """Tell whether to stop, the same on all ranks, which all have to call this.
+        """Return whether to stop; all ranks must call this and get the same result.
 
         Parameters
         ----------
         every_call : bool, default=False
-            Whether several ranks are to agree now; else they do at every sixteenth call.
+            Whether the ranks communicate in this call. By default, they do so only in every
+            sixteenth call.
         """
         heard = self._heard is not None
         if self._ranks.size == 1:
@@ -81,11 +82,11 @@ class Interrupt:
 
 @contextmanager
 def interrupt_held() -> Iterator[None]:
-    """Put Ctrl-C off until the end of this context.
+    """Delay Ctrl-C until the end of this context.
 
-    For forking: an exception that Ctrl-C raises in the middle of it is lost, and a child
-    that hears it dies before it can say so. Children forked in here never hear it: their
-    parent does, and ends them.
+    Use it when forking. An exception that Ctrl-C raises during a fork is lost, and a child
+    process that receives Ctrl-C dies without a message. Children forked in this context ignore
+    Ctrl-C; the parent receives it and stops them.
 
     Examples
     --------
@@ -101,7 +102,7 @@ def interrupt_held() -> Iterator[None]:
     """
     old = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(old):
-        yield  # Python does not hear Ctrl-C here
+        yield  # Python does not handle Ctrl-C here
         return
     heard: list[int] = []
     signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))

@@ -1,4 +1,4 @@
-"""What a result depends on beside its configuration: command, versions and hardware."""
+"""Record what a result depends on besides its configuration: command, versions, hardware."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "torchvision", "pillow")
 
 
 def describe_command() -> str:
-    """Return the command line, as the program is called by name.
+    """Return the command line, with the program's usual name.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def describe_hardware(device: Any) -> dict[str, Any]:
     Parameters
     ----------
     device : torch.device
-        Where training ran.
+        Device used for training.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def describe_hardware(device: Any) -> dict[str, Any]:
 
 
 def n_cores() -> int:
-    """Return how many cores this process may use.
+    """Return the number of cores that this process may use.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Seeds of the kinds of randomness, and PyTorch's generators seeded for a while."""
+"""Seeds for different kinds of randomness, and temporary seeding of PyTorch's generators."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,16 +12,16 @@ _STREAMS = {"order": 0, "augment": 1, "choice": 2, "model": 3}
 
 
 def stream(seed: int, name: str, *more: int) -> int:
-    """Return the seed of one kind of randomness: "order", "augment", "choice" or "model".
+    """Return the seed for one kind of randomness: "order", "augment", "choice" or "model".
 
     Parameters
     ----------
     seed : int
-        Of the whole training.
+        Seed for the whole training run.
     name : str
-        The kind.
+        The kind of randomness.
     *more : int
-        What else it depends on, such as the epoch.
+        Other numbers that the seed depends on, such as the epoch.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def stream(seed: int, name: str, *more: int) -> int:
 
 
 def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
-    """Return the states of the CPU's generator, and of that of `device` if it is a GPU."""
+    """Return the state of the CPU generator, and of the generator of `device` if it is a GPU."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -41,7 +41,7 @@ def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def set_generator_states(states: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Set the generators to states from `generator_states`."""
+    """Restore the generator states returned by `generator_states`."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)
@@ -49,15 +49,15 @@ def set_generator_states(states: dict[str, torch.Tensor], device: torch.device) 
 
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Seed the CPU's generator, and that of `device` if it is a GPU, within a context.
+    """Temporarily seed the CPU generator, and the generator of `device` if it is a GPU.
 
     Parameters
     ----------
     seed : int
         The seed.
     device : torch.device, optional
-        Where random numbers are drawn beside the CPU. Other GPUs are left alone, which
-        ``torch.manual_seed`` would reseed.
+        A device on which random numbers are drawn in addition to the CPU. Other GPUs are not
+        reseeded, unlike with ``torch.manual_seed``.
 
     Yields
     ------

@@ -1,1 +1,1 @@
-"""The training driver: budgets, batches, trainer, checkpoints and reference models."""
+"""The training driver: budgets, batches, trainers, checkpoints and reference models."""

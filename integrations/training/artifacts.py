@@ -1,4 +1,4 @@
-"""What a report shows of a run beside its numbers: its first choices, and its last layer."""
+"""Files that a report shows besides numbers: a run's first selected batches and last layer."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,23 +19,23 @@ from spectral_select.integrations.training.trainer import Trainer
 __all__ = ["save_gallery", "save_last_layer", "save_shown"]
 
 _LARGEST_SIDE = 96
-# Two such batches of every run stay small beside its checkpoints.
+# Two batches of this size per run are small compared with its checkpoints.
 _BATCH_BYTES = 2 * 2**20
 
 
 def save_shown(out: Path, dataset: Any, trainer: Trainer, run: RunRecord) -> None:
-    """Write what a report shows of a trained network, and enter the files into its run.
+    """Write the files that a report shows for a trained network, and record their paths.
 
     Parameters
     ----------
     out : Path
-        Folder of the results; the files go into ``gallery/`` and ``last_layer/`` in it.
+        Folder for the results; the files go to its folders ``gallery`` and ``last_layer``.
     dataset : map-style dataset
         The training data.
     trainer : Trainer
-        After training.
+        The trainer, after training.
     run : RunRecord
-        Its ``gallery`` and ``last_layer`` are set to paths relative to `out`.
+        The run; its ``gallery`` and ``last_layer`` are set to paths relative to `out`.
     """
     name = f"{run_name(run.method, run.seed)}.npz"
     choices = dict(enumerate(trainer.first_choices()))
@@ -55,21 +55,21 @@ def save_gallery(
 ) -> None:
     """Write thumbnails of candidate batches, and which of the candidates were kept.
 
-    The images are as the dataset has them, not randomly changed as in training.
+    The images are not augmented.
 
     Parameters
     ----------
     path : Path
-        An ``.npz`` file; its folder is made if need be. It has for each batch ``i`` the
-        arrays ``images_i`` (n, side, side, 3) uint8, ``kept_i`` (n,) bool, ``labels_i``
+        An ``.npz`` file; its folder is created if necessary. For each batch ``i`` it contains
+        the arrays ``images_i`` (n, side, side, 3) uint8, ``kept_i`` (n,) bool, ``labels_i``
         and ``indices_i`` (n,) int64.
     dataset : map-style dataset
-        Gives (image, label), with ``labels`` as an array.
+        Its items are (image, label); it has all labels as an array ``labels``.
     choices : mapping of int to tuple of array
-        For each batch its candidates and those kept, as indices into the dataset.
+        For each batch, the candidates and the kept samples, as indices into the dataset.
     image_size : int
-        Side that the network sees, in pixels. A thumbnail is not larger, at most 96, and
-        such that a batch takes at most 2 MiB.
+        Side of the network's input images, in pixels. Thumbnails are not larger than that or
+        than 96 px, and small enough that a batch needs at most 2 MiB.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def save_gallery(
         strange = np.setdiff1d(chosen, indices)
         if len(strange):
             raise ValueError(
-                f"choices[{number}] keeps sample {strange[0]}, which is not a candidate of it"
+                f"choices[{number}] keeps sample {strange[0]}, which is not one of its candidates"
             )
         room = int(np.sqrt(_BATCH_BYTES / (3 * max(len(indices), 1))))
         side = max(8, min(image_size, _LARGEST_SIDE, room))
@@ -99,20 +99,20 @@ def save_gallery(
 
 
 def save_last_layer(path: Path, model: nn.Module) -> None:
-    """Write weight, bias and name of a network's last linear or convolutional layer.
+    """Write the weight, bias and name of a network's last linear or convolutional layer.
 
     Parameters
     ----------
     path : Path
-        An ``.npz`` file; its folder is made if need be. It has the arrays ``weight``
-        (n_classes, d) and ``bias`` (n_classes,) in float32, and ``name``.
+        An ``.npz`` file; its folder is created if necessary. It contains the arrays
+        ``weight`` (n_classes, d) and ``bias`` (n_classes,) in float32, and ``name``.
     model : Module
         The network.
 
     Raises
     ------
     ValueError
-        If it has no such layer.
+        If the network has no such layer.
     """
     name = last_layer(model)
     layer: Any = model.get_submodule(name)

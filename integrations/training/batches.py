@@ -1,4 +1,4 @@
-"""The batches that one training sees: chosen by its method, loaded, changed, on the device."""
+"""The batches of one training run: selected by its method, loaded, augmented, on the device."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,11 +47,11 @@ class Batch:
     indices : ndarray of shape (k,), int64
         Indices into the training data.
     device_indices : Tensor of shape (k,), int64
-        The same on the device.
+        The same indices on the device.
     images : Tensor of shape (k, 3, height, width)
-        On the device, normalized.
+        Normalized images on the device.
     weights : Tensor of shape (k,), optional
-        Factor of each sample's loss.
+        Factor for each sample's loss.
     loaded : ndarray of shape (m,), int64
         All loaded samples, including those that were not selected.
     """
@@ -64,7 +64,7 @@ class Batch:
 
 
 class _VisitedSamples(Sampler[int]):
-    """The samples that each epoch visits, as a sampler."""
+    """A sampler of the samples that each epoch visits."""
 
     def __init__(
         self,
@@ -86,39 +86,40 @@ class _VisitedSamples(Sampler[int]):
 
 
 class Batches:
-    """Chooses and loads the batches of one training, an epoch at a time.
+    """Selects and loads the batches of one training run, an epoch at a time.
 
     Parameters
     ----------
     config : TrainConfig
-        What all methods share.
+        The configuration that all methods share.
     dataset : map-style dataset
-        Training data: gives (image, label), with ``labels`` as an array.
+        The training data. Its items are (image, label); it has all labels as an array
+        ``labels``.
     method : Method
-        Says which samples to train on.
+        Decides which samples to train on.
     budget : Budget
-        Of the method on these data.
+        The method's budget on this dataset.
     features : array of shape (n, d), optional
         Features of the training data, for methods that need them.
     reference : Outputs, optional
-        Of a reference model on the training data, for methods that need them.
+        Outputs of a reference model on the training data, for methods that need them.
     dynamics : ndarray of shape (n, n_epochs), optional
-        Probabilities of the labels in a training beforehand, for methods that need them.
+        Label probabilities in a training run beforehand, for methods that need them.
     seed : int
-        Seed of the order, the augmentation and the method.
+        Seed for the order, the augmentation and the method.
     ranks : Ranks
         Processes that share each candidate batch.
 
     Attributes
     ----------
     images : DecodedImages
-        The training images decoded so far.
+        The training images, decoded when first used.
     labels : Tensor of shape (n,), int64
-        On the device.
+        Class labels, on the device.
     sampler : SpectralBatchSampler
-        Of chosen batches, or of whole ones where a loss decides.
+        Yields selected batches, or whole candidate batches if the method uses the loss.
     precompute_seconds : float
-        Seconds spent on what the method computes once, before training.
+        Seconds that the method's precomputation took before training.
     """
 
     def __init__(
@@ -167,7 +168,7 @@ class Batches:
         self.sampler = self._make_sampler()
 
     def _make_sampler(self) -> SpectralBatchSampler:
-        """Return the sampler of the selected batches, or of candidates if a loss selects."""
+        """Return a sampler of selected batches, or of candidates if selection comes later."""
         if self._visits is not None:
             kept = self.budget.kept_of_rank(0, self.ranks.size)
             visited = _VisitedSamples(self._visits, self._n_visits, self._visit_order)
@@ -216,7 +217,7 @@ class Batches:
         return np.arange(len(self._classes))[:, None]
 
     def _n_visits(self, epoch: int) -> int:
-        """Return the number of samples of an epoch, over all ranks."""
+        """Return the number of samples in an epoch, over all ranks."""
         return self.budget.n_steps_per_epoch * self.config.n_kept(self.budget.schedule(epoch))
 
     def _visit_order(self, epoch: int) -> Indices:
@@ -228,7 +229,7 @@ class Batches:
         return [np.asarray(batch, np.int64) for batch in batches]
 
     def first_visits(self) -> Indices | None:
-        """Return the samples of the first epoch, over all ranks, if epochs are scheduled."""
+        """Return the samples in the first epoch over all ranks, or None if not scheduled."""
         if self._visits is None:
             return None
         return self._visits.select(0, self._visit_order(0))
@@ -241,19 +242,21 @@ class Batches:
         outputs: Callable[[Tensor, Tensor], Outputs],
         history: SampleHistory,
     ) -> Prefetcher[Batch]:
-        """Return an epoch's batches from step `start` on, to be closed after use.
+        """Return an epoch's batches, starting at step `start`; close the result after use.
+
+        Batches are made ahead of training on a thread if the configuration has a `prefetch`
+        and the method selects ahead.
 
         Parameters
         ----------
         epoch : int
-            Epoch, from 0. The sampler must stand where `start` says.
+            Epoch, counted from 0. The sampler must be at step `start`.
         start : int
-            Step of the epoch that comes first.
+            First step to return, within the epoch.
         clock : Clock
-            Added to while the batches are made, ahead of training on a thread if the
-            configuration has a `prefetch` and the choice allows it.
+            Records the time spent on making batches.
         outputs : callable
-            The present model's outputs on images and their labels.
+            Returns the current model's outputs for images and their labels.
         history : SampleHistory
             What training has recorded so far.
         """
@@ -271,7 +274,7 @@ class Batches:
                 else:
                     yield self._choose_now(indices, epoch, number, clock, outputs, history)
 
-        # In-step choices look at the present model, so nothing may be loaded ahead of it.
+        # Selection during the step uses the current model, so batches cannot be made ahead.
         depth = self.config.prefetch if self.method.selects_ahead else 0
         return Prefetcher(lambda skip: islice(make(), skip, left), depth)
 
@@ -296,7 +299,7 @@ class Batches:
         outputs: Callable[[Tensor, Tensor], Outputs],
         history: SampleHistory,
     ) -> Batch:
-        """Let the method choose by what is known of the candidates at this step."""
+        """Let the method choose, based on what is known about the candidates at this step."""
         device, method = self.config.device, self.method
         loaded: list[Tensor] = []
         loading = clock.loading
@@ -342,5 +345,5 @@ class Batches:
         return self._scores[1]
 
     def _place(self, number: int) -> int:
-        """Return which of the epoch's candidate batches, over all ranks, a step's is."""
+        """Return the position of a step's candidate batch in the epoch, over all ranks."""
         return number * self.ranks.size + self.ranks.rank

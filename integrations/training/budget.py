@@ -1,4 +1,4 @@
-"""How long a method trains, and on how many samples, under a common configuration."""
+"""How long each method trains, and on how many samples, under a shared configuration."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -12,19 +12,19 @@ __all__ = ["Budget"]
 
 @dataclass(frozen=True)
 class Budget:
-    """Steps, epochs and samples of one training.
+    """The number of steps, epochs and samples in one training run.
 
     Attributes
     ----------
     schedule : Schedule
-        Share of each candidate batch discarded, by epoch.
+        Share of each candidate batch that is discarded, by epoch.
     n_steps_per_epoch : int
-        Of an epoch that is not cut short.
+        Number of steps in a complete epoch.
     n_steps, n_epochs : int
-        Of the whole training; the last epoch may end early.
+        Number of steps and epochs in the whole run; the last epoch may end early.
     kept : tuple of int
-        Samples of a step, by epoch, over all ranks; what methods that decide themselves
-        are asked for.
+        Number of samples per step over all ranks, by epoch. Methods that decide themselves
+        how many to keep may differ.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class Budget:
 
     @classmethod
     def of(cls, method: Method, config: TrainConfig, n_samples: int) -> "Budget":
-        """Return the budget of a method on a number of training samples."""
+        """Return a method's budget for a number of training samples."""
         size = config.candidate_size
         per_epoch = n_samples // size
         schedule = method.schedule(config.filter_ratio, config.epochs)
@@ -54,14 +54,14 @@ class Budget:
         return cls(schedule, per_epoch, n_steps, n_epochs, kept)
 
     def kept_of_rank(self, epoch: int, n_ranks: int) -> int:
-        """Return the number of samples of a step on one of `n_ranks` processes."""
+        """Return the number of samples per step on each of `n_ranks` processes."""
         return self.kept[epoch] // n_ranks
 
     def steps_in(self, epoch: int) -> int:
-        """Return the number of steps of an epoch."""
+        """Return the number of steps in an epoch."""
         return max(0, min(self.n_steps - epoch * self.n_steps_per_epoch, self.n_steps_per_epoch))
 
     @property
     def n_images(self) -> int:
-        """Number of samples trained on in all, one counted as often as it is seen."""
+        """Total number of samples trained on, counting repetitions."""
         return sum(self.kept[epoch] * self.steps_in(epoch) for epoch in range(self.n_epochs))

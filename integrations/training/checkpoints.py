@@ -1,4 +1,4 @@
-"""Checkpoints of an unfinished comparison on disk, and when they may be resumed."""
+"""Checkpoints of an unfinished comparison, and the conditions for resuming it."""
 
 import shutil
 from collections.abc import Sequence
@@ -22,19 +22,19 @@ __all__ = ["Checkpoints", "Saved", "identity", "settings_of"]
 
 _FORMAT = "spectral_select checkpoints 2"
 _META = "run.json"
-# What changes the speed of a run, and not what comes of it.
+# Settings that change the speed of a run, but not its results.
 _HARMLESS = frozenset({"cache_bytes", "n_threads", "prefetch"})
 _VERSIONS = ("spectral_select", "torch")
 
 
 def identity(results: Results) -> Manifest:
-    """Return what must match for a comparison to be resumed.
+    """Return a manifest of everything that must match for a comparison to be resumed.
 
     Parameters
     ----------
     results : Results
-        The results, with or without runs. Memory, threads, the number of a GPU, paths of data
-        and times do not count.
+        The results, with or without runs. Memory limits, threads, the index of the GPU, data
+        paths and times are ignored.
     """
     return Manifest(
         settings_of(results)
@@ -76,7 +76,7 @@ class Saved:
     run : RunRecord
         The run so far.
     trainer : dict or None
-        State of its trainer; None if the run is complete.
+        The trainer's state, or None if the run is complete.
     """
 
     run: RunRecord
@@ -84,23 +84,24 @@ class Saved:
 
 
 class Checkpoints:
-    """The checkpoints of a comparison: a file for each method and seed, in a folder of theirs.
+    """The checkpoints of a comparison, in a folder with one file per method and seed.
 
     Parameters
     ----------
     out : Path
-        Folder of the comparison; they go to its folder ``checkpoints``.
+        Folder of the comparison; checkpoints are stored in its folder ``checkpoints``.
     every : int, optional
-        Steps between two checkpoints of a run. By default one at the end of each epoch.
+        Number of steps between two checkpoints of a run. By default, one is saved after each
+        epoch.
     keep : bool, default=False
-        Whether they stay when everything is complete.
+        Whether to keep checkpoints when all runs are complete.
     ranks : Ranks, optional
-        Processes that train together. The first writes; all read.
+        Processes that train together. Rank 0 writes; all ranks read.
 
     Attributes
     ----------
     folder : Path
-        Where they are.
+        Folder of the checkpoints.
     """
 
     def __init__(
@@ -117,17 +118,17 @@ class Checkpoints:
         return (self.folder / _META).is_file()
 
     def begin(self, wanted: Manifest) -> None:
-        """Start a comparison from its beginning; what is in the folder becomes ``previous``.
+        """Start a new comparison; existing checkpoints move to ``checkpoints.previous``.
 
         Parameters
         ----------
         wanted : Manifest
-            Its `identity`.
+            The `identity` of the comparison.
 
         Raises
         ------
         StoreError
-            If another process is at work in the folder.
+            If another process is using the folder.
         """
         if self.ranks.first:
             if self.folder.exists():
@@ -136,7 +137,7 @@ class Checkpoints:
                     previous = self.folder.with_name("checkpoints.previous")
                     shutil.rmtree(previous, ignore_errors=True)
                     self.folder.replace(previous)
-                else:  # killed as it began or as it removed them
+                else:  # left by a process killed while creating or removing checkpoints
                     shutil.rmtree(self.folder)
             self.folder.mkdir(parents=True)
             self._lock = FolderLock(self.folder)
@@ -151,16 +152,16 @@ class Checkpoints:
         Parameters
         ----------
         wanted : Manifest
-            Its `identity`, or a part of it.
+            The `identity` of the comparison, or a part of it.
 
         Raises
         ------
         ValueError
-            If they differ, saying where.
+            If they differ; the message names the differences.
         """
         if unlike := Manifest(self._meta()["identity"]).diff(wanted, shared_only=True):
             raise ValueError(
-                f"{self.folder} is of another comparison, which --resume cannot continue: "
+                f"{self.folder} belongs to another comparison, which --resume cannot continue: "
                 + "; ".join(unlike)
             )
 
@@ -170,12 +171,12 @@ class Checkpoints:
         Parameters
         ----------
         wanted : Manifest
-            Its `identity`.
+            The `identity` of the comparison.
 
         Raises
         ------
         ValueError
-            If it is another, or another process is at work on it.
+            If the folder belongs to another comparison, or another process is using it.
         """
         self.check(wanted)
         meta = self._meta()
@@ -215,10 +216,10 @@ class Checkpoints:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
             return Saved(RunRecord.from_json(content["run"]), content["trainer"])
-        except Exception as error:  # whatever a file of another kind makes the reader raise
+        except Exception as error:  # for other kinds of files, the reader may raise any error
             raise ValueError(
                 f"{path} is damaged ({type(error).__name__}); remove it to train that run again "
-                "from its beginning"
+                "from the beginning"
             ) from error
 
     def runs(self, methods: Sequence[str], seeds: Sequence[int]) -> list[RunRecord]:
@@ -237,28 +238,29 @@ class Checkpoints:
     def restore(self, trainer: Trainer, saved: Saved) -> None:
         """Load the state of an incomplete run into its trainer."""
         if saved.trainer is None:
-            raise ValueError(f"the checkpoint of {saved.run.method} has no state of its trainer")
+            raise ValueError(f"the checkpoint of {saved.run.method} contains no trainer state")
         trainer.load_state_dict(saved.trainer, next_epoch=len(saved.run.history))
         self._steps[_key(trainer)] = trainer.global_step
 
     def due(self, trainer: Trainer, *, epoch_is_over: bool = False) -> bool:
-        """Tell whether a checkpoint is to be taken at this step."""
+        """Return whether to save a checkpoint at this step."""
         return epoch_is_over if self.every is None else self._since(trainer) >= self.every
 
     def stale(self, trainer: Trainer) -> bool:
-        """Tell whether steps were taken since the latest checkpoint, if there is one."""
+        """Return whether any step was taken since the latest checkpoint, or since the start."""
         return self._since(trainer) > 0
 
     def _since(self, trainer: Trainer) -> int:
         return trainer.global_step - self._steps.get(_key(trainer), 0)
 
     def save(self, trainer: Trainer, run: RunRecord) -> None:
-        """Write a run's checkpoint, whole or not at all; called on all ranks.
+        """Write a run's checkpoint atomically; all ranks must call this.
 
         Parameters
         ----------
         trainer : Trainer
-            Its state is left out once the run is complete, unless checkpoints are kept.
+            The trainer. Its state is not stored once the run is complete, unless checkpoints
+            are kept.
         run : RunRecord
             The run so far.
         """
@@ -279,10 +281,10 @@ class Checkpoints:
             self._lock = None
 
     def finish(self) -> None:
-        """Remove them, unless they are kept."""
+        """Remove the checkpoints, unless they are kept."""
         self.close()
         if self.ranks.first and not self.keep:
-            # Delete the file that marks a resumable comparison first.
+            # First delete the file that marks the comparison as resumable.
             (self.folder / _META).unlink(missing_ok=True)
             shutil.rmtree(self.folder, ignore_errors=not self.folder.exists())
 

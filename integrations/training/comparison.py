@@ -1,9 +1,9 @@
-"""Training one network by several selection methods under equal conditions.
+"""Train the same network with several selection methods under equal conditions.
 
-For every seed all methods start from the same weights, see the same candidate batches
-in the same order, take the same number of optimizer steps at the same learning rates,
-and change a given image in a given epoch alike. They take turns epoch by epoch, so a
-machine that others use slows all of them alike.
+For each seed, all methods start from the same weights and use the same candidate batches in
+the same order. They take the same number of optimizer steps at the same learning rates, and
+augment a given image in a given epoch in the same way. They take turns after every epoch, so
+that other load on the machine slows all of them equally.
 """
 
 import copy
@@ -45,44 +45,44 @@ def compare(
     checkpoints: Checkpoints | None = None,
     interrupt: Interrupt | None = None,
 ) -> list[RunRecord]:
-    """Train a network by each method from each seed, under equal conditions.
+    """Train a network with each method and each seed, under equal conditions.
 
     Parameters
     ----------
     config : TrainConfig
-        What they share.
+        The configuration that the methods share.
     data : ImageDataset
-        With ``train``, ``val``, ``test`` and ``classes``.
+        The dataset, with ``train``, ``val``, ``test`` and ``classes``.
     methods : sequence of Method
-        The methods compared.
+        The methods to compare.
     features : array of shape (n, d), optional
-        Of ``data.train``; needed if a method needs them.
+        Features of ``data.train``; required if a method needs them.
     reference : Outputs, optional
-        Of a reference model on ``data.train``; needed if a method needs it.
+        Outputs of a reference model on ``data.train``; required if a method needs them.
     seeds : sequence of int, default=(0,)
-        One run of every method from each.
+        Seeds; every method is run once with each.
     on_step : callable, optional
-        Called after each step with the trainer, the number of samples, their mean loss
-        and right answers.
+        Called after each step with the trainer, the number of samples, their mean loss and
+        the number of correct predictions.
     on_epoch : callable, optional
-        Called with all runs so far when every method has finished one more epoch.
+        Called with all runs so far each time every method has completed another epoch.
     on_complete : callable, optional
         Called with the trainer and its run when a run is complete.
     checkpoints : Checkpoints, optional
-        Checkpoints to resume runs from, and to write their progress to.
+        Checkpoints to resume runs from, and to save their progress to.
     interrupt : Interrupt, optional
-        Asked after each step and before each evaluation whether to stop. If so, a last
-        checkpoint is written and KeyboardInterrupt raised.
+        Checked after each step and before each evaluation. If a stop is requested, a last
+        checkpoint is written and KeyboardInterrupt is raised.
 
     Returns
     -------
     list of RunRecord
-        One run of each method from each seed.
+        One run per method and seed.
 
     Raises
     ------
     ValueError
-        If a method lacks what it needs, or a checkpoint is of other initial weights.
+        If an input that a method needs is missing, or a checkpoint started from other weights.
 
     Examples
     --------
@@ -164,14 +164,14 @@ def _record_start(
             run.precompute_seconds += dynamics.seconds
     elif run.initial_weights != weights:
         raise ValueError(
-            f"the checkpoint of {run.method}, seed {run.seed}, started from other weights "
-            f"than {trainer.config.weights!r} gives now"
+            f"the checkpoint of {run.method}, seed {run.seed}, started from other initial "
+            f"weights than {trainer.config.weights!r} now provides"
         )
 
 
 @dataclass
 class _RoundRobin:
-    """Trains the methods of one seed in turns, an epoch each."""
+    """Trains the methods for one seed in turn, one epoch at a time."""
 
     config: TrainConfig
     data: Any
@@ -212,7 +212,7 @@ class _RoundRobin:
 
     def train_epoch(self, epoch: int) -> bool:
         """Train each method for an epoch; return whether any method was trained."""
-        # Skipped are methods whose budget is spent, and those already ahead in a resumed run.
+        # Skip methods whose budget is spent, and those already ahead in a resumed run.
         turns = [
             (trainer, run)
             for trainer, run in self.pairs
@@ -223,7 +223,7 @@ class _RoundRobin:
         return bool(turns)
 
     def _train_method(self, trainer: Trainer, run: RunRecord, epoch: int) -> None:
-        """Train one method for an epoch, evaluate it, and record both."""
+        """Train one method for an epoch, evaluate it, and record the results."""
 
         def on_step(n: int, loss: Tensor, right: Tensor) -> None:
             if self.on_step is not None:

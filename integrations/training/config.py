@@ -1,4 +1,4 @@
-"""What the methods of a comparison have in common: model, data, optimizer, schedule."""
+"""The configuration that all methods in a comparison share: model, data, optimizer, schedule."""
 
 from dataclasses import dataclass, field
 from math import cos, pi
@@ -18,52 +18,53 @@ LR_SCHEDULES = ("constant", "cosine", "step")
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What all methods of a comparison have in common.
+    """The configuration that all methods in a comparison share.
 
     Parameters
     ----------
     model : str
-        A torchvision classification model.
+        Name of a torchvision classification model.
     weights : str
-        Its initial weights, as for `build_classifier`.
+        The model's initial weights, as for `build_classifier`.
     image_size : int
         Side of the images in pixels.
     small_input : bool
-        ResNets only: a stem for images of about 32 px.
+        For ResNets only: whether to adapt the network to images of about 32 px.
     epochs : int
-        Passes over the training data.
+        Number of passes over the training data.
     candidate_size : int
-        Samples in a candidate batch; the last ones of an epoch, too few for a whole
-        one, are left out of it.
+        Number of samples in a candidate batch. Samples left over at the end of an epoch, too
+        few for a complete batch, are skipped in that epoch.
     filter_ratio : float
         Share of each candidate batch that the methods discard, in [0, 1).
     lr : float
-        Learning rate of stochastic gradient descent, at the start.
+        Initial learning rate of stochastic gradient descent.
     lr_schedule : {"constant", "cosine", "step"}
-        How it goes on; see `learning_rate`.
+        Learning-rate schedule; see `learning_rate`.
     momentum : float
-        Its momentum, in [0, 1).
+        Momentum of the optimizer, in [0, 1).
     weight_decay : float
-        Its weight decay, at least 0.
+        Weight decay of the optimizer, at least 0.
     augmentation : Augmentation or None
-        Random changes of the training images.
+        Random augmentation of the training images.
     device : torch.device
-        Where to train.
+        Device to train on.
     amp : bool
-        Mixed precision: bfloat16 where the device has it, else float16 with a scaler.
+        Whether to use mixed precision: bfloat16 if the device supports it, otherwise float16
+        with a gradient scaler.
     channels_last : bool
-        Memory layout of model and images.
+        Whether model and images use the channels-last memory layout.
     compile : bool
-        Whether training steps go through ``torch.compile``.
+        Whether to compile training steps with ``torch.compile``.
     n_ranks : int
-        Processes that train together. Each gets as many candidates of every candidate
-        batch as the others, and keeps its share of them.
+        Number of processes that train together. Each receives an equal part of every candidate
+        batch, and keeps its share of that part.
     prefetch : int
-        Batches loaded ahead of training, on a thread; 0: none.
+        Number of batches loaded ahead of training on a thread; 0 disables the thread.
     cache_bytes : int
-        Memory for decoded images, of each method and each part of the data.
+        Memory for decoded images, for each method and each split of the data.
     n_threads : int
-        Threads that decode images.
+        Number of threads that decode images.
 
     Raises
     ------
@@ -121,17 +122,17 @@ class TrainConfig:
             shared = f" shared by {self.n_ranks} processes" * (self.n_ranks > 1)
             raise ValueError(
                 f"candidate_size {self.candidate_size}{shared} at filter_ratio "
-                f"{self.filter_ratio} keeps one sample a batch, and batch normalization needs "
-                "two; raise candidate_size or lower filter_ratio"
+                f"{self.filter_ratio} keeps one sample per batch, but batch normalization needs "
+                "two; increase candidate_size or decrease filter_ratio"
             )
 
     @property
     def rank_candidates(self) -> int:
-        """Samples of a candidate batch that one rank chooses from."""
+        """Number of samples in a candidate batch that each rank chooses from."""
         return self.candidate_size // self.n_ranks
 
     def n_kept(self, ratio: float) -> int:
-        """Return how many samples of a candidate batch are kept, over all ranks.
+        """Return how many samples in a candidate batch are kept, over all ranks.
 
         Parameters
         ----------
@@ -153,17 +154,17 @@ class TrainConfig:
 
 
 def learning_rate(schedule: str, lr: float, step: int, n_steps: int) -> float:
-    """Return the learning rate of a step.
+    """Return the learning rate for a step.
 
     Parameters
     ----------
     schedule : {"constant", "cosine", "step"}
-        "cosine" falls to 0 over the run; "step" falls to a tenth at the middle and to a
-        hundredth at three quarters.
+        "cosine" falls to 0 over the run; "step" falls to a tenth halfway through and to a
+        hundredth after three quarters.
     lr : float
-        Learning rate at the start.
+        Initial learning rate.
     step, n_steps : int
-        Step, from 0, and number of steps of the run.
+        Step, counted from 0, and total number of steps in the run.
 
     Returns
     -------

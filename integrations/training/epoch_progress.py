@@ -1,4 +1,4 @@
-"""Progress of an epoch of training, and its time by kind."""
+"""Progress of a training epoch, and the time spent on each kind of work."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,14 +25,14 @@ _KEYS = ("total", "loading", "choosing", "solving", "waiting", "loop_wait")
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for all work on a GPU to finish."""
+    """Wait until a GPU has finished all work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 @dataclass
 class Clock:
-    """Seconds spent on loading, and on selection during and after the steps of an epoch."""
+    """Seconds spent on loading images, and on selection during and after the steps."""
 
     loading: float = 0.0
     choosing: float = 0.0
@@ -46,12 +46,12 @@ class Progress:
     Attributes
     ----------
     epoch, steps, samples, decoded : int
-        The epoch, and its steps, samples and decoded images so far.
+        The epoch, and the numbers of steps, samples and decoded images so far.
     loss, correct : float or Tensor
-        Sums over the samples, on the device during the epoch.
+        Sums over the samples; on the device during the epoch.
     seconds : dict
-        ``total``, ``loading``, ``choosing``, ``solving``, ``waiting`` for the sampler, and
-        ``loop_wait``: all waiting of the training loop.
+        ``total``, ``loading``, ``choosing``, ``solving``, ``waiting`` (for the sampler) and
+        ``loop_wait`` (all time that the training loop waits).
 
     Examples
     --------
@@ -79,17 +79,17 @@ class Progress:
 
     @property
     def selection_share(self) -> float:
-        """Share of the time so far that went into waiting for selection."""
+        """Share of the time so far spent waiting for selection."""
         waiting = self.seconds["waiting"] + self.seconds["choosing"]
         return waiting / max(self.seconds["total"], 1e-9)
 
     def record(self, ranks: Ranks, *, ahead: bool) -> EpochRecord:
-        """Return the record of the epoch: counts of all ranks, seconds of this one.
+        """Return the record of the epoch, with counts over all ranks and times of this rank.
 
         Parameters
         ----------
         ranks : Ranks
-            All of them have to call this.
+            The ranks; all of them must call this method.
         ahead : bool
             Whether batches were made ahead of training.
         """
@@ -97,7 +97,8 @@ class Progress:
         samples, decoded, loss, correct = ranks.sum(local)
         seconds = self.seconds
         waiting = seconds["waiting"] + seconds["choosing"]
-        # Ahead of training these two overlap with it: the loop waits for both at once.
+        # If batches are made ahead, selection and loading overlap with training, and the loop
+        # waits for both at once.
         loop_wait = seconds["loop_wait"]
         return EpochRecord(
             epoch=self.epoch,
@@ -119,20 +120,20 @@ class Progress:
 
 
 class Stopwatch:
-    """Measures the time of an epoch, starting now.
+    """Measures the time of an epoch; it starts when created.
 
     Parameters
     ----------
     progress : Progress
-        Its seconds are updated.
+        The progress whose seconds are updated.
     device : torch.device
-        Where training happens.
+        Device used for training.
     clock : Clock
-        Clock of the batches.
+        Time spent on making batches.
     sampler : SpectralBatchSampler
-        Source of the time of selection.
+        Provides the time spent on selection.
     batches : Prefetcher
-        Source of the waiting time.
+        Provides the time that the training loop waits.
     """
 
     def __init__(
@@ -172,7 +173,7 @@ class Stopwatch:
 
 
 class Seen:
-    """The images that were loaded in finished steps.
+    """The set of images loaded in completed steps.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Accuracy and loss of a network on a part of the data."""
+"""Accuracy and loss of a network on one split of the data."""
 
 from math import isfinite
 from typing import Any
@@ -26,32 +26,32 @@ def evaluate(
     config: TrainConfig,
     ranks: Ranks = ONE,
 ) -> Measurement:
-    """Return accuracy and mean cross-entropy of a model on a part of the data.
+    """Return a model's accuracy and mean cross-entropy on one split of the data.
 
     Parameters
     ----------
     model : Module
-        Its mode is left as it was.
+        The model; its mode is restored afterwards.
     images : DecodedImages
-        The part's images.
+        The images in the split.
     labels : array of int, shape (n,)
-        Their classes.
+        Class label of each image.
     config : TrainConfig
-        For device and layout.
+        Determines the device and memory layout.
     ranks : Ranks, optional
-        Processes that share the work, each with the same model; by default one.
+        Processes that share the work, each with the same model; by default, only this one.
 
     Returns
     -------
     Measurement
-        Its accuracy and loss are None if there is no image.
+        Accuracy and loss, or None for both if there are no images.
     """
     n = len(images)
     if not n:
         return Measurement(count=0, accuracy=None, loss=None)
     device = config.device
     known = to_device(torch.as_tensor(np.asarray(labels)), device)
-    # Added up on the device, which is then waited for once.
+    # Summed on the device, so that the host waits for it only once.
     loss, correct = torch.zeros(2, device=device, dtype=torch.float64)
     was_training = model.training
     model.eval()
@@ -72,16 +72,16 @@ def evaluate(
 
 
 def as_images(pixels: Tensor, config: TrainConfig, draws: Tensor | None) -> Tensor:
-    """Return pixels as a network takes them: changed by the draws if any, and normalized.
+    """Convert pixels to network input: augment them if there are draws, and normalize.
 
     Parameters
     ----------
     pixels : Tensor of shape (n, 3, height, width), uint8
-        On the device.
+        Images on the device.
     config : TrainConfig
-        For augmentation and layout.
+        Determines the augmentation and memory layout.
     draws : Tensor of shape (n, N_DRAWS) or None
-        Of the augmentation; None leaves it out.
+        Random draws for the augmentation; None disables it.
 
     Returns
     -------
@@ -98,12 +98,12 @@ def as_images(pixels: Tensor, config: TrainConfig, draws: Tensor | None) -> Tens
 
 
 def amp_dtype(device: torch.device) -> torch.dtype:
-    """Return the type of mixed precision: bfloat16 where the device has it, else float16."""
+    """Return the dtype for mixed precision: bfloat16 if supported, otherwise float16."""
     if device.type == "cuda" and not torch.cuda.is_bf16_supported():
         return torch.float16
     return torch.bfloat16
 
 
 def plain(number: float) -> float | None:
-    """Return a number that JSON can hold: None for one that is not finite."""
+    """Return a number for JSON, or None if it is not finite."""
     return number if isfinite(number) else None

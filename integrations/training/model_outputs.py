@@ -1,4 +1,4 @@
-"""Outputs of a network for a batch: losses, logits, and cosines of embeddings to classes."""
+"""A network's outputs for a batch: losses, logits, and cosines between embeddings and classes."""
 
 import torch
 from torch import Tensor, nn
@@ -11,21 +11,21 @@ __all__ = ["model_outputs"]
 
 
 def model_outputs(model: nn.Module, images: Tensor, labels: Tensor) -> Outputs:
-    """Run a classifier forward, in the mode it is in, and return what methods may ask for.
+    """Run a forward pass in the model's current mode, and return the outputs for methods.
 
     Parameters
     ----------
     model : Module
         A classifier whose last layer is linear, or a convolution averaged over positions.
     images : Tensor of shape (n, 3, height, width)
-        On the model's device.
+        Images on the model's device.
     labels : Tensor of shape (n,), int64
-        Their classes, on the same device.
+        Class label of each image, on the same device.
 
     Returns
     -------
     Outputs
-        On the host, in float32; embeddings of a convolution are means over positions.
+        On the host, in float32. For a convolution, embeddings are averaged over positions.
 
     Examples
     --------

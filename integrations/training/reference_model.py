@@ -1,14 +1,14 @@
-"""A reference model's outputs on the training data, computed once and kept in a folder.
+"""A reference model's outputs on the training data, computed once and stored in a folder.
 
-The model is cross-fitted: the training data is cut into two halves, each class in
-proportion, one network is trained on each, and each network scores the half that it has
-not seen. So no sample is scored by a network that was trained on it, none is lost to
-training, and nothing of validation and test data is looked at. (Mindermann et al., ICML
-2022, train their reference on such halves where there is no holdout set.)
+The model is cross-fitted. The training data is split into two halves, stratified by class.
+One network is trained on each half, and scores the other half. So no sample is scored by a
+network that was trained on it, no training data is lost, and validation and test data are not
+used. (Mindermann et al., ICML 2022, train their reference on such halves if there is no
+holdout set.)
 
-The folder has ``logits.npy`` and ``cosines.npy`` (float32, n × number of classes), the
-networks ``model-0.safetensors`` and ``model-1.safetensors``, and ``reference.json``,
-written last: the reference is whole if and only if that file is there.
+The folder contains ``logits.npy`` and ``cosines.npy`` (float32, n × number of classes), the
+networks ``model-0.safetensors`` and ``model-1.safetensors``, and ``reference.json``. This file
+is written last, so the reference is complete if and only if it exists.
 """
 
 import hashlib
@@ -44,18 +44,18 @@ LOGITS, COSINES, META = "logits.npy", "cosines.npy", "reference.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceIdentity(JsonRecord):
-    """What a reference depends on.
+    """What a reference model depends on.
 
     Attributes
     ----------
     count, n_classes : int
-        Numbers of samples and classes.
+        Number of samples, and number of classes.
     fingerprint : str or None
-        Of the training data.
+        Fingerprint of the training data.
     seed : int
-        Seed of the halves and of training.
+        Seed for the split into halves and for training.
     initial_weights : list of str
-        Hashes of the two networks before training.
+        Hashes of the two networks' initial weights.
     config : dict
         The training configuration.
 
@@ -82,19 +82,19 @@ class ReferenceRecord(JsonRecord):
     format : str
         Format of the file.
     count, n_classes : int
-        Numbers of samples and classes.
+        Number of samples, and number of classes.
     identity : ReferenceIdentity
-        What it depends on.
+        What the reference model depends on.
     accuracy, loss : float
-        Over all samples, each scored by the network that was not trained on it.
+        Means over all samples, each scored by the network that was not trained on it.
     seconds, training_seconds, scoring_seconds : float
-        Time in all, and its parts.
+        Total time, and its parts.
     hashes : dict
         Hashes of the two arrays, by file name.
     weights : list of str
-        Hashes of the two trained networks.
+        Hashes of the two networks' trained weights.
     versions : dict
-        Versions of the packages.
+        Package versions.
 
     Examples
     --------
@@ -120,14 +120,14 @@ class ReferenceRecord(JsonRecord):
 
 @dataclass(frozen=True)
 class Reference:
-    """Outputs of a reference model for the training data; `Reference.open` reads them.
+    """Outputs of a reference model on the training data, read by `Reference.open`.
 
     Attributes
     ----------
     path : Path
         The folder.
     outputs : Outputs
-        Of each training sample, by the network that was not trained on it. There are no
+        Outputs for each training sample, from the network that was not trained on it; without
         embeddings.
     meta : ReferenceRecord
         Content of ``reference.json``.
@@ -137,7 +137,7 @@ class Reference:
     >>> Reference.open("nowhere", [])
     Traceback (most recent call last):
         ...
-    FileNotFoundError: there is no reference model's folder nowhere
+    FileNotFoundError: the reference model's folder nowhere does not exist
     """
 
     path: Path
@@ -146,15 +146,14 @@ class Reference:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], dataset: Any) -> "Reference":
-        """Read a reference and check that it is one on `dataset`.
+        """Read a reference model's outputs and check that they belong to `dataset`.
 
         Parameters
         ----------
         path : path
             The folder.
         dataset : map-style dataset
-            The training data, with ``labels``; its ``fingerprint`` is compared if it has
-            one.
+            The training data, with ``labels``. Its ``fingerprint`` is compared if it has one.
 
         Returns
         -------
@@ -163,9 +162,9 @@ class Reference:
         Raises
         ------
         FileNotFoundError
-            If there is no such folder.
+            If the folder does not exist.
         StoreError
-            If it is not whole, is damaged, or belongs to other data.
+            If the reference is incomplete, damaged, or belongs to other data.
         """
         path = Path(path)
         meta = _read_meta(path)
@@ -177,13 +176,13 @@ class Reference:
             arrays[name] = load_array(path, name, np.float32, shape)
             if hash_array(arrays[name]) != meta.hashes.get(name):
                 raise StoreError(
-                    f"{path / name} is damaged: it is not what {META} was written for; "
+                    f"{path / name} is damaged: it does not match {META}; "
                     "remove the folder and train the reference again"
                 )
         return cls(path, outputs_of(arrays[LOGITS], arrays[COSINES], labels), meta)
 
     def describe(self) -> InputRecord:
-        """Return its record for the results: origin, accuracy and cost."""
+        """Return the record for the results: origin, accuracy and cost."""
         identity = self.meta.identity
         model, epochs = identity.config["model"], identity.config["epochs"]
         return InputRecord(
@@ -203,19 +202,19 @@ class Reference:
 def outputs_of(
     logits: NDArray[np.float32], cosines: NDArray[np.float32], labels: NDArray[Any]
 ) -> Outputs:
-    """Return outputs with the cross-entropy that the logits have.
+    """Return outputs with the cross-entropy computed from the logits.
 
     Parameters
     ----------
     logits, cosines : ndarray of shape (n, n_classes)
-        What a network gives.
+        A network's logits and cosines.
     labels : ndarray of shape (n,)
-        Classes of the samples.
+        Class label of each sample.
 
     Returns
     -------
     Outputs
-        Without embeddings; the loss in float32.
+        Without embeddings, and with the loss in float32.
 
     Examples
     --------
@@ -232,12 +231,12 @@ def outputs_of(
 
 
 def hash_array(array: NDArray[Any]) -> str:
-    """Return the SHA-256 of an array's bytes, 64 hexadecimal digits.
+    """Return the SHA-256 of an array's bytes, as 64 hexadecimal digits.
 
     Parameters
     ----------
     array : ndarray of any shape
-        C-contiguous.
+        A C-contiguous array.
 
     Returns
     -------
@@ -253,15 +252,15 @@ def hash_array(array: NDArray[Any]) -> str:
 
 
 def _read_meta(folder: Path) -> ReferenceRecord:
-    """Return the checked ``reference.json`` of a folder."""
+    """Read and check the ``reference.json`` in a folder."""
     if not folder.exists():
-        raise FileNotFoundError(f"there is no reference model's folder {folder}")
+        raise FileNotFoundError(f"the reference model's folder {folder} does not exist")
     if not folder.is_dir():
         raise StoreError(f"{folder} is a file; expected a reference model's folder")
     path = inside(folder, META)
     if not path.is_file():
         raise StoreError(
-            f"{folder} holds no whole reference model: there is no {META}; if its training was "
+            f"{folder} contains no complete reference model: {META} is missing; if training was "
             "stopped, run the same command again"
         )
     try:
@@ -277,21 +276,21 @@ def _read_meta(folder: Path) -> ReferenceRecord:
 
 
 def _check_matches(path: Path, meta: ReferenceRecord, dataset: Any, labels: NDArray[Any]) -> None:
-    """Raise StoreError unless a reference is one on this dataset."""
+    """Raise StoreError unless a reference belongs to this dataset."""
     if len(labels) != meta.count:
         raise StoreError(
-            f"{path} holds a reference on {meta.count} samples, but the training data has "
-            f"{len(labels)}; train it again on these"
+            f"{path} contains a reference for {meta.count} samples, but the training data has "
+            f"{len(labels)}; train it again on this data"
         )
     theirs, own = getattr(dataset, "fingerprint", None), meta.identity.fingerprint
     if theirs is not None and own is not None and theirs != own:
         raise StoreError(
-            f"{path} belongs to other data: its fingerprint is {str(own)[:12]}…, that of the "
-            f"training data {str(theirs)[:12]}… (files, their order, sizes or labels differ)"
+            f"{path} belongs to other data: its fingerprint is {str(own)[:12]}…, but that of the "
+            f"training data is {str(theirs)[:12]}… (files, their order, sizes or labels differ)"
         )
     n_classes = len(getattr(dataset, "classes", ())) or int(labels.max()) + 1
     if n_classes != meta.n_classes:
         raise StoreError(
-            f"{path} holds a reference on {meta.n_classes} classes, but the training data "
+            f"{path} contains a reference for {meta.n_classes} classes, but the training data "
             f"has {n_classes}"
         )

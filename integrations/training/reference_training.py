@@ -1,4 +1,4 @@
-"""Training a reference model by cross-fitting, and storing what it says."""
+"""Train a reference model by cross-fitting, and store its outputs."""
 
 import hashlib
 import json
@@ -48,8 +48,8 @@ from spectral_select.integrations.training.trainer import Trainer
 __all__ = ["train_reference"]
 
 _BATCH = 256
-_MIN_SAMPLES = 4  # two for each batch normalization
-# What changes how fast a reference is trained, or how its learners are, but not what it is.
+_MIN_SAMPLES = 4  # batch normalization needs two in each half
+# Settings that do not change the reference: they affect only speed, or only the learners.
 _NOT_ITS_OWN = {
     "amp",
     "cache_bytes",
@@ -72,28 +72,28 @@ def train_reference(
     seed: int = 0,
     progress: bool | None = False,
 ) -> Reference:
-    """Train a reference model on the training data by cross-fitting, or take the one there.
+    """Train a reference model by cross-fitting, or open the one already in the folder.
 
-    Two networks see half of the training data each, all of it in every epoch, and score
-    the other half without augmentation. If the process is
-    killed, the folder does not read as complete, and the same call resumes at the
-    interrupted network. The call waits for another process that trains in the folder.
+    Each of two networks is trained on half of the training data, and scores the other half
+    without augmentation. If the process is killed, the folder remains incomplete, and the same
+    call resumes with the network that was interrupted. If another process is training in the
+    folder, the call waits for it.
 
     Parameters
     ----------
     config : TrainConfig
-        How to train; `filter_ratio` does not matter. Candidate batches are no larger than
-        a half.
+        Training configuration; `filter_ratio` is ignored. Candidate batches are at most as
+        large as a half.
     data : ImageDataset
-        With ``train`` and ``classes``; validation and test data are not touched.
+        The dataset, with ``train`` and ``classes``; validation and test data are not used.
     folder : path
-        Where the reference is kept, made if need be.
+        Folder for the reference, created if necessary.
     epochs : int, optional
-        Passes of each network over its half; by default those of `config`.
+        Number of epochs for each network; by default, that of `config`.
     seed : int, default=0
-        Seed of the halves and of both trainings.
+        Seed for the split into halves and for training both networks.
     progress : bool, optional
-        Whether to show a progress bar; None: on a terminal.
+        Whether to show a progress bar; None shows it only on a terminal.
 
     Returns
     -------
@@ -102,8 +102,7 @@ def train_reference(
     Raises
     ------
     StoreError
-        If the folder holds a reference on other data, by another configuration, or a
-        damaged one.
+        If the folder contains a damaged reference, or one with other data or settings.
     ValueError
         If there are fewer than four samples, or a network diverges.
     """
@@ -142,7 +141,7 @@ def _n_images(config: TrainConfig, half: Any) -> int:
 
 
 def _initial(config: TrainConfig, n_classes: int, seed: int, half: int) -> nn.Module:
-    """Return a network that has not been trained, unlike those of learners of the same seed."""
+    """Return an untrained network, initialized differently from learners with the same seed."""
     return build_classifier(
         config.model,
         n_classes,
@@ -171,17 +170,17 @@ def _identity(
 
 
 def _find(folder: Path, dataset: Any, identity: ReferenceIdentity) -> Reference | None:
-    """Return the reference in a folder, None if there is none; refuse one that is another."""
+    """Return the reference in a folder, or None; raise an error if it is a different one."""
     if not inside(folder, META).exists():
         return None
     found = Reference.open(folder, dataset)
     unlike = Manifest(found.meta.identity.to_json()).diff(Manifest(identity.to_json()))
-    # Other settings explain other initial weights.
+    # Differences in settings explain different initial weights.
     unlike = [text for text in unlike if not text.startswith("initial_weights")] or unlike
     if unlike:
         raise StoreError(
-            f"{folder} holds another reference model ({'; '.join(unlike)}); to use it as it "
-            "is, give it as --reference; otherwise remove it or choose another folder"
+            f"{folder} contains another reference model ({'; '.join(unlike)}); to use it as it "
+            "is, pass it as --reference; otherwise remove it or choose another folder"
         )
     return found
 
@@ -196,7 +195,7 @@ def _train(
     folder: Path,
     bar: ProgressBar,
 ) -> ReferenceRecord:
-    """Train both networks, write the outputs of each for the other half, return the record."""
+    """Train both networks, write each one's outputs on the other half, and return the record."""
     logits, cosines = np.empty((2, len(dataset), n_classes), np.float32)
     trained = scored = 0.0
     weights = []
@@ -245,7 +244,7 @@ def _train(
 def _fit(
     config: TrainConfig, seen: Part, network: nn.Module, seed: int, half: int, bar: ProgressBar
 ) -> float:
-    """Train a network on every sample of its half; return what the epochs took, in seconds."""
+    """Train a network on every sample in its half; return the duration of all epochs."""
     trainer = Trainer(config, seen, get_method("full"), network, seed=seed)
     seconds = 0.0
     with closing(trainer.images):
@@ -260,7 +259,7 @@ def _fit(
 def _score(
     config: TrainConfig, held: Part, network: nn.Module, bar: ProgressBar
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return logits and cosines of a part's samples, as they are, without augmentation."""
+    """Return logits and cosines for the samples in a subset, without augmentation."""
     device = config.device
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     network.to(device, memory_format=layout).eval()  # type: ignore[call-overload]
@@ -278,7 +277,7 @@ def _score(
 
 
 def _save(network: nn.Module, file: Path, key: str, seconds: float) -> None:
-    """Store a trained network with what it was trained as and what that took."""
+    """Store a trained network with a key of its settings and its training time."""
     state = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
@@ -287,7 +286,7 @@ def _save(network: nn.Module, file: Path, key: str, seconds: float) -> None:
 
 
 def _restore(network: nn.Module, file: Path, key: str) -> float | None:
-    """Load the trained network of this key, if it is there; return what its training took."""
+    """Load the trained network if its key matches, and return its training time, or None."""
     if not file.is_file():
         return None
     try:

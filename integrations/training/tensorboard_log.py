@@ -1,4 +1,4 @@
-"""Accuracy, loss and speed by epoch, for TensorBoard."""
+"""Log accuracy, loss and speed by epoch for TensorBoard."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ __all__ = ["Scalars"]
 
 
 class Scalars:
-    """Writes what each epoch came to into event files, one folder for each method and seed.
+    """Writes the results of each epoch to event files, with one folder per method and seed.
 
-    A context manager. Epochs that were written before a run was resumed are not written
-    again; those that it repeats replace what was there.
+    Use it as a context manager. Epochs written before a run was resumed are not written again;
+    repeated epochs replace the earlier entries.
 
     Parameters
     ----------
     folder : Path
-        Where they go: ``SLUG-seedS`` in it.
+        Parent folder; each run is written to ``SLUG-seedS`` in it.
     runs : sequence of RunRecord
-        What there is already of the runs.
+        The runs so far, whose epochs are already written.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class Scalars:
         Parameters
         ----------
         runs : sequence of RunRecord
-            As `compare` returns them.
+            The runs, as returned by `compare`.
         """
         for run in runs:
             name = run_name(run.method, run.seed)
@@ -67,13 +67,13 @@ class Scalars:
 
 
 def _scalars(record: EpochRecord) -> list[tuple[str, float]]:
-    """Return tags and numbers of an epoch; what was not measured is left out."""
+    """Return the tags and values for an epoch, without missing values."""
     total = max(record.seconds.total, 1e-9)
     scalars: list[tuple[str, float | None]] = [
         ("learning rate", record.lr),
         ("filter ratio", record.filter_ratio),
         ("samples", record.samples),
-        ("images a second", record.samples / total),
+        ("images per second", record.samples / total),
         ("share of time in selection", record.seconds.waiting / total),
         *((f"seconds/{name}", value) for name, value in record.seconds.to_json().items()),
     ]

@@ -1,4 +1,4 @@
-"""One network trained by one selection method, an epoch at a time."""
+"""Train one network with one selection method, an epoch at a time."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -47,26 +47,27 @@ from spectral_select.integrations.training.sample_history import SampleHistory
 
 __all__ = ["Trainer"]
 
-_N_FIRST = 2  # batches whose selection is kept for the report
+_N_FIRST = 2  # number of batches recorded for the report
 
 
 class Trainer:
-    """One network, trained by one method from one seed, an epoch at a time.
+    """Trains one network with one method and one seed, an epoch at a time.
 
-    All random numbers of an epoch depend on the seed and the epoch only. `state_dict` can be
+    All random numbers in an epoch depend only on the seed and the epoch. `state_dict` can be
     called between epochs and within `on_step`; on a CPU, resuming from it is bit-exact.
 
-    With several ranks, each rank selects from its part of every candidate batch, and gradients
+    With multiple ranks, each rank selects from its part of every candidate batch, and gradients
     are averaged, so the number of steps does not depend on the number of ranks. Methods that
-    use last losses get those of all ranks for earlier epochs, and those of their own rank for
-    the current epoch.
+    use last losses receive those of all ranks for earlier epochs, and only those of their own
+    rank for the current epoch.
 
     Parameters
     ----------
     config : TrainConfig
         The configuration that all methods share.
     dataset : map-style dataset
-        Training data: items (image, label), and all labels as an array ``labels``.
+        The training data. Its items are (image, label); it has all labels as an array
+        ``labels``.
     method : Method
         Selects the samples.
     model : Module
@@ -80,28 +81,28 @@ class Trainer:
     dynamics : ndarray of shape (n, n_epochs), optional
         Probabilities of the labels in a training beforehand, for methods that need them.
     seed : int, default=0
-        Seed of the order, the augmentation, the method and dropout.
+        Seed for the order, the augmentation, the method and dropout.
 
     Attributes
     ----------
     images : DecodedImages
         The training images, decoded when first used.
     budget : Budget
-        Steps, epochs and samples of the whole training.
+        Number of steps, epochs and samples in the whole run.
     precompute_seconds : float
-        Time of the method before training.
+        Seconds that the method needed before training.
     first_kept : list of ndarray
-        The selected samples of the first batches of the first epoch.
+        The samples selected for the first batches in the first epoch.
     history : SampleHistory
-        What training has recorded of each sample, for methods that need it.
+        What training has recorded about each sample, for methods that need it.
     progress : Progress
         Progress of the current or latest epoch.
 
     Raises
     ------
     ValueError
-        If there are fewer samples than a candidate batch takes, features are missing, or
-        the process group has another size than the configuration says.
+        If there are fewer samples than `candidate_size`, an input is missing, or the size of
+        the process group differs from the configuration.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Trainer:
         if FEATURES in method.needs and features is None:
             raise ValueError(f"method {method.spec!r} needs features of the training data")
         if REFERENCE in method.needs and reference is None:
-            raise ValueError(f"method {method.spec!r} needs a reference model's outputs")
+            raise ValueError(f"method {method.spec!r} needs the outputs of a reference model")
         if DYNAMICS in method.needs and dynamics is None:
             raise ValueError(f"method {method.spec!r} needs probabilities of a training beforehand")
         if CLEAN in method.needs and (clean is None or not len(clean)):
@@ -175,7 +176,7 @@ class Trainer:
         self.history = SampleHistory(n, method, config.device, self.ranks)
         self._seen = Seen(n)
         self.progress = Progress(0)
-        self._resume: dict[str, Tensor] | None = None  # states of the generators
+        self._resume: dict[str, Tensor] | None = None  # generator states
         self._watch: Stopwatch | None = None
 
     def _new_optimizer(self) -> torch.optim.SGD:
@@ -191,7 +192,7 @@ class Trainer:
         return torch.amp.GradScaler(self.config.device.type, enabled=self._dtype is torch.float16)
 
     def first_choices(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Return candidates and kept samples of the first batches of the first epoch.
+        """Return the candidates and kept samples of the first batches in the first epoch.
 
         If the method schedules epochs, the kept samples are the candidates that the first
         epoch visits.
@@ -215,15 +216,15 @@ class Trainer:
         Parameters
         ----------
         epoch : int
-            Epoch, from 0.
+            Epoch, counted from 0.
         on_step : callable, optional
-            Called after each step with the number of samples, their mean loss and the
-            number of right answers (tensors on the device), on this rank.
+            Called after each step with the number of samples, their mean loss and the number
+            of correct predictions (tensors on the device), on this rank.
 
         Returns
         -------
         EpochRecord
-            Not evaluated yet. Counts are over all ranks, seconds are those of this one.
+            The record, not evaluated yet. Counts are over all ranks; times are for this rank.
         """
         device, running, clock = self.config.device, self._begin(epoch), Clock()
         self.model.train()
@@ -269,23 +270,23 @@ class Trainer:
             self._clean.close()
 
     def _begin(self, epoch: int) -> Progress:
-        """Return the progress of an epoch: new, or from the loaded state."""
+        """Return the progress of an epoch, either new or from the loaded state."""
         if self._resume is None:
             self.progress = Progress(epoch)
         elif self.progress.epoch != epoch:
             raise ValueError(
-                f"epoch must be {self.progress.epoch}, which the loaded state is in; got {epoch}"
+                f"epoch must be {self.progress.epoch}, the epoch of the loaded state; got {epoch}"
             )
         self.progress.move_to(self.config.device)
         return self.progress
 
     def _model_seed(self, epoch: int) -> int:
-        """Return the seed of dropout, which differs between ranks."""
+        """Return the seed for dropout, which differs between ranks."""
         own = (self.ranks.rank,) if self.ranks.rank else ()
         return stream(self.seed, "model", epoch, *own)
 
     def _take(self, batch: Batch, running: Progress, on_step: Any) -> None:
-        """Take a step and record it in the progress of the epoch."""
+        """Train on a batch and record the step in the progress of the epoch."""
         step = self.global_step
         losses, right = self._step(batch, self._rate(step))
         if step < min(_N_FIRST, self.budget.n_steps_per_epoch):
@@ -314,13 +315,13 @@ class Trainer:
         return learning_rate(config.lr_schedule, config.lr, step, self.budget.n_steps)
 
     def selection_share(self) -> float:
-        """Return the share of the epoch's time so far that went into waiting for selection."""
+        """Return the share of the epoch's time so far spent waiting for selection."""
         if self._watch is not None:
             self._watch.read()
         return self.progress.selection_share
 
     def _outputs(self, images: Tensor, labels: Tensor) -> Outputs:
-        """Return the current model's outputs; the uncompiled model gives its last features."""
+        """Return the current model's outputs, from the uncompiled model to access embeddings."""
         self.model.eval()
         try:
             with self._autocast():
@@ -351,14 +352,14 @@ class Trainer:
         )
 
     def warm_up(self) -> None:
-        """Take a step and undo it, because first steps are slow and would distort timings."""
+        """Take a step and undo it, because slow first steps would distort timings."""
         before = {key: value.clone() for key, value in self.model.state_dict().items()}
         kept = self.optimizer, self._scaler, self.history
         self.optimizer, self._scaler = self._new_optimizer(), self._new_scaler()
         self.history = self.history.copy()
         self.model.train()
         self._forward.train()
-        # The second size that a compiled network meets is the last it is compiled for.
+        # A compiled network is compiled again for the second batch size, but not for others.
         with seeded(0, self.config.device):
             for count in list(dict.fromkeys(self.budget.kept))[: 1 + self.config.compile]:
                 self._step(self._blank(count // self.ranks.size), self.config.lr)
@@ -386,8 +387,8 @@ class Trainer:
         Returns
         -------
         dict
-            Tensors, numbers and text that ``torch.load(weights_only=True)`` takes. Only
-            the state of the first rank is complete.
+            Tensors, numbers and strings that ``torch.load(weights_only=True)`` accepts. Only
+            the state from rank 0 is complete.
         """
         if self._watch is not None:
             self._watch.read()
@@ -413,10 +414,10 @@ class Trainer:
         Parameters
         ----------
         state : mapping
-            From `state_dict`, of a trainer made with the same arguments.
+            The result of `state_dict` from a trainer with the same arguments.
         next_epoch : int
-            The epoch of the next call of `train_epoch`. If the state was taken within this
-            epoch, its remaining steps are trained.
+            The epoch of the next call to `train_epoch`. If the state was saved within this
+            epoch, that call trains the remaining steps.
 
         Raises
         ------
@@ -425,7 +426,8 @@ class Trainer:
         """
         if len(state["ranks"]) != self.ranks.size:
             raise ValueError(
-                f"state must be of {self.ranks.size} processes; it is of {len(state['ranks'])}"
+                f"state must be from {self.ranks.size} processes; got one from "
+                f"{len(state['ranks'])}"
             )
         rank_state = state["ranks"][self.ranks.rank]
         self.model.load_state_dict(state["model"])
@@ -435,7 +437,7 @@ class Trainer:
         self._seen.mask = rank_state["seen"].numpy()
         self.first_kept = [kept.numpy() for kept in rank_state["first_kept"]]
         self.progress = Progress(**rank_state["progress"])
-        # Images that were decoded before are decoded now: their time was counted already.
+        # Decode images that had been decoded before; their time has already been counted.
         self.images.fill(np.flatnonzero(self._seen.mask))
         if self.progress.steps and self.progress.epoch == next_epoch:
             self.sampler.load_state_dict(state["sampler"])

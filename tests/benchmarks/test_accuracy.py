@@ -192,8 +192,8 @@ def test_methods_may_look_at_other_features_than_networks(tmp_path, digits, caps
         accuracies.append({cell["method"]: cell["accuracy"] for cell in cells})
     assert accuracies[0]["random"] == accuracies[1]["random"]
     assert accuracies[0]["guided"] != accuracies[1]["guided"]
-    assert "has other labels than" in refused(capsys, a, b, "--choose-by", other, *out)
-    assert "goes with two embedding" in refused(capsys, "digits", "--choose-by", few, *out)
+    assert "have different labels" in refused(capsys, a, b, "--choose-by", other, *out)
+    assert "requires two embedding" in refused(capsys, "digits", "--choose-by", few, *out)
 
 
 def refused(capsys, *arguments):
@@ -209,11 +209,11 @@ def test_wrong_input_is_refused_in_one_line(tmp_path, capsys, digits):
     save_embeddings(tmp_path / "short", digits.features[:200, :3], digits.labels[:200])
     save_embeddings(tmp_path / "good", digits.features[:200], digits.labels[:200])
     good, bare, short = (str(tmp_path / name) for name in ("good", "bare", "short"))
-    assert "data must be given" in refused(capsys, *out)
+    assert "data is required" in refused(capsys, *out)
     assert "data must be digits, or" in refused(capsys, "mnist", *out)
     assert "there is no embedding store" in refused(capsys, "no", "where", *out)
     assert "has no labels" in refused(capsys, bare, good, *out)
-    assert "of one length; got 64 in" in refused(capsys, good, short, *out)
+    assert "of the same length; got 64 in" in refused(capsys, good, short, *out)
     assert "method must be one of" in refused(capsys, "digits", "--methods", "best", *out)
     assert "must be a number above 0 and below 1; got 1.5" in refused(
         capsys, "digits", "--shares", "1.5", *out
@@ -234,9 +234,9 @@ def test_file_of_runs_with_other_settings_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"other settings .*settings.epochs was 3, is now 4"):
         RunLog(path, {"epochs": 4})
     path.write_text("not\nruns\n")
-    with pytest.raises(ValueError, match="is damaged, or no file of runs"):
+    with pytest.raises(ValueError, match="is damaged or not a runs file"):
         RunLog(path, {"epochs": 3})
     path.write_text("something else")
-    with pytest.raises(ValueError, match="is not a file of runs"):
+    with pytest.raises(ValueError, match="is not a runs file"):
         RunLog(path, {"epochs": 3})
     assert path.read_text() == "something else"

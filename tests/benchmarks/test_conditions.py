@@ -118,7 +118,7 @@ def test_rejects_invalid_arguments():
     features, labels = data(EVEN)
     with pytest.raises(ValueError, match=r"condition must be one of as-is.*got 'noise'"):
         make_condition("noise", features, labels, 0)
-    with pytest.raises(ValueError, match=r"features and labels must be .*\(1999,\)"):
+    with pytest.raises(ValueError, match=r"features and labels must have .*\(1999,\)"):
         make_condition("as-is", features, labels[1:], 0)
     with pytest.raises(ValueError, match="at least 2 classes; got 1"):
         make_condition("wrong-labels", features, np.zeros_like(labels), 0)

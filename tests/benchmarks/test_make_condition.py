@@ -81,7 +81,7 @@ def test_refusal_leaves_no_files(photos, capsys):
     (photos.parent / "full").mkdir()
     for source, target, message in [
         (photos / "train", photos.parent / "new", "has no train/"),
-        (photos, photos.parent / "full", "target exists already"),
+        (photos, photos.parent / "full", "target already exists"),
     ]:
         arguments = [str(source), str(target), "--condition=as-is"]
         assert make_condition.main(arguments) == 2

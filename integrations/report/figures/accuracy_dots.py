@@ -22,7 +22,7 @@ def draw_final_accuracy(group: RunGroup, prefix: str) -> Picture:
     group : RunGroup
         The runs.
     prefix : str
-        Start of the file name.
+        Prefix for the file name.
 
     Returns
     -------
@@ -61,5 +61,5 @@ def draw_final_accuracy(group: RunGroup, prefix: str) -> Picture:
         to_png(figure),
         f"Dot plot of final test accuracy by method: {'; '.join(texts)}.",
         "Final test accuracy: mean with 95% confidence interval, and a small ring for each seed. "
-        "An interval that reaches beyond the axis is given in the table.",
+        "The table lists intervals that extend beyond the axis.",
     )

@@ -1,4 +1,4 @@
-"""Costs by method and kind, as stacked bars."""
+"""Stacked bars of the costs by method and kind."""
 
 from statistics import mean
 
@@ -25,14 +25,14 @@ _KINDS = {
 
 
 def draw_costs(group: RunGroup, prefix: str) -> Picture:
-    """Draw the seconds of each method by kind.
+    """Draw each method's cost in seconds by kind.
 
     Parameters
     ----------
     group : RunGroup
         The runs.
     prefix : str
-        Start of the file name.
+        Prefix for the file name.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def draw_costs(group: RunGroup, prefix: str) -> Picture:
             left = [start + width for start, width in zip(left, widths, strict=True)]
     axis.set_yticks(range(len(methods)), list(map(drawn_name, methods)))
     axis.invert_yaxis()
-    axis.set(xlabel="seconds, mean over the seeds", xlim=(0, None))
+    axis.set(xlabel="seconds, averaged over the seeds", xlim=(0, None))
     tidy([axis])
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     totals = "; ".join(f"{m} {s:.3g} s" for m, s in zip(methods, left, strict=True))
@@ -68,7 +68,7 @@ def draw_costs(group: RunGroup, prefix: str) -> Picture:
 
 
 def _mean_seconds(runs: list[Run]) -> tuple[float, ...]:
-    """Return the mean known seconds of each kind, in the order of ``_KINDS``."""
+    """Return the mean of the known seconds for each kind, in the order of ``_KINDS``."""
     costs = [cost_of(run) for run in runs]
     waiting = mean(sum(run.seconds("waiting")) for run in runs)
     return (

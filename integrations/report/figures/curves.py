@@ -35,9 +35,9 @@ _TRAIN, _VAL = "#0072b2", "#d55e00"
 
 
 def draw_curves(results: Results, path: str | os.PathLike[str]) -> None:
-    """Draw accuracy and loss by epoch, and test accuracy against time, as a PNG file.
+    """Draw accuracy and loss by epoch, and test accuracy against time, to a PNG file.
 
-    Lines are means over the seeds; bands reach from the lowest to the highest seed. Needs
+    Lines are means over the seeds; bands extend from the lowest to the highest seed. Needs
     matplotlib.
 
     Parameters
@@ -109,7 +109,7 @@ def draw_by_epoch(group: RunGroup, prefix: str, quantity: str) -> Picture:
     group : RunGroup
         The runs.
     prefix : str
-        Start of the file name.
+        Prefix for the file name.
     quantity : {"accuracy", "loss"}
         The quantity.
 
@@ -134,7 +134,7 @@ def draw_by_epoch(group: RunGroup, prefix: str, quantity: str) -> Picture:
         to_png(figure),
         f"Line chart of test {quantity} by epoch, one line per method. "
         f"{_final_values(group, quantity)}",
-        f"All methods: test {quantity} by epoch, mean over the seeds; the band reaches from the "
+        f"All methods: test {quantity} by epoch, averaged over the seeds; bands extend from the "
         "lowest to the highest seed.",
     )
 
@@ -147,7 +147,7 @@ def draw_against_time(group: RunGroup, prefix: str) -> Picture:
     group : RunGroup
         The runs.
     prefix : str
-        Start of the file name.
+        Prefix for the file name.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def draw_against_time(group: RunGroup, prefix: str) -> Picture:
                 markersize=9,
                 zorder=3,
             )
-    axis.set(xlabel="seconds, features and reference model included", ylabel="test accuracy (%)")
+    axis.set(xlabel="seconds, including features and reference model", ylabel="test accuracy (%)")
     axis.set_xlim(left=0)
     curves = [_scaled(run, "test", "accuracy") for runs in group.runs.values() for run in runs]
     values = [value for curve in curves for value in curve]
@@ -182,15 +182,15 @@ def draw_against_time(group: RunGroup, prefix: str) -> Picture:
         to_png(figure),
         "Line chart of test accuracy against total cost. "
         + _final_values(group, "accuracy", with_cost=True),
-        "Test accuracy against time. The large marker is the end of training, with its 95% "
-        "confidence interval, which may reach beyond the axis.",
+        "Test accuracy against time. The large marker shows the end of training, with a 95% "
+        "confidence interval, which may extend beyond the axis.",
     )
 
 
 def draw_method(
     group: RunGroup, method: str, prefix: str, quantity: str, counterpart: int | None
 ) -> Picture:
-    """Draw accuracy or loss of one method by epoch, on training batches and validation images.
+    """Draw one method's accuracy or loss by epoch, on training batches and validation images.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def draw_method(
     method : str
         The method.
     prefix : str
-        Start of the file name.
+        Prefix for the file name.
     quantity : {"accuracy", "loss"}
         The quantity.
     counterpart : int, optional
@@ -241,7 +241,7 @@ def draw_method(
 def _plot_by_epoch(
     axis: Any, runs: Sequence[Run], part: str, quantity: str, style: LineStyle, label: str
 ) -> float:
-    """Plot a quantity by epoch; return the mean of its last values, NaN without any."""
+    """Plot a quantity by epoch; return the mean of its last values, or NaN if there are none."""
     curves = [_scaled(run, part, quantity) for run in runs]
     _plot_mean(axis, range(1, 1 + min(map(len, curves))), curves, style, label)
     last = [curve[-1] for curve in curves if isfinite(curve[-1])]
@@ -256,7 +256,7 @@ def _plot_against_time(axis: Any, runs: Sequence[Run], style: LineStyle, label: 
 
 
 def _scaled(run: Run, part: str, quantity: str) -> list[float]:
-    """Return a curve of a run, accuracies in percent."""
+    """Return one of a run's curves, with accuracies in percent."""
     scale = 100 if quantity == "accuracy" else 1
     return [scale * value for value in run.curve(part, quantity)]
 
@@ -264,7 +264,7 @@ def _scaled(run: Run, part: str, quantity: str) -> list[float]:
 def _plot_mean(
     axis: Any, xs: Sequence[float], curves: list[list[float]], style: LineStyle, label: str
 ) -> None:
-    """Plot the mean of curves, as far as all of them reach, and a band over their range."""
+    """Plot the mean of the curves up to the end of the shortest, and a band over their range."""
     columns = list(zip(*curves, strict=False))
     markers = {"markevery": max(1, len(columns) // 10)}
     axis.plot(xs, [mean(values) for values in columns], label=drawn_name(label), **markers | style)
@@ -287,7 +287,7 @@ def _unit(quantity: str) -> str:
 
 
 def _final_values(group: RunGroup, quantity: str, *, with_cost: bool = False) -> str:
-    """Return the final test values of all methods as a sentence, for alternative texts."""
+    """Return the final test values of all methods as a sentence, for alt text."""
     texts = []
     for method, runs in group.runs.items():
         interval = group.mean(method, lambda run: run.final("test", quantity))
@@ -319,5 +319,5 @@ def _time_label(source: ResultsFolder) -> str:
     included = [text for kind, text in named.items() if any(getattr(c, kind) for c in costs)]
     unknown = [text for kind, text in named.items() if any(getattr(c, kind) is None for c in costs)]
     label = "training time (s)"
-    label += f", {' and '.join(included)} included" if included else ""
-    return label + (f", {' and '.join(unknown)} unknown and not included" if unknown else "")
+    label += f", including {' and '.join(included)}" if included else ""
+    return label + (f", excluding {' and '.join(unknown)} (unknown)" if unknown else "")

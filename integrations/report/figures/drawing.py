@@ -1,4 +1,4 @@
-"""Colors, markers and axes that all figures share, and the record of a drawn figure."""
+"""Colors, markers and axes shared by all figures, and the record of a drawn figure."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ __all__ = [
 _COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINE_STYLES = ("-", "--", ":")
-_LONGEST = 40  # characters of a name; the text beside a figure has all
+_LONGEST = 40  # characters of a name; the text next to a figure has the full name
 
 
 #: Keyword arguments of matplotlib's ``plot``.
@@ -31,7 +31,7 @@ LineStyle: TypeAlias = dict[str, str | float]
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure with its texts.
+    """A drawn figure with its alt text and caption.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Picture:
     png : bytes
         The figure.
     alt : str
-        Alternative text.
+        Alt text.
     caption : str
         Caption.
     inline : bytes, optional
@@ -55,13 +55,13 @@ class Picture:
 
     @property
     def data_uri(self) -> str:
-        """The figure as the source of an ``img`` element."""
+        """The figure as a data URI for an ``img`` element."""
         kind, data = ("png", self.png) if self.inline is None else ("jpeg", self.inline)
         return f"data:image/{kind};base64,{b64encode(data).decode()}"
 
 
 def style_of(place: int) -> LineStyle:
-    """Return color, marker and line of the method at `place`: 7 colors for each line style."""
+    """Return the color, marker and line style for method number `place`."""
     turn = place // len(_COLORS)
     return {
         "color": _COLORS[place % len(_COLORS)],
@@ -80,7 +80,7 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def drawn_name(name: str) -> str:
-    """Return a name as a figure shows it: on one line, not too long, without control characters.
+    """Shorten a name for a figure, and replace control characters.
 
     Examples
     --------
@@ -99,9 +99,9 @@ def tidy(axes: Sequence[Any]) -> None:
 
 
 def limits_around(values: Sequence[float], limits: tuple[float, float]) -> tuple[float, float]:
-    """Return limits of an accuracy axis (%) that may cut confidence intervals, but no value.
+    """Return limits for an accuracy axis (%) that may cut off confidence intervals, but no value.
 
-    The interval of two seeds can be many times as wide as the range of the values.
+    The interval for two seeds can be many times as wide as the range of the values.
     """
     known = [value for value in values if isfinite(value)]
     if not known:
@@ -114,7 +114,7 @@ def to_png(figure: Any, *, dpi: int = 160) -> bytes:
     """Return a figure as PNG."""
     from matplotlib.text import Text
 
-    # A name may hold dollar signs and is not a formula; the powers of ten of a log axis are.
+    # Names may contain dollar signs, but are not formulas; the tick labels of log axes are.
     powers = {
         label
         for axes in figure.axes
@@ -125,6 +125,6 @@ def to_png(figure: Any, *, dpi: int = 160) -> bytes:
     for text in set(figure.findobj(Text)) - powers:
         text.set_parse_math(False)
     buffer = BytesIO()
-    # Without matplotlib's version in the file, equal figures give equal files.
+    # Without matplotlib's version in the file, equal figures result in equal files.
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Weights of the last layer: heat map and histogram (the paper's figures 9 and 10)."""
+"""Heat map and histogram of the last layer's weights (like the paper's figures 9 and 10)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class LastLayer:
     Attributes
     ----------
     name : str
-        Its name in the model.
+        Name of the layer in the model.
     weight : ndarray of shape (n_classes, d)
         Weights.
     bias : ndarray of shape (n_classes,)
@@ -34,19 +34,19 @@ class LastLayer:
 
 
 def read_last_layer(path: Path) -> LastLayer:
-    """Return the last layer that `training.artifacts.save_last_layer` wrote.
+    """Read a last layer written by `training.artifacts.save_last_layer`.
 
     Raises
     ------
     ValueError
-        If the file has other content, or weights that are not finite.
+        If the file has other content, or contains weights that are not finite.
     """
     arrays = read_arrays(path)
     weight, bias, name = (arrays.get(key) for key in ("weight", "bias", "name"))
     if weight is None or bias is None or name is None:
         raise ValueError(f"{path.name} does not contain a last layer")
     if weight.ndim != 2 or not weight.size or weight.dtype.kind != "f" or bias.dtype.kind != "f":
-        raise ValueError(f"{path.name} does not contain a matrix of weights")
+        raise ValueError(f"{path.name} does not contain a weight matrix")
     if not np.isfinite(weight).all():
         raise ValueError(f"{path.name} contains weights that are not finite: training diverged")
     return LastLayer(str(name), weight, bias)
@@ -58,20 +58,20 @@ def draw_weights(layers: Mapping[str, LastLayer], prefix: str) -> list[Picture]:
     Parameters
     ----------
     layers : dict of str to LastLayer
-        By method.
+        Layers by method.
     prefix : str
-        Start of the file names.
+        Prefix for the file names.
 
     Returns
     -------
     list of Picture
-        Two for each method; empty without layers.
+        Two figures per method; empty if there are no layers.
     """
     if not layers:
         return []
     sizes = np.concatenate([np.abs(layer.weight).ravel() for layer in layers.values()])
     largest = float(sizes.max()) or 1.0
-    # Otherwise a few large weights would make the rest of the map pale.
+    # Clip the color scale, because a few large weights would make the rest of the map pale.
     limit = float(np.quantile(sizes, 0.995)) or largest
     pictures = []
     for method, layer in layers.items():
@@ -94,7 +94,7 @@ def _heat_map(method: str, layer: LastLayer, limit: float, prefix: str) -> Pictu
     return Picture(
         f"{prefix}-heat-map.png",
         to_png(figure, dpi=120),
-        f"Heat map of the {n_classes} × {d} weights of layer {layer.name} after training by "
+        f"Heat map of the {n_classes} × {d} weights of layer {layer.name} after training with "
         f"{method}; the largest absolute value is {np.abs(layer.weight).max():.3g}.",
         f"{method}: weights of the last layer, {n_classes} classes × {d} features "
         "(compare the paper’s figure 9).",
@@ -112,6 +112,6 @@ def _histogram(method: str, layer: LastLayer, largest: float, prefix: str) -> Pi
     return Picture(
         f"{prefix}-histogram.png",
         to_png(figure),
-        f"Histogram of the weights of the last layer after training by {method}: {spread}.",
+        f"Histogram of the last layer's weights after training with {method}: {spread}.",
         f"{method}: distribution of these weights, {spread} (compare the paper’s figure 10).",
     )

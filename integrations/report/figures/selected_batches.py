@@ -1,4 +1,4 @@
-"""Candidate batches as images, with the samples that a method kept (the paper's figures 7, 8)."""
+"""Images of candidate batches that mark the kept samples (like the paper's figures 7 and 8)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ class SelectedBatch:
     Attributes
     ----------
     number : int
-        Position in the first epoch, from 0.
+        Position in the first epoch, counted from 0.
     images : ndarray of shape (n, height, width, 3), uint8
         Thumbnails.
     kept : ndarray of shape (n,), bool
-        Whether the image was used for training.
+        Whether each image was used for training.
     labels, indices : ndarray of shape (n,), int
-        Class, and index in the training data.
+        Class label of each image, and its index in the training data.
     """
 
     number: int
@@ -44,12 +44,12 @@ class SelectedBatch:
 
 
 def read_batches(path: Path) -> list[SelectedBatch]:
-    """Return the batches of a file.
+    """Read the batches from a file.
 
     Parameters
     ----------
     path : Path
-        A file of `spectral_select.integrations.training.artifacts.save_gallery`.
+        A file written by `spectral_select.integrations.training.artifacts.save_gallery`.
 
     Raises
     ------
@@ -80,16 +80,16 @@ def _batch(arrays: Mapping[str, NDArray[Any]], number: int, file: str) -> Select
 
 
 def draw_batch(batch: SelectedBatch, run: Run, prefix: str, counterpart: int | None) -> Picture:
-    """Draw a batch: kept images framed, discarded images faded.
+    """Draw a batch with kept images framed and discarded images faded.
 
     Parameters
     ----------
     batch : SelectedBatch
         The batch.
     run : Run
-        The run that selected from it.
+        The run that selected from the batch.
     prefix : str
-        Start of the file name.
+        Prefix for the file name.
     counterpart : int or None
         Number of the paper's figure to compare with, for the caption.
 

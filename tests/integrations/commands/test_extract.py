@@ -36,7 +36,7 @@ class TestExtract:
         )
         status, out, err = run(*self.words(photos, tmp_path / "s"))
         assert (status, err) == (0, "")
-        assert "were there already, nothing to do" in out
+        assert "already exist, nothing to do" in out
         status, out, _ = run("select", tmp_path / "s", "--filter-ratio", "0.5")
         assert status == 0
         assert len(out.splitlines()) == 11

@@ -68,7 +68,7 @@ def test_sweep_runs_what_is_left_and_puts_it_together(sweep, tmp_path, capsys):
     assert half["config"]["filter_ratio"] == 0.5
 
     assert sweep(text=FILE.replace("epochs = 1", "epochs = 2")) == 2
-    assert "was made with other options (--epochs was 1, is now 2)" in (capsys.readouterr().err)
+    assert "was created with other options (--epochs was 1, is now 2)" in (capsys.readouterr().err)
 
 
 def test_failed_run_is_reported_and_retried(sweep, tmp_path, capsys, monkeypatch):
@@ -96,7 +96,7 @@ def test_ctrl_c_stops_the_runs_and_keeps_what_they_have(sweep, tmp_path, capsys,
 
     monkeypatch.setattr(sweep_run, "sleep", interrupt)
     assert sweep() == 130
-    assert "the same command goes on from here" in capsys.readouterr().out
+    assert "run the same command again to resume" in capsys.readouterr().out
     (run,) = (tmp_path / "out").glob("runs/*/run.json")
     assert json.loads(run.read_text())["arguments"][0] == "digits"
     monkeypatch.undo()

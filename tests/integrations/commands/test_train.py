@@ -78,7 +78,7 @@ def test_ends_with_table_json_and_picture(tmp_path, capsys):
     for method in found["methods"]:
         assert sum(line.startswith(f"{method} ") for line in out.splitlines()) == 1
     assert "epoch  2/2" in out
-    assert "samples a step, of 50 candidates: full 50, random 10, fiedler 10" in out
+    assert "samples per step, of 50 candidates: full 50, random 10, fiedler 10" in out
 
 
 def test_second_run_keeps_the_results_of_the_first(tmp_path):
@@ -226,7 +226,7 @@ def test_models_checkpoints_and_scalars_are_kept_if_asked(tmp_path):
     found = [(e.step, e.value) for e in events.Scalars("accuracy/test")]
     expected = [(epoch["epoch"], epoch["test"]["accuracy"]) for epoch in run["history"]]
     assert dict(found) == pytest.approx(dict(expected))
-    assert {"loss/train", "images a second", "share of time in selection"} <= set(
+    assert {"loss/train", "images per second", "share of time in selection"} <= set(
         events.Tags()["scalars"]
     )
 
@@ -280,24 +280,24 @@ def test_ctrl_c_before_the_first_epoch_is_over(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train_run.Comparison, "_on_step", interrupt)
     assert train(tmp_path, "--methods", "random") == 130
     assert json.loads((tmp_path / "results.json").read_text())["status"] == "interrupted"
-    assert "no epoch was finished" in capsys.readouterr().out
+    assert "no epoch is complete" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (["--methods", "magic"], "method must be one of full, "),
-        (["--methods", "full", "full"], "methods must not name one twice"),
-        (["--seeds", "1", "1"], "--seeds must be different"),
+        (["--methods", "full", "full"], "methods must not contain duplicates"),
+        (["--seeds", "1", "1"], "--seeds must be distinct"),
         (["--filter-ratio", "1"], "filter_ratio must be in [0, 1)"),
-        (["--candidate-size", "5"], "keeps one sample a batch"),
+        (["--candidate-size", "5"], "keeps one sample per batch"),
         (["--candidate-size", "101"], "--candidate-size must be at most 100"),
         (["--lr", "-1"], "lr must be a number in (0, inf)"),
         (["--lr-schedule", "linear"], "invalid choice: 'linear'"),
         (["--epochs", "0"], "epochs must be"),
-        (["--model", "resnet19"], "no torchvision classification model is called 'resnet19'"),
+        (["--model", "resnet19"], "torchvision has no classification model called 'resnet19'"),
         (["--small-input"], "small_input is for ResNets"),
-        (["--image-size", "8"], "does not take images of 8 px"),
+        (["--image-size", "8"], "does not accept 8 px images"),
         (["--weights", "nowhere.pt"], "nowhere.pt"),
         (["--device", "abacus"], "device must be"),
         (["--cache-mb", "-1"], "cache_bytes must be"),
@@ -319,7 +319,7 @@ def test_user_errors_are_reported_in_one_line_and_write_no_results(tmp_path, cap
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--resume", "nowhere"], "--resume nowhere: there is no such folder"),
+        (["--resume", "nowhere"], "--resume nowhere: the folder does not exist"),
         (["--resume"], "--resume FOLDER, or --out FOLDER"),
     ],
 )

@@ -194,13 +194,13 @@ class TestBadInput:
             load_dataset(flat / "cat" / "000.png")
 
     def test_rejects_empty_folder(self, tmp_path):
-        with pytest.raises(ValueError, match=r"holds no sub-folders: expected .*CLASS"):
+        with pytest.raises(ValueError, match=r"contains no sub-folders: expected .*CLASS"):
             load_dataset(tmp_path)
 
     def test_rejects_class_without_images(self, flat):
         (flat / "empty").mkdir()
         (flat / "empty" / "notes.txt").write_text("no image")
-        with pytest.raises(ValueError, match=r"flat/empty holds no image; expected .*\.jpg"):
+        with pytest.raises(ValueError, match=r"flat/empty: no images found; expected .*\.jpg"):
             load_dataset(flat)
 
     def test_hidden_folders_are_not_classes(self, flat):
@@ -215,7 +215,7 @@ class TestBadInput:
     def test_rejects_empty_part(self, layered):
         shutil.rmtree(layered / "test")
         (layered / "test").mkdir()
-        with pytest.raises(ValueError, match="test holds no image"):
+        with pytest.raises(ValueError, match="test contains no images"):
             load_dataset(layered)
 
     @pytest.mark.parametrize("content", [b"", b"not an image", None])
@@ -240,10 +240,10 @@ class TestBadInput:
             ({"val_fraction": 1.0}, r"val_fraction must be in \[0, 1\); got 1\.0"),
             ({"test_fraction": -0.1}, r"test_fraction must be in \[0, 1\); got -0\.1"),
             ({"val_fraction": "0.1"}, "val_fraction must be a number.* of type str"),
-            ({"seed": -1}, "seed must be an integer of at least 0; got -1"),
+            ({"seed": -1}, "seed must be a nonnegative integer; got -1"),
             (
                 {"train_size": 0},
-                "train_size must be between 1 and 1294, the number of t",
+                "train_size must be from 1 to 1294, the number of t",
             ),
             ({"train_size": 1.5}, "train_size must be an integer; got 1.5"),
         ],

@@ -91,5 +91,5 @@ def test_rejects_images_of_unknown_range_by_index():
             return Image.new("I", (9, 9)), 0
 
     images = DecodedImages(Integers(30), 8, cache_bytes=10**6)
-    with pytest.raises(ValueError, match="cannot read image 7 of the dataset: its values are 32"):
+    with pytest.raises(ValueError, match="cannot read image 7 in the dataset: its values are 32"):
         images.take([7])

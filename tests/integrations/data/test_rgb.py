@@ -78,13 +78,13 @@ class TestRange:
     @pytest.mark.parametrize("kind", [None, "TIFF"])
     def test_rejects_32_bit_integers(self, kind):
         image = Image.fromarray(np.rint(RAMP * 255).astype(np.int32))
-        with pytest.raises(ValueError, match="integers, whose range is not known; save it"):
+        with pytest.raises(ValueError, match="integers of unknown range; save it"):
             as_rgb(image if kind is None else saved(image, kind))
 
     def test_rejects_signed_tiff(self):
         image = Image.fromarray(GRAY)
         image.tag_v2 = {339: (2,)}
-        with pytest.raises(ValueError, match="signed integers, whose range is not known"):
+        with pytest.raises(ValueError, match="signed integers of unknown range"):
             as_rgb(image)
 
     def test_rejects_lab(self):

@@ -115,10 +115,10 @@ def test_outputs_that_are_no_numbers_come_last(bad):
 
 
 def test_names_missing_parts():
-    with pytest.raises(ValueError, match="needs candidates with fresh; got None"):
+    with pytest.raises(ValueError, match=r"requires candidates\.fresh; got None"):
         get_method("divbs").choose(candidates(4, 2))
     logits, _, labels = batch()
-    with pytest.raises(ValueError, match="needs outputs with embeddings; got None"):
+    with pytest.raises(ValueError, match="needs embeddings in the model's outputs; got None"):
         choose(logits, None, labels, 2)
 
 

@@ -158,7 +158,7 @@ def test_features_that_are_no_numbers_are_named(name, bad):
     X[3, 1] = bad
     with pytest.raises(ValueError, match="features must be finite; row 3 holds NaN or infinity"):
         choose(name, X, 6)
-    with pytest.raises(ValueError, match="needs candidates with features; got None"):
+    with pytest.raises(ValueError, match=r"requires candidates\.features; got None"):
         get_method(name).choose(candidates(4, 2))
 
 

@@ -130,7 +130,7 @@ def test_options_that_make_no_sense(spec, message):
 
 
 def test_names_missing_parts():
-    with pytest.raises(ValueError, match="needs candidates with progress; got None"):
+    with pytest.raises(ValueError, match=r"requires candidates\.progress; got None"):
         get_method("infobatch").choose(candidates(4, 2))
-    with pytest.raises(ValueError, match="needs candidates with last_loss; got None"):
+    with pytest.raises(ValueError, match=r"requires candidates\.last_loss; got None"):
         get_method("infobatch").choose(candidates(4, 2, progress=0.0))

@@ -103,7 +103,7 @@ def test_needs_a_clean_set_and_no_forward_pass_of_the_candidates():
     assert method.needs == {"clean", "history", "progress"}
     assert method.weighted
     assert [method.schedule(0.8, 3)(epoch) for epoch in range(3)] == [0.0] * 3
-    with pytest.raises(ValueError, match="needs candidates with scores; got None"):
+    with pytest.raises(ValueError, match=r"requires candidates\.scores; got None"):
         method.choose(candidates(4, 2, progress=0.0))
 
 

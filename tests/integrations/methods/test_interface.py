@@ -135,15 +135,15 @@ def test_rules_see_the_features_and_labels_of_their_candidates():
 @pytest.mark.parametrize(
     ("positions", "message"),
     [
-        ([], "chose nothing of 5 candidates"),
-        ([0, 5], "must choose different positions"),
-        ([-1, 2], "must choose different positions"),
-        ([2, 2], "must choose different positions"),
+        ([], "chose none of the 5 candidates"),
+        ([0, 5], "must choose distinct positions"),
+        ([-1, 2], "must choose distinct positions"),
+        ([2, 2], "must choose distinct positions"),
         ([0, 1, 2], "must choose 2 of 5 candidates; chose 3"),
-        ([[0, 1]], r"must choose positions, integers of shape \(k,\); got int64 of shape \(1, 2\)"),
-        (1, r"must choose positions.*got int64 of shape \(\)"),
-        ([0.0, 1.0], "must choose positions.*got float64"),
-        ([True, False], "must choose positions.*got bool"),
+        ([[0, 1]], r"must return positions as integers.*; got int64 of shape \(1, 2\)"),
+        (1, r"must return positions.*got int64 of shape \(\)"),
+        ([0.0, 1.0], "must return positions.*got float64"),
+        ([True, False], "must return positions.*got bool"),
     ],
 )
 def test_rejects_invalid_choices(positions, message):
@@ -182,8 +182,8 @@ def test_weights_follow_their_samples():
     [
         (["full", "magic"], "method must be one of full, full-short, random.*; got 'magic'"),
         (["fiedlr"], r"got 'fiedlr': did you mean fiedler\?"),
-        (["full,random"], "got 'full,random': several methods are separated by spaces"),
-        (["full", "full"], "methods must not name one twice"),
+        (["full,random"], "got 'full,random'; separate methods with spaces"),
+        (["full", "full"], "methods must not contain duplicates"),
         ([], "methods must be a list"),
         ("full", "methods must be a list"),
     ],
@@ -200,7 +200,7 @@ def test_name_is_taken_once():
         def choose(self, candidates):
             return Choice(np.arange(1))
 
-    with pytest.raises(ValueError, match="there is a method 'full' already"):
+    with pytest.raises(ValueError, match="method 'full' is already registered"):
         register(Impostor)
     assert type(get_method("full")) is not Impostor
 

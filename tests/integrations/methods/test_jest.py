@@ -175,7 +175,7 @@ def test_network_that_has_diverged_stops_nothing(name):
 def test_outputs_are_needed(missing):
     labels, learner, reference = some(4)
     bare = replace(candidates(labels, 2, learner, reference), **{missing: None})
-    with pytest.raises(ValueError, match=f"needs candidates with {missing}; got None"):
+    with pytest.raises(ValueError, match=f"requires candidates.{missing}; got None"):
         get_method("jest").choose(bare)
 
 

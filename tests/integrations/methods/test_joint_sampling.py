@@ -205,7 +205,7 @@ def test_where_nothing_is_finite_the_draw_is_uniform():
     [
         (np.zeros((3, 2)), 1, 1, r"scores must have shape \(n, n\); got \(3, 2\)"),
         (np.zeros(3), 1, 1, r"scores must have shape \(n, n\); got \(3,\)"),
-        (np.zeros((3, 3)), 4, 1, "n_keep must be at most 3, the side of scores; got 4"),
+        (np.zeros((3, 3)), 4, 1, "n_keep must be at most 3, the size of scores; got 4"),
         (np.zeros((3, 3)), -1, 1, "n_keep must be an integer of at least 0; got -1"),
         (np.zeros((3, 3)), 1, 0, "n_chunks must be an integer of at least 1; got 0"),
     ],

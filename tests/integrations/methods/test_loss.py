@@ -126,9 +126,9 @@ def test_network_that_has_diverged_is_trained_on(name, loss, k, reference):
 @pytest.mark.parametrize("name", SCORED)
 def test_names_missing_parts(name):
     left_out = "reference" if name == "rho-loss" else "fresh"
-    with pytest.raises(ValueError, match=f"needs candidates with {left_out}; got None"):
+    with pytest.raises(ValueError, match=f"requires candidates.{left_out}; got None"):
         get_method(name).choose(candidates(4, 2, progress=0.6, step=0))
-    with pytest.raises(ValueError, match="needs candidates with progress; got None"):
+    with pytest.raises(ValueError, match=r"requires candidates\.progress; got None"):
         get_method("selective-backprop").choose(candidates(4, 2, loss=np.ones(4)))
 
 

@@ -62,7 +62,7 @@ def test_needs_stored_losses_only_and_keeps_the_ratio_that_is_asked_for():
     assert method.needs == {"last_loss"}
     assert not method.weighted
     assert method.schedule(0.7, 5)(3) == 0.7
-    with pytest.raises(ValueError, match="needs candidates with last_loss; got None"):
+    with pytest.raises(ValueError, match=r"requires candidates\.last_loss; got None"):
         method.choose(candidates(4, 2))
 
 

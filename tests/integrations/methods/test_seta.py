@@ -98,7 +98,7 @@ def test_needs_no_forward_pass_and_has_no_schedule():
     assert not method.weighted
     assert not method.selects_ahead
     assert [method.schedule(0.8, 3)(epoch) for epoch in range(3)] == [0.0] * 3
-    with pytest.raises(ValueError, match="needs candidates with scores; got None"):
+    with pytest.raises(ValueError, match=r"requires candidates\.scores; got None"):
         method.choose(candidates(4, 2, progress=0.0))
 
 

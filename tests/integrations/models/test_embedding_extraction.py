@@ -156,7 +156,7 @@ class TestBadInput:
         split = load_dataset(photos, val_fraction=0, test_fraction=0).train
         network = Tiny()
         nn.init.constant_(network.scale, float("nan"))
-        with pytest.raises(ValueError, match=r"the embedding of .*cat/00\.png has a value that is"):
+        with pytest.raises(ValueError, match=r"the embedding of .*cat/00\.png contains NaN"):
             extract_embeddings(split, network, tmp_path / "s", transform=to_tensor)
 
     def test_rejects_empty_split(self, tmp_path):
@@ -170,10 +170,10 @@ class TestBadInput:
         [
             ({"batch_size": 0}, r"batch_size must be .*; got 0"),
             ({"block_size": -1}, r"block_size must be .*; got -1"),
-            ({"num_workers": -1}, "num_workers must be an integer of at least 0; got -1"),
+            ({"num_workers": -1}, "num_workers must be a nonnegative integer; got -1"),
             ({"precision": "int8"}, "precision must be 'auto' or one of float32.*got 'int8'"),
             ({"device": "gpu"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N'; got 'gpu'"),
-            ({"device": "cuda:99"}, "device 'cuda:99' is not there: PyTorch sees"),
+            ({"device": "cuda:99"}, "device 'cuda:99' does not exist: PyTorch sees"),
         ],
     )
     def test_rejects_arguments_out_of_range(self, digits, tmp_path, options, message):
@@ -182,7 +182,7 @@ class TestBadInput:
         assert not (tmp_path / "s").exists()
 
     def test_rejects_module_that_gives_no_vectors(self, digits, tmp_path):
-        with pytest.raises(ValueError, match=r"must give \(n, d\); it gives \(1, 3, 8, 8\)"):
+        with pytest.raises(ValueError, match=r"of shape \(n, d\); got \(1, 3, 8, 8\)"):
             extract_embeddings(digits, nn.Identity(), tmp_path / "s", transform=to_tensor)
 
 

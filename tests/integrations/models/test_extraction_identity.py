@@ -96,7 +96,7 @@ def test_rejects_module_that_computes_something_else(tmp_path, complete):
         extract_embeddings(dataset(), Mean(), tmp_path)
     else:
         interrupted(dataset(), tmp_path)
-    with pytest.raises(StoreError, match="the first image has another embedding"):
+    with pytest.raises(StoreError, match="a different embedding for the first image"):
         extract_embeddings(dataset(), Mean(power=2.0), tmp_path)
 
 
@@ -122,7 +122,7 @@ def test_rejects_random_transforms(tmp_path):
     def jitter(image):
         return image + torch.rand(())
 
-    with pytest.raises(ValueError, match="image 0 of the dataset changes each time it is read"):
+    with pytest.raises(ValueError, match="image 0 in the dataset changes each time it is read"):
         extract_embeddings(dataset(), Mean(), tmp_path / "s", transform=jitter)
     assert not (tmp_path / "s").exists()
 

@@ -114,7 +114,7 @@ class TestItems:
     @pytest.mark.parametrize("num_workers", [0, 1])
     def test_rejects_images_of_several_shapes(self, num_workers, tmp_path):
         items = [(torch.zeros(3, 4, 4 + i % 2), 0) for i in range(9)]
-        with pytest.raises(ValueError, match=r"one shape; got \(3, 4, 4\) and \(3, 4, 5\): resize"):
+        with pytest.raises(ValueError, match=r"same shape; got \(3, 4, 4\) and \(3, 4, 5\)"):
             extract_embeddings(Listed(items), Mean(), tmp_path, num_workers=num_workers)
 
     def test_rejects_dicts_without_image(self, tmp_path):
@@ -133,7 +133,7 @@ class TestItems:
         images.insert(50, Image.new("I", (9, 9)))
         _, transform, _ = build_backbone("pixels", image_size=8)
         with pytest.raises(
-            UnreadableImageError, match="cannot read image 50 of the dataset: its values are 32-bit"
+            UnreadableImageError, match="cannot read image 50 in the dataset: its values are 32-bit"
         ):
             extract_embeddings(
                 Listed([(image, 0) for image in images]),

@@ -70,7 +70,7 @@ def test_overview_plots_the_results(tmp_path, saved, seeds):
     assert_allclose(by_time["fiedler"][0], [33 + 2.5, 33 + 7.5])  # after feature extraction
     n_bands = 0 if len(seeds) == 1 else len(methods)
     assert [len(axis.collections) for axis in figure.axes] == [n_bands] * 4
-    assert figure.axes[1].get_xlabel() == "training time (s), feature extraction included"
+    assert figure.axes[1].get_xlabel() == "training time (s), including feature extraction"
 
 
 def test_overview_leaves_gaps_for_missing_values(tmp_path, saved):
@@ -84,7 +84,7 @@ def test_overview_leaves_gaps_for_missing_values(tmp_path, saved):
     axes = saved[0].axes
     assert_allclose(lines(axes[0])["full"][1], [50, np.nan, 70])
     assert_allclose(lines(axes[3])["fiedler"], [[1, 2], [2, np.nan]])
-    assert axes[1].get_xlabel().endswith("feature extraction unknown and not included")
+    assert axes[1].get_xlabel().endswith("excluding feature extraction (unknown)")
 
 
 @pytest.mark.parametrize(("quantity", "ends"), [("accuracy", [51, 61]), ("loss", [1.5, 0.5])])
@@ -217,8 +217,8 @@ def test_rejects_incomplete_batches(tmp_path):
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
-        (np.ones(3), "does not contain a matrix"),
-        (np.ones((2, 2), int), "does not contain a matrix"),
+        (np.ones(3), "does not contain a weight matrix"),
+        (np.ones((2, 2), int), "does not contain a weight matrix"),
         (np.full((2, 2), np.nan), "diverged"),
     ],
 )

@@ -150,7 +150,7 @@ def test_unreadable_files_are_listed(tmp_path):
     (folder / "bad.npz").write_bytes(b"bad")
     np.savez(tmp_path / "x.npz", a=np.ones(1))
     text = " ".join(page_of(write_report([folder], tmp_path / "out")).text)
-    assert "../x.npz lies outside the folder of the run" in text
+    assert "../x.npz is outside the run" in text
     assert "gallery/none.npz is missing" in text
     assert "bad.npz is damaged" in text
 
@@ -187,7 +187,7 @@ def test_accepts_missing_values(tmp_path):
 def test_names_interrupted_runs(tmp_path):
     content = results(methods=("full",), epochs=1, status="interrupted")
     text = " ".join(page_of(write_report([write_run(tmp_path / "r", content)], tmp_path)).text)
-    assert "not complete; their status is “interrupted”" in text
+    assert "incomplete; their status is “interrupted”" in text
     assert "interrupted after 1 epochs" in text
 
 
@@ -238,9 +238,9 @@ def test_command_writes_into_the_run_folder(run, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{run}", "{run}"], "is given twice"),
-        (["nowhere"], "there is no run nowhere; expected the folder of a run"),
-        (["."], ". holds no results.json; expected the folder of a run"),
+        (["{run}", "{run}"], "results.json twice"),
+        (["nowhere"], "nowhere does not exist; expected a run's folder"),
+        (["."], ". contains no results.json; expected a run's folder"),
         (["{run.parent}"], "did you mean {run}?"),
         (["{run}", "--out", "{run}/results.json"], "is a file; expected a folder"),
         ([], "required: RUN"),
@@ -259,7 +259,7 @@ def test_command_reports_mistakes_in_one_line(
 def test_command_rejects_runs_without_an_epoch(tmp_path, capsys):
     folder = write_run(tmp_path / "run", results(epochs=0, status="failed"))
     assert main(["report", str(folder)]) == 2
-    assert "no epoch was finished" in capsys.readouterr().err
+    assert "no epoch is complete" in capsys.readouterr().err
 
 
 def test_reads_every_filter_ratio_of_a_sweep(tmp_path):

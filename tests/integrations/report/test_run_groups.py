@@ -64,7 +64,7 @@ def test_includes_interrupted_runs_without_complete_ones():
     (group,) = groups(results(epochs=1, status="interrupted"))
     assert group.runs["full"][0].final("test", "accuracy") == 0.5
     assert group.runs["full"][0].final("train", "accuracy") is None
-    assert "the finished epochs are included" in " ".join(group.notes)
+    assert "the complete epochs are included" in " ".join(group.notes)
     assert group.difference("full", "random", final_test_accuracy) is None
 
 

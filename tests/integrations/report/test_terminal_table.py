@@ -57,7 +57,7 @@ def test_counts_the_finished_epochs_of_an_interrupted_run():
 
 
 def test_without_an_epoch_there_is_nothing_to_report():
-    assert "no epoch was finished" in table(epochs=0, status="interrupted")
+    assert "no epoch is complete" in table(epochs=0, status="interrupted")
 
 
 def test_shows_missing_numbers_as_missing():

@@ -23,7 +23,7 @@ from spectral_select.integrations.training.config import LR_SCHEDULES, TrainConf
         ({"image_size": -1}, "image_size must be an integer"),
         ({"candidate_size": 2.5}, "candidate_size must be an integer"),
         ({"filter_ratio": 1.0}, r"filter_ratio must be in \[0, 1\)"),
-        ({"candidate_size": 9}, "keeps one sample a batch"),
+        ({"candidate_size": 9}, "keeps one sample per batch"),
         ({"n_ranks": 3}, "candidate_size must be a multiple of 3, .* got 128"),
         ({"n_ranks": 16}, "candidate_size 128 shared by 16 processes .* keeps one sample"),
         ({"lr_schedule": "linear"}, "lr_schedule must be one of 'constant', 'cosine', 'step'"),

@@ -142,7 +142,7 @@ def test_second_call_only_opens_it(whole, parts):
     [
         (
             {"epochs": 2},
-            r"holds another reference model \(config.epochs was 1, is now 2\); to use",
+            r"contains another reference model \(config.epochs was 1, is now 2\); to use",
         ),
         ({"config": settings(epochs=1, lr=0.5)}, r"config.lr was 0.01, is now 0.5"),
         (
@@ -151,7 +151,7 @@ def test_second_call_only_opens_it(whole, parts):
         ),
         ({"seed": 3}, r"\(seed was 0, is now 3\)"),
         ({"found": data(fingerprint="b" * 64)}, "belongs to other data: its fingerprint is aaaa"),
-        ({"found": data(n=N - 3)}, "holds a reference on 33 samples, but .* has 30"),
+        ({"found": data(n=N - 3)}, "contains a reference for 33 samples, but .* has 30"),
     ],
 )
 def test_one_of_something_else_is_refused(whole, parts, options, message):
@@ -177,7 +177,7 @@ def test_one_by_another_configuration_may_be_opened_as_it_is(whole):
 
 
 def test_other_classes_are_refused(whole):
-    with pytest.raises(StoreError, match="a reference on 3 classes, but the training data has 4"):
+    with pytest.raises(StoreError, match="a reference for 3 classes, but the training data has 4"):
         Reference.open(whole, Recorded(N, n_classes=4))
 
 
@@ -212,7 +212,7 @@ def test_killed_before_a_file_is_written_it_goes_on_with_what_is_there(
             patched.setattr(reference_training, function, dying(original))
         with pytest.raises(Killed):
             trained(tmp_path)
-    with pytest.raises(StoreError, match=r"holds no whole reference model.*run the same command"):
+    with pytest.raises(StoreError, match=r"no complete reference model.*run the same command"):
         Reference.open(tmp_path, data().train)
     parts.clear()
     reference = trained(tmp_path)
@@ -281,7 +281,7 @@ def _pickled(path):
         ("logits.npy", lambda path: path.unlink(), "logits.npy is missing"),
         ("logits.npy", lambda path: path.write_bytes(path.read_bytes()[:-9]), "truncated"),
         ("cosines.npy", _pickled, "cosines.npy .* damaged"),
-        ("cosines.npy", lambda p: np.save(p, np.zeros((N, 3), np.float32)), "not what"),
+        ("cosines.npy", lambda p: np.save(p, np.zeros((N, 3), np.float32)), "does not match"),
         ("logits.npy", lambda p: np.save(p, np.zeros((N, 4), np.float32)), "expected float32"),
         ("reference.json", lambda path: path.write_text("{"), "is not JSON"),
         ("reference.json", lambda path: path.write_text("[]"), "expected a JSON object"),
@@ -414,7 +414,7 @@ def test_command_trains_it_first_and_then_takes_it(tmp_path, capsys, parts):
     assert train(tmp_path / "run", *methods, "--reference-epochs=2") == 0  # it is there
     assert train(tmp_path / "run", *methods, "--reference-epochs=3") == 2
     err = capsys.readouterr().err
-    assert "epochs was 2, is now 3); to use it as it is, give it as --ref" in err
+    assert "epochs was 2, is now 3); to use it as it is, pass it as --ref" in err
     given = ["--reference", str(tmp_path / "run" / "reference")]
     assert train(tmp_path / "other", "--methods", "jest", "--lr=0.1", *given) == 0
     assert len(parts) == 2
@@ -431,7 +431,7 @@ def test_without_a_method_that_needs_it_there_is_none(tmp_path, parts):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--reference", "nowhere"], "there is no reference model's folder nowhere"),
+        (["--reference", "nowhere"], "the reference model's folder nowhere does not exist"),
         (["--reference-epochs=0"], "--reference-epochs must be"),
         (["--reference-epochs=a"], "invalid int value: 'a'"),
     ],
@@ -446,4 +446,4 @@ def test_mistakes_are_told_in_one_line_before_any_work(tmp_path, capsys, parts, 
 
 def test_reference_on_other_images_is_refused(whole, tmp_path, capsys):
     assert train(tmp_path / "run", "--methods", "jest", "--reference", str(whole)) == 2
-    assert "holds a reference on 33 samples" in capsys.readouterr().err
+    assert "contains a reference for 33 samples" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def test_each_epoch_is_written_once(tmp_path):
         scalars.write([run(0.5)])
         scalars.write([run(0.5, 0.75)])
     assert read(tmp_path, "accuracy/val") == {0: 0.5, 1: 0.75}
-    assert read(tmp_path, "images a second") == {0: 5.0, 1: 5.0}
+    assert read(tmp_path, "images per second") == {0: 5.0, 1: 5.0}
     assert read(tmp_path, "share of time in selection") == {0: 0.25, 1: 0.25}
 
 

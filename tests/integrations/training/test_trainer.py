@@ -307,10 +307,10 @@ def test_state_of_another_epoch_or_number_of_processes_is_refused():
     state = stopped_after(trainer("random"), 4)
     made = trainer("random")
     made.load_state_dict(state, next_epoch=1)
-    with pytest.raises(ValueError, match="epoch must be 1, which the loaded state is in; got 0"):
+    with pytest.raises(ValueError, match="epoch must be 1, the epoch of the loaded state; got 0"):
         made.train_epoch(0)
     state["ranks"] *= 2
-    with pytest.raises(ValueError, match="state must be of 1 processes; it is of 2"):
+    with pytest.raises(ValueError, match="state must be from 1 processes; got one from 2"):
         trainer("random").load_state_dict(state, next_epoch=1)
 
 
@@ -496,7 +496,7 @@ def test_methods_see_reference_progress_and_what_they_precomputed():
     table = np.arange(64 * 3, dtype=np.float32).reshape(64, 3)
     reference = Outputs(table[:, 0], table, -table)
     model = build_classifier(config.model, 3)
-    with pytest.raises(ValueError, match="'informed' needs a reference model's outputs"):
+    with pytest.raises(ValueError, match="'informed' needs the outputs of a reference model"):
         Trainer(config, data.train, method, model)
     made = Trainer(config, data.train, method, model, reference=reference)
     for epoch in range(2):
