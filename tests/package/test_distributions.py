@@ -21,7 +21,7 @@ def package_files():
     } | {"py.typed", "__init__.pyi"}
     shipped = {
         f"integrations/{path.relative_to(ROOT / 'integrations').as_posix()}"
-        for pattern in ("*.py", "report/templates/*")
+        for pattern in ("*.py", "*/templates/*")
         for path in (ROOT / "integrations").rglob(pattern)
     }
     return {f"spectral_select/{name}" for name in library | shipped}
