@@ -79,7 +79,10 @@ def test_table(found):
 def test_files_hold_the_table(found, tmp_path, suffix):
     path = tmp_path / f"table{suffix}"
     found.write(path)
-    read = pd.read_csv(path) if suffix == ".csv" else pq.read_table(path).to_pandas()
+    if suffix == ".csv":
+        read = pd.read_csv(path, float_precision="round_trip")
+    else:
+        read = pq.read_table(path).to_pandas()
     frame = found.to_frame()
     assert list(read) == list(frame)
     for name in ("index", "path", "label", "duplicate_group", "wrong_label"):

@@ -89,7 +89,8 @@ def test_the_threshold_given_is_used():
 
 
 def test_sparse_rows_as_dense_ones():
-    X = sparse.random_array((400, 50), density=0.2, rng=np.random.default_rng(0)).tolil()
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((400, 50)) < 0.2, rng.random((400, 50)), 0.0)
     X[7] = X[300]
     found = find(sparse.csr_array(X))
     assert found.group[7] == found.group[300] >= 0
