@@ -2,9 +2,6 @@
 
 import numpy as np
 
-from spectral_select import make_schedule
-from spectral_select._samplers.schedules import Schedule
-from spectral_select._selectors.ratio import check_filter_ratio
 from spectral_select.integrations.methods.interface import Candidates, Choice, Method
 from spectral_select.integrations.methods.registry import register
 
@@ -17,11 +14,7 @@ class Full(Method):
 
     name = "full"
     summary = "every sample of each candidate batch"
-
-    def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
-        """Return a constant schedule of 0, so nothing is discarded."""
-        check_filter_ratio(filter_ratio)
-        return make_schedule(0.0)
+    sets_own_count = True
 
     def choose(self, candidates: Candidates) -> Choice:
         """Choose all candidates."""

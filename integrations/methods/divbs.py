@@ -58,16 +58,7 @@ class DivBS(Method):
             raise TypeError(f"draw must be True or False; got {self.draw!r}")
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose candidates one by one.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Choose candidates one by one."""
         outputs: Outputs = given(candidates, "fresh")()
         if outputs.embeddings is None:
             raise ValueError("the method needs embeddings in the model's outputs; got None")

@@ -53,16 +53,7 @@ class _Degree(Method):
     sign: float
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by degree; ties go to the first candidates.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Choose by degree; ties go to the first candidates."""
         degrees = cosine_graph(_rows(candidates)[None]).degrees[0]
         return Choice(top_k(self.sign * degrees, candidates.n_keep))
 
@@ -121,16 +112,7 @@ class KCenter(Method):
         check_in(self.first, "first", ("random", "medoid"))
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose candidates one by one; ties go to the first candidate.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Choose candidates one by one; ties go to the first candidate."""
         X = _rows(candidates)
         X = _unit_rows(X) if self.distance == "cosine" else X.astype(np.float64)
         taken = [self._first(X, candidates.rng)]
@@ -172,16 +154,7 @@ class FacilityLocation(Method):
     needs = frozenset({FEATURES})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose candidates one by one; ties go to the first candidate.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Choose candidates one by one; ties go to the first candidate."""
         U = _unit_rows(_rows(candidates))
         similarity = np.clip(U @ U.T, -1, 1).astype(np.float64)
         return Choice(_maximize_coverage(similarity, candidates.n_keep))

@@ -88,16 +88,7 @@ class Guided(Method):
         )
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw from a single candidate batch, based on that batch's graph.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Draw from a single candidate batch, based on that batch's graph."""
         parts = guided_parts(
             label_trust(candidates.features, candidates.labels),
             candidates.labels,
@@ -178,16 +169,7 @@ class GuidedLoss(_ByLoss):
     needs = frozenset({FEATURES, LAST_LOSS})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw by the most recent training losses.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Draw by the most recent training losses."""
         return self._draw(fill_unknown(given(candidates, "last_loss")), candidates)
 
 
@@ -211,15 +193,6 @@ class GuidedFresh(_ByLoss):
     needs = frozenset({FEATURES, FRESH})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw by the current model's losses.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Draw by the current model's losses."""
         loss = np.asarray(given(candidates, "fresh")().loss, np.float64)
         return self._draw(loss, candidates)

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_select import make_schedule
-from spectral_select._samplers.schedules import Schedule
-from spectral_select._selectors.ratio import check_filter_ratio
 from spectral_select._utils.validation import check_number
 from spectral_select.integrations.methods.checks import given
 from spectral_select.integrations.methods.interface import (
@@ -54,39 +51,14 @@ class InfoBatch(Method):
     summary = "drops half of the samples with below-average loss, reweights the rest (InfoBatch)"
     needs = frozenset({LAST_LOSS, PROGRESS})
     weighted = True
+    sets_own_count = True
 
     def __post_init__(self) -> None:
         check_number(self.r, "r", 0, 1, closed="left")
         check_number(self.delta, "delta", 0, 1)
 
-    def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
-        """Return a constant schedule of 0, because `choose` decides how many are dropped.
-
-        Parameters
-        ----------
-        filter_ratio : float
-            Share of each candidate batch to discard, in [0, 1); not used.
-        n_epochs : int
-            Number of training epochs.
-
-        Returns
-        -------
-        Schedule
-        """
-        check_filter_ratio(filter_ratio)
-        return make_schedule(0.0)
-
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose and weight the samples to keep; ``n_keep`` is not used.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Choose and weight the samples to keep; ``n_keep`` is not used."""
         n = len(candidates)
         if given(candidates, "progress") >= self.delta:
             return Choice(np.arange(n), np.ones(n))

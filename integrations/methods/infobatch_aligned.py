@@ -92,16 +92,7 @@ class AlignPrune(InfoBatch):
         return excess
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Keep and weigh; ``n_keep`` is not used.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Keep and weigh; ``n_keep`` is not used."""
         choice = super().choose(candidates)
         return choice if self.rescale else Choice(choice.positions, np.ones(len(choice.positions)))
 

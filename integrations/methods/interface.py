@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from spectral_select import Schedule, make_schedule
+from spectral_select._selectors.ratio import check_filter_ratio
 
 __all__ = [
     "CLEAN",
@@ -256,6 +257,9 @@ class Method(ABC):
         `CLEAN`, `DYNAMICS` and `PROGRESS`.
     weighted : bool
         Whether the method returns weights.
+    sets_own_count : bool
+        Whether the method itself decides how many samples it keeps. If so, the requested filter
+        ratio has no effect.
 
     Examples
     --------
@@ -273,6 +277,7 @@ class Method(ABC):
     summary: ClassVar[str]
     needs: ClassVar[frozenset[str]] = frozenset()
     weighted: ClassVar[bool] = False
+    sets_own_count: ClassVar[bool] = False
 
     @property
     def spec(self) -> str:
@@ -346,9 +351,10 @@ class Method(ABC):
         Returns
         -------
         Schedule
-            By default, a constant schedule.
+            By default constant: `filter_ratio`, or 0 for methods with ``sets_own_count``.
         """
-        return make_schedule(filter_ratio)
+        check_filter_ratio(filter_ratio)
+        return make_schedule(0.0 if self.sets_own_count else filter_ratio)
 
     def step_fraction(self, kept_share: float) -> float:
         """Return the fraction of the usual number of steps that the method takes.

@@ -43,16 +43,7 @@ class TopLoss(Method):
     needs = frozenset({FRESH})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by the current model's loss; ties go to the first candidates.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Choose by the current model's loss; ties go to the first candidates."""
         return Choice(top_k(_fresh_loss(candidates), candidates.n_keep))
 
 
@@ -81,16 +72,7 @@ class LossSampling(Method):
         check_number(self.power, "power", 0, 1e6)
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw by the current model's loss; candidates without a valid loss come last.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Draw by the current model's loss; candidates without a valid loss come last."""
         loss = _fresh_loss(candidates)
         finite = np.isfinite(loss)
         # A loss of 0 has almost no weight, but comes before a loss that is not finite.
@@ -133,16 +115,7 @@ class SelectiveBackprop(Method):
             raise ValueError(f"start must be less than end; got {self.start} and {self.end}")
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw ``n_keep`` candidates if selection is active, otherwise keep all.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Draw ``n_keep`` candidates if selection is active, otherwise keep all."""
         n, k = len(candidates), candidates.n_keep
         chooses = self.start <= given(candidates, "progress") < self.end
         if self.interrupt and (given(candidates, "step") + 1) % self.interrupt == 0:
@@ -171,16 +144,7 @@ class RhoLoss(Method):
     needs = frozenset({FRESH, REFERENCE})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by current loss minus reference loss; ties go to the first candidates.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Choose by current loss minus reference loss; ties go to the first candidates."""
         reference = np.asarray(given(candidates, "reference").loss, np.float64)
         with np.errstate(invalid="ignore"):  # inf − inf is NaN, which comes last
             return Choice(top_k(_fresh_loss(candidates) - reference, candidates.n_keep))

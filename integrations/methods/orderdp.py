@@ -45,16 +45,7 @@ class OrderDP(Method):
         check_number(self.pool, "pool", 0, 1)
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Keep the largest losses of a random pool.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Keep the largest losses of a random pool."""
         n, q = len(candidates), candidates.n_keep
         loss = np.asarray(given(candidates, "last_loss"), np.float64)
         pool = candidates.rng.permutation(n)[: q + round(self.pool * (n - q))]

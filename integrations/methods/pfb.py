@@ -87,16 +87,7 @@ class PFB(Method):
         return log_weights
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw by the density among all samples, or among the candidates if it is unknown.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Draw by the density among all samples, or among the candidates if it is unknown."""
         log_weights = candidates.precomputed
         if log_weights is None:
             log_weights = self.precompute(candidates.labels, candidates.features)

@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spectral_select import make_schedule
-from spectral_select._samplers.schedules import Schedule
-from spectral_select._selectors.ratio import check_filter_ratio
 from spectral_select._utils.validation import check_number
 from spectral_select.integrations.methods.checks import given
 from spectral_select.integrations.methods.interface import (
@@ -51,26 +48,10 @@ class RePB(Method):
     summary = "drops half of the samples below the mean loss of their batch, weights by E/N (RePB)"
     needs = frozenset({HISTORY})
     weighted = True
+    sets_own_count = True
 
     def __post_init__(self) -> None:
         check_number(self.rho, "rho", 1e-6, 1)
-
-    def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
-        """Return 0 throughout: no share is discarded by a schedule.
-
-        Parameters
-        ----------
-        filter_ratio : float
-            Share of each candidate batch to be discarded, in [0, 1); not used.
-        n_epochs : int
-            Number of epochs of the training.
-
-        Returns
-        -------
-        Schedule
-        """
-        check_filter_ratio(filter_ratio)
-        return make_schedule(0.0)
 
     def score(self, history: History) -> Floats:
         """Return the excess loss of each sample, and its weight E / N if it is kept.
@@ -87,16 +68,7 @@ class RePB(Method):
         return np.stack([history.excess_loss, weights], axis=1)
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Keep and weigh; ``n_keep`` is not used.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Keep and weigh; ``n_keep`` is not used."""
         excess, weights = given(candidates, "scores").T
         # NaN, for a sample that was never trained on, is not below 0.
         kept, _ = prune(excess < 0, 1 - self.rho, candidates.rng)

@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spectral_select import make_schedule
-from spectral_select._samplers.schedules import Schedule
-from spectral_select._selectors.ratio import check_filter_ratio
 from spectral_select._utils.validation import check_number, check_positive_int
 from spectral_select.integrations.methods.checks import given
 from spectral_select.integrations.methods.interface import (
@@ -71,29 +68,13 @@ class SeTa(Method):
     name = "seta"
     summary = "a window over clusters of the losses, from easy to hard (SeTa)"
     needs = frozenset({HISTORY, PROGRESS})
+    sets_own_count = True
 
     def __post_init__(self) -> None:
         check_number(self.cut, "cut", 0, 1, closed="left")
         check_positive_int(self.n_clusters, "n_clusters")
         check_number(self.window, "window", 0, 1, closed="right")
         check_number(self.delta, "delta", 0, 1)
-
-    def schedule(self, filter_ratio: float, n_epochs: int) -> Schedule:
-        """Return 0 throughout: no share is discarded by a schedule.
-
-        Parameters
-        ----------
-        filter_ratio : float
-            Share of each candidate batch to be discarded, in [0, 1); not used.
-        n_epochs : int
-            Number of epochs of the training.
-
-        Returns
-        -------
-        Schedule
-        """
-        check_filter_ratio(filter_ratio)
-        return make_schedule(0.0)
 
     def score(self, history: History) -> Indices:
         """Return the cluster of each sample, 0 for the easiest, and -1 without a loss.
@@ -113,16 +94,7 @@ class SeTa(Method):
         return clusters
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Keep those inside the window after the cut; ``n_keep`` is not used.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Keep those inside the window after the cut; ``n_keep`` is not used."""
         n, progress = len(candidates), given(candidates, "progress")
         clusters = given(candidates, "scores")
         left = candidates.rng.permutation(n)[: max(1, n - round(self.cut * n))]

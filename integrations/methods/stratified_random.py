@@ -22,16 +22,7 @@ class RandomStratified(Method):
     summary = "a new random subset with the class proportions of the candidates"
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose every (n/k)-th position along the classes, from a random start.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Choose every (n/k)-th position along the classes, from a random start."""
         n, k, rng = len(candidates), candidates.n_keep, candidates.rng
         _, classes = np.unique(candidates.labels, return_inverse=True)
         rank = rng.permutation(classes.max() + 1)

@@ -67,16 +67,7 @@ class Turns(Method):
         return _EqualVisits(StrideScheduler(np.zeros(len(labels)), n_selected, seed))
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw uniformly from a single candidate batch, of which no visit is known.
-
-        Parameters
-        ----------
-        candidates : Candidates
-
-        Returns
-        -------
-        Choice
-        """
+        """Draw uniformly from a single candidate batch, of which no visit is known."""
         return Choice(candidates.rng.permutation(len(candidates))[: candidates.n_keep])
 
 
