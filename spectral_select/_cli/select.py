@@ -1,8 +1,6 @@
 """The command select: read a feature file and write the selected rows, without torch."""
 
 import argparse
-import csv
-import io
 import json
 import sys
 import time
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from spectral_select._features.row_names import RowNames
 from spectral_select._utils.atomic_files import write_atomically
+from spectral_select._utils.table_files import TABLE_SUFFIXES, write_table
 from spectral_select._utils.widened_rows import WidenedRows, map_beneath
 
 __all__ = ["add_arguments", "run"]
@@ -281,21 +280,12 @@ def _write(
         np.save(file, indices)
         return
     columns = {"index": indices.tolist(), **names.columns(indices), "score": scores.tolist()}
-    if suffix == ".parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        pq.write_table(pa.table(columns), file)
+    if suffix in TABLE_SUFFIXES:
+        write_table(columns, suffix, file)
         return
-    text = io.StringIO()
-    if suffix == ".csv":
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(columns)
-        table.writerows(zip(*columns.values(), strict=True))
-    elif suffix == ".json":
+    if suffix == ".json":
         named = {"paths": columns["path"]} if "path" in columns else {}
-        json.dump({**options, "indices": columns["index"], **named}, text)
-        text.write("\n")
+        text = json.dumps({**options, "indices": columns["index"], **named}) + "\n"
     else:
-        text.write(names.lines(indices))
-    file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+        text = names.lines(indices)
+    file.write(text.encode("utf-8", "surrogateescape"))

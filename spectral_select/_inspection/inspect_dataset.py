@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,20 +16,17 @@ from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._fiedler.fiedler_vector import seed_of
 from spectral_select._inspection.near_duplicates import NearDuplicates, find_near_duplicates
 from spectral_select._inspection.outliers import is_outlier, outlier_scores
-from spectral_select._labels.wrong_labels import WrongLabels, find_wrong_labels
-from spectral_select._utils.array_namespace import Array
+from spectral_select._labels.wrong_labels import WrongLabels, wrong_labels_in
 from spectral_select._utils.atomic_files import write_atomically
 from spectral_select._utils.labels import check_labels
+from spectral_select._utils.table_files import TABLE_SUFFIXES, write_table
 from spectral_select._utils.validation import (
-    check_features,
-    check_finite,
+    check_matrix,
     check_number,
     check_positive_int,
 )
 
-__all__ = ["TABLE_SUFFIXES", "DatasetInspection", "inspect_dataset"]
-
-TABLE_SUFFIXES = (".csv", ".parquet")
+__all__ = ["DatasetInspection", "inspect_dataset"]
 
 Indices = NDArray[np.int64]
 
@@ -159,9 +154,8 @@ class DatasetInspection:
         path = Path(path)
         if path.suffix not in TABLE_SUFFIXES:
             raise ValueError(f"path must end in {' or '.join(TABLE_SUFFIXES)}; got {str(path)!r}")
-        write = _write_csv if path.suffix == ".csv" else _write_parquet
         columns = {name: values.tolist() for name, values in self.columns().items()}
-        write_atomically(path, lambda file: write(columns, file))
+        write_atomically(path, lambda file: write_table(columns, path.suffix, file))
 
 
 @np.errstate(all="ignore")  # underflow to 0 is correct; inputs are checked
@@ -241,12 +235,12 @@ def inspect_dataset(
     if duplicate_similarity is not None:
         check_number(duplicate_similarity, "duplicate_similarity", 0, 1)
     seed = seed_of(random_state)
-    X = _checked(X, "X")
+    X = check_matrix(X, "X")
     n, d = X.shape
     if n < 2:
         raise ValueError(f"X must have at least 2 samples; got shape {(n, d)}")
     if other is not None:
-        other = _checked(other, "other")
+        other = check_matrix(other, "other")
         if other.shape[1] != d:
             raise ValueError(f"other must have the {d} features of X; got {other.shape[1]}")
     names = _names(paths, n, "paths")
@@ -254,24 +248,17 @@ def inspect_dataset(
     labels = None if y is None else check_labels(y, n)
     if labels is None and pred_probs is not None:
         raise ValueError("pred_probs needs y; got y=None")
+    rows = Rows(X)
     wrong = None
     if labels is not None:
-        options: dict[str, Any] = {"pred_probs": pred_probs, "n_landmarks": n_landmarks}
-        wrong = find_wrong_labels(X, labels, **options, random_state=random_state)
-    rows = Rows(X)
+        wrong = wrong_labels_in(
+            rows, labels, pred_probs=pred_probs, n_landmarks=n_landmarks, seed=seed
+        )
     scores = outlier_scores(rows, n_landmarks, seed)
     duplicates = find_near_duplicates(X, rows, other, duplicate_similarity, seed)
     return DatasetInspection(
         labels, wrong, is_outlier(scores), scores, duplicates, names, other_names
     )
-
-
-def _checked(X: Any, name: str) -> Array:
-    X = check_features(X, name)
-    if X.ndim != 2:
-        raise ValueError(f"{name} must have shape (n_samples, n_features); got {tuple(X.shape)}")
-    check_finite(X, name)
-    return X
 
 
 def _names(paths: Sequence[str] | None, n: int, name: str) -> tuple[str, ...] | None:
@@ -285,15 +272,3 @@ def _names(paths: Sequence[str] | None, n: int, name: str) -> tuple[str, ...] | 
 def _ordered(flagged: NDArray[np.bool_], keys: NDArray[np.float64]) -> Indices:
     found = np.flatnonzero(flagged)
     return found[np.argsort(keys[found], kind="stable")]
-
-
-def _write_csv(columns: dict[str, list[Any]], file: IO[bytes]) -> None:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(columns)
-    table.writerows(zip(*columns.values(), strict=True))
-    file.write(text.getvalue().encode("utf-8", "surrogateescape"))
-
-
-def _write_parquet(columns: dict[str, list[Any]], file: IO[bytes]) -> None:
-    import_module("pyarrow.parquet").write_table(import_module("pyarrow").table(columns), file)

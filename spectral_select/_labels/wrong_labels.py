@@ -15,13 +15,12 @@ from spectral_select._labels.label_filter import fit_label_filter
 from spectral_select._labels.noise_matrix import NoiseMatrix, estimate_noise_matrix
 from spectral_select._utils.labels import check_labels, class_codes, labeled_codes
 from spectral_select._utils.validation import (
-    check_features,
-    check_finite,
     check_int,
+    check_matrix,
     check_not_masked,
 )
 
-__all__ = ["WrongLabels", "find_wrong_labels"]
+__all__ = ["WrongLabels", "find_wrong_labels", "wrong_labels_in"]
 
 _ALIKE = 0.3  # β of (1)
 _TIMES = 1.5  # a label is flagged if another class is more likely by this factor
@@ -159,18 +158,29 @@ def find_wrong_labels(
     seed = seed_of(random_state)
     if X is None and pred_probs is None:
         raise ValueError("X or pred_probs must be given; got None for both")
-    if X is not None:
-        X = check_features(X)
-        if X.ndim != 2:
-            raise ValueError(f"X must have shape (n_samples, n_features); got {tuple(X.shape)}")
-        check_finite(X)
-    n = len(pred_probs) if X is None else int(X.shape[0])  # type: ignore[arg-type]
+    rows = None if X is None else Rows(check_matrix(X))
+    return wrong_labels_in(
+        rows, y, pred_probs=pred_probs, unlabeled=unlabeled, n_landmarks=n_landmarks, seed=seed
+    )
+
+
+def wrong_labels_in(
+    rows: Rows | None,
+    y: ArrayLike,
+    *,
+    pred_probs: ArrayLike | None,
+    unlabeled: Any = _NO_MARK,
+    n_landmarks: int,
+    seed: int,
+) -> WrongLabels:
+    """Find wrong labels of standardized rows; see `find_wrong_labels`."""
+    n = len(pred_probs) if rows is None else rows.n  # type: ignore[arg-type]
     if unlabeled is _NO_MARK:
         classes, labels = class_codes(check_labels(y, n))
     else:
         classes, labels = labeled_codes(y, n, unlabeled)
     given = None if pred_probs is None else _check_probabilities(pred_probs, n, len(classes))
-    if X is None:
+    if rows is None:
         order = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))
         sampled = np.sort(order[: max(_MAX_ENTRIES // len(classes), len(classes))])
         values = np.asarray(given)
@@ -178,7 +188,7 @@ def find_wrong_labels(
         probabilities: Probabilities = values.__getitem__
         table = values[sampled]
     else:
-        found = fit_label_filter(Rows(X), labels, len(classes), n_landmarks=n_landmarks, seed=seed)
+        found = fit_label_filter(rows, labels, len(classes), n_landmarks=n_landmarks, seed=seed)
         graph, places, sampled = found.graph, found.places(), found.sampled
         probabilities = _product(found.probabilities, given)
         table = probabilities(sampled)

@@ -19,6 +19,7 @@ __all__ = [
     "check_finite",
     "check_in",
     "check_int",
+    "check_matrix",
     "check_not_masked",
     "check_number",
     "check_positive_int",
@@ -122,6 +123,15 @@ def check_features(X: Any, name: str = "X") -> Array:
         )
     if sparse.issparse(X):
         check_finite(X, name)
+    return X
+
+
+def check_matrix(X: Any, name: str = "X") -> Array:
+    """Return features of shape (n, d) as `check_features` does; they must be finite."""
+    X = check_features(X, name)
+    if X.ndim != 2:
+        raise ValueError(f"{name} must have shape (n_samples, n_features); got {tuple(X.shape)}")
+    check_finite(X, name)
     return X
 
 
