@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select import DatasetInspection, EmbeddingStore, inspect_dataset
+from spectral_select._cli.feature_arguments import add_feature_arguments, column_names
 from spectral_select._features.readers import read_columns, read_features, read_labels
 from spectral_select._features.row_names import RowNames
+from spectral_select._utils.table_files import TABLE_SUFFIXES
 
 __all__ = ["add_arguments", "run"]
 
@@ -38,11 +40,7 @@ _SHOWN = 5  # in the summary
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``spectral-select inspect``."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
-    parser.add_argument(
-        "features",
-        metavar="FEATURES",
-        help="a .npy, .npz or .parquet file, or the folder of an embedding store",
-    )
+    add_feature_arguments(parser)
     parser.add_argument(
         "other",
         metavar="OTHER",
@@ -65,15 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show",
         metavar="A,B,...",
-        type=lambda text: text.split(","),
+        type=column_names,
         help="columns of a Parquet file that the page shows for each sample, such as its text",
-    )
-    parser.add_argument("--key", help="array of an .npz file")
-    parser.add_argument(
-        "--columns",
-        metavar="A,B,...",
-        type=lambda text: text.split(","),
-        help="columns of a Parquet file: numbers, or one column of lists",
     )
     parser.add_argument(
         "--labels",
@@ -105,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     _check_outputs(args)
     X = read_features(args.features, key=args.key, columns=args.columns)
     names = RowNames.of(args.features)
-    given = _labels(args, args.features)
+    labels = _labels(args, names)
     other = None
     other_names = RowNames()
     if args.other is not None:
@@ -114,8 +105,6 @@ def run(args: argparse.Namespace) -> int:
     images = _images(args.features, args.images)
     other_images = None if other is None else _images(args.other, args.other_images or args.images)
     shown = read_columns(args.features, args.show) if args.show else {}
-    # Names of classes, where the store knows them.
-    labels = given if names.labels is None or args.labels else np.array(names.labels)
     start = time.perf_counter()
     found = inspect_dataset(
         X,
@@ -154,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
 def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse before the work what could not be written after it."""
     for option, name, suffixes in (
-        ("--out", args.out, (".csv", ".parquet")),
+        ("--out", args.out, TABLE_SUFFIXES),
         ("--report", args.report, (".html", ".htm")),
     ):
         if name is None:
@@ -177,13 +166,11 @@ def _check_outputs(args: argparse.Namespace) -> None:
         raise ValueError(f"--seed must be between 0 and 2**32 - 1; got {args.seed}")
 
 
-def _labels(args: argparse.Namespace, features: str) -> NDArray[Any] | None:
-    """Return the labels that are named, or those of the store if it has some."""
-    if args.labels is None:
-        if not Path(features).is_dir():
-            return None
-        return EmbeddingStore.open(features).labels
-    return read_labels(features, args.labels)
+def _labels(args: argparse.Namespace, names: RowNames) -> NDArray[Any] | None:
+    """Return the labels that are named, or those of the store, by the names of their classes."""
+    if args.labels is not None:
+        return read_labels(args.features, args.labels)
+    return None if names.labels is None else np.array(names.labels)
 
 
 def _images(features: str, dataset: str | None) -> Any:

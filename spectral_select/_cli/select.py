@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_select._cli.feature_arguments import add_feature_arguments
 from spectral_select._features.row_names import RowNames
 from spectral_select._utils.atomic_files import write_atomically
 from spectral_select._utils.table_files import TABLE_SUFFIXES, write_table
@@ -55,11 +56,7 @@ _DEFAULTS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``spectral-select select``."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
-    parser.add_argument(
-        "features",
-        metavar="FEATURES",
-        help="a .npy, .npz or .parquet file, or the folder of an embedding store",
-    )
+    add_feature_arguments(parser)
     parser.add_argument(
         "--out",
         "-o",
@@ -69,13 +66,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ".parquet (index and score), .json (with the options). By default, indices are printed, "
         "one per line. For a store with paths, .txt and the printed lines hold paths; .csv, .json "
         "and .parquet hold both",
-    )
-    parser.add_argument("--key", help="name of the array in an .npz file")
-    parser.add_argument(
-        "--columns",
-        metavar="A,B,...",
-        type=lambda text: text.split(","),
-        help="columns in a Parquet file: numeric columns, or one column of lists",
     )
     selection = parser.add_argument_group("selection")
     selection.add_argument(
