@@ -30,7 +30,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from spectral_select import EmbeddingStore, find_wrong_labels, label_trust
+from spectral_select import EmbeddingStore, find_wrong_labels
 
 SHARES = (0.05, 0.1, 0.2, 0.4)
 TABULAR = ("digits", "wine", "breast_cancer", "iris")
@@ -43,11 +43,6 @@ Found = tuple[NDArray[Any], NDArray[np.bool_], float]  # suspicion, flags, estim
 def ours(X: NDArray[Any], y: NDArray[np.int64]) -> Found:
     found = find_wrong_labels(X, y)
     return 1 - found.trust, found.wrong, found.noise_rate
-
-
-def trust(X: NDArray[Any], y: NDArray[np.int64]) -> Found:
-    found = label_trust(X, y)
-    return 1 - found.trust, found.trust < 0.5, found.noise_rate
 
 
 def neighbors(X: NDArray[Any], y: NDArray[np.int64]) -> Found:
@@ -79,7 +74,6 @@ def cleanlab(model: Any) -> Callable[[NDArray[Any], NDArray[np.int64]], Found]:
 def methods() -> dict[str, Callable[[NDArray[Any], NDArray[np.int64]], Found]]:
     found: dict[str, Any] = {
         "find_wrong_labels": ours,
-        "label_trust": trust,
         "10 neighbors": neighbors,
     }
     try:

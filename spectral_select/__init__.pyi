@@ -6,7 +6,6 @@ from ._fiedler.fiedler_vector import fiedler_vector
 from ._fiedler.result import FiedlerResult, Status
 from ._inspection.inspect_dataset import DatasetInspection, inspect_dataset
 from ._inspection.near_duplicates import NearDuplicates
-from ._labels.label_trust import LabelTrust, label_trust
 from ._labels.wrong_labels import WrongLabels, find_wrong_labels
 from ._samplers.class_balanced import ClassBalancedSampler, WeightedDataset
 from ._samplers.guided_sampler import GuidedSampler
@@ -40,7 +39,6 @@ __all__ = [
     "GuidedBatchSelector",
     "GuidedResampler",
     "GuidedSampler",
-    "LabelTrust",
     "LinearSchedule",
     "NearDuplicates",
     "Schedule",
@@ -56,7 +54,6 @@ __all__ = [
     "fiedler_vector",
     "find_wrong_labels",
     "inspect_dataset",
-    "label_trust",
     "make_schedule",
     "n_candidates",
     "n_kept",

@@ -259,7 +259,7 @@ def solver_on_gpu(results: Mapping[str, Any]) -> str:
 
 def wrong_labels(results: Mapping[str, Any]) -> str:
     """Return the table on finding wrong labels, averaged over noise shares and seeds."""
-    names = ("find_wrong_labels", "label_trust", "cleanlab, logistic")
+    names = ("find_wrong_labels", "cleanlab, logistic")
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for cell in results["cells"]:
         groups.setdefault((cell["data"], cell["kind"]), []).append(cell)

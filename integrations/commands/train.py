@@ -208,6 +208,7 @@ def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "
         lr_schedule=args.lr_schedule,
         momentum=args.momentum,
         weight_decay=args.weight_decay,
+        clip_norm=args.clip_norm,
         augmentation=None if args.no_augment else Augmentation(**plain),
         device=device,
         amp=args.amp,

@@ -116,6 +116,13 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--momentum", metavar="M", type=float, default=0.9)
     network.add_argument("--weight-decay", metavar="W", type=float, default=0.0)
     network.add_argument(
+        "--clip-norm",
+        metavar="N",
+        type=float,
+        help="largest norm of the gradient (default: no limit); try 1 if a pretrained network "
+        "without batch normalization does not learn",
+    )
+    network.add_argument(
         "--no-augment", action="store_true", help="train on the images without augmentation"
     )
 

@@ -1,22 +1,23 @@
-"""Guided selection: label trust and hardness from the similarity graph.
+"""Guided selection: label trust, hardness and near-duplicates from the similarity graph.
 
 JEST and RHO-LOSS subtract the loss of a reference model, so that they do not select samples
 whose loss is large because their labels are wrong. Here the similarity graph of the stored
 features replaces the reference model. It is computed once, without training or held-out data.
-It provides two estimates for each sample. The trust is the probability that its label is
-right. The hardness is large if the other samples' labels do not predict its label.
+It provides three estimates for each sample. The trust is the probability that its label is
+right. The hardness is large if the other samples' labels do not predict its label. The number of
+near-duplicates tells how often the sample comes in other guise.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_select import label_trust
 from spectral_select._features.feature_table import as_rows
 from spectral_select._samplers.guided_visits import GuidedVisits
-from spectral_select._selectors.guided_selector import fill_unknown, guided_parts, log_weights
+from spectral_select._selectors.guided_weights import fill_unknown, guided_parts, log_weights
 from spectral_select._selectors.weighted_sampling import gumbel_top_k
 from spectral_select._utils.validation import check_number
 from spectral_select.integrations.methods.checks import given
@@ -32,13 +33,13 @@ from spectral_select.integrations.methods.interface import (
 )
 from spectral_select.integrations.methods.registry import register
 
-__all__ = ["Guided", "GuidedFresh", "GuidedLoss"]
+__all__ = ["Guided", "GuidedFresh", "GuidedLoss", "LabelFree"]
 
 
 @register
 @dataclass(frozen=True)
 class Guided(Method):
-    """Visit each sample at its own rate, based on label trust and hardness.
+    """Visit each sample at its own rate, based on label trust, hardness and near-duplicates.
 
     Visits are scheduled over the epochs as in `GuidedSampler`. They do not depend on the
     network, so all samples are selected ahead of training.
@@ -50,18 +51,66 @@ class Guided(Method):
     hardness_power : float, default=0.5
         Power of the hardness; 0 ignores it. The power grows from 0 in the first epoch to
         this value after as many visits as there are samples.
+    duplicate_power : float, default=1
+        Power of the number of near-duplicates; 0 ignores them.
     """
 
     trust_power: float = 1.0
     hardness_power: float = 0.5
+    duplicate_power: float = 1.0
 
     name = "guided"
-    summary = "visits by label trust and hardness, from the graph; selected ahead of training"
+    summary = "visits by label trust, hardness and near-duplicates; selected ahead of training"
     needs = frozenset({FEATURES})
 
     def __post_init__(self) -> None:
-        check_number(self.trust_power, "trust_power", 0, 1e6)
-        check_number(self.hardness_power, "hardness_power", 0, 1e6)
+        _check_powers(self)
+
+    @property
+    def schedules_epoch(self) -> bool:
+        """Whether `visits` selects whole epochs; True, because of stride scheduling."""
+        return True
+
+    def visits(
+        self,
+        labels: Indices,
+        features: NDArray[np.floating],
+        n_selected: Callable[[int], int],
+        *,
+        seed: int,
+        dynamics: Floats | None = None,
+    ) -> GuidedVisits:
+        """Return the schedule of all visits, as in `GuidedSampler`."""
+        return GuidedVisits(as_rows(features), labels, n_selected, seed=seed, **asdict(self))
+
+    def choose(self, candidates: Candidates) -> Choice:
+        """Draw from a single candidate batch, based on that batch's graph."""
+        parts, _ = guided_parts(candidates.features, candidates.labels, **asdict(self))
+        keys = log_weights(parts, None)
+        return Choice(gumbel_top_k(keys, candidates.n_keep, candidates.rng))
+
+
+@register
+@dataclass(frozen=True)
+class LabelFree(Method):
+    """Visit each sample at its own rate, based on near-duplicates alone.
+
+    These are the visits of `GuidedSampler` without labels.
+
+    Parameters
+    ----------
+    duplicate_power : float, default=1
+        Power of the number of near-duplicates; 0 ignores them.
+    """
+
+    duplicate_power: float = 1.0
+
+    name = "label-free"
+    summary = "visits in turn, near-duplicates less often; without labels, selected ahead"
+    needs = frozenset({FEATURES})
+
+    def __post_init__(self) -> None:
+        _check_powers(self)
 
     @property
     def schedules_epoch(self) -> bool:
@@ -80,29 +129,29 @@ class Guided(Method):
         """Return the schedule of all visits, as in `GuidedSampler`."""
         return GuidedVisits(
             as_rows(features),
-            labels,
+            None,
             n_selected,
-            hardness_power=self.hardness_power,
-            trust_power=self.trust_power,
+            hardness_power=0.0,
+            trust_power=0.0,
+            duplicate_power=self.duplicate_power,
             seed=seed,
         )
 
     def choose(self, candidates: Candidates) -> Choice:
         """Draw from a single candidate batch, based on that batch's graph."""
-        parts = guided_parts(
-            label_trust(candidates.features, candidates.labels),
-            candidates.labels,
-            hardness_power=self.hardness_power,
-            trust_power=self.trust_power,
-            loss_power=0.0,
+        parts, _ = guided_parts(
+            candidates.features,
+            None,
+            hardness_power=0.0,
+            trust_power=0.0,
+            duplicate_power=self.duplicate_power,
         )
-        keys = log_weights(parts, None)
-        return Choice(gumbel_top_k(keys, candidates.n_keep, candidates.rng))
+        return Choice(gumbel_top_k(parts[:, 0], candidates.n_keep, candidates.rng))
 
 
 @dataclass(frozen=True)
 class _ByLoss(Method):
-    """Draw without replacement in proportion to trust^c · hardness^a · loss^p.
+    """Draw without replacement in proportion to trust^c · hardness^a · loss^p / duplicates^b.
 
     A large loss is less informative in a class with wrong labels, so a sample's power p
     decreases with the estimated noise rate in its class (see `guided_parts`).
@@ -111,11 +160,10 @@ class _ByLoss(Method):
     loss_power: float = 0.5
     trust_power: float = 1.0
     hardness_power: float = 0.5
+    duplicate_power: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number(self.loss_power, "loss_power", 0, 1e6)
-        check_number(self.trust_power, "trust_power", 0, 1e6)
-        check_number(self.hardness_power, "hardness_power", 0, 1e6)
+        _check_powers(self)
 
     def precompute(self, labels: Indices, features: NDArray[np.floating]) -> Floats:
         """Return the parts of each sample's weight that stay constant during training.
@@ -128,16 +176,10 @@ class _ByLoss(Method):
         Returns
         -------
         ndarray of shape (n_samples, 3)
-            The result of `guided_parts`: the logarithms of the trust and hardness factors, and
-            the power of the loss.
+            The parts of `guided_parts`.
         """
-        return guided_parts(
-            label_trust(features, labels),
-            labels,
-            hardness_power=self.hardness_power,
-            trust_power=self.trust_power,
-            loss_power=self.loss_power,
-        )
+        parts, _ = guided_parts(features, labels, **asdict(self))
+        return parts
 
     def _draw(self, loss: Floats, candidates: Candidates) -> Choice:
         # Infinite losses, from a network that has diverged, count as missing.
@@ -149,7 +191,7 @@ class _ByLoss(Method):
 @register
 @dataclass(frozen=True)
 class GuidedLoss(_ByLoss):
-    """Draw by each sample's most recent training loss, label trust and hardness.
+    """Draw by each sample's most recent training loss and the weights of `Guided`.
 
     The selection needs no forward pass, and samples that are not selected are never loaded. A
     sample that has no loss yet is assigned the largest loss in its candidate batch.
@@ -162,10 +204,12 @@ class GuidedLoss(_ByLoss):
         Power of the label trust; 0 treats every label as right.
     hardness_power : float, default=0.5
         Power of the hardness; 0 ignores it.
+    duplicate_power : float, default=1
+        Power of the number of near-duplicates; 0 ignores them.
     """
 
     name = "guided-loss"
-    summary = "random draw by last loss, label trust and hardness; no forward pass"
+    summary = "random draw by last loss and guided's weights; no forward pass"
     needs = frozenset({FEATURES, LAST_LOSS})
 
     def choose(self, candidates: Candidates) -> Choice:
@@ -176,7 +220,7 @@ class GuidedLoss(_ByLoss):
 @register
 @dataclass(frozen=True)
 class GuidedFresh(_ByLoss):
-    """Draw by each candidate's current loss, label trust and hardness.
+    """Draw by each candidate's current loss and the weights of `Guided`.
 
     Parameters
     ----------
@@ -186,13 +230,20 @@ class GuidedFresh(_ByLoss):
         Power of the label trust; 0 treats every label as right.
     hardness_power : float, default=0.5
         Power of the hardness; 0 ignores it.
+    duplicate_power : float, default=1
+        Power of the number of near-duplicates; 0 ignores them.
     """
 
     name = "guided-fresh"
-    summary = "random draw by current loss, label trust and hardness; needs a forward pass"
+    summary = "random draw by current loss and guided's weights; needs a forward pass"
     needs = frozenset({FEATURES, FRESH})
 
     def choose(self, candidates: Candidates) -> Choice:
         """Draw by the current model's losses."""
         loss = np.asarray(given(candidates, "fresh")().loss, np.float64)
         return self._draw(loss, candidates)
+
+
+def _check_powers(method: Any) -> None:
+    for name, power in asdict(method).items():
+        check_number(power, name, 0, 1e6)

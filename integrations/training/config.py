@@ -45,6 +45,10 @@ class TrainConfig:
         Momentum of the optimizer, in [0, 1).
     weight_decay : float
         Weight decay of the optimizer, at least 0.
+    clip_norm : float or None
+        Largest norm of the gradient over all parameters; longer gradients are scaled down to it.
+        None does not clip. Pretrained networks without batch normalization, such as SqueezeNet,
+        may need it: the first gradients of a new last layer can be large enough to destroy them.
     augmentation : Augmentation or None
         Random augmentation of the training images.
     device : torch.device
@@ -89,6 +93,7 @@ class TrainConfig:
     lr_schedule: str = "cosine"
     momentum: float = 0.9
     weight_decay: float = 0.0
+    clip_norm: float | None = None
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     amp: bool = False
@@ -107,6 +112,8 @@ class TrainConfig:
         check_number(self.lr, "lr", 0, closed="neither")
         check_number(self.momentum, "momentum", 0, 1, closed="left")
         check_number(self.weight_decay, "weight_decay", 0)
+        if self.clip_norm is not None:
+            check_number(self.clip_norm, "clip_norm", 0, closed="neither")
         check_in(self.lr_schedule, "lr_schedule", LR_SCHEDULES)
         check_int(self.prefetch, "prefetch", 0)
         check_int(self.cache_bytes, "cache_bytes", 0)

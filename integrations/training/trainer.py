@@ -340,6 +340,9 @@ class Trainer:
         losses = functional.cross_entropy(logits.float(), labels, reduction="none")
         loss = losses.mean() if batch.weights is None else (losses * batch.weights).mean()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self.config.clip_norm is not None:
+            self._scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self._scaler.step(self.optimizer)
         self._scaler.update()
         losses = losses.detach()

@@ -94,6 +94,8 @@ def nearest_neighbors(points: Points, k: int, seed: int) -> Neighbors:
         Seed for the landmarks.
     """
     k = min(k, points.n - 1)
+    if not k:
+        return Neighbors(np.empty((points.n, 0), np.int64), np.empty((points.n, 0), np.float32))
     if points.d <= _TREE_FEATURES:
         return _by_tree(points, k)
     search = _Search(points, k, np.random.default_rng(seed))

@@ -53,23 +53,27 @@ class Rows:
     def __init__(self, X: Array, like: "Rows | None" = None) -> None:
         self._X = X
         self.n, self.d = X.shape
-        self.mean: Block | None = None
-        self._scale: Block = np.ones(self.d, np.float32)
+        self.mean: NDArray[Any] | None = None
+        self._scale: NDArray[Any] = np.ones(self.d, np.float32)
         if like is not None:
             self.mean, self._scale = like.mean, like._scale
             return
         if sparse.issparse(X):
             return
-        total, squares = np.zeros(self.d), np.zeros(self.d)
+        total, squares, unit = np.zeros(self.d), np.zeros(self.d), 0.0
         for place in self.places(self.d):
             rows = np.asarray(to_numpy(X[place]), np.float64)
+            # In this unit, squares neither overflow nor vanish.
+            unit = unit or float(np.abs(rows).max())
+            rows = rows / (unit or 1.0)
             total += rows.sum(0)
             squares += np.square(rows).sum(0)
-        mean = total / self.n
+        unit, mean = unit or 1.0, total / self.n
         spread = np.sqrt(np.maximum(squares / self.n - mean**2, 0.0))
-        self.mean = mean.astype(np.float32)
-        constant = spread <= 1e-6 * np.maximum(np.abs(mean), np.finfo(np.float32).tiny)
-        self._scale = (1 / np.where(constant, np.inf, spread)).astype(np.float32)
+        constant = spread <= np.maximum(1e-6 * np.abs(mean), np.finfo(np.float64).tiny)
+        double = X.dtype == np.float64  # single precision may not hold the values of double
+        self.mean = (mean * unit).astype(np.float64 if double else np.float32)
+        self._scale = (1 / np.where(constant, np.inf, spread) / unit).astype(self.mean.dtype)
 
     def places(self, width: int) -> Iterator[slice]:
         """Yield the blocks of rows for which arrays of `width` columns stay small."""

@@ -8,18 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from sklearn.metrics import euclidean_distances
 
+from spectral_select._dataset_graph.duplicate_counts import near_duplicate_distance
 from spectral_select._dataset_graph.nearest_neighbors import Indices, Points, nearest_neighbors
 from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._utils.array_namespace import Array, to_numpy
 
 __all__ = ["NearDuplicates", "find_near_duplicates"]
 
-_SIMILARITY = 0.95
-_CHANCE = 1e-3  # share of samples that may have a near-duplicate by chance
 _N_NEIGHBORS = 10
-_N_SAMPLED, _LEAST_SAMPLED = 1000, 64
 _STEP = 4096  # rows that are hashed at a time
 
 
@@ -80,9 +77,10 @@ def find_near_duplicates(
     """
     datasets = [rows] if other is None else [rows, Rows(other, like=rows)]
     points = Points(*datasets)
-    limit = float(np.sqrt(2 * (1 - (_SIMILARITY if similarity is None else similarity))))
     if similarity is None:
-        limit = min(limit, _by_chance(Points(rows), seed))
+        limit = near_duplicate_distance(Points(rows), seed)
+    else:
+        limit = float(np.sqrt(2 * (1 - similarity)))
     found = nearest_neighbors(points, _N_NEIGHBORS, seed)
     close = found.distances <= limit
     i, column = np.nonzero(close)
@@ -99,34 +97,6 @@ def find_near_duplicates(
         across=_across(component, np.where(close, found.indices, -1), n),
         least_similarity=1 - limit**2 / 2,
     )
-
-
-def _by_chance(points: Points, seed: int) -> float:
-    """Return the distance below which few samples have a neighbor by chance.
-
-    In a dataset of intrinsic dimension D, the number of neighbors within r is proportional to
-    r^D. So for the distances to the fifth and tenth neighbors, (r_5/r_10)^D has the distribution
-    Beta(5, 5), whose median is 1/2 (compare [1]_). Medians, and a sample that holds few of the
-    near-duplicates of a row, keep near-duplicates out of the estimate.
-
-    References
-    ----------
-    .. [1] E. Levina and P. Bickel, "Maximum likelihood estimation of intrinsic dimension",
-       NeurIPS 2004.
-    """
-    order = np.random.default_rng(seed).permutation(points.n)
-    some = points[np.sort(order[: min(_N_SAMPLED, max(points.n // 8, _LEAST_SAMPLED))])]
-    if len(some) <= 10:
-        return 0.0
-    distances = euclidean_distances(some.astype(np.float64))
-    np.fill_diagonal(distances, np.inf)
-    nearest = np.sort(np.partition(distances, 9, axis=1)[:, :10], axis=1)
-    apart = nearest[nearest[:, 4] > 0]
-    spread = float(np.median(np.log(apart[:, 9] / apart[:, 4]))) if len(apart) else 0.0
-    if spread == 0:  # copies only
-        return 0.0
-    chance = _CHANCE / np.log(2) * len(some) / points.n
-    return float(np.median(nearest[:, 0])) * float(chance ** (spread / np.log(2)))
 
 
 def _first_twins(datasets: list[Array]) -> Indices:

@@ -43,6 +43,9 @@ class WrongLabels:
     trust : ndarray of shape (n,), float64
         Probability that the label is right, in [0, 1]; the lowest first is the order in which
         to look at samples. NaN for samples without a label.
+    label_probability : ndarray of shape (n,), float64
+        Probability with which the other samples' labels, wrong ones included, predict this
+        label. NaN for samples without a label.
     suggested : ndarray of shape (n,)
         The most likely class of each sample.
     suggested_probability : ndarray of shape (n,), float64
@@ -69,6 +72,7 @@ class WrongLabels:
 
     wrong: NDArray[np.bool_]
     trust: NDArray[np.float64]
+    label_probability: NDArray[np.float64]
     suggested: NDArray[Any]
     suggested_probability: NDArray[np.float64]
     classes: NDArray[Any]
@@ -121,7 +125,8 @@ def find_wrong_labels(
 
     See Also
     --------
-    label_trust : The estimate that guided selection uses, from the linear graph.
+    inspect_dataset : Wrong labels, outliers and near-duplicates together.
+    GuidedSampler, GuidedBatchSelector : Selection of samples by trust.
 
     Notes
     -----
@@ -205,11 +210,13 @@ def _result(
     graph: str,
 ) -> WrongLabels:
     n = len(labels)
-    trust, probability, suspicion = np.empty(n), np.empty(n), np.empty(n)
+    trust, predicted, probability, suspicion = (np.empty(n) for _ in range(4))
     suggested, wrong = np.empty(n, np.int64), np.empty(n, bool)
     for place in places:
-        q, given = noise.true_classes(probabilities(place)), labels[place]
-        rows = np.arange(len(q))
+        P, given = probabilities(place), labels[place]
+        rows = np.arange(len(P))
+        predicted[place] = P[rows, given]
+        q = noise.true_classes(P)
         own = q[rows, given]  # of an unlabeled sample, replaced below
         right = own * noise.diagonal[given]
         labeled = noise.times(q)[rows, given]
@@ -225,6 +232,7 @@ def _result(
     return WrongLabels(
         wrong=wrong & known,
         trust=np.where(known, np.clip(trust, 0, 1), np.nan),
+        label_probability=np.where(known, predicted, np.nan),
         suggested=classes[suggested],
         suggested_probability=probability,
         classes=classes,

@@ -1,10 +1,9 @@
-"""A sampler that visits each sample at its own rate, by label trust and hardness."""
+"""A sampler that visits each sample at its own rate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 from torch.utils.data import DistributedSampler
@@ -31,15 +30,16 @@ class GuidedSampler(DistributedSampler[int]):
 
     Each epoch yields a share ``1 - filter_ratio`` of the dataset, in a shuffled order. From the
     similarity graph of the features, every sample has a trust, the probability that its label is
-    right, and a hardness, which is large if its neighbors' labels do not predict it
-    (`label_trust`). Samples are visited at rates proportional to
-    ``hardness**a * trust**(c * s**2)``, where s measures how well the graph separates right
-    labels from wrong ones. No sample is excluded, and none is visited twice in an epoch.
+    right, a hardness, which is large if the other labels do not predict it, and a number of
+    near-duplicates, including itself. Samples are visited at rates proportional to
+    ``trust**c * hardness**a / n_alike**b``. No sample is excluded, and none is visited twice in an
+    epoch. Without labels, only near-duplicates affect the rates.
 
     Parameters
     ----------
-    labels : array-like of shape (n_samples,)
-        Label of each sample: integers or strings.
+    labels : array-like of shape (n_samples,) or None
+        Label of each sample: integers or strings. None for data without labels, as in
+        self-supervised training and regression.
     features : array, tensor, store, column, table or path
         One row per sample, of shape (n_samples, n_features), in any form that
         `SpectralBatchSampler` accepts.
@@ -54,6 +54,9 @@ class GuidedSampler(DistributedSampler[int]):
         are samples.
     trust_power : float, default=1.0
         Power c of the trust; 0 treats every label as right.
+    duplicate_power : float, default=1.0
+        Power b of the number of near-duplicates, of which at most 32 count; 0 ignores them. With
+        1, a few copies together are visited as often as a single sample.
     seed : int, default=0
         Seed for the shuffling and for the times of the first visits.
     drop_last : bool, default=False
@@ -74,7 +77,7 @@ class GuidedSampler(DistributedSampler[int]):
     --------
     GuidedBatchSelector : The same weights for a single selection, in scikit-learn.
     SpectralBatchSampler : Selection by the Fiedler vector of candidate batches.
-    label_trust : The label trust itself.
+    find_wrong_labels : The trust itself.
 
     Notes
     -----
@@ -82,7 +85,7 @@ class GuidedSampler(DistributedSampler[int]):
     sample matches its rate to within about one visit. Among samples with equal rates, all are
     visited before any is revisited.
 
-    The label trust is computed once, when the first epoch starts. The epoch advances with each
+    The rates are computed once, when the first epoch starts. The epoch advances with each
     pass unless `set_epoch` is called.
 
     The ranks divide the order of a single process in turn, as in `DistributedSampler`. The class
@@ -116,17 +119,22 @@ class GuidedSampler(DistributedSampler[int]):
         schedule: ScheduleLike | None = None,
         hardness_power: float = 0.5,
         trust_power: float = 1.0,
+        duplicate_power: float = 1.0,
         seed: int = 0,
         drop_last: bool = False,
         num_replicas: int | None = None,
         rank: int | None = None,
     ) -> None:
         # DistributedSampler.__init__ would fix the ranks before a process group exists.
-        if labels is None:
-            raise ValueError("labels must have one entry for each row of features; got None")
         ratio = check_filter_ratio(filter_ratio)
-        check_number(hardness_power, "hardness_power", 0, 1e6)
-        check_number(trust_power, "trust_power", 0, 1e6)
+        powers = {
+            "hardness_power": hardness_power,
+            "trust_power": trust_power,
+            "duplicate_power": duplicate_power,
+        }
+        for name, power in powers.items():
+            check_number(power, name, 0, 1e6)
+        self._powers = {name: float(power) for name, power in powers.items()}
         self.seed = check_int(seed, "seed", 0)
         self.drop_last = check_bool(drop_last, "drop_last")
         self.shuffle = True
@@ -138,11 +146,9 @@ class GuidedSampler(DistributedSampler[int]):
             self._rows,
             labels,
             self._n_selected,
-            hardness_power=hardness_power,
-            trust_power=trust_power,
             seed=self.seed,
+            **self._powers,
         )
-        self._powers = (float(hardness_power), float(trust_power))
         self._clock = EpochClock()
         self._active: tuple[int, int] | None = None  # epoch and number of indices yielded
         self._resume: dict[str, Any] | None = None
@@ -321,16 +327,13 @@ class GuidedSampler(DistributedSampler[int]):
         bits differ between machines.
         """
         if self._identity is None:
-            names = crc32(repr(self._visits.classes.tolist()).encode())
-            content = crc32(np.ascontiguousarray(self._visits.codes, "<i8").tobytes(), names)
             self._identity = {
                 "schedule": describe(self.schedule),
-                "hardness_power": self._powers[0],
-                "trust_power": self._powers[1],
+                **self._powers,
                 "seed": self.seed,
                 "drop_last": self.drop_last,
                 "features": self._rows.fingerprint(),
-                "labels": f"{len(self._visits.codes)}-{content:08x}",
+                "labels": self._visits.fingerprint(),
             }
         return {
             "filter_ratio": self.schedule(epoch),

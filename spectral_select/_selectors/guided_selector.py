@@ -1,117 +1,30 @@
-"""Selection of rows by label trust, hardness and losses.
-
-The weights are defined here, for the estimators, the sampler and the training driver.
-"""
+"""Selection of rows by label trust, hardness, near-duplicates and losses."""
 
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval
 
 from spectral_select._fiedler.fiedler_vector import seed_of
-from spectral_select._labels.label_trust import LabelTrust, label_trust
+from spectral_select._selectors.guided_weights import fill_unknown, guided_parts, log_weights
 from spectral_select._selectors.ratio import batch_counts
 from spectral_select._selectors.row_selector import RowSelectorMixin, checked_rows, keep_rows
 from spectral_select._selectors.weighted_sampling import gumbel_top_k
 from spectral_select._utils.array_namespace import to_numpy
 from spectral_select._utils.labels import check_labels
-from spectral_select._utils.validation import check_features, check_int, check_not_masked
+from spectral_select._utils.validation import check_int, check_matrix, check_not_masked
 
-__all__ = [
-    "GuidedBatchSelector",
-    "GuidedEstimator",
-    "fill_unknown",
-    "guided_parts",
-    "log_weights",
-]
+__all__ = ["GuidedBatchSelector", "GuidedEstimator"]
 
-# No sample is excluded, because the graph may err and every sample should be visited.
-_MIN_TRUST, _MIN_HARDNESS, _MIN_LOSS = 0.01, 0.05, 1e-3
+_STREAM = 1  # not the random numbers of default_rng(seed), which users may use for the same data
 
 # The wording of scikit-learn's estimators.
 _NO_LABELS = "requires y to be passed, but the target y is None"
 
 Floats = NDArray[np.float64]
-
-
-def guided_parts(
-    label_quality: LabelTrust,
-    y: ArrayLike,
-    *,
-    hardness_power: float,
-    trust_power: float,
-    loss_power: float,
-) -> Floats:
-    """Return the parts of the weights that do not change during training.
-
-    The trust counts to the extent that the graph separates right labels from wrong ones: its
-    power is c·s², where c is `trust_power` and s is the separation of the class. In a class with
-    a share r of wrong labels, a large loss is less informative, so its power is reduced from p to
-    p·(1 − 2·c·s²·r), or to 0 if that is negative.
-
-    Parameters
-    ----------
-    label_quality : LabelTrust
-        Result of `label_trust`.
-    y : array-like of shape (n,)
-        The labels.
-    hardness_power, trust_power, loss_power : float
-        As in `GuidedBatchSelector`.
-
-    Returns
-    -------
-    ndarray of shape (n, 3)
-        Log weight of the trust, log weight of the hardness, and the power of the loss.
-    """
-    trust = np.maximum(label_quality.trust, _MIN_TRUST)
-    hardness = np.maximum(1 - label_quality.scores, _MIN_HARDNESS)
-    codes = np.searchsorted(label_quality.classes, np.asarray(y))
-    trust_powers = trust_power * label_quality.class_separation[codes] ** 2
-    noise = label_quality.class_noise_rate[codes]
-    loss_powers = loss_power * np.maximum(1 - 2 * trust_powers * noise, 0)
-    parts = [trust_powers * np.log(trust), hardness_power * np.log(hardness), loss_powers]
-    return np.stack(parts, axis=1)
-
-
-def log_weights(parts: Floats, losses: ArrayLike | None) -> Floats:
-    """Return the log weights of some rows, given their current losses.
-
-    Parameters
-    ----------
-    parts : ndarray of shape (n, 3)
-        Result of `guided_parts`.
-    losses : array-like of shape (n,), or None
-        None ignores the losses. If a loss is NaN, so is the weight, and the row is drawn last.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-    """
-    logs: Floats = parts[:, 0] + parts[:, 1]
-    if losses is None:
-        return logs
-    return logs + parts[:, 2] * np.log(np.maximum(np.asarray(losses, np.float64), _MIN_LOSS))
-
-
-def fill_unknown(losses: ArrayLike) -> Floats:
-    """Return losses with the largest known loss in place of unknown ones.
-
-    Parameters
-    ----------
-    losses : array-like of shape (n,)
-        Losses of a candidate batch; values that are not finite are unknown.
-
-    Returns
-    -------
-    ndarray of shape (n,), float64
-        All 1 if no loss is known.
-    """
-    values = np.asarray(losses, np.float64)
-    known = np.isfinite(values)
-    return np.where(known, values, values[known].max() if known.any() else 1.0)
 
 
 def _check_losses(losses: Any, n: int) -> Floats:
@@ -132,6 +45,7 @@ class GuidedEstimator(BaseEstimator):
         "candidate_size": [Interval(Integral, 1, None, closed="left"), None],
         "hardness_power": [Interval(Real, 0, None, closed="left")],
         "trust_power": [Interval(Real, 0, None, closed="left")],
+        "duplicate_power": [Interval(Real, 0, None, closed="left")],
         "loss_power": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
     }
@@ -143,6 +57,7 @@ class GuidedEstimator(BaseEstimator):
         candidate_size: int | None = None,
         hardness_power: float = 0.5,
         trust_power: float = 1.0,
+        duplicate_power: float = 1.0,
         loss_power: float = 0.5,
         random_state: Any = None,
     ) -> None:
@@ -150,6 +65,7 @@ class GuidedEstimator(BaseEstimator):
         self.candidate_size = candidate_size
         self.hardness_power = hardness_power
         self.trust_power = trust_power
+        self.duplicate_power = duplicate_power
         self.loss_power = loss_power
         self.random_state = random_state
 
@@ -158,17 +74,17 @@ class GuidedEstimator(BaseEstimator):
             check_int(self.candidate_size, "candidate_size", 1)  # refuses a bool
         if y is None:
             raise ValueError(f"{type(self).__name__} {_NO_LABELS}")
-        X = check_features(checked_rows(self, X))
+        X = check_matrix(checked_rows(self, X))
         n = int(X.shape[0])
         y = check_labels(y, n)
         if losses is not None:
             losses = _check_losses(losses, n)
-        self.trust_ = label_trust(X, y)
-        parts = guided_parts(
-            self.trust_,
+        parts, self.wrong_labels_ = guided_parts(
+            X,
             y,
             hardness_power=self.hardness_power,
             trust_power=self.trust_power,
+            duplicate_power=self.duplicate_power,
             loss_power=self.loss_power,
         )
         seed = seed_of(self.random_state)
@@ -179,7 +95,7 @@ class GuidedEstimator(BaseEstimator):
             batch_losses = None if losses is None else fill_unknown(losses[batch])
             logs[batch] = log_weights(parts[batch], batch_losses)
             count = k if batch.stop - start == size else last_k
-            rng = np.random.default_rng([seed, number])
+            rng = np.random.default_rng([seed, number, _STREAM])
             kept.append(start + np.sort(gumbel_top_k(logs[batch], count, rng)))
         with np.errstate(all="ignore"):
             self.weights_ = np.exp(logs)
@@ -194,15 +110,15 @@ class GuidedEstimator(BaseEstimator):
 
 
 class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
-    """Draw rows whose label is probably right and hard to predict.
+    """Draw rows whose label is probably right and hard to predict, few of them near-duplicates.
 
     A share ``1 - filter_ratio`` of the rows is drawn without replacement, each in proportion to
-    ``hardness**a * trust**(c * s**2) * loss**p``. The trust is the probability that the label is
-    right, and the hardness is 1 minus the score of the label in its neighborhood; both come from
-    the similarity graph of all rows (`label_trust`). The separation s of the class, from 0 to 1,
-    measures how well the graph separates right labels from wrong ones. The loss, if passed, is a
-    network's current loss. In a class with a share r of wrong labels, a large loss is less
-    informative, and its power is ``p * max(1 - 2 * c * s**2 * r, 0)``.
+    ``trust**c * hardness**a * loss**p / n_alike**b``. The trust is the probability that the label
+    is right, and the hardness is 1 minus the probability with which the other labels predict it
+    (`find_wrong_labels`). ``n_alike`` is the number of near-duplicates, including the row itself,
+    so that many copies together count as much as one row. The loss, if passed, is a network's
+    current loss. In a class with a share r of wrong labels, a large loss is less informative, and
+    its power is ``p * max(1 - 2 * c * r, 0)``.
 
     Parameters
     ----------
@@ -217,6 +133,8 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
         Power a of the hardness; 0 ignores it.
     trust_power : float, default=1.0
         Power c of the trust; 0 treats every label as right.
+    duplicate_power : float, default=1.0
+        Power b of the number of near-duplicates, of which at most 32 count; 0 ignores them.
     loss_power : float, default=0.5
         Power p of the loss; 0 ignores it. It has no effect without losses.
     random_state : int, RandomState or None, default=None
@@ -229,8 +147,8 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
         Mask of the kept rows.
     sample_indices_ : ndarray of shape (n_kept,)
         Indices of the kept rows, ascending.
-    trust_ : LabelTrust
-        Label trust of all rows.
+    wrong_labels_ : WrongLabels
+        Result of `find_wrong_labels` for all rows, with their trust.
     weights_ : ndarray of shape (n_samples,)
         Weights in the draw from each candidate batch.
     n_features_in_ : int
@@ -248,7 +166,7 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
 
     See Also
     --------
-    label_trust : The label trust itself.
+    find_wrong_labels : The trust itself.
     GuidedSampler : The same weights in a PyTorch DataLoader, over all epochs.
     GuidedResampler : The same for imbalanced-learn pipelines, which resample y too.
     FiedlerBatchSelector : Selection by the features alone.

@@ -15,7 +15,7 @@ from spectral_select import (
     GuidedSampler,
     LinearSchedule,
     StepSchedule,
-    label_trust,
+    find_wrong_labels,
     n_kept,
     save_embeddings,
 )
@@ -73,18 +73,38 @@ def test_wrong_labels_are_visited_less_often():
 
 
 def test_visits_follow_trust_and_hardness():
-    sampler, trust = build(hardness_power=1.0, seed=0), label_trust(X, Y)
+    sampler, found = build(hardness_power=1.0, seed=0), find_wrong_labels(X, Y)
     counts = visit_counts(sampler, 204)
     after = counts - visit_counts(build(hardness_power=1.0, seed=0), 4)
-    separation = trust.class_separation[np.searchsorted(trust.classes, Y)]
-    log_weights = separation**2 * np.log(np.maximum(trust.trust, 0.01))
-    log_weights += np.log(np.maximum(1 - trust.scores, 0.05))
+    log_weights = np.log(np.maximum(found.trust, 0.01))
+    log_weights += np.log(np.maximum(1 - found.label_probability, 0.05))
     # From the fifth epoch on, the data have been seen once and the hardness counts in full.
     np.testing.assert_allclose(after, 200 * inclusion_probabilities(log_weights, 0.25), atol=2)
 
 
+def test_near_duplicates_share_the_visits_of_one_sample():
+    copied = np.vstack([X, np.repeat(X[:4], 5, axis=0)])
+    labels = np.r_[Y, np.repeat(Y[:4], 5)]
+    for known in (labels, None):
+        sampler = build(labels=known, features=copied, trust_power=0, hardness_power=0)
+        counts = np.bincount(np.concatenate(epochs_of(sampler, 80)), minlength=len(copied))
+        groups = [counts[i] + counts[N + 5 * i : N + 5 * i + 5].sum() for i in range(4)]
+        np.testing.assert_allclose(groups, np.median(counts[4:N]), rtol=0.3)
+
+
+def test_without_labels_and_copies_all_samples_take_turns():
+    counts = visit_counts(build(labels=None), 40)
+    assert counts.tolist() == [10] * N
+    sampler = build(labels=None)
+    next(iter(sampler))
+    other = build(labels=None)
+    other.load_state_dict(sampler.state_dict())
+    with pytest.raises(ValueError, match="labels"):
+        build().load_state_dict(sampler.state_dict())
+
+
 def test_hard_samples_are_introduced_gradually():
-    hardness = 1 - label_trust(X, Y).scores
+    hardness = 1 - find_wrong_labels(X, Y).label_probability
     by_hardness = epochs_of(build(hardness_power=3, trust_power=0), 12)
     without = epochs_of(build(hardness_power=0, trust_power=0), 12)
     assert by_hardness[0] == without[0]
@@ -324,7 +344,6 @@ def test_copies_yield_the_same_epochs(copy_of):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"labels": None}, ValueError, "labels must have one entry for each row of features"),
         ({"labels": Y[:-1]}, ValueError, r"labels must have shape \(240,\).*got \(239,\)"),
         ({"labels": np.zeros(N, int)}, ValueError, "labels must hold at least two classes"),
         ({"labels": Y + 0.5}, ValueError, "labels must hold class labels, integers or strings"),

@@ -9,7 +9,7 @@ from spectral_select import (
     GuidedSampler,
     SpectralBatchSampler,
     fiedler_vector,
-    label_trust,
+    find_wrong_labels,
 )
 
 N = 240
@@ -32,7 +32,7 @@ CALLS = {
     "fiedler": select,
     "symmetric": lambda X: fiedler_vector(X, laplacian="symmetric").vector,
     "guided": lambda X: GuidedBatchSelector().fit(X, Y).get_support(),
-    "trust": lambda X: label_trust(X, Y).trust,
+    "trust": lambda X: find_wrong_labels(X, Y).trust,
     "sampler": lambda X: list(SpectralBatchSampler(None, 12, features=X, seed=0, prefetch=2)),
     "guided sampler": lambda X: list(GuidedSampler(Y, features=X)),
 }

@@ -14,7 +14,7 @@ from spectral_select import (
     GuidedBatchSelector,
     GuidedResampler,
     GuidedSampler,
-    label_trust,
+    find_wrong_labels,
     save_embeddings,
 )
 from spectral_select._utils.labels import check_labels
@@ -122,7 +122,7 @@ def test_keeps_every_integer(values):
 N = 60
 X = np.random.default_rng(0).random((N, 5))
 ENTRIES = {
-    "label_trust": (lambda y: label_trust(X, y), "y"),
+    "find_wrong_labels": (lambda y: find_wrong_labels(X, y), "y"),
     "selector": (lambda y: GuidedBatchSelector().fit(X, y), "y"),
     "resampler": (lambda y: GuidedResampler().fit_resample(X, y), "y"),
     "guided sampler": (lambda y: list(GuidedSampler(y, features=X)), "labels"),

@@ -7,7 +7,12 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from spectral_select import FiedlerBatchSelector, GuidedBatchSelector, fiedler_vector, label_trust
+from spectral_select import (
+    FiedlerBatchSelector,
+    GuidedBatchSelector,
+    fiedler_vector,
+    find_wrong_labels,
+)
 from spectral_select._cli.main import main
 from spectral_select._fiedler import solve
 from spectral_select._utils import widened_rows
@@ -69,7 +74,7 @@ def test_estimators_find_the_same_in_parts(dtype, blocked):
         selectors = [FiedlerBatchSelector(), FiedlerBatchSelector(candidate_size=40)]
         selectors += [FiedlerBatchSelector(affinity="nearest_neighbors"), GuidedBatchSelector()]
         kept = [selector.fit(X, Y).sample_indices_.tolist() for selector in selectors]
-        return kept, label_trust(X, Y).trust, abs(fiedler_vector(X).vector)
+        return kept, find_wrong_labels(X, Y).trust, abs(fiedler_vector(X).vector)
 
     expected = found()
     with in_parts(), mock.patch.object(solve, "_BLOCKED_MIN_BYTES", 0 if blocked else 2**40):
@@ -83,7 +88,7 @@ def test_row_that_is_not_finite_is_named():
     X = numbers("float16")
     X[123, 2] = np.inf
     with in_parts():
-        for use in (FiedlerBatchSelector().fit, fiedler_vector, lambda X: label_trust(X, Y)):
+        for use in (FiedlerBatchSelector().fit, fiedler_vector, lambda X: find_wrong_labels(X, Y)):
             with pytest.raises(ValueError, match="X must be finite; row 123 holds NaN or infinity"):
                 use(X)
 
@@ -109,7 +114,7 @@ _CODE = """
 import re, sys
 from pathlib import Path
 import numpy as np
-from spectral_select import FiedlerBatchSelector, label_trust
+from spectral_select import FiedlerBatchSelector, find_wrong_labels
 
 def peak():
     return 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
@@ -119,10 +124,10 @@ y = np.arange(len(X)) % 2
 uses = {
     "fit": FiedlerBatchSelector().fit,
     "batches": FiedlerBatchSelector(candidate_size=1000).fit,
-    "trust": lambda X: label_trust(X, y),
+    "trust": lambda X: find_wrong_labels(X, y),
 }
 small = np.random.default_rng(0).random((2000, X.shape[1]), np.float32)
-label_trust(small, y[:2000])  # whatever the first call loads is not counted
+find_wrong_labels(small, y[:2000])  # whatever the first call loads is not counted
 FiedlerBatchSelector().fit(small)
 before = peak()
 uses[sys.argv[2]](X)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectral_select import GuidedSampler, label_trust, n_kept
+from spectral_select import GuidedSampler, find_wrong_labels, n_kept
 from spectral_select.integrations.methods import Candidates, Outputs, get_method
 
 
@@ -84,9 +84,9 @@ def clusters(n=600, n_classes=3):
 
 def test_trust_and_hardness_come_from_the_graph_of_the_features():
     X, y = clusters()
-    found = label_trust(X, y)
-    trust = np.maximum(found.trust, 0.01) ** found.class_separation[y] ** 2
-    hardness = np.maximum(1 - found.scores, 0.05)
+    found = find_wrong_labels(X, y)
+    trust = np.maximum(found.trust, 0.01)
+    hardness = np.maximum(1 - found.label_probability, 0.05)
     for spec, expected in {
         "guided-loss:hardness_power=0": (trust, 1),
         "guided-loss:trust_power=0,hardness_power=2": (1, hardness**2),

@@ -198,6 +198,20 @@ def test_fresh_loss_is_charged_to_selection_and_its_images_to_loading():
     assert min(timings(record)) > 0
 
 
+def test_gradients_are_clipped_to_a_norm():
+    def distance(clip_norm):
+        config = settings(clip_norm=clip_norm, lr=0.1, momentum=0.0, lr_schedule="constant")
+        made = trainer("random", config=config)
+        before = [p.detach().clone() for p in made.model.parameters()]
+        made.train_epoch(0)
+        moved = [p - q for p, q in zip(made.model.parameters(), before, strict=True)]
+        return float(torch.stack([change.detach().norm() for change in moved]).norm())
+
+    n_steps = len(batches(trainer("random"), 0))
+    assert 0 < distance(0.01) <= 0.1 * 0.01 * n_steps * 1.001 < distance(None)
+    assert distance(1e9) == distance(None)
+
+
 def test_weights_scale_the_gradient():
     rate = settings(lr=0.001, momentum=0.0, lr_schedule="constant")
     doubled = settings(lr=0.002, momentum=0.0, lr_schedule="constant")

@@ -1,0 +1,111 @@
+"""The weights of guided selection, for the estimators, the sampler and the training driver.
+
+The weight of sample i is
+
+    w_i = N_i^(−b) · t_i^c · h_i^a · ℓ_i^p,                                                (1)
+
+with the number N of near-duplicates including the sample itself, the trust t, the hardness
+h = 1 − P, where P is the probability with which the other labels predict this one, and a
+network's loss ℓ, if there is one.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spectral_select._dataset_graph.duplicate_counts import count_near_duplicates
+from spectral_select._dataset_graph.similarity_graph import Rows
+from spectral_select._labels.wrong_labels import WrongLabels, find_wrong_labels
+
+__all__ = ["fill_unknown", "guided_parts", "log_weights"]
+
+# No sample is excluded, because the graph may err and every sample should be visited.
+_MIN_TRUST, _MIN_HARDNESS, _MIN_LOSS = 0.01, 0.05, 1e-3
+_SEED = 0  # the weights belong to the data; they are the same for all seeds
+
+Floats = NDArray[np.float64]
+
+
+@np.errstate(all="ignore")  # underflow to 0 is correct; inputs are checked
+def guided_parts(
+    X: Any,
+    y: ArrayLike | None,
+    *,
+    hardness_power: float,
+    trust_power: float,
+    duplicate_power: float,
+    loss_power: float = 0.0,
+) -> tuple[Floats, WrongLabels | None]:
+    """Return the parts of the weights (1) that do not change during training.
+
+    In a class with a share r of wrong labels, a large loss is less informative, so its power is
+    reduced from p to p·(1 − 2·c·r), or to 0 if that is negative.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        Checked features.
+    y : array-like of shape (n,) or None
+        The labels; None ignores trust and hardness.
+    hardness_power, trust_power, duplicate_power, loss_power : float
+        a, c, b and p of (1).
+
+    Returns
+    -------
+    parts : ndarray of shape (n, 3)
+        Logarithm of the factors N and t, logarithm of the factor h, and the power of the loss.
+    found : WrongLabels or None
+        What was found about the labels.
+    """
+    parts = np.zeros((X.shape[0], 3))
+    parts[:, 2] = loss_power
+    if duplicate_power:
+        parts[:, 0] -= duplicate_power * np.log1p(count_near_duplicates(Rows(X), _SEED))
+    if y is None:
+        return parts, None
+    found = find_wrong_labels(X, y)
+    codes = np.searchsorted(found.classes, np.asarray(y))
+    parts[:, 0] += trust_power * np.log(np.maximum(found.trust, _MIN_TRUST))
+    hardness = np.maximum(1 - found.label_probability, _MIN_HARDNESS)
+    parts[:, 1] = hardness_power * np.log(hardness)
+    parts[:, 2] *= np.maximum(1 - 2 * trust_power * found.class_noise_rate[codes], 0)
+    return parts, found
+
+
+def log_weights(parts: Floats, losses: ArrayLike | None) -> Floats:
+    """Return the log weights of some rows, given their current losses.
+
+    Parameters
+    ----------
+    parts : ndarray of shape (n, 3)
+        Result of `guided_parts`.
+    losses : array-like of shape (n,), or None
+        None ignores the losses. If a loss is NaN, so is the weight, and the row is drawn last.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    logs: Floats = parts[:, 0] + parts[:, 1]
+    if losses is None:
+        return logs
+    return logs + parts[:, 2] * np.log(np.maximum(np.asarray(losses, np.float64), _MIN_LOSS))
+
+
+def fill_unknown(losses: ArrayLike) -> Floats:
+    """Return losses with the largest known loss in place of unknown ones.
+
+    Parameters
+    ----------
+    losses : array-like of shape (n,)
+        Losses of a candidate batch; values that are not finite are unknown.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        All 1 if no loss is known.
+    """
+    values = np.asarray(losses, np.float64)
+    known = np.isfinite(values)
+    return np.where(known, values, values[known].max() if known.any() else 1.0)
