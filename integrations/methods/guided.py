@@ -46,7 +46,7 @@ class Guided(Method):
 
     Parameters
     ----------
-    trust_power : float, default=1
+    trust_power : float, default=2
         Power of the label trust; 0 treats every label as right.
     hardness_power : float, default=0.5
         Power of the hardness; 0 ignores it. The power grows from 0 in the first epoch to
@@ -55,7 +55,7 @@ class Guided(Method):
         Power of the number of near-duplicates; 0 ignores them.
     """
 
-    trust_power: float = 1.0
+    trust_power: float = 2.0
     hardness_power: float = 0.5
     duplicate_power: float = 1.0
 
@@ -158,7 +158,7 @@ class _ByLoss(Method):
     """
 
     loss_power: float = 0.5
-    trust_power: float = 1.0
+    trust_power: float = 2.0
     hardness_power: float = 0.5
     duplicate_power: float = 1.0
 
@@ -200,7 +200,7 @@ class GuidedLoss(_ByLoss):
     ----------
     loss_power : float, default=0.5
         Power of the loss in a class without wrong labels; 0 ignores the loss.
-    trust_power : float, default=1
+    trust_power : float, default=2
         Power of the label trust; 0 treats every label as right.
     hardness_power : float, default=0.5
         Power of the hardness; 0 ignores it.
@@ -226,7 +226,7 @@ class GuidedFresh(_ByLoss):
     ----------
     loss_power : float, default=0.5
         Power of the loss in a class without wrong labels; 0 ignores the loss.
-    trust_power : float, default=1
+    trust_power : float, default=2
         Power of the label trust; 0 treats every label as right.
     hardness_power : float, default=0.5
         Power of the hardness; 0 ignores it.

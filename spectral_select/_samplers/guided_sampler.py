@@ -52,7 +52,7 @@ class GuidedSampler(DistributedSampler[int]):
         Power a of the hardness; 0 ignores it. Hard samples are introduced gradually: the
         power is 0 in the first epoch and reaches this value after as many visits as there
         are samples.
-    trust_power : float, default=1.0
+    trust_power : float, default=2.0
         Power c of the trust; 0 treats every label as right.
     duplicate_power : float, default=1.0
         Power b of the number of near-duplicates, of which at most 32 count; 0 ignores them. With
@@ -118,7 +118,7 @@ class GuidedSampler(DistributedSampler[int]):
         filter_ratio: float = 0.8,
         schedule: ScheduleLike | None = None,
         hardness_power: float = 0.5,
-        trust_power: float = 1.0,
+        trust_power: float = 2.0,
         duplicate_power: float = 1.0,
         seed: int = 0,
         drop_last: bool = False,

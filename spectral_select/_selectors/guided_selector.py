@@ -56,7 +56,7 @@ class GuidedEstimator(BaseEstimator):
         *,
         candidate_size: int | None = None,
         hardness_power: float = 0.5,
-        trust_power: float = 1.0,
+        trust_power: float = 2.0,
         duplicate_power: float = 1.0,
         loss_power: float = 0.5,
         random_state: Any = None,
@@ -118,7 +118,7 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
     (`find_wrong_labels`). ``n_alike`` is the number of near-duplicates, including the row itself,
     so that many copies together count as much as one row. The loss, if passed, is a network's
     current loss. In a class with a share r of wrong labels, a large loss is less informative, and
-    its power is ``p * max(1 - 2 * c * r, 0)``.
+    its power is ``p * max(1 - 2 * r, 0)``.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
         X is one candidate batch. The graph always includes all rows.
     hardness_power : float, default=0.5
         Power a of the hardness; 0 ignores it.
-    trust_power : float, default=1.0
+    trust_power : float, default=2.0
         Power c of the trust; 0 treats every label as right.
     duplicate_power : float, default=1.0
         Power b of the number of near-duplicates, of which at most 32 count; 0 ignores them.

@@ -40,7 +40,7 @@ def guided_parts(
     """Return the parts of the weights (1) that do not change during training.
 
     In a class with a share r of wrong labels, a large loss is less informative, so its power is
-    reduced from p to p·(1 − 2·c·r), or to 0 if that is negative.
+    reduced from p to p·(1 − 2·r), or to 0 if that is negative, unless c is 0.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ def guided_parts(
     parts[:, 0] += trust_power * np.log(np.maximum(found.trust, _MIN_TRUST))
     hardness = np.maximum(1 - found.label_probability, _MIN_HARDNESS)
     parts[:, 1] = hardness_power * np.log(hardness)
-    parts[:, 2] *= np.maximum(1 - 2 * trust_power * found.class_noise_rate[codes], 0)
+    if trust_power:
+        parts[:, 2] *= np.maximum(1 - 2 * found.class_noise_rate[codes], 0)
     return parts, found
 
 

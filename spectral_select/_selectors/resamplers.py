@@ -131,8 +131,10 @@ class GuidedResampler(_ResamplerMixin, GuidedEstimator):
         Number of rows in a candidate batch; by default, X is one batch.
     hardness_power : float, default=0.5
         Power of the hardness; 0 ignores it.
-    trust_power : float, default=1.0
+    trust_power : float, default=2.0
         Power of the trust; 0 treats every label as right.
+    duplicate_power : float, default=1.0
+        Power of the number of near-duplicates; 0 ignores them.
     loss_power : float, default=0.5
         Has no effect here, because pipelines do not pass losses.
     random_state : int, RandomState or None, default=None

@@ -76,7 +76,7 @@ def test_visits_follow_trust_and_hardness():
     sampler, found = build(hardness_power=1.0, seed=0), find_wrong_labels(X, Y)
     counts = visit_counts(sampler, 204)
     after = counts - visit_counts(build(hardness_power=1.0, seed=0), 4)
-    log_weights = np.log(np.maximum(found.trust, 0.01))
+    log_weights = 2 * np.log(np.maximum(found.trust, 0.01))
     log_weights += np.log(np.maximum(1 - found.label_probability, 0.05))
     # From the fifth epoch on, the data have been seen once and the hardness counts in full.
     np.testing.assert_allclose(after, 200 * inclusion_probabilities(log_weights, 0.25), atol=2)
@@ -302,7 +302,7 @@ def test_loader_that_reads_ahead_resumes_at_the_number_used():
     [
         ({"ratio": 0.5}, "another configuration: .*filter_ratio=0.75, but this sampler has .*0.5"),
         ({"seed": 4}, "another configuration: .*seed=3"),
-        ({"trust_power": 0.5}, "another configuration: .*trust_power=1.0"),
+        ({"trust_power": 0.5}, "another configuration: .*trust_power=2.0"),
         ({"hardness_power": 1}, "another configuration: .*hardness_power=0.5"),
         ({"num_replicas": 2, "rank": 0}, "another configuration: .*num_replicas=1"),
         ({"drop_last": True}, "another configuration: .*drop_last=False"),
