@@ -1,8 +1,9 @@
 """Group runs that have the same configuration and data, and pool them over their seeds."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import sqrt
 from pathlib import Path, PurePath
 
 from spectral_select.integrations.records.run_records import (
@@ -24,6 +25,7 @@ __all__ = [
     "final_test_accuracy",
     "group_runs",
     "relative_seconds",
+    "sampling_error",
 ]
 
 
@@ -128,6 +130,34 @@ class Run:
 def final_test_accuracy(run: Run) -> float | None:
     """Return the test accuracy after the last epoch, if known."""
     return run.final("test", "accuracy")
+
+
+def sampling_error(runs: Iterable[Run]) -> str:
+    """Return a sentence on the uncertainty due to the finite test set; empty if it is unknown.
+
+    The number of right predictions is binomial, so an accuracy p on n images has the standard
+    error √(p·(1 − p)/n). All methods share the test set, so their differences vary less.
+
+    Examples
+    --------
+    >>> sampling_error([])
+    ''
+    """
+    known = [
+        (accuracy, count)
+        for run in runs
+        if (accuracy := run.final("test", "accuracy")) is not None
+        and (count := run.final("test", "count")) is not None
+        and 0 <= accuracy <= 1
+        and count > 0
+    ]
+    if not known:
+        return ""
+    error = max(sqrt(p * (1 - p) / n) for p, n in known)
+    return (
+        f"With {known[0][1]:,.0f} test samples, an accuracy has a standard error of up to "
+        f"{100 * error:.1f} points, most of it shared by all methods."
+    )
 
 
 def relative_seconds(runs: Sequence[Run], full: Sequence[Run]) -> list[float]:

@@ -13,6 +13,7 @@ from spectral_select.integrations.report.run_groups import (
     RunGroup,
     final_test_accuracy,
     relative_seconds,
+    sampling_error,
 )
 from spectral_select.integrations.report.saln_paper import (
     QUANTITIES,
@@ -71,7 +72,8 @@ def summary_table(group: RunGroup) -> Table:
     baselines = [name for name in ("random", "full") if name in group.runs]
     columns = ["method", "test accuracy (%)", *(f"minus {name}" for name in baselines)]
     columns += ["samples trained on", "steps", "training (s)", "total cost (s)"]
-    table = Table("Test accuracy, samples and time", columns, wide=True)
+    error = sampling_error(run for runs in group.runs.values() for run in runs)
+    table = Table(f"Test accuracy, samples and time. {error}".strip(), columns, wide=True)
     for method, runs in group.runs.items():
         cells = [
             _interval(group.mean(method, final_test_accuracy), 2, scale=100),

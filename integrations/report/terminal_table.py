@@ -8,7 +8,12 @@ from spectral_select.integrations.records.results import PARTS
 from spectral_select.integrations.records.run_records import Results
 from spectral_select.integrations.report.costs import cost_of
 from spectral_select.integrations.report.intervals import mean_interval
-from spectral_select.integrations.report.run_groups import ResultsFolder, Run, relative_seconds
+from spectral_select.integrations.report.run_groups import (
+    ResultsFolder,
+    Run,
+    relative_seconds,
+    sampling_error,
+)
 
 __all__ = ["format_table"]
 
@@ -81,6 +86,8 @@ def _legend(results: Results, by_method: Mapping[str, Sequence[Run]]) -> list[st
     seeds = {run.seed for runs in by_method.values() for run in runs}
     if len(seeds) > 1:
         lines.append(f"Means over {len(seeds)} seeds; ± is half a 95% confidence interval.")
+    error = sampling_error(run for runs in by_method.values() for run in runs)
+    lines += [error] if error else []
     lines += [
         "wall-clock: training loop, including waits for selection and images, but not evaluation.",
         "epoch / full: epoch time relative to the same epoch of full (median).",

@@ -89,6 +89,8 @@ def test_extraction_agrees_with_the_cpu(tmp_path):
     assert np.linalg.norm(on_gpu - on_cpu) < 5e-3 * np.linalg.norm(on_cpu)
 
 
+# torch.compile itself uses what torch has deprecated.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
 @pytest.mark.parametrize("options", [[], ["--amp"], ["--amp", "--compile"], ["--no-channels-last"]])
 def test_training_learns_in_every_mode(tmp_path, options):
     methods = ["full", "random", "fiedler"]

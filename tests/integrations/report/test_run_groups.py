@@ -3,7 +3,7 @@ from report_helpers import groups, results
 
 from spectral_select.integrations.records.run_records import Results
 from spectral_select.integrations.report.costs import amortized, cost_of
-from spectral_select.integrations.report.run_groups import final_test_accuracy
+from spectral_select.integrations.report.run_groups import final_test_accuracy, sampling_error
 
 
 def test_pools_seeds_of_one_configuration():
@@ -125,3 +125,13 @@ def test_leaves_the_results_unchanged():
     (group,) = groups(content)
     amortized(group)
     assert group.results == Results.from_json(content)
+
+
+def test_error_of_a_finite_test_set_is_binomial():
+    (group,) = groups(results())
+    runs = [run for runs in group.runs.values() for run in runs]
+    n = runs[0].final("test", "count")
+    errors = [(p * (1 - p) / n) ** 0.5 for run in runs if (p := run.final("test", "accuracy"))]
+    text = sampling_error(runs)
+    assert f"{n:,} test samples" in text
+    assert f"up to {100 * max(errors):.1f} points" in text
