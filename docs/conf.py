@@ -106,29 +106,14 @@ html_theme = "pydata_sphinx_theme"
 html_title = "spectral_select"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_show_sourcelink = False
-html_copy_source = False
+html_favicon = "_static/favicon.svg"
+html_copy_source = True
 html_math_renderer = "mathml"
-# Pages without sub-pages have an empty sidebar.
-html_sidebars = {
-    page: []
-    for page in (
-        "index",
-        "install",
-        "evidence",
-        "budgets",
-        "benchmarks",
-        "reproduce",
-        "frameworks",
-        "command_line",
-        "glossary",
-        "references",
-    )
-}
+html_sidebars = {"index": []}
 html_theme_options = {
     "logo": {"text": "spectral_select"},
     "show_prev_next": True,
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 4,
     "navbar_persistent": ["search-button"],
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],

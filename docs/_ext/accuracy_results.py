@@ -2,13 +2,17 @@
 
 ``.. accuracy-results:: NAME`` shows a file in ``benchmarks/results``: the paired difference
 between each method and a random subset, by condition, for every kept share and budget.
-``.. accuracy-results:: NAME METHOD`` shows differences from another method instead.
+``.. accuracy-results:: NAME METHOD`` shows differences from another method instead. The options
+``:conditions:``, ``:shares:`` and ``:budgets:`` show a part of the results, and ``:without:`` leaves
+out methods. The whole results can be downloaded as CSV.
 """
 
+import csv
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+from io import StringIO
+from typing import Any, ClassVar
 
 from committed_results import BENCHMARKS, PICTURES, provenance, table
 from docutils import nodes
@@ -19,6 +23,8 @@ from spectral_select.integrations.report.intervals import Interval, mean_interva
 
 sys.path.append(str(BENCHMARKS.parent))  # the benchmarks are scripts, not a package
 from _accuracy_report import difference, draw, sections
+
+MOST_PANELS = 3  # in a figure, which has one for each condition
 
 BUDGETS = {
     "samples": "equal number of gradient samples",
@@ -94,6 +100,9 @@ class AccuracyResults(SphinxDirective):
 
     required_arguments = 1
     optional_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = dict.fromkeys(
+        ("conditions", "shares", "budgets", "without"), str.split
+    )
 
     def run(self) -> list[nodes.Node]:
         """Return the tables and the figure."""
@@ -101,16 +110,45 @@ class AccuracyResults(SphinxDirective):
         path = BENCHMARKS / f"{name}.json"
         self.env.note_dependency(str(path))
         results = json.loads(path.read_text(encoding="utf-8"))
-        text = f"{setting(results)}\n\n"
-        if baseline == "random":
-            PICTURES.mkdir(parents=True, exist_ok=True)
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        (PICTURES / f"{name}.csv").write_text(as_csv(results), encoding="utf-8")
+        shown = self._part(results)
+        text = f"{setting(results)} :download:`All numbers (CSV) </_build/curves/{name}.csv>`.\n\n"
+        if baseline == "random" and len(shown["plan"]["conditions"]) <= MOST_PANELS:
             # Draw the last budget only, because a figure with all of them would be illegible.
-            budget = max(results["plan"]["budgets"], key=list(BUDGETS).index)
-            shown = results | {"plan": results["plan"] | {"budgets": [budget]}}
-            (PICTURES / f"{name}.png").write_bytes(draw(shown))
-            text += f".. figure:: /_build/curves/{name}.png\n"
+            budget = max(shown["plan"]["budgets"], key=list(BUDGETS).index)
+            drawn = shown | {"plan": shown["plan"] | {"budgets": [budget]}}
+            picture = f"{name}-{'-'.join(shown['plan']['conditions'])}.png"
+            (PICTURES / picture).write_bytes(draw(drawn))
+            text += f".. figure:: /_build/curves/{picture}\n"
             text += "   :alt: Difference between each method and random, by condition\n\n"
-        return self.parse_text_to_nodes(text + comparison(results, baseline))
+        return self.parse_text_to_nodes(text + comparison(shown, baseline))
+
+    def _part(self, results: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the results that the options name."""
+        plan = dict(results["plan"])
+        for key in ("conditions", "shares", "budgets"):
+            wanted = self.options.get(key)
+            if wanted is not None:
+                plan[key] = [value for value in plan[key] if str(value) in wanted]
+            if not plan[key]:
+                raise self.error(f"no {key} named {wanted} in {self.arguments[0]}")
+        left_out = self.options.get("without", ())
+        plan["methods"] = [name for name in plan["methods"] if name not in left_out]
+        cells = [cell for cell in results["cells"] if cell["method"] in plan["methods"]]
+        return {**results, "plan": plan, "cells": cells}
+
+
+def as_csv(results: Mapping[str, Any]) -> str:
+    """Return the accuracy of every run, one per line."""
+    text = StringIO()
+    write = csv.writer(text, lineterminator="\n").writerow
+    write(["condition", "kept share", "method", "learning rate", "seed", "accuracy", "cost"])
+    for cell in results["cells"]:
+        for seed, accuracy, cost in zip(cell["seeds"], cell["accuracy"], cell["cost"], strict=True):
+            about = [cell["condition"], cell["share"], cell["method"], cell["lr"]]
+            write([*about, seed, accuracy, cost])
+    return text.getvalue()
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -42,6 +42,15 @@ def write_reference(folder: Path) -> list[str]:
         *(f"   {_short(page)} <{page}>" for page in pages),
         "   /command_line",
         "",
+        ".. toctree::",
+        "   :maxdepth: 1",
+        "   :caption: Measured, and sources",
+        "",
+        "   /benchmarks",
+        "   /reproduce",
+        "   /glossary",
+        "   /references",
+        "",
     ]
     _write(folder / "index.rst", "\n".join(lines))
     return [str(folder / f"{page}.rst") for page in pages]

@@ -1,13 +1,14 @@
 """Tables and figures from the committed JSON files, so that no number is typed by hand.
 
-``.. training-results::`` writes one section for each group of runs that ``spectral-select train``
-stored in ``docs/results``. ``.. paper-results::`` compares these runs with the numbers in the SALN
+``.. training-results:: PATTERN…`` writes one section for each group of runs that ``spectral-select
+train`` stored in ``docs/results``, from the files whose names match. ``.. paper-results::`` compares these runs with the numbers in the SALN
 paper. ``.. training-table:: FILE`` shows a short table for one file. ``.. benchmark:: NAME`` shows
 a table of results from a script in ``benchmarks``.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -87,9 +88,15 @@ def training_table(results: Results) -> str:
     return table([*head, "selection", "test accuracy (%)", "test loss"], rows)
 
 
-def committed_groups() -> list[RunGroup]:
+def committed_groups(patterns: Sequence[str] = ("*",)) -> list[RunGroup]:
     """Return the committed runs, grouped by configuration and dataset."""
-    groups = group_runs([ResultsFolder(path, results) for path, results in training_results()])
+    groups = group_runs(
+        [
+            ResultsFolder(path, results)
+            for path, results in training_results()
+            if any(fnmatch(path.stem, pattern) for pattern in patterns)
+        ]
+    )
     return [group for group in groups if group.runs]
 
 
@@ -133,7 +140,7 @@ def heading(group: RunGroup) -> list[str]:
     title = group.title
     if sum(other.title == title for other in committed_groups()) > 1:
         title += f" ({', '.join(source.folder.stem for source in group.sources)})"
-    return [title, "-" * len(title), ""]
+    return [title, "~" * len(title), ""]
 
 
 def training_section(group: RunGroup) -> str:
@@ -345,11 +352,13 @@ def provenance(results: Mapping[str, Any]) -> str:
 class TrainingResults(SphinxDirective):
     """A section for each group of committed runs."""
 
+    optional_arguments = 1
+    final_argument_whitespace = True
     make = staticmethod(training_section)
 
     def run(self) -> list[nodes.Node]:
         """Return the sections."""
-        groups = committed_groups()
+        groups = committed_groups((self.arguments or ["*"])[0].split())
         if not groups:
             raise ExtensionError(f"no training results in {RESULTS}")
         for source in (source for group in groups for source in group.sources):
