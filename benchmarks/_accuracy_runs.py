@@ -69,8 +69,8 @@ class Data:
     """Training and test data, as arrays of features and labels.
 
     `choose_by` contains other features of the training data, to be used by methods. If it is
-    None, methods use the features that networks are trained on. In `choose_by`, near-copies are
-    exact copies.
+    None, methods use the features that networks are trained on. In `choose_by`, near-copies have
+    exactly the features of their originals.
     """
 
     name: str
@@ -118,7 +118,7 @@ def load_data(source: Sequence[str], name: str | None = None) -> Data:
     Raises
     ------
     ValueError
-        If the source has another form, a store has no labels, or the stores do not match.
+        If the source is not of this form, a store has no labels, or the stores do not match.
     """
     if list(source) == ["digits"]:
         digits = load_digits()
@@ -163,7 +163,7 @@ def config_of(share: float, settings: Mapping[str, Any]) -> TrainConfig:
 
 
 class RunLog:
-    """A file of completed runs, with one JSON object per line; the first contains the settings.
+    """A file of completed runs, with one JSON object per line; the first line has the settings.
 
     If a process is killed while writing, the incomplete last line is removed.
 
@@ -246,7 +246,7 @@ class Workers:
     Parameters
     ----------
     source : sequence of str
-        As for `load_data`.
+        As in `load_data`.
     settings : mapping
         Settings, with ``epochs`` and ``candidate_size``.
     jobs : int
@@ -274,8 +274,8 @@ class Workers:
         ----------
         runs : iterable of Run
         on_end : callable
-            Called with each run and its result when it ends. The result is what `train`
-            returns, or the reason why training was impossible under ``left_out``.
+            Called with each run and its result when the run ends. The result is what `train`
+            returns or, if training was impossible, the reason under the key ``left_out``.
         """
         # Runs on the same data follow each other, because processes cache what they share.
         pending = sorted(runs, key=lambda run: (run.condition, run.part, run.seed, run.share))
@@ -318,7 +318,7 @@ def _data() -> Data:
 
 @lru_cache(1)
 def _problem(part: str, condition: str, seed: int) -> Problem:
-    """Return the data for a run; only the training data are put into the condition."""
+    """Return the data for a run; the condition applies only to the training data."""
     data = _data()
     if part == "test":
         rows, held = np.arange(len(data.labels)), (data.test_features, data.test_labels)

@@ -7,16 +7,16 @@ each budget.
 
 - ``samples``: T·k gradient samples. Each batch consists of the samples kept from a candidate
   batch, so methods that keep more take fewer steps.
-- ``steps``: T steps of k samples. If a method decides itself how many samples it keeps, the
-  samples kept from successive candidate batches are queued and taken k at a time.
+- ``steps``: T steps of k samples. If a method sets its own count, the samples kept from
+  successive candidate batches are queued and taken k at a time.
 - ``wall-clock``: T·k units for everything that recurs in each run: steps (also of k samples)
   and forward passes of the current model on candidate batches or on a clean set. One-off work
   that serves all runs on a dataset (embeddings, a reference model, the probabilities of labels
   during a training run) is amortized and not charged.
 - ``first-run``: the same, but one-off work is also charged: a forward pass on the pool for
-  embeddings; for a reference model, its training and a forward pass; for probabilities of
-  labels, the epochs on the pool in which they are recorded. A reference model trained as long as
-  `full` would exceed the budget, so it is trained with a quarter of the budget.
+  embeddings; training and a forward pass for a reference model; and the epochs on the pool in
+  which label probabilities are recorded. A reference model trained as long as `full` would
+  exceed the budget, so it is trained with a quarter of the budget.
 
 Two methods have their own budget, which is the same in every column. ``full`` takes T steps on
 complete batches; ``full-short`` takes as many steps as T·k samples allow.
@@ -81,7 +81,7 @@ class Limit:
 
 
 def canonical(method: Method, budget: str, config: TrainConfig) -> str:
-    """Return the first budget under which a method trains exactly as under this one.
+    """Return the first budget under which a method trains exactly as under `budget`.
 
     For example, a random subset trains in the same way under all four budgets, so it is trained
     only once.
@@ -131,7 +131,7 @@ def limit_of(
     n_samples : int
         Number of samples in the pool.
     trained_before : float
-        Cost of training beforehand: of a reference model, or to record label probabilities.
+        Cost of preliminary training, for a reference model or to record label probabilities.
 
     Raises
     ------

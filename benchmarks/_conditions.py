@@ -2,11 +2,11 @@
 
 - ``as-is``: nothing is changed.
 - ``long-tailed``: class sizes fall by a factor of 100, exponentially from class to class.
-- ``redundant``: 70% of the pool are near-copies of 2% of it.
+- ``redundant``: 70% of the pool are near-copies of another 2% of the pool.
 - ``wrong-labels``: 20% of the labels are replaced by another class, chosen uniformly.
-- ``instance-wrong-labels``, ``instance-wrong-labels-40``: 20 or 40% of the labels are replaced by
-  those of a weak classifier, which errs at the boundaries between classes, as people do
-  (``_label_errors.py``).
+- ``instance-wrong-labels``, ``instance-wrong-labels-40``: 20% or 40% of the labels are replaced
+  by mistakes of a weak classifier. Like people, it makes mistakes at the boundaries between
+  classes (``_label_errors.py``).
 - ``long-tailed-wrong-labels``: a long tail with wrong labels.
 
 Only training data are changed; validation and test data stay clean.
@@ -26,7 +26,7 @@ __all__ = ["CONDITIONS", "Pool", "make_condition"]
 
 Indices = NDArray[np.int64]
 
-FALL = 100  # size of the largest class divided by that of the smallest
+FALL = 100  # size of the largest class divided by the size of the smallest
 LEAST = 2  # minimum number of samples that every class keeps
 COPIES = 0.7  # share of near-copies in the pool
 ORIGINALS = 0.02  # share of the pool that is copied
@@ -45,9 +45,9 @@ class Pool:
     labels : ndarray of shape (n,), int64
         Labels used in training, some of which may be wrong.
     features : ndarray of shape (n, d), float32
-        Features; for a near-copy, those of the original with noise.
+        Features; for a near-copy, the features of the original plus noise.
     true_labels : ndarray of shape (n,), int64
-        Labels before some were made wrong.
+        Labels before any of them were made wrong.
     """
 
     indices: Indices
@@ -116,7 +116,7 @@ def long_tailed(pool: Pool, rng: np.random.Generator) -> Pool:
 
 
 def redundant(pool: Pool, rng: np.random.Generator) -> Pool:
-    """Replace most samples by near-copies of a few; every class keeps at least one sample."""
+    """Replace most samples by near-copies of a few samples; every class keeps at least one."""
     n_copies = round(COPIES * len(pool))
     distinct, _ = stratified_split(pool.labels, n_copies, int(rng.integers(2**32)))
     n_originals = max(1, round(ORIGINALS * len(pool)))
@@ -134,7 +134,7 @@ def redundant(pool: Pool, rng: np.random.Generator) -> Pool:
 
 
 def wrong_labels(pool: Pool, rng: np.random.Generator) -> Pool:
-    """Give a fifth of the samples the label of another class, chosen uniformly."""
+    """Relabel a fifth of the samples with another class, chosen uniformly."""
     classes, codes = np.unique(pool.labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"wrong labels need at least 2 classes; got {len(classes)}")
@@ -144,7 +144,7 @@ def wrong_labels(pool: Pool, rng: np.random.Generator) -> Pool:
 
 
 def instance_wrong_labels(share: float) -> Callable[[Pool, Any], Pool]:
-    """Return the change that gives about `share` of the samples a weak classifier's label."""
+    """Return a function that relabels about `share` of the samples with a classifier's mistakes."""
 
     def change(pool: Pool, rng: np.random.Generator) -> Pool:
         classes, codes = np.unique(pool.labels, return_inverse=True)

@@ -19,7 +19,7 @@ PACKAGES = (
 
 
 def alternate(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
-    """Time the functions in turn, so that noise affects all equally; return seconds by name."""
+    """Time the functions in turn, so that noise affects them equally; return seconds by name."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
         function()

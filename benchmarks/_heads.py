@@ -169,7 +169,7 @@ class Problem:
         Parameters
         ----------
         epochs : float
-            Number of passes of each head over its half.
+            Number of passes that each head makes over its half.
         size : int
             Batch size.
         """
@@ -195,13 +195,14 @@ class Problem:
         return _Reference(outputs_of(logits, cosines, labels), cost)
 
     def dynamics(self, epochs: int, size: int) -> NDArray[np.float64]:
-        """Return the probabilities of the labels in each epoch of a head trained on the pool.
+        """Train a head on the pool, and return the label probabilities in each epoch.
 
         Parameters
         ----------
         epochs : int
+            Number of epochs.
         size : int
-            Samples in a batch.
+            Batch size.
         """
 
         def make() -> NDArray[np.float64]:
@@ -210,7 +211,7 @@ class Problem:
             n_steps = epochs * order.n_batches
             for step in range(n_steps):
                 epoch, batch = step // order.n_batches, order.batch(step)
-                if epoch and step % order.n_batches == 0:  # for those that fill no batch
+                if epoch and step % order.n_batches == 0:  # for samples left over at the end
                     losses[:, epoch] = losses[:, epoch - 1]
                 lr = learning_rate("cosine", REFERENCE_LR, step, n_steps)
                 losses[batch, epoch] = head.step(*self.rows(batch), lr).numpy()
@@ -320,7 +321,7 @@ class _Chooser:
         if REFERENCE in method.needs:
             epochs = epochs_of_reference(method, budget, config)
             self.reference = problem.reference(epochs, config.candidate_size)
-        # Cost of training beforehand, in training steps on one sample.
+        # Cost of preliminary training, in training steps on one sample.
         self.trained_before = self.reference.cost if self.reference else 0.0
         self.trained_before += method.n_dynamics * self.order.n_batches * config.candidate_size
         self.history = SampleHistory(len(problem.pool), method, torch.device("cpu"))
@@ -348,7 +349,7 @@ class _Chooser:
             self._scores = None
         if self.method.schedules_epoch:
             return self._next_of_epoch(*divmod(number, self.order.n_batches))
-        # Schedules go through all their epochs within the budget.
+        # Scale the epoch so that schedules go through all their epochs within the budget.
         epoch = int(done * self.config.epochs)
         n_keep = n_kept(len(indices), self._schedule(epoch))
         if self.method.selects_ahead:
@@ -365,7 +366,7 @@ class _Chooser:
     def _next_of_epoch(
         self, epoch: int, number: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return batch `number` of an epoch that the method selects as a whole."""
+        """Return batch `number` of an epoch that was scheduled as a whole by the method."""
         batches, seconds = self.problem.batches_of_epoch(self.method, self.config, epoch)
         self.seconds += seconds / len(batches)
         batch = batches[number]
@@ -412,7 +413,7 @@ class _Chooser:
         return choice, perf_counter() - begin - in_forward
 
     def _clean_loss(self, head: Head) -> float:
-        """Return the mean loss of the clean set, for a method that needs it; it is charged."""
+        """Return the mean loss on the clean set, if the method needs it, and charge the cost."""
         if CLEAN not in self.method.needs:
             return float("nan")
         rows, labels = self.problem.clean_set()
@@ -420,7 +421,7 @@ class _Chooser:
         return float(head.outputs(rows, labels).loss.mean(dtype=np.float64))
 
     def _scores_of_epoch(self) -> Any:
-        """Return the method's scores of the pool, computed at the first batch of an epoch."""
+        """Return the method's scores for the pool, computed at the first batch of an epoch."""
         if self._scores is None:
             self._scores = self.method.score(self.history.snapshot())
         return self._scores

@@ -2,9 +2,9 @@
 
 - ``uniform``: any other class, with equal probability.
 - ``pairwise``: the class whose mean is nearest to the mean of the sample's class.
-- ``instance``: the class assigned by a weak classifier. It is trained on a few labeled samples,
-  and labels are drawn from its softmax, so that mistakes occur at the boundaries between
-  classes, like mistakes that people make.
+- ``instance``: the class assigned by a weak classifier. The classifier is trained on a few
+  labeled samples, and labels are drawn from its softmax, so that mistakes occur at the
+  boundaries between classes, like mistakes that people make.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ KINDS = ("uniform", "pairwise", "instance")
 Labels = NDArray[np.int64]
 
 _TRAINED_ON = 0.05  # share of the samples used to train the weak classifier
-_LEAST_TRAINED_ON = 3  # minimum number of these samples per class
+_LEAST_TRAINED_ON = 3  # minimum number of samples per class used to train the weak classifier
 _TEMPERATURES = np.geomspace(0.05, 20, 40)
 
 
@@ -34,7 +34,7 @@ def with_errors(X: NDArray[Any], y: Labels, kind: str, share: float, seed: int) 
     X : ndarray of shape (n, d)
         Features.
     y : ndarray of shape (n,)
-        Right labels, as integers from 0.
+        Correct labels, as integers from 0.
     kind : str
         One of `KINDS`.
     share : float

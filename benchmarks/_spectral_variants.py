@@ -1,7 +1,7 @@
 """Variants of the Fiedler rule that are needed only for ablations.
 
-They use dense float64 matrices, one batch at a time, because only their choices matter, not
-their speed.
+The variants use dense float64 matrices, one batch at a time, because only which samples they
+choose matters, not their speed.
 """
 
 from dataclasses import dataclass

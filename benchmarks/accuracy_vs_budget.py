@@ -5,16 +5,16 @@
     python benchmarks/accuracy_vs_budget.py --out runs/photos.json --table --plot photos.png
 
 Every method trains network heads on stored embeddings (written by ``spectral-select extract``).
-The training data are used as they are and in four conditions that are common in real data
+The training data are used unchanged and in conditions that are common in real data
 (``_conditions.py``), under four budgets (``_budgets.py``). Learning rates are tuned for every
 method, condition, kept share and budget, on a held-out fifth of the training data, with
 separate seeds. The reported accuracy is measured after the last step, on test data that are not
-used otherwise, for heads trained on all training data. Differences are paired by seed, which
-determines condition, order, initial weights and draws.
+used otherwise, for heads trained on all training data. Differences are paired by seed. The seed
+determines the condition, order, initial weights and draws.
 
-Each completed run is stored in a file next to the results. The same command resumes, also with
-additional methods, conditions, shares, rates or seeds. The last form creates tables and a
-figure from existing results.
+Each completed run is stored in a file next to the results. To resume, run the same command
+again; methods, conditions, shares, rates or seeds may be added. The third form of the command
+creates tables and a figure from existing results.
 """
 
 import argparse
@@ -129,7 +129,7 @@ def _show(options: argparse.Namespace, results: dict[str, Any]) -> None:
 def _cells(
     options: argparse.Namespace, methods: Iterable[Method], settings: dict[str, Any]
 ) -> dict[Key, list[str]]:
-    """Return the distinct cells to train, with the budgets that each one covers."""
+    """Return the distinct cells to train, with the budgets that each cell covers."""
     cells: dict[Key, list[str]] = {}
     for share in options.shares:
         config = config_of(share, settings)

@@ -1,10 +1,11 @@
-"""Time and memory of find_wrong_labels, in units of the Gram product that any filter needs.
+"""Time and memory of find_wrong_labels, relative to the Gram product that any filter needs.
 
     python benchmarks/label_speed.py
 
-Each case runs in a process of its own, on one thread. The Gram product is X.T @ X in single
-precision. Memory is the peak of resident memory less that before the features were opened, so
-that it includes the features; memory-mapped features are written to a temporary folder first.
+Each case runs in a separate process, on one thread. The Gram product is X.T @ X in single
+precision. Memory is the peak resident memory minus the resident memory before the features were
+opened, so it includes the features. Memory-mapped features are first written to a temporary
+folder.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from spectral_select import find_wrong_labels
 
 RESULTS = Path("benchmarks/results/label_speed.json")
 
-# Rows, features, classes, landmarks, type, whether memory-mapped.
+# Rows, features, classes, landmarks, dtype, whether the features are memory-mapped.
 CASES = (
     (50_000, 512, 100, 0, "float32", False),
     (50_000, 512, 100, 1024, "float32", False),
@@ -36,12 +37,12 @@ CASES = (
     (1_000_000, 256, 1_000, 1024, "float16", True),
     (1_000_000, 256, 1_000, 1024, "int8", True),
 )
-REPEATS = 3  # of cases in memory
+REPEATS = 3  # for cases with features in memory
 BLOCK = 50_000
 
 
 def blocks(n: int, d: int, n_classes: int, dtype: str) -> Iterator[tuple]:
-    """Yield rows of classes that overlap, as after a ReLU, and their labels."""
+    """Yield blocks of nonnegative rows from overlapping classes, as after a ReLU, with labels."""
     rng = np.random.default_rng(0)
     centers, mix = rng.standard_normal((n_classes, 32)), rng.standard_normal((32, d)) / 6
     for start in range(0, n, BLOCK):
@@ -65,7 +66,7 @@ def measure(case: list) -> dict[str, float | str]:
     """Measure one case in this process."""
     n, d, n_classes, n_landmarks, dtype, mapped = case
     with tempfile.TemporaryDirectory() as folder:
-        # In another process, whose memory does not count.
+        # Create the features in another process, so that its memory does not count.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             pool.submit(make, folder, n, d, n_classes, dtype).result()
         before = peak_resident_bytes()

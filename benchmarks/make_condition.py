@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--features",
         metavar="STORE",
-        help="embeddings of train/, on which a weak classifier errs; for instance-wrong-labels",
+        help="embeddings of train/ for the weak classifier in instance-wrong-labels",
     )
     options = parser.parse_args(argv)
     try:
@@ -75,8 +75,8 @@ def write_condition(
     Returns
     -------
     dict of int
-        Number of ``images`` in the new train/; how many of them are ``wrong`` (in the folder of
-        another class), and how many are ``copies``.
+        The number of ``images`` in the new train/, and how many of these images are ``wrong`` (in
+        the folder of another class) and how many are near-``copies``.
     """
     for part in ("train", "test"):
         if not (source / part).is_dir():
@@ -118,7 +118,7 @@ def write_condition(
 def _features(
     store: str | None, found: ImageFolder, folder: Path, condition: str
 ) -> NDArray[np.float32]:
-    """Return the embedding of each image; where none are needed, a number for each."""
+    """Return the embedding of each image; if none are needed, a number for each image."""
     if not condition.startswith("instance"):
         return np.arange(len(found.samples), dtype=np.float32)[:, None]
     if store is None:
@@ -142,7 +142,7 @@ def _write_near_copy(path: Path, place: Path, rng: np.random.Generator) -> None:
 def _link(path: str | Path, place: str | Path) -> str:
     try:
         os.link(path, place)
-    except OSError:  # a different file system, or one without links
+    except OSError:  # the file systems differ or do not support links
         shutil.copy2(path, place)
     return str(place)
 

@@ -1,11 +1,12 @@
-"""How planted outliers rank, by degree, Fiedler vector and nearest neighbors.
+"""Compare how highly planted outliers rank by degree, Fiedler vector and nearest neighbors.
 
     python benchmarks/outliers.py digits wine breast_cancer
     python benchmarks/outliers.py photos=STORE other=STORE --out photos.json
 
-Planted are 3% of rows whose entries are random (mean and spread of each feature kept), rows whose
-features come from different samples, and, between two image sets, samples of the other set.
-Reported are the area under the ROC curve and average precision, as means over seeds.
+There are three kinds of planted outliers, each 3% of the rows: random rows with the mean and
+spread of each feature, rows that combine features of different samples and, for two image sets,
+samples from the other set. The script reports the area under the ROC curve and the average
+precision, as means over seeds.
 """
 
 import argparse
@@ -41,12 +42,12 @@ def degree(X: NDArray[Any]) -> Scores:
 
 
 def fiedler(X: NDArray[Any]) -> Scores:
-    """Size of the entry of the Fiedler vector, as Algorithm 1 ranks."""
+    """Magnitude of the entry in the Fiedler vector, the ranking of Algorithm 1."""
     return np.abs(fiedler_vector(X).vector)
 
 
 def neighbors(k: int) -> Callable[[NDArray[Any]], Scores]:
-    """Return the mean distance to the k nearest standardized rows of length 1."""
+    """Score rows by the mean distance to their k nearest rows, standardized and of length 1."""
 
     def scores(X: NDArray[Any]) -> Scores:
         rows = unit_rows(Rows(X)[slice(None)])
@@ -68,7 +69,7 @@ METHODS: dict[str, Callable[[NDArray[Any]], Scores]] = {
 def planted(
     X: NDArray[Any], kind: str, others: NDArray[Any] | None, seed: int
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return the rows with outliers added, and which they are."""
+    """Return the rows with outliers added, and a mask of the outliers."""
     rng = np.random.default_rng(seed)
     m = max(3, round(SHARE * len(X)))
     if kind == "random":
@@ -83,7 +84,7 @@ def planted(
 
 
 def load(source: str) -> tuple[str, NDArray[Any]]:
-    """Return name and features of a set of scikit-learn, or of NAME=STORE."""
+    """Return the name and features of a scikit-learn dataset or of NAME=STORE."""
     if source in TABULAR:
         return source, getattr(datasets, f"load_{source}")().data
     name, _, folder = source.partition("=")

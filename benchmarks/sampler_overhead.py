@@ -7,8 +7,8 @@ The data are synthetic 32 px images (uint8, in memory) with 2048-d float32 featu
 clusters. Batches of 128 are selected from 640 candidates. There are two measurements:
 
 - training: an epoch of torchvision's ResNet-18 with SGD, with three kinds of batches in turn:
-  selected ahead on a thread, selected on request, and drawn by a random BatchSampler with the
-  same number and size of batches. The share of time spent waiting is the sampler's
+  selected ahead of training on a thread, selected on request, and drawn by a random BatchSampler
+  with the same number and size of batches. The share of time spent waiting is the sampler's
   `timings.wait_seconds` divided by the epoch's wall-clock time;
 - loader: the same loaders without training.
 """
@@ -86,7 +86,7 @@ def trainer() -> Callable[[torch.Tensor, torch.Tensor], None]:
 def epochs(
     choices: dict[str, Any], dataset: Images, step: Callable[..., None], repeats: int, warm: int
 ) -> dict[str, dict[str, list[float]]]:
-    """Run epochs in turn; return each one's total seconds, waiting seconds and solving seconds."""
+    """Run epochs in turn; return the total, waiting and solving seconds of each epoch."""
     measured: dict[str, dict[str, list[float]]] = {
         name: {"epoch": [], "waited": [], "solving": []} for name in choices
     }

@@ -2,7 +2,7 @@
 
     python benchmarks/solver_on_gpu.py    # under a minute
 
-The features are those of solver_speed.py. The three functions are timed in turn in one process.
+The features are the same as in solver_speed.py. Three functions are timed in turn in one process.
 """
 
 import argparse

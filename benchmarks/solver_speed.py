@@ -115,8 +115,8 @@ def single() -> list[dict[str, Any]]:
 def fit() -> list[dict[str, Any]]:
     """Measure `FiedlerBatchSelector.fit` on single batches, on one thread.
 
-    If float32 rounding leaves open which rows are kept, `fit` also refines the vector in
-    float64. This depends on the data, so there are several arrays of each size.
+    If float32 rounding makes it uncertain which rows are kept, `fit` also refines the vector in
+    float64. This depends on the data, so several arrays of each size are measured.
     """
     results, rows = [], [["n x d", "seed", "ms: Gram", "fit", "fit / Gram", "at most"]]
     with threadpool_limits(1):

@@ -1,14 +1,15 @@
-"""Cost of each method to come within a point of the accuracy of training on all samples.
+"""Cost for each method to come within a point of the accuracy of training on all samples.
 
     python benchmarks/time_to_accuracy.py digits --out runs/time_digits.json
     python benchmarks/time_to_accuracy.py TRAIN_STORE TEST_STORE --out runs/time_mine.json
 
-This script runs ``accuracy_vs_budget.py`` with several numbers of epochs. For each, the learning
-rate is tuned and falls to 0 at the end. The target is the mean accuracy of the longest runs on
-all samples, minus one point. For each method, the shortest runs whose mean reaches the target
-are reported: their cost (``_budgets.py``) and time, relative to the shortest runs on all samples
-that reach it. Arguments that are not listed below are passed to ``accuracy_vs_budget.py``. To
-resume an interrupted comparison, run the same command again.
+This script runs ``accuracy_vs_budget.py`` with several numbers of epochs. For each number, the
+learning rate is tuned and falls to 0 at the end. The target is the mean accuracy of the longest
+runs on all samples, minus one point. For each method, the script finds the shortest runs whose
+mean accuracy reaches the target, and reports their cost (``_budgets.py``) and time relative to
+the shortest runs on all samples that reach the target. Arguments that ``--help`` does not list
+are passed to ``accuracy_vs_budget.py``. To resume an interrupted comparison, run the same command
+again.
 """
 
 import argparse
@@ -91,7 +92,7 @@ def reached(
         method: next((n for n, found in curve.items() if found["accuracy"] >= aim), None)
         for method, curve in curves.items()
     }
-    spent = curves[FULL][shortest[FULL]]  # at least the longest run on all samples reaches it
+    spent = curves[FULL][shortest[FULL]]  # exists, because the longest run reaches the target
     found = []
     for method, length in shortest.items():
         at = None if length is None else curves[method][length]

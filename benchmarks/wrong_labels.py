@@ -4,11 +4,11 @@
     python benchmarks/wrong_labels.py photos=STORE --seeds 2 --out photos.json
     python benchmarks/wrong_labels.py --table --out photos.json
 
-Wrong labels are added in three ways (``_label_errors.py``), with shares of 5, 10, 20 and 40%. For
-each ranking, the results contain the area under the ROC curve and the average precision; for the
-labels flagged by default, the F1 score; also the estimated share of wrong labels, and seconds.
-cleanlab (``pip install cleanlab``) receives probabilities from logistic regression or from 10
-nearest neighbors, with five-fold cross-validation.
+Wrong labels are added in three ways (``_label_errors.py``), with shares of 5, 10, 20 and 40%. The
+results contain the area under the ROC curve and the average precision of each ranking, the F1
+score of the labels flagged by default, the estimated share of wrong labels, and the time in
+seconds. cleanlab (``pip install cleanlab``) receives probabilities from logistic regression or
+from 10 nearest neighbors, with five-fold cross-validation.
 """
 
 import argparse

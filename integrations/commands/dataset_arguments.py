@@ -23,7 +23,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--root",
         metavar="FOLDER",
-        help="folder where datasets known by name are read from and downloaded to (default: data)",
+        help="folder that datasets known by name are read from and downloaded to (default: data)",
     )
     group.add_argument(
         "--no-download", action="store_true", help="fail instead of downloading a dataset"

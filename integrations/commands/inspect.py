@@ -19,8 +19,8 @@ __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
 Find wrong labels, outliers and near-duplicates in a file of features (embeddings, one row per
-sample). Prints a summary; --report writes a page to look at, --out a table with a row for each
-sample. With OTHER, such as the test set, also finds the samples that both contain.
+sample). Prints a summary; --report writes a page to look at, and --out writes a table with a row
+for each sample. With OTHER, such as the test set, also finds samples that both files contain.
 """
 
 _EPILOG = """\
@@ -29,12 +29,12 @@ examples:
   spectral-select inspect photos.store --images photos --report page.html
                                # a page with thumbnails
   spectral-select inspect train.store test.store --out table.csv
-                               # also near-duplicates between the two
+                               # also near-duplicates between the two files
   spectral-select inspect texts.parquet --columns embedding --labels topic --show text \\
       --report page.html       # the text is shown instead of an image
 """
 
-_SHOWN = 5  # in the summary
+_SHOWN = 5  # entries of each kind in the summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,25 +69,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         metavar="NAME",
-        help="array of the .npz file, column of the Parquet file, or a .npy file (default: the "
-        "labels of the store; without labels, only outliers and near-duplicates are found)",
+        help="array in the .npz file, column in the Parquet file, or a .npy file (default: the "
+        "labels in the store; without labels, only outliers and near-duplicates are found)",
     )
     parser.add_argument(
         "--duplicate-similarity",
         metavar="S",
         type=float,
         help="samples at least this similar are near-duplicates, in [0, 1] (default: 0.95, or "
-        "more where samples are often that similar)",
+        "more if many samples are that similar)",
     )
     parser.add_argument(
         "--landmarks",
         metavar="N",
         type=int,
         default=1024,
-        help="landmarks of nonlinear graphs: more are slower and sharper (default: %(default)s)",
+        help="number of landmarks for nonlinear graphs; more are slower but more accurate "
+        "(default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", metavar="S", type=int, default=0, help="seed of landmarks (default: %(default)s)"
+        "--seed",
+        metavar="S",
+        type=int,
+        default=0,
+        help="seed for the landmarks (default: %(default)s)",
     )
 
 
@@ -136,12 +141,12 @@ def run(args: argparse.Namespace) -> int:
         )
         print(f"{args.report}: the page")
         if images is None and names.paths is not None:
-            print("for thumbnails, add --images with the folder that the paths are below")
+            print("for thumbnails, add --images with the folder that the paths are relative to")
     return 0
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
-    """Refuse before the work what could not be written after it."""
+    """Reject outputs that cannot be written, before any work is done."""
     for option, name, suffixes in (
         ("--out", args.out, TABLE_SUFFIXES),
         ("--report", args.report, (".html", ".htm")),
@@ -167,7 +172,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 
 def _labels(args: argparse.Namespace, names: RowNames) -> NDArray[Any] | None:
-    """Return the labels that are named, or those of the store, by the names of their classes."""
+    """Return the requested labels or, by default, the store's labels as class names."""
     if args.labels is not None:
         return read_labels(args.features, args.labels)
     return None if names.labels is None else np.array(names.labels)

@@ -13,7 +13,7 @@ __all__ = ["add_arguments", "run"]
 _DESCRIPTION = """\
 Train with every combination of the methods, seeds and filter ratios listed in a TOML file,
 with a separate process and folder for each run. Run the command again to resume: complete
-runs are kept, and the others resume from their checkpoints. You can add methods, seeds and
+runs are kept, and other runs resume from their checkpoints. You can add methods, seeds and
 ratios to the file later.
 """
 

@@ -29,13 +29,13 @@ class Run:
         The method with its options.
     seed : int
     ratios : tuple of float
-        The filter ratios that this run covers; all of them if it depends on none.
+        The filter ratios that this run covers: all ratios if the run does not depend on them.
     arguments : tuple of str
         Arguments for `spectral-select train`, without the output folder and shared inputs.
     folder : str
         Folder for its results, relative to the sweep's folder.
     needs : frozenset of str
-        Which of `FEATURES` and `REFERENCE` the method needs.
+        The inputs that the method needs, out of `FEATURES` and `REFERENCE`.
     """
 
     method: str
@@ -80,7 +80,7 @@ def read_plan(path: Path) -> Plan:
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If it is not TOML, or a key or value is missing, unknown or out of range.
+        If the file is not TOML, or a key or value is missing, unknown or out of range.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -137,7 +137,7 @@ def _run(
 def _depends(spec: str) -> bool:
     """Return whether a method's training depends on the filter ratio."""
     method = get_method(spec)
-    # Comparing two ratios is enough, for any number of epochs.
+    # Comparing two ratios is enough, whatever the number of epochs.
     first, second = ((method.schedule(f, 4), method.step_fraction(1 - f)) for f in (0.25, 0.75))
     return first != second
 

@@ -22,7 +22,7 @@ from spectral_select.integrations.runtime.provenance import n_cores
 __all__ = ["SweepError", "is_done", "run_all"]
 
 _POLL = 0.1
-_SETTLE = 20.0  # seconds after which a run has loaded its data
+_SETTLE = 20.0  # seconds after which a run is assumed to have loaded its data
 
 
 class SweepError(ValueError):
@@ -81,11 +81,11 @@ def run_all(
     jobs: int,
     on_end: Callable[[Run, int, float], object],
 ) -> list[Run]:
-    """Run the incomplete runs, at most `jobs` at a time, and return those that failed.
+    """Run the incomplete runs, at most `jobs` at a time, and return the failed runs.
 
-    The first run that needs features extracts them, and the first that needs a reference model
-    trains it; other runs wait for the result and share it. A parallel run starts at least 20 s
-    after the previous one, and only if twice the memory of the largest run is free.
+    The first run that needs features extracts them, and the first run that needs a reference
+    model trains it; other runs wait for the result and share it. A parallel run starts at least
+    20 s after the previous run, and only if twice the memory of the largest run is free.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def run_all(
         The runs that did not exit with status 0.
     """
     waiting, going, failed = list(runs), list[_Started](), list[Run]()
-    settled: set[str] = set()  # inputs that finished runs needed, so they exist by now
+    settled: set[str] = set()  # inputs that exist by now, because finished runs needed them
     needed = 0
     try:
         while waiting or going:
@@ -142,7 +142,7 @@ def _next(
     run = waiting[0]
     if going:
         if any(_shared(out, need) is None for need in run.needs - settled):
-            return None  # another run is still computing an input that this one shares
+            return None  # another run is still computing an input that this run shares
         largest = max([needed, *(each.peak for each in going)])
         recent = min(monotonic() - each.begin for each in going)
         if recent < _SETTLE or psutil.virtual_memory().available < 2 * largest:
@@ -185,7 +185,7 @@ def _start(out: Path, run: Run, jobs: int) -> _Started:
 
 
 def _interrupt(going: Sequence[_Started]) -> None:
-    """Stop runs as Ctrl-C would, which leaves a checkpoint, and wait for them to exit."""
+    """Stop runs as Ctrl-C would, so that they save a checkpoint, and wait for them to exit."""
     for each in going:
         each.process.send_signal(signal.SIGINT)
     for each in going:

@@ -104,7 +104,7 @@ def run_comparison(dataset: str, **options: Any) -> Results:
         Name of a dataset, or path of a folder of images.
     **options
         Options of the command, with underscores instead of hyphens: ``out``, ``methods``,
-        ``seeds``, ``filter_ratio``, ``epochs``, … The others have the command's defaults.
+        ``seeds``, ``filter_ratio``, ``epochs``, … Other options have the command's defaults.
 
     Returns
     -------
@@ -286,7 +286,7 @@ def _features(
 
 
 def _given_reference(args: argparse.Namespace, data: "ImageDataset") -> "Reference | None":
-    """Return the user's reference model, or check the options for training one."""
+    """Return the reference model given by the user, or check the options for training one."""
     from spectral_select._utils.validation import check_positive_int
     from spectral_select.integrations.training.reference_model import Reference
 
@@ -300,7 +300,7 @@ def _given_reference(args: argparse.Namespace, data: "ImageDataset") -> "Referen
 def _reference(
     args: argparse.Namespace, data: "ImageDataset", out: Path, config: "TrainConfig"
 ) -> "Reference":
-    """Train a reference model for these runs, or return the one trained earlier."""
+    """Train a reference model for these runs, or return a model trained earlier."""
     from spectral_select.integrations.training.reference_training import train_reference
 
     epochs, folder = args.reference_epochs, out / "reference"

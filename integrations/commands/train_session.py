@@ -56,7 +56,7 @@ class OutputOptions:
     resume : bool
         Whether to resume the unfinished comparison in the folder, if there is one.
     checkpoint_every : int or None
-        Number of steps between two checkpoints of a run, or None for one after each epoch.
+        Number of steps between two checkpoints of a run; None saves one after each epoch.
     keep_checkpoints : bool
         Whether to keep checkpoints when all runs are complete.
     save_models : bool
@@ -93,7 +93,7 @@ class Comparison:
     origin : InputRecord
         Origin of the features.
     reference : Reference, optional
-        For methods that need a reference model.
+        The reference model, for methods that need one.
     progress : bool, optional
         Whether to show a progress bar; by default, only on a terminal.
     options : OutputOptions, optional
@@ -310,7 +310,7 @@ class Comparison:
         epoch = max(len(run.history) for run in now)
         cells = []
         for run in now:
-            if len(run.history) < epoch:  # ended earlier
+            if len(run.history) < epoch:  # the run ended earlier
                 continue
             record = run.history[-1]
             part = record.val if record.val.accuracy is not None else record.test
@@ -347,12 +347,12 @@ def check_resumable(
     Parameters
     ----------
     out, config, data, methods, seeds
-        As for `Comparison`.
+        As in `Comparison`.
 
     Raises
     ------
     ValueError
-        If the folder has checkpoints of another comparison; the message says what differs.
+        If the folder has checkpoints of another comparison; the message lists the differences.
     """
     checkpoints = Checkpoints(out)
     if checkpoints.exist:

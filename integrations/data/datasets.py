@@ -120,9 +120,9 @@ def load_dataset(
 ) -> ImageDataset:
     """Load a dataset, by name or from a folder, with three splits.
 
-    Splits that come with the dataset are used as they are (CIFAR-10 and Oxford-IIIT Pet:
-    train and test; Flowers-102: all three; a folder: whichever of ``train/``, ``val/`` and
-    ``test/`` exist). A missing test split is drawn from the training data, then a missing
+    Splits that come with the dataset are used unchanged (CIFAR-10 and Oxford-IIIT Pet: train
+    and test; Flowers-102: all three; a folder: whichever of ``train/``, ``val/`` and ``test/``
+    exist). Missing splits are drawn from the training data, first the test split, then the
     validation split. Both draws are stratified by class.
 
     Parameters
@@ -134,8 +134,8 @@ def load_dataset(
         ``val`` without ``test`` becomes the test split) or ``PATH/CLASS/*.jpg``. Split folders
         may have other common names ("training", "valid", "dev", "testing", …), in any case.
     root : path, default "data"
-        Folder where named datasets are read from and downloaded to. A relative folder path is
-        also looked up here.
+        Folder that named datasets are read from and downloaded to. If `name` is a relative
+        path, it is also looked up here.
     download : bool, default True
         Whether to download a named dataset that is not under `root`.
     val_fraction : float, default 0.1

@@ -84,8 +84,8 @@ _SHARE = 0.25
 class DecodedImages:
     """A dataset's images at one size, each decoded when first requested, then cached.
 
-    The images are cached on the target device if they fit. Then a batch is a lookup in device
-    memory, and only indices are copied from the host.
+    The images are cached on the target device if they fit. Then only indices are copied from the
+    host, and a batch is looked up in device memory.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class DecodedImages:
         return len(self._known)
 
     def take(self, indices: Any) -> Tensor:
-        """Return the images at `indices`; decode those that are not cached.
+        """Return the images at `indices`; decode the images that are not cached.
 
         Parameters
         ----------

@@ -45,7 +45,7 @@ class ImageFolder:
     classes : list of str
         Class names, by label.
     layout : str
-        Which folder is which split.
+        Description of which folder is used as which split.
     """
 
     parts: dict[str, tuple[ImageFiles, NDArray[np.int64]]]
@@ -56,8 +56,8 @@ class ImageFolder:
 def read_image_folder(folder: Path) -> ImageFolder:
     """List the images in a folder of splits and classes, or of classes only.
 
-    Hidden files and system files (``__MACOSX``, ``Thumbs.db``) are ignored. A warning says
-    which other files were skipped.
+    Hidden files and system files (``__MACOSX``, ``Thumbs.db``) are ignored. If other files are
+    skipped, a warning lists them.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ __all__ = ["ImageArray", "ImageFiles", "ImageSplit", "UnreadableImageError", "co
 
 
 class UnreadableImageError(ValueError):
-    """An image is missing, damaged or not supported; the message names it."""
+    """An image is missing, damaged or not supported; the message names the image."""
 
 
 class ImageFiles:
@@ -244,7 +244,7 @@ class ImageSplit(Dataset[tuple[Any, int]]):
         Returns
         -------
         ImageSplit
-            Shares labels and images with this one.
+            A split that shares labels and images with this split.
         """
         other = copy.copy(self)
         other.transform = transform
@@ -256,7 +256,7 @@ class ImageSplit(Dataset[tuple[Any, int]]):
 
     @property
     def paths(self) -> list[str]:
-        """Path of each image relative to the dataset's folder, or its name if it has no file."""
+        """Path of each image relative to the dataset's folder, or name if there is no file."""
         return [self.images.id(int(i)) for i in self.indices]
 
     @property

@@ -14,7 +14,7 @@ class Part:
     Parameters
     ----------
     dataset : map-style dataset
-        With all labels as an array ``labels``.
+        The dataset; it has all labels as an array ``labels``.
     indices : ndarray of shape (n,), int64
         Indices of the samples.
 

@@ -82,7 +82,7 @@ def check_fraction(fraction: float, name: str) -> float:
     Raises
     ------
     TypeError, ValueError
-        If it is not a number, or outside [0, 1).
+        If `fraction` is not a number, or is outside [0, 1).
 
     Examples
     --------

@@ -13,10 +13,10 @@ from spectral_select.integrations.inspection.thumbnails import Thumbnails
 __all__ = ["ClassRow", "Confusion", "Content", "Crossing", "Group", "Sample", "Suspect", "collect"]
 
 _N_SUSPECTS, _N_OUTLIERS, _N_GROUPS, _N_CROSSING = 200, 60, 60, 100
-_N_MEMBERS = 12  # shown of each group
+_N_MEMBERS = 12  # samples shown from each group
 _N_TYPICAL = 3
 _N_CONFUSED = 24  # classes in the heat map
-_LEAST_NOISE = 0.005  # of a class, to say what its samples are instead
+_LEAST_NOISE = 0.005  # classes with less noise get no "most often truly" entry
 
 Details = Mapping[str, Sequence[Any]]
 
@@ -28,11 +28,11 @@ class Sample:
     Attributes
     ----------
     name : str
-        Its path, or its row.
+        Path of the sample, or its row.
     label : str
-        Its given label; empty without labels.
+        The given label; empty if there are no labels.
     thumbnail : str
-        CSS class; empty without an image.
+        CSS class of the thumbnail; empty if there is no image.
     details : list of (str, str)
         Names and values of columns that the user asked for.
     """
@@ -57,7 +57,7 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Group:
-    """Near-duplicates; `more` of them are not shown."""
+    """A group of near-duplicates; `more` is the number of samples that are not shown."""
 
     samples: list[Sample]
     more: int
@@ -126,16 +126,16 @@ def collect(
     details: Details | None = None,
     other_labels: Sequence[str] | None = None,
 ) -> Content:
-    """Return what the page shows, the worst first, cut to what a person looks at.
+    """Return what the page shows: worst cases first, and no more than a person would look at.
 
     Parameters
     ----------
     found : DatasetInspection
         The inspection.
     thumbnails, other_thumbnails : Thumbnails
-        Of the samples, and of those of the other dataset.
+        Thumbnails of the samples, and of the samples in the other dataset.
     label_name : callable
-        From a label to its name.
+        Returns the name of a label.
     details : mapping of str to sequence, optional
         Columns to show for each sample.
     other_labels : sequence of str, optional
@@ -160,7 +160,7 @@ def collect(
         n_duplicates=sum(len(members) for members in groups),
         n_exact=int(found.duplicates.exact.sum()),
         n_conflicts=sum(len(group.labels) > 1 for group in shown),
-        # Groups whose labels contradict each other are the most telling.
+        # Show groups with contradictory labels first, because they reveal the most.
         groups=sorted(shown, key=lambda group: -len(group.labels) if group.labels[1:] else 0)[
             :_N_GROUPS
         ],
@@ -227,7 +227,7 @@ def _suspects(
     def typical_of(label: Any) -> list[Sample]:
         if label not in typical:
             members = np.flatnonzero((given == label) & (suggested == label))
-            # Of the samples whose label is confirmed, those with many similar ones.
+            # Among samples whose label is confirmed, take those that resemble many others.
             trusted = members[np.argsort(-wrong.trust[members], kind="stable")]
             trusted = trusted[: max(_N_TYPICAL, len(trusted) // 2)]
             order = np.argsort(found.outlier_score[trusted], kind="stable")
@@ -265,7 +265,7 @@ def _class_rows(found: DatasetInspection, label_name: Callable[[Any], str]) -> l
     n_classes = len(wrong.classes)
     counts = np.bincount(codes, minlength=n_classes)
     flagged = np.bincount(codes[wrong.wrong], minlength=n_classes)
-    # Column g of T, weighted with the classes' sizes: what samples labeled g truly are.
+    # Column g of T, weighted by class size, shows the true classes of the samples labeled g.
     truly = wrong.noise_matrix * counts[:, None]
     np.fill_diagonal(truly, 0)
     rows = []
@@ -290,7 +290,7 @@ def _confusion(found: DatasetInspection, label_name: Callable[[Any], str]) -> Co
     given = np.searchsorted(wrong.classes, found.labels[wrong.wrong])
     suggested = np.searchsorted(wrong.classes, wrong.suggested[wrong.wrong])
     pairs, counts = np.unique(np.column_stack([given, suggested]), axis=0, return_counts=True)
-    # The classes of the most frequent pairs.
+    # Show the classes in the most frequent pairs.
     ranked = pairs[np.argsort(-counts, kind="stable")].ravel()
     _, first = np.unique(ranked, return_index=True)
     shown = np.sort(ranked[np.sort(first)[:_N_CONFUSED]])

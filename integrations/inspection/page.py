@@ -29,22 +29,22 @@ def write_page(
     other_labels: Sequence[str] | None = None,
     details: Details | None = None,
 ) -> None:
-    """Write a self-contained page on an inspection.
+    """Write a self-contained page about an inspection.
 
     Parameters
     ----------
     path : path
         The page, ``.html``.
     found : DatasetInspection
-        What `inspect_dataset` returned.
+        The result of `inspect_dataset`.
     title, other_title : str
         Names of the datasets.
     images, other_images : Images, optional
-        Where thumbnails come from; without them the page shows names.
+        Source of the thumbnails; without images, the page shows names.
     label_name : callable, default=str
-        From a label to its name.
+        Returns the name of a label.
     other_labels : sequence of str, optional
-        Labels of the other dataset, by name.
+        Names of the labels in the other dataset.
     details : mapping of str to sequence, optional
         Columns to show for each sample, such as a text.
 

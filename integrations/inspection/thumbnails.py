@@ -16,7 +16,7 @@ _QUALITY = 72
 
 
 class Images(Protocol):
-    """Images by the index of the sample."""
+    """Images that are loaded by sample index."""
 
     def load(self, i: int) -> Image.Image:
         """Return image `i` as RGB."""
@@ -28,9 +28,9 @@ class Thumbnails:
     Parameters
     ----------
     images : Images or None
-        Where they come from; None makes no thumbnails.
+        Source of the thumbnails; with None, there are no thumbnails.
     prefix : str
-        Start of the CSS classes.
+        Prefix for the names of CSS classes.
     """
 
     def __init__(self, images: Images | None, prefix: str = "t") -> None:
@@ -45,7 +45,7 @@ class Thumbnails:
         if sample not in self._pictures:
             try:
                 self._pictures[sample] = _data_uri(self._images.load(sample))
-            except ValueError:  # an image that is missing or damaged now
+            except ValueError:  # the image is missing or damaged
                 self._pictures[sample] = ""
                 self.n_unreadable += 1
         return f"{self._prefix}{sample}" if self._pictures[sample] else ""
@@ -62,7 +62,7 @@ class Thumbnails:
 def _data_uri(image: Image.Image) -> str:
     image = image.copy()
     image.thumbnail((_SIDE, _SIDE))
-    if max(image.size) < _SIDE / 2:  # small images are enlarged without blurring
+    if max(image.size) < _SIDE / 2:  # enlarge small images without blurring them
         factor = _SIDE // max(image.size)
         image = image.resize(
             (factor * image.width, factor * image.height), Image.Resampling.NEAREST
@@ -78,9 +78,9 @@ def images_of_store(store: EmbeddingStore, dataset: str) -> Images:
     Parameters
     ----------
     store : EmbeddingStore
-        As `extract` wrote it.
+        A store written by the command ``extract``.
     dataset : str
-        The folder below which the paths of the store lie, or the name of a dataset.
+        The folder that the store's paths are relative to, or the name of a dataset.
 
     Raises
     ------
@@ -97,8 +97,8 @@ def images_of_store(store: EmbeddingStore, dataset: str) -> Images:
         images = ImageFiles(Path(dataset), store.paths)
         if not Path(images.name(0)).is_file():
             raise FileNotFoundError(
-                f"there is no file {images.name(0)}; expected the folder below which the paths "
-                f"of {store.path} lie"
+                f"there is no file {images.name(0)}; expected the folder that the paths in "
+                f"{store.path} are relative to"
             )
         return images
     part = store.meta.get("split")

@@ -1,4 +1,4 @@
-"""Baselines for the selection methods: all samples, all for fewer steps, and a random subset."""
+"""Baselines for selection: all samples, all samples for fewer steps, and a random subset."""
 
 import numpy as np
 

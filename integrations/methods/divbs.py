@@ -32,13 +32,13 @@ class DivBS(Method):
     DivBS (Hong et al., ICML 2024). The gradient of a sample's loss with respect to the last
     layer's weights is g = (p − onehot) ⊗ embedding. The residual starts as the candidates'
     mean gradient. Each step takes a candidate with probability proportional to
-    abs(⟨g, residual⟩), orthogonalizes its g against those taken before (Gram–Schmidt), and
-    projects this direction out of the residual.
+    abs(⟨g, residual⟩), orthogonalizes its gradient against the gradients taken before
+    (Gram–Schmidt), and projects the resulting direction out of the residual.
 
     Only inner products of gradients are needed, and ⟨gᵢ, gⱼ⟩ = ⟨eᵢ, eⱼ⟩·⟨hᵢ, hⱼ⟩ for errors
     e and embeddings h, so no gradient is ever computed. Once only rounding error is left in
-    the residual, the remaining candidates are chosen at random, as the authors do. Candidates
-    with NaN or infinity in their outputs come last.
+    the residual, the remaining candidates are chosen at random, as in the authors' program.
+    Candidates with NaN or infinity in their outputs come last.
 
     Parameters
     ----------
@@ -92,8 +92,10 @@ def _pursue(gram: Floats, k: int, rng: np.random.Generator | None) -> Indices:
     Row s of `rows` contains every gradient's product with the s-th orthonormal direction.
     """
     n = len(gram)
-    products = gram.mean(1) if n else np.zeros(0)  # of each gradient with the residual
-    squared = gram.diagonal().copy()  # squared norms, with the directions taken projected out
+    # Inner product of each gradient with the residual.
+    products = gram.mean(1) if n else np.zeros(0)
+    # Squared norms of the gradients after projecting out the directions taken so far.
+    squared = gram.diagonal().copy()
     noise = n * np.finfo(np.float64).eps
     floors = noise * squared, noise * np.sqrt(squared * max(gram.mean(), 0) if n else squared)
     rows = np.empty((k, n))

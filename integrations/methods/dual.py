@@ -1,4 +1,4 @@
-"""DUAL: a static subset by difficulty and uncertainty, from a training beforehand."""
+"""DUAL: a fixed subset drawn by difficulty and uncertainty, from a preliminary training run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from spectral_select.integrations.methods.registry import register
 
 __all__ = ["DUAL"]
 
-_TINY = 1e-6  # distance of mean probabilities from 0 and 1, where the Beta density may be infinite
+_TINY = 1e-6  # keeps mean probabilities away from 0 and 1, where the Beta density may be infinite
 
 
 @register
@@ -30,34 +30,36 @@ _TINY = 1e-6  # distance of mean probabilities from 0 and 1, where the Beta dens
 class DUAL(Method):
     """Train on one subset throughout, drawn by difficulty and uncertainty.
 
-    DUAL (Cho, Shin, Kang and Yun, ICML 2025). A network is trained on all samples for T epochs
-    beforehand, which is charged. With p the probability that it gives to a sample's label, one
-    for each epoch, the score of the sample is
+    DUAL (Cho, Shin, Kang and Yun, ICML 2025). First, a network is trained on all samples for T
+    epochs; this preliminary run is charged to the method. Let p be the probability that this
+    network assigns to a sample's label, one value per epoch. The score of the sample is
 
     (1)  D = mean of std(p)·(1 − mean(p)) over all windows of J successive epochs.
 
-    Samples are drawn without replacement in proportion to D·f(m), with m the mean of p over all
-    epochs and f the density of a Beta distribution,
+    Samples are drawn without replacement, with weights D·f(m), where m is the mean of p over all
+    epochs and f is the density of a Beta distribution,
 
     (2)  f(m) ∝ m^(a − 1)·(1 − m)^(b − 1),  b = C·(1 − μ)·(1 − s^c),  a = C − b,
 
-    where s is the share of the data that is discarded and μ the m of the sample with the
-    largest D. The more is discarded, the smaller is b, and the easier are the samples drawn.
+    where s is the share of the data that is discarded and μ is the value of m for the sample
+    with the largest D. The larger the discarded share, the smaller b is, and the easier the
+    samples drawn are.
 
-    Losses are not weighted. The network of the comparison is trained from its initial weights.
-    Difference from the paper: p is that of the training step of each epoch instead of that of
-    the network after the epoch, so no forward pass is added to the T epochs.
+    Losses are not weighted. The network that is compared starts again from its initial weights.
+    Difference from the paper: p is computed in each epoch's training step on the sample instead
+    of by the network after the epoch, so the T epochs need no extra forward pass.
 
     Parameters
     ----------
     epochs : int, default=30
-        Number T of epochs of the training beforehand.
+        Number T of epochs in the preliminary training run.
     window : int, default=10
         Number J of epochs in a window, from 2 to `epochs`.
     concentration : float, default=15
         Sum C of the parameters of the Beta distribution, above 0.
     exponent : float, default=5.5
-        Exponent c, above 0: the smaller, the sooner easy samples are preferred.
+        Exponent c, above 0. The smaller it is, the lower the discarded share at which easy
+        samples are preferred.
     """
 
     epochs: int = 30
@@ -82,7 +84,7 @@ class DUAL(Method):
 
     @property
     def n_dynamics(self) -> int:
-        """The number of epochs of the training beforehand."""
+        """The number of epochs in the preliminary training run."""
         return self.epochs
 
     def visits(
@@ -103,18 +105,20 @@ class DUAL(Method):
         features : array of shape (n_samples, d) or None
             Not used.
         n_selected : callable
-            ``n_selected(epoch)`` is the number of samples of an epoch; the same for all.
+            ``n_selected(epoch)`` is the number of samples in an epoch, the same for all epochs.
         seed : int
             Seed of the draw.
         dynamics : ndarray of shape (n_samples, n_epochs)
-            Probability of each sample's label in each epoch of the training beforehand.
+            Probability of each sample's label in each epoch of the preliminary training run.
 
         Returns
         -------
         Visits
         """
         if dynamics is None:
-            raise ValueError("the method needs probabilities of a training beforehand; got None")
+            raise ValueError(
+                "the method needs probabilities from a preliminary training run; got None"
+            )
         n, n_kept = len(dynamics), n_selected(0)
         log_weights = self._log_weights(np.asarray(dynamics, np.float64), 1 - n_kept / n)
         return _Subset(gumbel_top_k(log_weights, n_kept, np.random.default_rng(seed)), n)
@@ -127,7 +131,7 @@ class DUAL(Method):
         b = self.concentration * (1 - m[np.argmax(D)]) * (1 - discarded**self.exponent)
         a = self.concentration - b
         m = np.clip(m, _TINY, 1 - _TINY)
-        with np.errstate(divide="ignore"):  # a score of 0 excludes a sample while others are left
+        with np.errstate(divide="ignore"):  # samples with a score of 0 are drawn last
             log_weights: Floats = np.log(D) + (a - 1) * np.log(m) + (b - 1) * np.log1p(-m)
         return log_weights
 
@@ -143,7 +147,7 @@ class DUAL(Method):
         ValueError
             Always.
         """
-        raise ValueError("method 'dual' selects from all samples; it has no choice for a batch")
+        raise ValueError("method 'dual' selects from all samples; it cannot choose from a batch")
 
 
 class _Subset:

@@ -1,7 +1,7 @@
 """Methods that use only the features: degree, k-center, facility location.
 
-They measure similarity by the cosine, as the selector does: a row of zeros has similarity 0
-to every row.
+These methods measure similarity by the cosine, as the selector does. A row of zeros has
+similarity 0 to every row.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class _Degree(Method):
     sign: float
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by degree; ties go to the first candidates."""
+        """Choose by degree; ties are broken in favor of the first candidates."""
         degrees = cosine_graph(_rows(candidates)[None]).degrees[0]
         return Choice(top_k(self.sign * degrees, candidates.n_keep))
 
@@ -62,8 +62,9 @@ class _Degree(Method):
 class LowDegree(_Degree):
     """Select the candidates with the lowest mean cosine to the candidate batch: the outliers.
 
-    These are mostly the samples with the largest Fiedler entries of a dense graph, at the cost
-    of a single product: (dᵢ − λ)vᵢ = Σⱼ sᵢⱼvⱼ, so |v| is large where the degree d is small.
+    In a dense graph, these are mostly the samples with the largest Fiedler entries, found at
+    the cost of a single product: (dᵢ − λ)vᵢ = Σⱼ sᵢⱼvⱼ, so |v| is large where the degree d is
+    small.
     """
 
     name = "low-degree"
@@ -96,8 +97,8 @@ class KCenter(Method):
         normalized rows, so the factor of 2 holds for that distance. "euclidean" uses the
         features without normalization.
     first : {"random", "medoid"}
-        The first candidate: drawn with the batch's generator, or the one with the smallest
-        sum of distances to all others.
+        How the first candidate is chosen: drawn with the batch's generator, or the candidate
+        with the smallest sum of distances to all others.
     """
 
     distance: str = "cosine"
@@ -145,7 +146,7 @@ class FacilityLocation(Method):
     """Select the candidates that best represent all: greedy argmax over S of Σᵢ maxⱼ∈S sᵢⱼ.
 
     The sum uses (1 + cos)/2 instead of the cosine. This does not change the greedy steps, and
-    makes the sum nonnegative, monotone and submodular. So the result is at least 1 − 1/e of
+    makes the sum nonnegative, monotone and submodular. So the result is at least 1 − 1/e times
     the optimum (Nemhauser, Wolsey and Fisher, Mathematical Programming, 1978).
     """
 
@@ -163,8 +164,9 @@ class FacilityLocation(Method):
 def _maximize_coverage(similarity: NDArray[np.float64], k: int) -> Indices:
     """Return the greedy maximizers of Σᵢ max over S of similarity[i, j], in order of selection.
 
-    A step changes `covered` only at the rows whose nearest selected sample is the new one.
-    These are few once some samples are selected, so updating all gains costs only these rows.
+    A step changes `covered` only at the rows whose nearest selected sample is the new one. Once
+    some samples are selected, there are few such rows, and only these are needed to update all
+    gains.
     """
     covered = np.full(len(similarity), -1.0)
     gains = similarity.sum(0) + len(similarity)

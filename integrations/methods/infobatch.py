@@ -27,14 +27,14 @@ class InfoBatch(Method):
 
     InfoBatch (Qin et al., ICLR 2024). The loss is each sample's most recent training loss, so
     no extra forward pass is needed; the average is over all samples trained on so far. Samples
-    whose loss is unknown or NaN are kept, and after the fraction `delta` of training, all
+    whose loss is unknown or NaN are kept. Once a fraction `delta` of training is done, all
     samples are kept. These rules determine how many samples are kept; the requested filter
-    ratio is ignored. Only samples actually trained on are counted.
+    ratio is ignored. Only samples actually trained on count toward the cost.
 
     The driver averages weight times loss over the kept samples. A weight is the number kept
     over the number of candidates, divided by the sample's probability of being kept (1 or
-    1 − r). So the expectation of this average, and of its gradient, is that of the
-    candidates' unweighted mean loss (Horvitz and Thompson, 1952).
+    1 − r). So in expectation, this average and its gradient equal the candidates' unweighted
+    mean loss and its gradient (Horvitz and Thompson, 1952).
 
     Parameters
     ----------

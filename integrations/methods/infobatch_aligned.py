@@ -1,4 +1,4 @@
-"""AlignPrune: InfoBatch by how well the losses of a sample follow those of a clean set."""
+"""AlignPrune: InfoBatch, but by how closely a sample's losses follow those of a clean set."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ from spectral_select.integrations.methods.registry import register
 __all__ = ["AlignPrune"]
 
 _MIN_EPOCHS = 3  # the correlation of two points is always ±1
-_MAX_EPOCHS = 10  # that a history has
+_MAX_EPOCHS = 10  # the number of epochs that a `History` keeps
 
 
 @register
@@ -30,29 +30,30 @@ _MAX_EPOCHS = 10  # that a history has
 class AlignPrune(InfoBatch):
     """InfoBatch with the alignment of loss trajectories in place of the loss.
 
-    AlignPrune (Qin et al., CVPR 2026). Let lₑ be the loss of a sample at the end of epoch e,
-    from its last training step, and cₑ the mean loss of a clean set, whose labels are right.
-    The alignment of the sample is their Pearson correlation over the latest epochs. Samples
-    whose alignment is below the mean are dropped with probability r, and weighed up otherwise:
-    their losses do not fall as those of right labels do. Samples are kept as long as fewer than
-    three epochs are over, and where the alignment is not defined.
+    AlignPrune (Qin et al., CVPR 2026). Let lₑ be the loss in a sample's most recent training
+    step at the end of epoch e, and cₑ the mean loss on a clean set, that is, on samples with
+    correct labels. The alignment of the sample is the Pearson correlation of lₑ and cₑ over the
+    latest epochs. If it is below the mean, the sample's losses do not fall like those of
+    correctly labeled samples, so the sample is dropped with probability r, and upweighted if it
+    is kept. All samples are kept until three epochs are complete. Samples whose alignment is
+    undefined are always kept.
 
-    The clean set is scored after each epoch, which is charged; that its labels are known to be
-    right is not. It has 1% as many samples as the training data. The driver takes it from the
-    validation data, so these must have right labels, and a measurement on them is not
-    independent of the training.
+    The cost of scoring the clean set after each epoch is charged to the method; the cost of
+    obtaining correct labels is not. The clean set has 1% as many samples as the training data.
+    The driver takes it from the validation data. So the validation labels must be correct, and
+    results on the validation data are not independent of training.
 
     Parameters
     ----------
     r : float, default=0.5
-        Probability with which a sample of below-mean alignment is dropped, in [0, 1).
+        Probability of dropping a sample with below-average alignment, in [0, 1).
     delta : float, default=0.875
-        Share of training after which nothing is dropped, in [0, 1].
+        Fraction of training after which nothing is dropped, in [0, 1].
     window : int, default=10
         Number of epochs whose losses are compared, from 3 to 10.
     rescale : bool, default=True
-        Whether kept samples of below-mean alignment are weighed up, as in InfoBatch. If so,
-        wrong labels keep their share in the expected gradient.
+        Whether to upweight kept samples with below-average alignment, as in InfoBatch. If so,
+        wrong labels keep their share of the expected gradient.
     """
 
     window: int = 10
@@ -70,7 +71,7 @@ class AlignPrune(InfoBatch):
             )
 
     def score(self, history: History) -> Floats:
-        """Return the alignment of each sample, less the mean over all samples.
+        """Return the alignment of each sample minus the mean alignment of all samples.
 
         Parameters
         ----------
@@ -79,7 +80,7 @@ class AlignPrune(InfoBatch):
         Returns
         -------
         ndarray of shape (n_samples,)
-            NaN where it is not defined.
+            NaN where the alignment is undefined.
         """
         known = np.flatnonzero(np.isfinite(history.clean_losses[-self.window :]))
         losses = history.losses[:, -self.window :][:, known]
@@ -92,25 +93,25 @@ class AlignPrune(InfoBatch):
         return excess
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Keep and weigh; ``n_keep`` is not used."""
+        """Choose and weight the samples to keep; ``n_keep`` is not used."""
         choice = super().choose(candidates)
         return choice if self.rescale else Choice(choice.positions, np.ones(len(choice.positions)))
 
     def _droppable(self, candidates: Candidates) -> NDArray[np.bool_]:
         """Return which candidates may be dropped."""
-        below: NDArray[np.bool_] = given(candidates, "scores") < 0  # NaN is not
+        below: NDArray[np.bool_] = given(candidates, "scores") < 0  # False for NaN
         return below
 
 
 def _correlations(rows: Floats, reference: NDArray[Any]) -> Floats:
-    """Return the Pearson correlation of each row with the reference, NaN if not defined."""
+    """Return the Pearson correlation of each row with the reference; NaN if it is undefined."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         correlations: Floats = _standardized(rows) @ _standardized(reference)
     return correlations
 
 
 def _standardized(rows: NDArray[Any]) -> NDArray[Any]:
-    """Return rows less their mean, over their norm; NaN for a row that is constant."""
+    """Center the rows and scale them to unit norm; constant rows become NaN."""
     centered = rows - rows.mean(axis=-1, keepdims=True)
     norms = np.linalg.norm(centered, axis=-1, keepdims=True)
     roundoff = rows.shape[-1] * np.finfo(np.float64).eps * abs(rows).max(axis=-1, keepdims=True)

@@ -39,14 +39,14 @@ FEATURES = "features"
 LAST_LOSS = "last_loss"
 #: The method needs what training has recorded about all samples, up to the start of the epoch.
 HISTORY = "history"
-#: The method needs the current model's outputs on all candidates, which cost a forward pass.
+#: The method needs the current model's outputs on all candidates, at the cost of a forward pass.
 FRESH = "fresh"
 #: The method needs outputs of a reference model, which must be trained beforehand.
 REFERENCE = "reference"
-#: The method needs the mean loss on a clean set after each epoch, which costs a forward pass.
+#: The method needs the mean loss on a clean set after each epoch, at the cost of a forward pass.
 CLEAN = "clean"
-#: The method needs the probability of each label in each epoch of a training run on all samples,
-#: which must be done beforehand.
+#: The method needs the probability of each sample's label in each epoch of a preliminary
+#: training run on all samples.
 DYNAMICS = "dynamics"
 #: The method needs to know how much of the training is done.
 PROGRESS = "progress"
@@ -89,21 +89,22 @@ class Outputs:
 
 @dataclass(frozen=True)
 class History:
-    """What training has recorded of all samples, up to the start of an epoch.
+    """What training has recorded about all samples, up to the start of an epoch.
 
     Attributes
     ----------
     epoch : int
-        Number of epochs that are over.
+        Number of completed epochs.
     losses : ndarray of shape (n_samples, n_epochs)
-        Loss of each sample when it was last trained on, at the end of each of the latest
-        epochs, at most 10; NaN before it was trained on.
+        Each sample's most recent training loss at the end of each of the latest epochs, at most
+        10; NaN if the sample had not been trained on by then.
     excess_loss : ndarray of shape (n_samples,)
-        Loss of each sample when it was last trained on, less the mean loss of that batch.
+        Each sample's most recent training loss minus the mean loss of the same batch.
     n_trained : ndarray of shape (n_samples,), int64
         Number of epochs that trained on each sample.
     clean_losses : ndarray of shape (n_epochs,)
-        Mean loss of the clean set at the end of each of these epochs; NaN without one.
+        Mean loss on the clean set at the end of each of the epochs in `losses`; NaN if there is
+        no clean set.
 
     Examples
     --------
@@ -253,8 +254,8 @@ class Method(ABC):
     summary : str
         One-line description for ``--help``.
     needs : frozenset of str
-        The inputs it needs: any of `FEATURES`, `LAST_LOSS`, `HISTORY`, `FRESH`, `REFERENCE`,
-        `CLEAN`, `DYNAMICS` and `PROGRESS`.
+        The inputs that the method needs: any of `FEATURES`, `LAST_LOSS`, `HISTORY`, `FRESH`,
+        `REFERENCE`, `CLEAN`, `DYNAMICS` and `PROGRESS`.
     weighted : bool
         Whether the method returns weights.
     sets_own_count : bool
@@ -295,7 +296,7 @@ class Method(ABC):
 
     @property
     def n_dynamics(self) -> int:
-        """Number of training epochs beforehand, for methods that need `DYNAMICS`."""
+        """Number of epochs in the preliminary training run, for methods that need `DYNAMICS`."""
         return 0
 
     @property
@@ -389,9 +390,9 @@ class Method(ABC):
         return None
 
     def score(self, history: History) -> Any:
-        """Return what is worth knowing of every training sample in the next epoch, if anything.
+        """Compute what `choose` needs to know about every training sample in the next epoch.
 
-        It is called at the start of each epoch, for methods that need `HISTORY`.
+        For methods that need `HISTORY`, this is called at the start of each epoch.
 
         Parameters
         ----------
@@ -401,7 +402,7 @@ class Method(ABC):
         Returns
         -------
         ndarray of shape (n_samples, ...) or None
-            Its rows come with the candidates as ``scores``.
+            Passed to `choose` as ``candidates.scores``, with one row per candidate.
         """
         return None
 

@@ -136,7 +136,7 @@ class JestSigmoid(_Joint):
     t : float, default=10
         Factor for the cosine; the default is SigLIP's initial value.
     bias : float, default=-10
-        Term added to it; the default is SigLIP's initial value.
+        Term added to the scaled cosine; the default is SigLIP's initial value.
     match : {"class", "sample"}
         Whether a sample matches all samples in its class, or only itself.
 
@@ -176,7 +176,7 @@ class JestSigmoid(_Joint):
         return S
 
     def _learnability(self, learner: Outputs, reference: Outputs, own: NDArray[np.bool_]) -> Floats:
-        """Return learnability for each sample and class, shape (n, n_classes); `own` match."""
+        """Return the learnability for each sample and class; `own` marks the matching pairs."""
         # Samples in a class share its column, so the loss is computed once per class.
         z = np.where(own, 1, -1)
         with np.errstate(invalid="ignore"):

@@ -59,9 +59,9 @@ def sample_jointly(
     Parameters
     ----------
     scores : array-like of shape (n, n)
-        S: the learnability of each pair of samples i and j, the learner's loss minus the
-        reference's. Values below 1e30 in absolute value are summed without overflow. Positive
-        and negative infinity count as the largest and the smallest finite entry, NaN as the
+        S: the learnability of each pair of samples i and j, that is, the learner's loss minus
+        the reference's. Values below 1e30 in absolute value are summed without overflow.
+        Positive infinity counts as the largest finite entry, negative infinity and NaN as the
         smallest. If no entry is finite, all samples are equally likely.
     n_keep : int
         Number of samples to draw, in [0, n].
@@ -87,8 +87,8 @@ def sample_jointly(
     Source: Evans et al., Data curation via joint example selection further accelerates
     multimodal learning (NeurIPS 2024), Algorithm 1. Differences: the remainder of n_keep
     divided by n_chunks is distributed over the chunks instead of dropped. Samples taken are
-    masked with −∞ instead of a large negative constant. Draws use Gumbel noise, which has the
-    same distribution as drawing one by one, and also works if the softmax underflows.
+    masked with −∞ instead of a large negative constant. Draws use Gumbel noise; the result has
+    the same distribution as drawing one by one, and the softmax may underflow.
 
     Examples
     --------

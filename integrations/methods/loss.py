@@ -43,14 +43,14 @@ class TopLoss(Method):
     needs = frozenset({FRESH})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by the current model's loss; ties go to the first candidates."""
+        """Choose by the current model's loss; ties are broken in favor of the first candidates."""
         return Choice(top_k(_fresh_loss(candidates), candidates.n_keep))
 
 
 @register
 @dataclass(frozen=True)
 class LossSampling(Method):
-    """Draw without replacement, in proportion to a power of the loss.
+    """Draw without replacement, with weights proportional to a power of the loss.
 
     This is importance sampling (Katharopoulos and Fleuret, ICML 2018) with the loss instead
     of the gradient norm, and without weights.
@@ -75,7 +75,7 @@ class LossSampling(Method):
         """Draw by the current model's loss; candidates without a valid loss come last."""
         loss = _fresh_loss(candidates)
         finite = np.isfinite(loss)
-        # A loss of 0 has almost no weight, but comes before a loss that is not finite.
+        # Candidates with a loss of 0 have almost no weight, but come before non-finite losses.
         floored = np.maximum(np.where(finite, loss, 0.0), np.finfo(np.float64).tiny)
         logs = np.where(finite, self.power * np.log(floored), -np.inf)
         return Choice(gumbel_top_k(logs, candidates.n_keep, candidates.rng))
@@ -84,12 +84,12 @@ class LossSampling(Method):
 @register
 @dataclass(frozen=True)
 class SelectiveBackprop(Method):
-    """Draw by the percentile of the loss, during part of training and in some of its batches.
+    """Draw by loss percentile, in some batches during part of training.
 
     Selective Backprop (Jiang et al., arXiv:1910.00762), with the weights and defaults of
     MosaicML's Composer. If a fraction keep of n candidates is kept, the candidate with the
-    r-th smallest loss is drawn in proportion to ((r − 1/2)/n)^(1/keep − 1), without
-    replacement. The other batches are trained on completely and not scored.
+    r-th smallest loss has weight ((r − 1/2)/n)^(1/keep − 1), and candidates are drawn without
+    replacement. In the other batches, all samples are trained on and no sample is scored.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ class RhoLoss(Method):
     needs = frozenset({FRESH, REFERENCE})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by current loss minus reference loss; ties go to the first candidates."""
+        """Choose by current minus reference loss; ties are broken for the first candidates."""
         reference = np.asarray(given(candidates, "reference").loss, np.float64)
         with np.errstate(invalid="ignore"):  # inf − inf is NaN, which comes last
             return Choice(top_k(_fresh_loss(candidates) - reference, candidates.n_keep))

@@ -16,23 +16,23 @@ __all__ = ["OrderDP"]
 @register
 @dataclass(frozen=True)
 class OrderDP(Method):
-    """Draw a uniform pool of candidates, and keep those of it with the largest last loss.
+    """Draw a uniform pool of candidates, and keep those in the pool with the largest last loss.
 
-    OrderDP (Jin et al., ICLR 2026). Of n candidates a pool of s is drawn uniformly without
+    OrderDP (Jin et al., ICLR 2026). A pool of s of the n candidates is drawn uniformly without
     replacement, and the q members of the pool with the largest losses are kept. The loss is
-    the one that a sample had when last trained on, so no forward pass is paid for. Losses are
-    not weighted: the mean over the kept samples is an unbiased estimate of a surrogate, in
-    which a sample counts by its probability of being among the q largest of a pool.
+    each sample's most recent training loss, so no extra forward pass is needed. Losses are not
+    weighted: the mean over the kept samples is an unbiased estimate of a surrogate that weights
+    each sample by its probability of being among the q largest losses in a pool.
 
-    Differences from the paper: the pool is drawn from each candidate batch instead of once an
-    epoch from all the data, and samples without a finite loss are kept before all others, in
-    random order, as nothing is known of them.
+    Differences from the paper: a pool is drawn from each candidate batch instead of once per
+    epoch from all the data. Samples without a finite loss are kept before all others, in random
+    order, because nothing is known about them.
 
     Parameters
     ----------
     pool : float, default=0.5
-        Size s of the pool, from that of the number to keep (0: a uniform draw) to that of the
-        candidate batch (1: the largest losses): s = q + pool·(n − q), rounded.
+        Determines the pool size s = q + pool·(n − q), rounded: from q for 0 (a uniform draw) to
+        n for 1 (the largest losses of all candidates).
     """
 
     pool: float = 0.5
@@ -50,6 +50,6 @@ class OrderDP(Method):
         loss = np.asarray(given(candidates, "last_loss"), np.float64)
         pool = candidates.rng.permutation(n)[: q + round(self.pool * (n - q))]
         unknown = pool[~np.isfinite(loss[pool])]
-        # The pool is in random order, so equal losses are taken in random order too.
+        # The pool is in random order, so ties between losses are broken at random.
         ranked = pool[top_k(loss[pool], len(pool) - len(unknown))]
         return Choice(np.concatenate([unknown, ranked])[:q])

@@ -24,36 +24,37 @@ Floats = NDArray[np.float64]
 
 _N_LANDMARKS = 1024
 _CHUNK = 4096  # rows compared with the landmarks at once
-_CERTAIN = 1 - 1e-9  # from this inclusion probability on, a sample is kept
+_CERTAIN = 1 - 1e-9  # samples with at least this inclusion probability are always kept
 
 
 @register
 @dataclass(frozen=True)
 class PFB(Method):
-    """Keep samples with probabilities in proportion to 1 / (f + r), f their density.
+    """Keep samples with probabilities proportional to 1 / (f + r), where f is their density.
 
-    The rule of Partial Forward Blocking (Wu et al., ICCV 2025). With x̂ a row of the features,
-    centered and normalized, and l̂ the landmarks, at most 1024 random rows without the sample
-    itself,
+    The rule of Partial Forward Blocking (Wu et al., ICCV 2025). Let x̂ be a row of the features
+    after centering and normalization, and l̂ one of the landmarks: at most 1024 random rows,
+    normalized in the same way, excluding the sample itself. Then
 
     (1)  f(x) = mean of exp(γ(⟨x̂, l̂⟩ − 1)) over the landmarks,
 
-    (2)  π_i = min(1, c / (f(x_i) + r)), with c such that the π of a candidate batch add up to
-         the number to keep.
+    (2)  π_i = min(1, c / (f(x_i) + r)), with c such that the probabilities π_i in a candidate
+         batch sum to the number of samples to keep.
 
-    Differences from the paper: the features are stored ones instead of those of the first
-    layers of the network in training, so the density is computed once and no forward pass is
-    paid for; (1) is a kernel density estimate on all the data instead of a running one; r is a
-    multiple of the median density; and exactly the number asked for is kept, by systematic
-    sampling with the inclusion probabilities (2) (Madow, 1949).
+    Differences from the paper: the features are read from the store instead of being computed
+    by the first layers of the network in training, so the density is computed once and no
+    extra forward pass is needed; (1) is a kernel density estimate on all the data instead of a
+    running estimate; r is a multiple of the median density; and exactly the requested number
+    of samples is kept, by systematic sampling (Madow, 1949) with the inclusion probabilities
+    (2).
 
     Parameters
     ----------
     gamma : float, default=16
         Inverse width γ of the kernel.
     r : float, default=1
-        Smoothing r as a multiple of the median density, above 0. The larger, the nearer to a
-        uniform draw.
+        Smoothing r as a multiple of the median density, above 0. The larger it is, the closer
+        the draw is to uniform.
     """
 
     gamma: float = 16.0
@@ -81,13 +82,13 @@ class PFB(Method):
         ndarray of shape (n_samples,)
         """
         f = _density(features, self.gamma)
-        # Without the floor, weights of isolated samples would be infinite where most are isolated.
+        # If most samples are isolated, the median is 0; the floor keeps their weights finite.
         r = max(self.r * float(np.median(f)), np.finfo(np.float64).tiny)
         log_weights: Floats = -np.log(f + r)
         return log_weights
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw by the density among all samples, or among the candidates if it is unknown."""
+        """Draw by density among all samples, or among the candidates if nothing is precomputed."""
         log_weights = candidates.precomputed
         if log_weights is None:
             log_weights = self.precompute(candidates.labels, candidates.features)
@@ -108,7 +109,7 @@ def _density(features: Any, gamma: float) -> Floats:
         normalized: Floats = centered / np.maximum(norms, np.finfo(np.float64).tiny)
         return normalized
 
-    # Seeded by a constant: the density belongs to the data, and is the same in all runs.
+    # A constant seed, because the density is a property of the data, the same in all runs.
     landmarks = np.random.default_rng(0).permutation(n)[:_N_LANDMARKS]
     place = np.full(n, -1)
     place[landmarks] = np.arange(len(landmarks))
@@ -125,13 +126,13 @@ def _density(features: Any, gamma: float) -> Floats:
 
 
 def _systematic(probabilities: Floats, k: int, rng: np.random.Generator) -> Indices:
-    """Return `k` positions, each with its inclusion probability; these add up to `k`."""
+    """Draw `k` positions with the given inclusion probabilities, which must sum to `k`."""
     certain = probabilities >= _CERTAIN
     kept = np.flatnonzero(certain)
     order = rng.permutation(np.flatnonzero(~certain))
     ticks = np.concatenate([[0.0], np.cumsum(probabilities[order])])
     ticks[-1] = max(k - len(kept), 0)  # exactly, in spite of roundoff
-    # A start with few digits, so that adding it to the last tick is exact.
+    # The start has few digits, so that its sum with the last tick is exact.
     start = rng.integers(1 << 30) / (1 << 30)
     places = np.floor(np.minimum(ticks, ticks[-1]) + start)
     return np.concatenate([kept, order[np.diff(places) > 0]])

@@ -1,4 +1,4 @@
-"""Dropping some samples at random, so that a batch is never empty."""
+"""Drop some of the samples in a batch at random, but never all of them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ def prune(
     learnt : ndarray of shape (n,), bool
         The samples that may be dropped.
     r : float
-        Probability with which each of them is dropped, in [0, 1).
+        Probability of dropping each of these samples, in [0, 1).
     rng : Generator
         Source of the randomness.
 
@@ -39,8 +39,9 @@ def prune(
     kept = ~learnt | (rng.random(n) >= r)
     if not learnt.all():
         return kept, np.where(learnt, 1 - r, 1.0)
-    # A batch must not be empty, so drop samples conditionally on at least one staying.
-    # The first that stays is at j with probability ∝ rʲ; those after it are as drawn.
+    # A batch must not be empty, so condition the draw on at least one sample staying. Then the
+    # first sample that stays is at position j with probability ∝ rʲ, and the draw stands for
+    # all samples after it.
     some = -np.expm1(n * np.log(r)) if r else 1.0  # 1 − rⁿ
     law = r ** np.arange(n)
     first = rng.choice(n, p=law / law.sum())

@@ -1,4 +1,4 @@
-"""RePB: losses are compared within their batch, and samples weigh by how rarely they came."""
+"""RePB: compare losses within their batch, and weight samples by how rarely they were used."""
 
 from dataclasses import dataclass
 
@@ -23,23 +23,24 @@ __all__ = ["RePB"]
 @register
 @dataclass(frozen=True)
 class RePB(Method):
-    """Drop samples of below-mean loss in their batch; weigh by epochs over times trained on.
+    """Drop samples whose loss is below their batch's mean, and weight the rest.
 
-    RePB (Zhou et al., ICLR 2026). Losses of different steps come from different networks. So
-    a loss is compared with the mean of the batch that it was computed in, when its sample was
-    last trained on, and no forward pass is paid for. A sample below that mean is dropped with
-    probability 1 − ρ; a sample that was never trained on is kept. How many are kept follows
-    from that: the filter ratio asked for has no effect, and what was trained on counts.
+    RePB (Zhou et al., ICLR 2026). Losses from different steps come from different networks. So
+    a sample's most recent training loss is compared with the mean loss of the same batch, and
+    no extra forward pass is needed. A sample below that mean is dropped with probability 1 − ρ;
+    a sample that has not been trained on yet is kept. These rules determine how many samples
+    are kept; the requested filter ratio is ignored. Only samples actually trained on count
+    toward the cost.
 
-    A kept sample has the weight E / N, with E epochs so far and N times that it was trained on,
-    both including this one. The driver takes the mean over the kept samples, so weights are
-    multiplied by the number kept over the number of candidates: summed over the epochs, each
-    sample then counts as often as in training on everything.
+    A kept sample has weight E / N, where E is the number of epochs so far and N the number of
+    times the sample has been trained on, both including the current epoch. The driver averages
+    over the kept samples, so the weights are multiplied by the number kept over the number of
+    candidates. Summed over the epochs, each sample then counts as much as without selection.
 
     Parameters
     ----------
     rho : float, default=0.5
-        Probability ρ with which a sample of below-mean loss is kept, in [1e-6, 1].
+        Probability ρ of keeping a sample whose loss is below the mean, in [1e-6, 1].
     """
 
     rho: float = 0.5
@@ -54,7 +55,7 @@ class RePB(Method):
         check_number(self.rho, "rho", 1e-6, 1)
 
     def score(self, history: History) -> Floats:
-        """Return the excess loss of each sample, and its weight E / N if it is kept.
+        """Return each sample's excess loss, and the weight E / N that it has if it is kept.
 
         Parameters
         ----------
@@ -68,9 +69,9 @@ class RePB(Method):
         return np.stack([history.excess_loss, weights], axis=1)
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Keep and weigh; ``n_keep`` is not used."""
+        """Choose and weight the samples to keep; ``n_keep`` is not used."""
         excess, weights = given(candidates, "scores").T
-        # NaN, for a sample that was never trained on, is not below 0.
+        # The excess of a sample that was never trained on is NaN, which is not below 0.
         kept, _ = prune(excess < 0, 1 - self.rho, candidates.rng)
         positions = np.flatnonzero(kept)
         return Choice(positions, len(positions) / len(candidates) * weights[positions])

@@ -46,8 +46,7 @@ def as_selector(
     Returns
     -------
     estimator
-        To be fitted on features if the method `fits_on_features`, otherwise on a column of
-        indices.
+        Fit it on features if the method `fits_on_features`, otherwise on a column of indices.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""SeTa: a window over clusters of the losses slides from easy to hard samples."""
+"""SeTa: a window over clusters of losses that slides from easy to hard samples."""
 
 from dataclasses import dataclass
 
@@ -26,27 +26,27 @@ _N_ITERATIONS = 100
 @register
 @dataclass(frozen=True)
 class SeTa(Method):
-    """Drop some candidates at random, and keep those in a window of clusters of the losses.
+    """Drop some candidates at random, then keep those within a window of loss clusters.
 
     SeTa (Zhou, Gao and Wang, CVPR 2025), in three steps:
 
     (1)  A share of the candidates, drawn uniformly, is dropped.
 
     (2)  One-dimensional k-means divides all samples by their losses into clusters, from easy
-         to hard. The losses are those of the last training step of each sample at the end of
-         the epoch before, so no forward pass is paid for.
+         to hard. It uses each sample's most recent training loss at the end of the previous
+         epoch, so no extra forward pass is needed.
 
-    (3)  Of the rest, those in a window of adjacent clusters are kept. The window slides from
-         the easiest to the hardest clusters.
+    (3)  Of the remaining candidates, those in a window of adjacent clusters are kept. The window
+         slides from the easiest to the hardest clusters.
 
-    How many are kept follows from that: the filter ratio asked for has no effect, and what was
-    trained on counts. Losses are not weighted.
+    These rules determine how many samples are kept; the requested filter ratio is ignored. Only
+    samples actually trained on count toward the cost. Losses are not weighted.
 
     Differences from the paper: the random cut is made in each candidate batch instead of once
-    an epoch; the clusters are those of all samples instead of those left by the cut; the window
-    slides once, evenly over the training up to `delta`, and from then on only the cut remains;
-    samples without a finite loss are in every window, as nothing is known of them; and one
-    candidate is kept, the one nearest to the window, where none is inside.
+    per epoch; all samples are clustered, including those dropped by the cut; the window slides
+    once, at a constant rate until the fraction `delta` of training is done, and afterwards only
+    the cut is applied; samples without a finite loss are in every window, because nothing is
+    known about them; and if no candidate is inside the window, the nearest candidate is kept.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class SeTa(Method):
     window : float, default=0.7
         Size of the window, as a share of the clusters, in (0, 1].
     delta : float, default=0.875
-        Share of training after which the window no longer applies, in [0, 1].
+        Fraction of training after which the window no longer applies, in [0, 1].
     """
 
     cut: float = 0.2
@@ -77,7 +77,7 @@ class SeTa(Method):
         check_number(self.delta, "delta", 0, 1)
 
     def score(self, history: History) -> Indices:
-        """Return the cluster of each sample, 0 for the easiest, and -1 without a loss.
+        """Return each sample's cluster: 0 for the easiest, and -1 for samples without a loss.
 
         Parameters
         ----------
@@ -94,7 +94,7 @@ class SeTa(Method):
         return clusters
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Keep those inside the window after the cut; ``n_keep`` is not used."""
+        """Keep the candidates inside the window after the cut; ``n_keep`` is not used."""
         n, progress = len(candidates), given(candidates, "progress")
         clusters = given(candidates, "scores")
         left = candidates.rng.permutation(n)[: max(1, n - round(self.cut * n))]
@@ -106,16 +106,16 @@ class SeTa(Method):
         last = first + size - 1
         distance = np.maximum(first - clusters[left], clusters[left] - last)
         inside = left[(distance <= 0) | (clusters[left] < 0)]
-        # Of equally near candidates the first is random, because the cut has shuffled them.
+        # The cut has shuffled the candidates, so ties in distance are broken at random.
         return Choice(inside if len(inside) else left[[np.argmin(distance)]])
 
 
 def _clusters(values: Floats, k: int) -> Indices:
-    """Return the clusters of numbers by k-means, in ascending order of their means.
+    """Cluster numbers by k-means; clusters are numbered in ascending order of their means.
 
-    Lloyd's algorithm from the quantiles of the distinct numbers. In one dimension a cluster is
-    an interval, so the sums come from the cumulative sum of the sorted numbers. Empty clusters
-    keep their centers.
+    This is Lloyd's algorithm, initialized with quantiles of the distinct numbers. In one
+    dimension, each cluster is an interval, so the sums over clusters are differences of the
+    cumulative sum of the sorted numbers. Empty clusters keep their centers.
     """
     if not len(values):
         return np.empty(0, np.int64)
@@ -127,7 +127,7 @@ def _clusters(values: Floats, k: int) -> Indices:
         cuts = np.concatenate([[0], np.searchsorted(ordered, bounds, side="right"), [len(values)]])
         sizes = np.diff(cuts)
         means = np.diff(sums[cuts]) / np.maximum(sizes, 1)
-        # Roundoff of the cumulative sum could put means of narrow clusters out of order.
+        # Roundoff in the cumulative sum could put the means of narrow clusters out of order.
         centers = np.maximum.accumulate(np.where(sizes > 0, means, centers))
         before, bounds = bounds, (centers[:-1] + centers[1:]) / 2
         if np.array_equal(before, bounds):

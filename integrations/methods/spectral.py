@@ -30,7 +30,7 @@ class Spectral(Method):
     Parameters
     ----------
     rule, laplacian, affinity, n_neighbors
-        As for `FiedlerBatchSelector`; `affinity` is computed from a batch's features.
+        As in `FiedlerBatchSelector`; `affinity` is computed from a batch's features.
     """
 
     rule: str = "extreme"

@@ -14,8 +14,8 @@ class RandomStratified(Method):
 
     If k of n candidates are kept, the number kept from a class with m candidates is k·m/n,
     rounded up or down. Every candidate is kept with probability exactly k/n. This is
-    systematic sampling (Madow, 1949) with equal probabilities, along an order in which the
-    classes, and the samples in each class, are shuffled.
+    systematic sampling (Madow, 1949) with equal probabilities. The candidates are ordered by
+    class, with both the classes and the samples in each class shuffled.
     """
 
     name = "random-stratified"

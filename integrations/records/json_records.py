@@ -17,8 +17,8 @@ class JsonRecord:
     """Base class for dataclasses whose fields are numbers, strings, lists and other records.
 
     A field without a default must be present in the JSON object, and ``X | None`` accepts null.
-    A field ``extra`` collects all other keys; without it, other keys are ignored. A field with
-    the metadata ``omit`` is left out of the JSON object if it is None.
+    A field ``extra`` collects all other keys; without this field, other keys are ignored. A field
+    with the metadata ``omit`` is left out of the JSON object if its value is None.
     """
 
     @classmethod

@@ -33,7 +33,7 @@ def slug(method: str) -> str:
     plain = re.sub(r"[^a-z0-9_]+", "-", method.lower()).strip("-")[:60]
     if plain and plain == method:
         return plain
-    # Another method may result in the same letters.
+    # Different methods may be reduced to the same characters, so append a hash.
     digest = sha256(method.encode(errors="backslashreplace")).hexdigest()
     return f"{plain}-{digest[:6]}"
 
@@ -75,7 +75,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     Raises
     ------
     ValueError
-        If the file has another format, is damaged, or would need more than 512 MiB.
+        If the file is not an ``.npz`` file, is damaged, or would need more than 512 MiB.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -65,7 +65,7 @@ class PageSection:
     cost_figure : Picture
         The costs as bars.
     kept_everything : list of str
-        Methods that kept every sample in the recorded batches.
+        Methods that kept all samples in the recorded batches.
     layer_seeds : list of int
         Seeds of the networks whose last layer is shown.
     batch_notes, layer_notes : list of str

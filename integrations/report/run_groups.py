@@ -161,7 +161,7 @@ def sampling_error(runs: Iterable[Run]) -> str:
 
 
 def relative_seconds(runs: Sequence[Run], full: Sequence[Run]) -> list[float]:
-    """Return each epoch's time divided by that of the same epoch of ``full`` with the same seed.
+    """Return each epoch's time relative to the same epoch of ``full`` with the same seed.
 
     Examples
     --------
@@ -187,8 +187,8 @@ class RunGroup:
     sources : list of ResultsFolder
         The folders of the runs, in the order given.
     runs : dict of str to list of Run
-        The runs included, by method: the complete runs or, for a method that has none, the
-        interrupted ones. Runs without a complete epoch are left out.
+        The runs included, by method: the complete runs or, if a method has no complete run, its
+        interrupted runs. Runs without a complete epoch are left out.
     notes : list of str
         Warnings about runs that were left out or interrupted.
     """
@@ -264,7 +264,7 @@ def _configuration(results: Results) -> str:
     return json.dumps([results.config, data], sort_keys=True)
 
 
-# Measured properties of features or a reference model, in which two folders may differ.
+# Measured properties of features or a reference model; these may differ between folders.
 _MEASURED = frozenset({"accuracy", "loss", "hash"})
 
 

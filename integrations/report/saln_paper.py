@@ -43,7 +43,7 @@ class Quantity:
     columns : tuple of str
         One name for each number.
     digits : int
-        Number of decimals for our numbers.
+        Number of decimals to show for our numbers.
     """
 
     key: str

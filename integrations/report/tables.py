@@ -51,7 +51,7 @@ class Table:
     caption : str
         Title of the table.
     head : list of str
-        Column names, including that of the column with the row names.
+        Column names, including the name of the column that contains the row names.
     groups : list of tuple of (str, int)
         Names of column groups, with the number of columns in each; may be empty.
     rows : list of Row
@@ -123,7 +123,7 @@ def _paper_table(group: RunGroup, paper: PaperData, quantity: Quantity) -> Table
     return table
 
 
-# For each quantity in the paper: a run's values, each with the factor to the displayed unit.
+# For each quantity in the paper, a run's values and their factors for conversion to the shown unit.
 _Value = tuple[Callable[[Run], float | None], float]
 _VALUES: dict[str, list[_Value]] = {
     "accuracy": [
@@ -183,7 +183,7 @@ def _interval(
 ) -> Cell:
     if interval is None:
         return Cell(_MISSING)
-    if interval.half_width == 0 and digits == 0:  # a count that is the same for every seed
+    if interval.half_width == 0 and digits == 0:  # the count is the same for every seed
         interval = Interval(interval.mean, None, interval.n)
     return Cell(interval.format(digits, scale=scale, signed=signed))
 

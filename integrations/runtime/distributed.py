@@ -26,7 +26,7 @@ class Ranks:
     Attributes
     ----------
     size, rank : int
-        Number of processes, and the rank of this one.
+        Number of processes, and the rank of this process.
 
     Examples
     --------
@@ -122,14 +122,14 @@ def process_group(device: torch.device) -> Iterator[Ranks]:
     Parameters
     ----------
     device : torch.device
-        Device that this rank trains on. Gradients go through NCCL on a GPU, otherwise through
-        gloo.
+        Device that this rank trains on. Gradients are exchanged with NCCL on a GPU, otherwise
+        with gloo.
 
     Yields
     ------
     Ranks
-        The ranks of the process group, also if it was joined before. A single process if
-        torchrun did not start this one.
+        The ranks of the process group, even if it was joined before; a single process if this
+        process was not started by torchrun.
     """
     ranks = current_ranks()
     if ranks.size > 1 or int(os.environ.get("WORLD_SIZE", "1")) == 1 or local_rank() is None:

@@ -20,7 +20,7 @@ _STEPS_BETWEEN = 16
 
 
 class Interrupt:
-    """In this context, Ctrl-C only requests a stop; a second Ctrl-C stops at once.
+    """In this context, Ctrl-C only requests a stop; a second Ctrl-C stops immediately.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Files that a report shows besides numbers: a run's first selected batches and last layer."""
+"""What a report shows besides numbers: a run's first selected batches and its last layer."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,8 +68,8 @@ def save_gallery(
     choices : mapping of int to tuple of array
         For each batch, the candidates and the kept samples, as indices into the dataset.
     image_size : int
-        Side of the network's input images, in pixels. Thumbnails are not larger than that or
-        than 96 px, and small enough that a batch needs at most 2 MiB.
+        Side of the network's input images, in pixels. Thumbnails are at most this size and at
+        most 96 px, and small enough that a batch takes at most 2 MiB.
 
     Raises
     ------

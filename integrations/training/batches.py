@@ -1,4 +1,4 @@
-"""The batches of one training run: selected by its method, loaded, augmented, on the device."""
+"""The batches of one training run: selected, loaded, moved to the device and augmented."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class Batch:
 
 
 class _VisitedSamples(Sampler[int]):
-    """A sampler of the samples that each epoch visits."""
+    """A sampler that yields the samples each epoch visits."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Batches:
     reference : Outputs, optional
         Outputs of a reference model on the training data, for methods that need them.
     dynamics : ndarray of shape (n, n_epochs), optional
-        Label probabilities in a training run beforehand, for methods that need them.
+        Label probabilities from a preliminary training run, for methods that need them.
     seed : int
         Seed for the order, the augmentation and the method.
     ranks : Ranks
@@ -152,7 +152,7 @@ class Batches:
         self.precompute_seconds = perf_counter() - begin
         self._source = CandidateSource(method, self._classes, features, self.precomputed, reference)
         self._draws = torch.empty(0)
-        self._scores: tuple[int, Any] = (-1, None)  # and their epoch
+        self._scores: tuple[int, Any] = (-1, None)  # the epoch and its scores
         self._visits: Visits | None = None
         if method.schedules_epoch:
             begin = perf_counter()
@@ -242,7 +242,7 @@ class Batches:
         outputs: Callable[[Tensor, Tensor], Outputs],
         history: SampleHistory,
     ) -> Prefetcher[Batch]:
-        """Return an epoch's batches, starting at step `start`; close the result after use.
+        """Iterate over an epoch's batches from step `start`; close the iterator after use.
 
         Batches are made ahead of training on a thread if the configuration has a `prefetch`
         and the method selects ahead.

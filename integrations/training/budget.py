@@ -23,8 +23,8 @@ class Budget:
     n_steps, n_epochs : int
         Number of steps and epochs in the whole run; the last epoch may end early.
     kept : tuple of int
-        Number of samples per step over all ranks, by epoch. Methods that decide themselves
-        how many to keep may differ.
+        Number of samples per step over all ranks, by epoch. Methods that set their own count
+        may keep a different number.
 
     Examples
     --------

@@ -199,7 +199,7 @@ class Checkpoints:
         return self.folder / f"{run_name(method, seed)}.pt"
 
     def dynamics_file(self, method: str, seed: int) -> Path:
-        """Return the file for the progress of the training that a method does beforehand."""
+        """Return the file for the progress of a method's preliminary training run."""
         return self.folder / f"{run_name(method, seed)}-dynamics.pt"
 
     def load(self, method: str, seed: int, *, mmap: bool = False) -> Saved | None:

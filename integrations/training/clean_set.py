@@ -1,4 +1,4 @@
-"""The clean set of methods that compare losses with those of right labels."""
+"""The clean set, for methods that compare losses with those of correctly labeled samples."""
 
 from typing import Any
 
@@ -13,19 +13,21 @@ CLEAN_SHARE = 0.01  # size of a clean set as a share of the training data
 
 
 def clean_set(dataset: Any, n_train: int) -> Part:
-    """Return a clean set: as many samples as 1% of the training data, at least one.
+    """Return a clean set, 1% of the size of the training data but at least one sample.
 
     Parameters
     ----------
     dataset : map-style dataset
-        Where they are taken from, with ``labels``, which have to be right: the validation data.
+        The dataset to take the samples from, usually the validation data. Its ``labels`` must
+        be correct.
     n_train : int
         Number of training samples.
 
     Returns
     -------
     Part
-        From each class in proportion, the same in all runs; everything if there is less.
+        A stratified subset of `dataset`, the same in all runs; or all of `dataset`, if it is
+        smaller.
 
     Examples
     --------

@@ -194,7 +194,7 @@ class _RoundRobin:
         self.pairs: list[tuple[Trainer, RunRecord]] = []
 
     def record_dynamics(self, method: Method, model: nn.Module, seed: int) -> Dynamics | None:
-        """Train a network beforehand for a method that needs it, or continue to."""
+        """Do the preliminary training run of a method that needs one, or resume it."""
         if DYNAMICS not in method.needs:
             return None
         file = None

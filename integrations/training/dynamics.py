@@ -1,4 +1,4 @@
-"""The probabilities of all labels in the epochs of a training on everything."""
+"""The probability of each sample's label in each epoch of training on all samples."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,14 +21,14 @@ __all__ = ["Dynamics", "probabilities_of", "record_dynamics"]
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Probabilities of the labels in a training beforehand, and its cost.
+    """The label probabilities from a preliminary training run, and the cost of the run.
 
     Attributes
     ----------
     probabilities : ndarray of shape (n_samples, n_epochs)
-        Probability of each sample's label in its step of each epoch.
+        Probability of each sample's label, in the sample's training step of each epoch.
     seconds : float
-        Time of the training.
+        Duration of the run.
     """
 
     probabilities: NDArray[np.float64]
@@ -36,7 +36,7 @@ class Dynamics:
 
 
 class _RecordedFull(Full):
-    """Every sample, with its losses recorded. Not a method to choose by name."""
+    """Train on every sample and record the losses. It cannot be selected by name."""
 
     needs = frozenset({LAST_LOSS})
 
@@ -56,7 +56,7 @@ def record_dynamics(
     Parameters
     ----------
     config : TrainConfig
-        How to train; `epochs` and `filter_ratio` do not matter.
+        Training configuration; `epochs` and `filter_ratio` are ignored.
     dataset : map-style dataset
         Training data.
     model : Module
@@ -64,9 +64,9 @@ def record_dynamics(
     n_epochs : int
         Number of epochs.
     seed : int
-        Seed of the training.
+        Seed for training.
     file : Path, optional
-        Where progress is written after each epoch, to be continued by the same call.
+        File for the progress, written after each epoch. If it exists, training resumes from it.
     on_step : callable, optional
         Called after each step.
 
@@ -89,7 +89,7 @@ def record_dynamics(
             seconds += record.seconds.total
             losses[:, epoch] = trainer.last_loss.cpu()
             if file is not None:
-                state = trainer.state_dict()  # on all ranks
+                state = trainer.state_dict()  # must be called on all ranks
                 content = {"losses": losses, "done": epoch + 1, "seconds": seconds}
                 _save(file, content | {"trainer": state}, first=trainer.ranks.first)
     finally:
@@ -113,8 +113,9 @@ def probabilities_of(losses: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of shape (n_samples, n_epochs)
-        An epoch leaves out the samples that do not fill a batch. Before its first step, a
-        sample has the probability of that step; one without any has the probability 0.
+        Samples that do not fill a batch are skipped in that epoch. Epochs before a sample's
+        first step have the probability from that step; a sample that was never trained on has
+        probability 0.
 
     Examples
     --------

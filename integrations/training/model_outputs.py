@@ -1,4 +1,4 @@
-"""A network's outputs for a batch: losses, logits, and cosines between embeddings and classes."""
+"""A network's outputs on a batch: losses, logits, embeddings, and their cosines to classes."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""What training has recorded of each sample: its losses, and how often it was trained on."""
+"""What training has recorded about each sample: its losses, and how often it was trained on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,31 +12,31 @@ from spectral_select.integrations.runtime.distributed import ONE, Ranks
 
 __all__ = ["SampleHistory"]
 
-_N_EPOCHS = 10  # epochs of which losses are kept
+_N_EPOCHS = 10  # number of epochs for which losses are kept
 
 
 class SampleHistory:
     """Losses and counts of all samples, recorded for the methods that need them.
 
-    Last losses change with each step, and a `snapshot` only at the end of an epoch. So what a
-    method computes from a snapshot is the same after resuming within an epoch.
+    The last losses change at every step, but a `snapshot` changes only at the end of an epoch.
+    So what a method computes from a snapshot is the same after resuming within an epoch.
 
     Parameters
     ----------
     n : int
         Number of samples.
     method : Method
-        What is recorded depends on its `needs`.
+        The method, whose `needs` determine what is recorded.
     device : torch.device
         Device of the losses.
     ranks : Ranks, optional
-        Processes that train together; by default one.
+        Processes that train together; a single process by default.
 
     Attributes
     ----------
     last_loss : Tensor of shape (n,)
-        Loss of each sample in the last step that trained on it; NaN before that, and for
-        methods that do not need it.
+        Loss of each sample in the last step that trained on it; NaN if there was no such step,
+        or if the method does not need losses.
     """
 
     def __init__(self, n: int, method: Method, device: torch.device, ranks: Ranks = ONE) -> None:
@@ -45,7 +45,7 @@ class SampleHistory:
         self._records = self._whole or LAST_LOSS in method.needs
         rows = n if self._whole else 0
         self.last_loss = torch.full((n,), torch.nan, device=device)
-        # Trained on by this rank since the last exchange with the others.
+        # Mask of the samples this rank has trained on since its last exchange with other ranks.
         self._own = torch.zeros(n, dtype=torch.bool, device=device)
         self._excess = torch.full((rows,), torch.nan, device=device)
         self._epoch = 0
@@ -55,7 +55,7 @@ class SampleHistory:
         self._clean_losses = torch.empty(0, dtype=torch.float64)
 
     def add(self, indices: Tensor, losses: Tensor) -> None:
-        """Record the losses of the samples at `indices`, on which a step has trained."""
+        """Record the losses from a training step on the samples at `indices`."""
         if not self._records:
             return
         self.last_loss[indices] = losses
@@ -69,12 +69,12 @@ class SampleHistory:
         return float(known.double().mean()) if len(known) else float("nan")
 
     def end_epoch(self, clean_loss: float = float("nan")) -> None:
-        """Exchange the records with the other ranks, and append those of an epoch.
+        """Exchange records with the other ranks, and append the losses of the epoch that ends.
 
         Parameters
         ----------
         clean_loss : float, optional
-            Mean loss of the clean set after the epoch, for methods that need it.
+            Mean loss on the clean set after the epoch, for methods that need it.
         """
         if not self._records:
             return
@@ -103,18 +103,18 @@ class SampleHistory:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what another process needs to continue the history."""
+        """Return the state that another process needs to continue the history."""
         tensors = {key: value.cpu() for key, value in vars(self).items() if torch.is_tensor(value)}
         return tensors | {"_epoch": self._epoch}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue the history of a `state`."""
+        """Continue the history from the result of `state_dict`."""
         for key, value in state.items():
             own = getattr(self, key)
             setattr(self, key, value.clone().to(own.device) if torch.is_tensor(own) else value)
 
     def copy(self) -> "SampleHistory":
-        """Return a copy, which may change without changing this history."""
+        """Return an independent copy."""
         copied = object.__new__(SampleHistory)
         copied.__dict__ = vars(self) | {
             key: value.clone() for key, value in vars(self).items() if torch.is_tensor(value)

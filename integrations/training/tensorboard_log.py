@@ -45,7 +45,7 @@ class Scalars:
             writer.close()
 
     def write(self, runs: Sequence[RunRecord]) -> None:
-        """Write the epochs of `runs` that were not written yet.
+        """Write the epochs of `runs` that have not been written yet.
 
         Parameters
         ----------

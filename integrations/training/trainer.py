@@ -77,9 +77,10 @@ class Trainer:
     reference : Outputs, optional
         Outputs of a reference model on the training data, for methods that need them.
     clean : map-style dataset, optional
-        Samples with right labels, for methods that need their loss after each epoch.
+        Correctly labeled samples, for methods that need the loss on them after each epoch.
     dynamics : ndarray of shape (n, n_epochs), optional
-        Probabilities of the labels in a training beforehand, for methods that need them.
+        Probability of each sample's label in each epoch of a preliminary training run, for
+        methods that need `DYNAMICS`.
     seed : int, default=0
         Seed for the order, the augmentation, the method and dropout.
 
@@ -129,7 +130,9 @@ class Trainer:
         if REFERENCE in method.needs and reference is None:
             raise ValueError(f"method {method.spec!r} needs the outputs of a reference model")
         if DYNAMICS in method.needs and dynamics is None:
-            raise ValueError(f"method {method.spec!r} needs probabilities of a training beforehand")
+            raise ValueError(
+                f"method {method.spec!r} needs probabilities from a preliminary training run"
+            )
         if CLEAN in method.needs and (clean is None or not len(clean)):
             raise ValueError(f"method {method.spec!r} needs a clean set; got no samples")
         self.ranks = current_ranks() if config.n_ranks > 1 else ONE
@@ -253,7 +256,10 @@ class Trainer:
         return record
 
     def _score_clean_set(self, clock: Clock) -> float:
-        """Return the mean loss of the clean set, NaN without one; its time is selection."""
+        """Return the mean loss on the clean set, or NaN if there is none.
+
+        The time counts as selection.
+        """
         if self._clean is None:
             return nan
         synchronize(self.config.device)

@@ -42,7 +42,7 @@ def feature_columns(schema: Any, columns: Sequence[str] | None, what: str) -> li
         The requested columns. By default, the only column of lists or, if there is none, all
         columns.
     what : str
-        What to call the table in messages.
+        Name of the table for messages.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def feature_columns(schema: Any, columns: Sequence[str] | None, what: str) -> li
     Raises
     ------
     ValueError
-        If a column is missing or holds anything else, or if the choice is ambiguous.
+        If a column is missing or does not hold numbers, or if the choice is ambiguous.
     """
     fields = {field.name: field.type for field in schema}
     if unknown := [name for name in columns or () if name not in fields]:
@@ -84,14 +84,14 @@ def matrix_of_table(table: Any, columns: Sequence[str] | None, what: str) -> NDA
     table : pyarrow.Table
         The table.
     columns : sequence of str, optional
-        As for `feature_columns`.
+        As in `feature_columns`.
     what : str
-        What to call the table in messages.
+        Name of the table for messages.
 
     Raises
     ------
     ValueError
-        If `feature_columns` raises, if a value is missing or if lists differ in length.
+        As in `feature_columns`, and if a value is missing or lists differ in length.
     """
     chosen = feature_columns(table.schema, columns, what)
     named = {name: f"column {name!r} of {what}" for name in chosen}
@@ -108,7 +108,7 @@ def matrix_of_table(table: Any, columns: Sequence[str] | None, what: str) -> NDA
 def matrix_of_column(column: Any, what: str) -> NDArray[Any]:
     """Return a chunked array of equally long lists as a matrix, chunk by chunk.
 
-    Arrow never combines the chunks, because together they may hold more than 2³¹ numbers.
+    The chunks are not combined in Arrow, because together they may hold more than 2³¹ numbers.
     """
     if not _is_list(column.type):
         raise ValueError(f"{what} must hold lists of numbers; got type {column.type}")

@@ -87,7 +87,7 @@ class ArrayRows(FeatureRows):
     def take(self, indices: Indices) -> Array:
         if not self.on_disk:
             return self._array[indices]
-        # In file order, so that neighboring rows share pages and read-ahead.
+        # Read in file order, so that neighboring rows share pages and read-ahead.
         order = np.argsort(indices, kind="stable")
         rows = np.empty((len(indices), self.n_columns), self._array.dtype)
         rows[order] = self._array[indices[order]]
@@ -98,8 +98,8 @@ class ArrayRows(FeatureRows):
         whole = map_beneath(self._array)
         if whole is None:
             return state
-        # A map of a whole file is pickled as the file's name, not its content, unless the map is
-        # copy-on-write and may hold changes that the file lacks.
+        # If the array maps a whole file, pickle the file's name, not its content; but not if the
+        # map is copy-on-write, because it may hold changes that the file lacks.
         if whole.filename and whole.mode != "c" and _same_memory(self._array, whole):
             order = "F" if whole.flags.f_contiguous and not whole.flags.c_contiguous else "C"
             state["_array"] = None
@@ -179,8 +179,8 @@ def as_rows(features: Any) -> FeatureRows:
     Raises
     ------
     TypeError, ValueError
-        If `features` is of another kind, is empty, is not two-dimensional or not real or, if it
-        is in memory, holds NaN or infinity.
+        If `features` is of another kind, is empty, is not two-dimensional or is not real; for
+        features in memory, also if they hold NaN or infinity.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def check_count(rows: FeatureRows, dataset: Any) -> None:
 def check_belongs(features: Any, rows: FeatureRows, dataset: Any) -> None:
     """Raise if features and dataset do not belong together.
 
-    The counts must agree. An embedding store also compares fingerprints, paths and labels.
+    The counts must agree. For an embedding store, fingerprints, paths and labels must also match.
     """
     check_count(rows, dataset)
     if isinstance(features, str | os.PathLike) and Path(features).is_dir():

@@ -33,8 +33,8 @@ def read_features(
         A ``.npy`` file (memory-mapped), an ``.npz`` file, a Parquet file
         (``.parquet``, ``.pq``), or the folder of an `EmbeddingStore`.
     key : str, optional
-        Name of the array in an ``.npz`` file. By default, the two-dimensional one called X,
-        features or embeddings, or else the only two-dimensional one.
+        Name of the array in an ``.npz`` file. By default, the two-dimensional array called
+        X, features or embeddings, otherwise the only two-dimensional array.
     columns : sequence of str, optional
         Columns in a Parquet file: either numeric columns, one per feature, or a single column of
         equally long lists. By default, the only column of lists, or all columns if all are
@@ -49,7 +49,7 @@ def read_features(
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If it is damaged, has another format or does not hold such a matrix.
+        If the file is damaged, has an unsupported format or does not hold a feature matrix.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def read_columns(path: str | os.PathLike[str], columns: Sequence[str]) -> dict[s
     Raises
     ------
     ValueError
-        If the file has another format or lacks a column.
+        If the file is not a Parquet file or lacks a column.
     """
     path = Path(path)
     if path.suffix.lower() not in (".parquet", ".pq"):

@@ -23,7 +23,7 @@ class RowNames:
     extent : str
         Which part of the dataset the rows cover; empty if they cover all of it.
     unclear : str
-        Why indices alone do not identify the images; empty if they do.
+        Explains why indices alone do not identify the images; empty if they do.
 
     Examples
     --------

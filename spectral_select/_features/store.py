@@ -62,9 +62,10 @@ class EmbeddingStore:
         The labels, if the data have any.
     meta : dict
         ``count``, ``dim``, ``fingerprint``, ``backbone``, ``weights``, ``weights_hash``,
-        ``image_size``, ``dataset``, ``split`` and so on, as far as they are known.
+        ``image_size``, ``dataset``, ``split`` and so on, as far as known.
     n_written : int
-        Number of rows written by the call that returned this store; 0 if it only opened it.
+        Number of rows written by the call that returned this store; 0 if the call only opened
+        the store.
 
     Examples
     --------
@@ -131,8 +132,8 @@ class EmbeddingStore:
         Parameters
         ----------
         dataset : sized
-            Compared by length, then by ``fingerprint`` if both have one, otherwise by the paths
-            and labels of the samples as far as they are known.
+            Compared by length, then by ``fingerprint`` if both have one, otherwise by the
+            samples' paths and labels, as far as these are known.
         """
         if len(dataset) != len(self):
             raise StoreError(
@@ -272,7 +273,7 @@ def load_array(
     shape : tuple of int
         Expected shape.
     mmap : bool, default False
-        Whether to memory-map the file instead of reading it at once.
+        Whether to memory-map the file instead of reading all of it into memory.
 
     Returns
     -------

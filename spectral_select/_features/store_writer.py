@@ -1,7 +1,7 @@
 """Write an embedding store in blocks, so that a killed process loses at most one block.
 
-Until it is complete, a store has no ``meta.json`` but ``embeddings.npy.partial`` and
-``progress.json``, which holds a checksum for each block on disk.
+Until a store is complete, it has no ``meta.json``. Instead, it has ``embeddings.npy.partial``,
+and ``progress.json`` with a checksum for each block on disk.
 """
 
 import io
@@ -66,13 +66,13 @@ class StoreWriter:
     complete : bool
         Whether the store is complete, so that there is nothing left to write.
     earlier : mapping
-        Metadata of the rows that an earlier writer left; empty if there are none.
+        Metadata of the rows left by an earlier writer; empty if there are no such rows.
 
     Raises
     ------
     StoreError
         If the folder holds a complete or partial store of other data, another backbone or other
-        weights, or if another process is writing to it.
+        weights, or if another process is writing to the folder.
 
     Examples
     --------
@@ -167,7 +167,7 @@ class StoreWriter:
         if self.complete or self._file is None:
             raise ValueError("the store is complete; there is no block to write")
         n_rows = min(self.block_size, self.count - self.n_done)
-        with np.errstate(over="ignore"):  # reported below, with its row
+        with np.errstate(over="ignore"):  # overflow is reported below, with the row
             rows = np.asarray(block, dtype=np.float32)
         if rows.shape != (n_rows, self.dim) or n_rows == 0:
             raise ValueError(f"block must have shape {(n_rows, self.dim)}; got {rows.shape}")
@@ -219,7 +219,7 @@ class StoreWriter:
         return store
 
     def close(self) -> None:
-        """Close the files; blocks already written stay for the next writer."""
+        """Close the files; blocks already written are kept for the next writer."""
         self._close_file()
         if self._lock is not None:
             self._lock.close()

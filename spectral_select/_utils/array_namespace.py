@@ -1,7 +1,7 @@
 """The few array functions that NumPy and PyTorch spell differently.
 
-Otherwise the solver uses only functions that both libraries share. Importing this module does not
-import torch: if a tensor is passed, torch is already loaded.
+All other functions that the solver uses are shared by both libraries. Importing this module does
+not import torch: if a tensor is passed, torch is already loaded.
 """
 
 import sys
@@ -50,7 +50,7 @@ def zeros(shape: tuple[int, ...], like: Array) -> Array:
 
 
 def astype(x: Array, dtype: str) -> Array:
-    """Return `x` as "float32" or "float64", whichever `dtype` is; copy only if needed."""
+    """Return `x` in the given dtype, "float32" or "float64"; copy only if needed."""
     if is_torch(x):
         return x.to(getattr(sys.modules["torch"], dtype))
     return x.astype(dtype, copy=False)
@@ -84,7 +84,7 @@ def arange(n: int, like: Array) -> Array:
 
 
 def argsort(x: Array) -> Array:
-    """Return the order that sorts the last axis, ascending; ties stay in index order."""
+    """Return the indices that sort the last axis in ascending order; ties keep index order."""
     if is_torch(x):
         return x.argsort(dim=-1, stable=True)
     return np.argsort(x, axis=-1, kind="stable")

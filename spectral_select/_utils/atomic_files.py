@@ -17,8 +17,8 @@ _SUFFIX = ".tmp"
 def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it to `path`.
 
-    A process killed at any moment leaves either the old file or the new one, never a partial one.
-    Its temporary file is removed the next time `path` is written.
+    A process killed at any moment leaves either the old file or the new file, never a partial
+    file. The temporary file of a killed process is removed the next time `path` is written.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], 
 
 
 def remove_leftovers(folder: str | os.PathLike[str], name: str = "") -> None:
-    """Remove temporary files left by processes of this machine that no longer exist.
+    """Remove temporary files left by processes that no longer run on this machine.
 
     Parameters
     ----------
     folder : path
-        The folder that holds them.
+        The folder that contains the temporary files.
     name : str, optional
         Name of the file that was being written; by default, any file.
     """
@@ -86,7 +86,7 @@ def remove_leftovers(folder: str | os.PathLike[str], name: str = "") -> None:
 
 
 def _writer() -> str:
-    """Return a prefix that distinguishes this machine from others that share the disk."""
+    """Return a prefix that distinguishes this machine from others that use the same disk."""
     return f"{crc32(platform.node().encode()):08x}-"
 
 
@@ -97,7 +97,7 @@ def _exists(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it belongs to another user
+    except OSError:  # the process belongs to another user
         pass
     return True
 

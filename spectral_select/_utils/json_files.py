@@ -27,12 +27,12 @@ def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the file is not JSON, is not an object, has more than 50 levels of nesting, or holds a
+        If the file does not contain a JSON object, has more than 50 levels of nesting, or holds a
         number that is not finite or exceeds 64 bits. The message names the file and the key.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (RecursionError, ValueError) as error:  # also for an integer of 5,000 digits
+    except (RecursionError, ValueError) as error:  # ValueError also for a 5,000-digit integer
         raise ValueError(f"{path} is not JSON ({error}); it is damaged") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}; expected a JSON object")

@@ -34,8 +34,8 @@ def check_labels(y: Any, n: int, name: str = "y") -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If a label is missing (None, NaN, NA, masked or null) or not a whole number, in which case
-        the message gives its position, or if the shape is neither (n,) nor (n, 1).
+        If the shape is neither (n,) nor (n, 1), or a label is missing (None, NaN, NA, masked or
+        null) or not a whole number. For bad labels, the message gives the position.
     TypeError
         If labels are neither integers nor strings, or are a mixture of both.
     """
@@ -62,7 +62,7 @@ def check_labels(y: Any, n: int, name: str = "y") -> NDArray[Any]:
 
 
 def class_codes(labels: NDArray[Any], name: str = "y") -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the sorted classes, and the index of each label among them."""
+    """Return the sorted classes, and each label as an index into the classes."""
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"{name} must hold at least two classes; got {len(classes)} class")
@@ -70,7 +70,7 @@ def class_codes(labels: NDArray[Any], name: str = "y") -> tuple[NDArray[Any], ND
 
 
 def labeled_codes(y: Any, n: int, unlabeled: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the sorted classes, and the index of each label among them; -1 where there is none.
+    """Return the sorted classes, and each label as an index into them; -1 for a missing label.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def labeled_codes(y: Any, n: int, unlabeled: Any) -> tuple[NDArray[Any], NDArray
     n : int
         Number of samples.
     unlabeled : object
-        The value in `y` of samples without a label; a missing value (None, NaN, NA) stands for
-        all of these.
+        The value in `y` that marks samples without a label. Any of None, NaN and NA stands for
+        all three.
     """
     values = _as_array(y)
     if values.shape != (n,):

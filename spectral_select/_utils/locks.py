@@ -15,9 +15,9 @@ _NAME = ".lock"
 class FolderLock:
     """Locks a folder for this process; the system releases the lock when the process ends.
 
-    This is a record lock, because child processes do not inherit it: those of a killed process,
-    such as data-loader workers, live on for some seconds. Windows has no record locks; there, the
-    lock only excludes other writers in the same process.
+    This is a record lock, because child processes do not inherit record locks, and the children
+    of a killed process, such as data-loader workers, survive it for some seconds. Windows has no
+    record locks; there, the lock only excludes other writers in the same process.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class FolderLock:
     Raises
     ------
     StoreError
-        If this process already holds the lock, or if another one does and `wait` is False.
+        If this process already holds the lock, or if another process does and `wait` is False.
 
     Examples
     --------
@@ -42,7 +42,8 @@ class FolderLock:
     spectral_select._utils.folders.StoreError: another process is writing to ...
     """
 
-    _held: ClassVar[set[str]] = set()  # record locks do not exclude writers in one process
+    # Record locks do not exclude writers in the same process, so keep a set of locked folders.
+    _held: ClassVar[set[str]] = set()
 
     def __init__(self, folder: Path, *, wait: bool = False) -> None:
         self._key = os.path.realpath(folder)

@@ -20,8 +20,8 @@ class Manifest:
     Parameters
     ----------
     content : mapping
-        Any JSON-serializable mapping; stored after a round trip through JSON (tuples become
-        lists, for example).
+        Any JSON-serializable mapping. It is stored as read back from JSON, so tuples become
+        lists, for example.
     names : mapping of str to str, optional
         Human-readable names for keys, used in messages.
 

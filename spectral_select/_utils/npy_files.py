@@ -1,4 +1,4 @@
-"""Read .npy files; if one cannot be read, the error names it."""
+"""Read .npy files, with errors that name the file."""
 
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ def load_npy(path: Path, *, mmap: bool = True) -> NDArray[Any]:
     path : Path
         The file.
     mmap : bool, default=True
-        Whether to memory-map the file instead of reading it at once.
+        Whether to memory-map the file instead of reading all of it into memory.
 
     Raises
     ------
     ValueError
-        If the file has another format, is damaged or truncated, or holds pickled objects.
+        If the file is not a .npy file, is damaged or truncated, or contains pickled objects.
     """
     with path.open("rb") as file:
         if file.read(6) != b"\x93NUMPY":
@@ -40,4 +40,4 @@ def reason(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     # NumPy suggests unpickling, which is unsafe for files from other sources.
     pickled = "allow_pickle" in text or "Python objects" in text
-    return "it holds pickled objects, which are not read" if pickled else text
+    return "it contains pickled objects, which are not supported" if pickled else text

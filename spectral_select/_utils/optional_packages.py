@@ -14,7 +14,7 @@ _EXTRAS = {
     "tensorboard": "report",
 }
 
-# Each is needed for one file format only, so no extra includes it.
+# Packages that are needed for one file format only, so no extra includes them.
 _PACKAGES = frozenset({"pyarrow"})
 
 

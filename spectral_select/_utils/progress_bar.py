@@ -12,7 +12,7 @@ class ProgressBar(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc_info: object) -> object: ...
     def update(self, n: int = 1) -> object:
-        """Count `n` more."""
+        """Advance the bar by `n`."""
 
     def set_postfix(self, **values: Any) -> object:
         """Show `values` after the bar."""

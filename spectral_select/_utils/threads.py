@@ -1,4 +1,4 @@
-"""Many small solves in parallel: one BLAS thread each, in as many threads as BLAS had.
+"""Many small solves in parallel: one BLAS thread each, on as many threads as BLAS used before.
 
 For matrices the size of a candidate batch, BLAS is slower with several threads than with one. The
 batches are independent, so it is faster to solve several at once.
@@ -36,9 +36,9 @@ def _n_threads() -> int:
 
 @contextmanager
 def one_blas_thread() -> Iterator[int]:
-    """Limit BLAS to one thread, and yield the number of threads it had.
+    """Limit BLAS to one thread, and yield the number of threads it used before.
 
-    Overlapping calls from several threads are counted, so that only the last one to finish
+    Overlapping calls from several threads are counted, so that only the last call to finish
     restores the number.
     """
     global _users, _limit, _had

@@ -40,7 +40,7 @@ def check_in(value: object, name: str, allowed: Sequence[str]) -> None:
 
 
 def check_int(value: object, name: str, low: int) -> int:
-    """Return `value` as an int if it is an integer, not a bool, of at least `low`."""
+    """Return `value` as an int if it is an integer (not a bool) of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(
             f"{name} must be an integer of at least {low}; "
@@ -127,7 +127,7 @@ def check_features(X: Any, name: str = "X") -> Array:
 
 
 def check_matrix(X: Any, name: str = "X") -> Array:
-    """Return features of shape (n, d) as `check_features` does; they must be finite."""
+    """Return features of shape (n, d) as `check_features` does, and check that they are finite."""
     X = check_features(X, name)
     if X.ndim != 2:
         raise ValueError(f"{name} must have shape (n_samples, n_features); got {tuple(X.shape)}")
@@ -195,7 +195,7 @@ def check_finite(X: Array, name: str = "X", rows: Any = None) -> None:
     """Raise if `X` holds NaN or infinity; name the first bad row, numbered by `rows` if given.
 
     Dense features need no separate pass: the squared row norms reveal bad values
-    (`NotFiniteError`), and this function is then called to find the row.
+    (`NotFiniteError`), and only then is this function called, to find the row.
     """
     if isinstance(X, WidenedRows):
         for start in range(0, len(X), _BLOCK_ROWS) if X.array.dtype.kind == "f" else ():
@@ -204,7 +204,7 @@ def check_finite(X: Array, name: str = "X", rows: Any = None) -> None:
         return
     values = X.data if sparse.issparse(X) else X
     xp = namespace(values)
-    # A finite sum has finite terms only. Otherwise check each term: the sum may overflow.
+    # If the sum is finite, all terms are. If not, check each term, because the sum may overflow.
     with np.errstate(over="ignore", invalid="ignore"):
         if bool(xp.isfinite(values.sum())) or bool(xp.isfinite(values).all()):
             return

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 __all__ = ["WidenedRows", "map_beneath", "widened"]
 
-# Arrays that take less than 32 MiB after widening are widened at once.
+# Arrays that take less than 32 MiB after widening are widened as a whole.
 _LARGE_BYTES = 2**25
 
 
@@ -29,7 +29,7 @@ class WidenedRows:
     array : ndarray of shape (n, d)
         Real numbers of any type.
     order : ndarray of shape (m,), optional
-        Which rows of `array`, in which order; by default, all rows in order.
+        Indices of the rows of `array` to include, in this order; by default, all rows.
     stacked : bool, default=False
         Whether there is a leading axis of length 1.
     """
@@ -80,7 +80,7 @@ class WidenedRows:
 
 
 def widened(X: NDArray[Any]) -> NDArray[Any] | WidenedRows:
-    """Return `X` in float32 or float64; as `WidenedRows` if it is a large matrix to convert."""
+    """Return `X` in float32 or float64; as `WidenedRows` if a large matrix needs converting."""
     dtype = _wide(X.dtype)
     if X.dtype == dtype:
         return X
@@ -90,7 +90,7 @@ def widened(X: NDArray[Any]) -> NDArray[Any] | WidenedRows:
 
 
 def map_beneath(array: Any) -> np.memmap[Any, Any] | None:
-    """Return the memory map of a file that `array` is or is a view of, or None."""
+    """Return the memory-mapped file that `array` is, or is a view of; otherwise None."""
     while isinstance(array, np.ndarray):
         # Anonymous maps have no file; only maps opened by np.memmap count.
         if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):

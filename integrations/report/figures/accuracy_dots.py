@@ -60,6 +60,6 @@ def draw_final_accuracy(group: RunGroup, prefix: str) -> Picture:
         f"{prefix}-final-accuracy.png",
         to_png(figure),
         f"Dot plot of final test accuracy by method: {'; '.join(texts)}.",
-        "Final test accuracy: mean with 95% confidence interval, and a small ring for each seed. "
+        "Final test accuracy: the mean with its 95% confidence interval, and a ring for each seed. "
         "The table lists intervals that extend beyond the axis.",
     )

@@ -22,7 +22,7 @@ __all__ = [
 _COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINE_STYLES = ("-", "--", ":")
-_LONGEST = 40  # characters of a name; the text next to a figure has the full name
+_LONGEST = 40  # characters shown of a name; the text next to a figure contains the full name
 
 
 #: Keyword arguments of matplotlib's ``plot``.
@@ -125,6 +125,6 @@ def to_png(figure: Any, *, dpi: int = 160) -> bytes:
     for text in set(figure.findobj(Text)) - powers:
         text.set_parse_math(False)
     buffer = BytesIO()
-    # Without matplotlib's version in the file, equal figures result in equal files.
+    # Leave out matplotlib's version, so that equal figures result in equal files.
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()

@@ -39,7 +39,7 @@ def read_last_layer(path: Path) -> LastLayer:
     Raises
     ------
     ValueError
-        If the file has other content, or contains weights that are not finite.
+        If the file does not contain a last layer, or contains weights that are not finite.
     """
     arrays = read_arrays(path)
     weight, bias, name = (arrays.get(key) for key in ("weight", "bias", "name"))
@@ -113,5 +113,6 @@ def _histogram(method: str, layer: LastLayer, largest: float, prefix: str) -> Pi
         f"{prefix}-histogram.png",
         to_png(figure),
         f"Histogram of the last layer's weights after training with {method}: {spread}.",
-        f"{method}: distribution of these weights, {spread} (compare the paper’s figure 10).",
+        f"{method}: distribution of the last layer's weights, {spread} "
+        "(compare the paper’s figure 10).",
     )

@@ -17,7 +17,7 @@ __all__ = ["SelectedBatch", "draw_batch", "read_batches"]
 
 _CELL, _FRAME, _GAP = 60, 4, 4
 _KEPT = (0, 114, 178)
-_OPACITY = 0.35  # of a discarded image
+_OPACITY = 0.35  # opacity of a discarded image
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def read_batches(path: Path) -> list[SelectedBatch]:
     Raises
     ------
     ValueError
-        If the file has other content.
+        If the file does not contain valid batches.
     """
     arrays = read_arrays(path)
     numbers = sorted(int(k[5:]) for k in arrays if k.startswith("kept_") and k[5:].isdecimal())

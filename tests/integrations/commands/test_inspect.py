@@ -144,7 +144,7 @@ def test_the_folder_of_images_must_be_the_right_one(store, tmp_path, capsys):
     message = refused(capsys, store / "train", "--images", tmp_path / "elsewhere",
                       "--report", tmp_path / "p.html")  # fmt: skip
     assert "there is no file" in message
-    assert "expected the folder below which the paths" in message
+    assert "expected the folder that the paths in" in message
 
 
 @pytest.mark.parametrize("path", ["../secret.png", "/etc/secret.png", "a/../../b.png"])

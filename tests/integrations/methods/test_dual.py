@@ -91,9 +91,9 @@ def test_needs_a_training_beforehand_and_selects_from_all_samples():
     assert method.n_dynamics == 30
     assert method.selects_ahead
     assert method.schedules_epoch
-    with pytest.raises(ValueError, match="needs probabilities of a training beforehand; got None"):
+    with pytest.raises(ValueError, match="probabilities from a preliminary training run; got None"):
         method.visits(np.zeros(4, int), None, lambda epoch: 2, seed=0)
-    with pytest.raises(ValueError, match="no choice for a batch"):
+    with pytest.raises(ValueError, match="cannot choose from a batch"):
         method.choose(candidates(4, 2))
 
 

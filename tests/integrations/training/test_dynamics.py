@@ -109,5 +109,5 @@ def test_comparison_resumes_in_the_training_beforehand(tmp_path):
 
 def test_rejects_missing_probabilities():
     config = settings()
-    with pytest.raises(ValueError, match="needs probabilities of a training beforehand"):
+    with pytest.raises(ValueError, match="needs probabilities from a preliminary training run"):
         Trainer(config, data_set().train, get_method("dual"), build_classifier(config.model, 3))
