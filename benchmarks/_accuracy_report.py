@@ -122,8 +122,8 @@ def draw(results: Mapping[str, Any], baseline: str = "random") -> bytes:
             continue
         axis = axes[budgets.index(budget), conditions.index(condition)]
         place = shares.index(share)
-        style = style_of(place) | {"linestyle": ""}
         for method, cell in cells.items():
+            style = style_of(method) | _marker(place)
             found = None if method == baseline else difference(cell, cells[baseline])
             if found is None:
                 continue
@@ -150,12 +150,16 @@ def draw(results: Mapping[str, Any], baseline: str = "random") -> bytes:
     for axis in axes[-1]:
         axis.set_xlabel(f"points gained over {baseline}")
     for place, share in enumerate(shares):
-        style = style_of(place) | {"linestyle": ""}
-        axes[0, 0].plot([], [], **style, label=f"{share:.0%} kept")
+        axes[0, 0].plot([], [], color="black", **_marker(place), label=f"{share:.0%} kept")
     figure.legend(loc="outside lower center", ncols=len(shares), frameon=False)
     heading = _heading(results).replace("; ", ";\n")
     figure.suptitle(heading, x=0.01, ha="left", fontsize=10)
     return to_png(figure, dpi=110)
+
+
+def _marker(place: int) -> dict[str, str]:
+    """Return the marker for kept share number `place`; colors belong to methods."""
+    return {"marker": "osD^v"[place % 5], "linestyle": ""}
 
 
 def _heading(results: Mapping[str, Any]) -> str:

@@ -3,8 +3,8 @@
 ``.. accuracy-results:: NAME`` shows a file in ``benchmarks/results``: the paired difference
 between each method and a random subset, by condition, for every kept share and budget.
 ``.. accuracy-results:: NAME METHOD`` shows differences from another method instead. The options
-``:conditions:``, ``:shares:`` and ``:budgets:`` show a part of the results, and ``:without:`` leaves
-out methods. The whole results can be downloaded as CSV.
+``:conditions:``, ``:shares:`` and ``:budgets:`` show a part of the results, and ``:without:``
+leaves out methods. The whole results can be downloaded as CSV.
 """
 
 import csv

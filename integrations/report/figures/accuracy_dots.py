@@ -35,7 +35,7 @@ def draw_final_accuracy(group: RunGroup, prefix: str) -> Picture:
         interval = group.mean(method, final_test_accuracy)
         if interval is None:
             continue
-        style = style_of(place)
+        style = style_of(method)
         by_seed = [100 * value for value in map(final_test_accuracy, runs) if value is not None]
         values += by_seed
         if len(by_seed) > 1:

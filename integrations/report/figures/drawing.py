@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from math import isfinite
 from typing import Any, TypeAlias
+from zlib import crc32
 
 __all__ = [
     "LineStyle",
@@ -22,6 +23,8 @@ __all__ = [
 _COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINE_STYLES = ("-", "--", ":")
+# The methods that are compared most often have colors of their own.
+_FIRST = ("full", "random", "fiedler", "guided", "jest", "infobatch", "turns")
 _LONGEST = 40  # characters shown of a name; the text next to a figure contains the full name
 
 
@@ -60,13 +63,23 @@ class Picture:
         return f"data:image/{kind};base64,{b64encode(data).decode()}"
 
 
-def style_of(place: int) -> LineStyle:
-    """Return the color, marker and line style for method number `place`."""
-    turn = place // len(_COLORS)
+def style_of(method: str) -> LineStyle:
+    """Return the color, marker and line style of a method, the same in all figures.
+
+    Parameters
+    ----------
+    method : str
+        The method, with its options.
+    """
+    if method in _FIRST:
+        place, turn = _FIRST.index(method), 0
+    else:
+        number = crc32(method.encode())
+        place, turn = number % len(_COLORS), 1 + number // len(_COLORS)
     return {
-        "color": _COLORS[place % len(_COLORS)],
+        "color": _COLORS[place],
         "marker": _MARKERS[(place + turn) % len(_MARKERS)],
-        "linestyle": _LINE_STYLES[turn % len(_LINE_STYLES)],
+        "linestyle": _LINE_STYLES[min(turn, 1 + turn % 2)],
         "markersize": 4,
         "linewidth": 1.6,
     }
