@@ -10,8 +10,8 @@ from spectral_select._dataset_graph.similarity_graph import Rows
 __all__ = ["count_near_duplicates", "near_duplicate_distance"]
 
 _SIMILARITY = 0.95
-_CHANCE = 1e-3  # share of samples that may have a near-duplicate by chance
-_N_SAMPLED, _LEAST_SAMPLED = 1000, 64
+_CHANCE = 3e-4  # share of samples that may have a near-duplicate by chance
+_SUBSET, _N_SUBSETS, _QUANTILE = 48, 24, 0.75
 _MOST = 32  # near-duplicates that are counted
 
 
@@ -58,24 +58,35 @@ def _by_chance(points: Points, seed: int) -> float:
 
     In a dataset of intrinsic dimension D, the number of neighbors within r is proportional to
     r^D. So for the distances to the fifth and tenth neighbors, (r_5/r_10)^D has the distribution
-    Beta(5, 5), whose median is 1/2 (compare [1]_). Medians, and a sample that holds few of the
-    near-duplicates of a row, keep near-duplicates out of the estimate.
+    Beta(5, 5), whose median is 1/2 (compare [1]_). The number of neighbors within r is Poisson, so
+    the distance to the nearest has the quantile q at the radius that holds −ln(1 − q) on average.
+
+    Near-duplicates would make both distances too short, and they can be the majority. Subsets of
+    48 rows hold few copies of the same row, and a high quantile skips the rows that have one.
 
     References
     ----------
     .. [1] E. Levina and P. Bickel, "Maximum likelihood estimation of intrinsic dimension",
        NeurIPS 2004.
     """
-    order = np.random.default_rng(seed).permutation(points.n)
-    some = points[np.sort(order[: min(_N_SAMPLED, max(points.n // 8, _LEAST_SAMPLED))])]
-    if len(some) <= 10:
+    rng = np.random.default_rng(seed)
+    size = min(_SUBSET, points.n)
+    if size <= 10:
         return 0.0
-    distances = euclidean_distances(some.astype(np.float64))
-    np.fill_diagonal(distances, np.inf)
-    nearest = np.sort(np.partition(distances, 9, axis=1)[:, :10], axis=1)
-    apart = nearest[nearest[:, 4] > 0]
-    spread = float(np.median(np.log(apart[:, 9] / apart[:, 4]))) if len(apart) else 0.0
-    if spread == 0:  # copies only
+    nearest, ratios = [], []
+    for _ in range(_N_SUBSETS):
+        some = points[np.sort(rng.choice(points.n, size, replace=False))]
+        distances = euclidean_distances(some.astype(np.float64))
+        np.fill_diagonal(distances, np.inf)
+        found = np.sort(np.partition(distances, 9, axis=1)[:, :10], axis=1)
+        nearest.append(found[:, 0])
+        apart = found[found[:, 4] > 0]
+        ratios.append(np.log(apart[:, 9] / apart[:, 4]))
+    ratio = np.concatenate(ratios)
+    inverse = float(np.median(ratio)) / np.log(2) if len(ratio) else 0.0  # 1/D
+    if inverse == 0:  # copies only
         return 0.0
-    chance = _CHANCE / np.log(2) * len(some) / points.n
-    return float(np.median(nearest[:, 0])) * float(chance ** (spread / np.log(2)))
+    wanted = _CHANCE * size / points.n  # neighbors on average, of those in the subset
+    held = -np.log(1 - _QUANTILE)
+    radius = float(np.quantile(np.concatenate(nearest), _QUANTILE))
+    return radius * float((wanted / held) ** inverse)

@@ -55,3 +55,19 @@ def test_few_samples(n):
 
 def test_all_samples_alike():
     assert counts(np.ones((50, 3))).tolist() == [32] * 50
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7])
+@pytest.mark.parametrize("n_originals", [30, 200])
+def test_copies_are_counted_where_they_are_the_majority(share, n_originals):
+    digits = load_digits().data
+    n_copies = round(1500 * share)
+    rng = np.random.default_rng(0)
+    copies = np.resize(digits[:n_originals], (n_copies, 64)) * rng.uniform(
+        0.98, 1.02, (n_copies, 1)
+    )
+    X = np.vstack([digits[n_originals : n_originals + 1500 - n_copies], copies])
+    found = counts(X)
+    expected = min(n_copies // n_originals - 1, 32)
+    assert (found[-n_copies:] >= expected).mean() > 0.9
+    assert (found[:-n_copies] > 0).mean() < 0.05
