@@ -1,9 +1,10 @@
 """Tables and figures from the committed JSON files, so that no number is typed by hand.
 
-``.. training-results:: PATTERN…`` writes one section for each group of runs that ``spectral-select
-train`` stored in ``docs/results``, from the files whose names match. ``.. paper-results::`` compares
-these runs with the numbers in the SALN paper. ``.. training-table:: FILE`` shows a short table for
-one file. ``.. benchmark:: NAME`` shows a table of results from a script in ``benchmarks``.
+``.. training-results:: PATTERN…`` writes one section for each group of runs that
+``spectral-select train`` stored in ``docs/results``, from the files whose names match.
+``.. paper-results::`` compares these runs with the numbers in the SALN paper.
+``.. training-table:: FILE`` shows a short table for one file. ``.. benchmark:: NAME`` shows a table
+of results from a script in ``benchmarks``.
 """
 
 import json

@@ -48,7 +48,7 @@ class Guided(Method):
     ----------
     trust_power : float, default=2
         Power of the label trust; 0 treats every label as right.
-    hardness_power : float, default=0.5
+    hardness_power : float, default=0.25
         Power of the hardness; 0 ignores it. The power grows from 0 in the first epoch to
         this value after as many visits as there are samples.
     duplicate_power : float, default=1
@@ -56,7 +56,7 @@ class Guided(Method):
     """
 
     trust_power: float = 2.0
-    hardness_power: float = 0.5
+    hardness_power: float = 0.25
     duplicate_power: float = 1.0
 
     name = "guided"
@@ -159,7 +159,7 @@ class _ByLoss(Method):
 
     loss_power: float = 0.5
     trust_power: float = 2.0
-    hardness_power: float = 0.5
+    hardness_power: float = 0.25
     duplicate_power: float = 1.0
 
     def __post_init__(self) -> None:
@@ -202,7 +202,7 @@ class GuidedLoss(_ByLoss):
         Power of the loss in a class without wrong labels; 0 ignores the loss.
     trust_power : float, default=2
         Power of the label trust; 0 treats every label as right.
-    hardness_power : float, default=0.5
+    hardness_power : float, default=0.25
         Power of the hardness; 0 ignores it.
     duplicate_power : float, default=1
         Power of the number of near-duplicates; 0 ignores them.
@@ -228,7 +228,7 @@ class GuidedFresh(_ByLoss):
         Power of the loss in a class without wrong labels; 0 ignores the loss.
     trust_power : float, default=2
         Power of the label trust; 0 treats every label as right.
-    hardness_power : float, default=0.5
+    hardness_power : float, default=0.25
         Power of the hardness; 0 ignores it.
     duplicate_power : float, default=1
         Power of the number of near-duplicates; 0 ignores them.

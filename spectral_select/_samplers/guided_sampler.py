@@ -48,7 +48,7 @@ class GuidedSampler(DistributedSampler[int]):
         ``n_kept(n, filter_ratio)`` are yielded.
     schedule : float, Schedule or callable, optional
         Filter ratio for each epoch; replaces `filter_ratio`.
-    hardness_power : float, default=0.5
+    hardness_power : float, default=0.25
         Power a of the hardness; 0 ignores it. Hard samples are introduced gradually: the
         power is 0 in the first epoch and reaches this value after as many visits as there
         are samples.
@@ -117,7 +117,7 @@ class GuidedSampler(DistributedSampler[int]):
         features: Any,
         filter_ratio: float = 0.8,
         schedule: ScheduleLike | None = None,
-        hardness_power: float = 0.5,
+        hardness_power: float = 0.25,
         trust_power: float = 2.0,
         duplicate_power: float = 1.0,
         seed: int = 0,

@@ -55,7 +55,7 @@ class GuidedEstimator(BaseEstimator):
         filter_ratio: float = 0.8,
         *,
         candidate_size: int | None = None,
-        hardness_power: float = 0.5,
+        hardness_power: float = 0.25,
         trust_power: float = 2.0,
         duplicate_power: float = 1.0,
         loss_power: float = 0.5,
@@ -129,7 +129,7 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
         Number of rows in a candidate batch. X is divided into consecutive batches of this size,
         the last one possibly shorter, and rows are drawn from each batch separately. By default,
         X is one candidate batch. The graph always includes all rows.
-    hardness_power : float, default=0.5
+    hardness_power : float, default=0.25
         Power a of the hardness; 0 ignores it.
     trust_power : float, default=2.0
         Power c of the trust; 0 treats every label as right.

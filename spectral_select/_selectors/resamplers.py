@@ -129,7 +129,7 @@ class GuidedResampler(_ResamplerMixin, GuidedEstimator):
         `GuidedBatchSelector`.
     candidate_size : int, optional
         Number of rows in a candidate batch; by default, X is one batch.
-    hardness_power : float, default=0.5
+    hardness_power : float, default=0.25
         Power of the hardness; 0 ignores it.
     trust_power : float, default=2.0
         Power of the trust; 0 treats every label as right.

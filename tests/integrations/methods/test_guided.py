@@ -90,7 +90,7 @@ def test_trust_and_hardness_come_from_the_graph_of_the_features():
     for spec, expected in {
         "guided-loss:hardness_power=0": (trust, 1),
         "guided-loss:trust_power=0,hardness_power=2": (1, hardness**2),
-        "guided-loss": (trust, hardness**0.5),
+        "guided-loss": (trust, hardness**0.25),
     }.items():
         factors = np.exp(get_method(spec).precompute(y, X)[:, :2]).T
         for factor, part in zip(factors, expected, strict=True):
