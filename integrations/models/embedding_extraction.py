@@ -19,7 +19,7 @@ from spectral_select._features.store_writer import StoreWriter
 from spectral_select._utils.folders import StoreError
 from spectral_select._utils.progress_bar import progress_bar
 from spectral_select._utils.validation import check_positive_int
-from spectral_select.integrations.models.backbones import Backbone, hash_weights
+from spectral_select.integrations.models.backbones import hash_weights
 from spectral_select.integrations.models.embedding_network import (
     Output,
     check_output,
@@ -37,6 +37,9 @@ _PRECISIONS = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
+
+# Attributes of a backbone that are recorded in a store.
+_IDENTITY = ("name", "weights", "weights_hash", "library", "library_version", "revision")
 
 
 def extract_embeddings(
@@ -137,15 +140,11 @@ def extract_embeddings(
     origin["precision"] = str(dtype).removeprefix("torch.")
     with on_device(backbone, where) as network:
         embed = partial(_embed, network, output=output, device=where, dtype=dtype)
-        if isinstance(backbone, Backbone):
-            first, dim = None, backbone.dim
-        else:
-            first = embed(source.image(0)[None])[0]
-            dim = len(first)
+        first = embed(source.image(0)[None])[0]
         with StoreWriter(
             out,
             count=len(split),
-            dim=dim,
+            dim=len(first),
             labels=sample_labels(split),
             paths=sample_paths(split),
             meta=dict(meta or {}) | origin,
@@ -282,7 +281,7 @@ def _embed(
 
 
 def _check_resumable(
-    writer: StoreWriter, first: NDArray[np.float32] | None, precision: str, *, any_precision: bool
+    writer: StoreWriter, first: NDArray[np.float32], precision: str, *, any_precision: bool
 ) -> None:
     """Reject stored rows with another precision or with a different first embedding."""
     earlier_precision = writer.earlier.get("precision", precision)
@@ -292,7 +291,7 @@ def _check_resumable(
             "overwrite it or choose another folder"
         )
     earlier = writer.first_row()
-    if first is None or earlier is None:
+    if earlier is None:
         return
     # The tolerance allows for half precision and different devices.
     if not np.linalg.norm(first - earlier) <= 0.1 * np.linalg.norm(earlier) + 1e-6:
@@ -343,15 +342,15 @@ def _network(backbone: nn.Module) -> dict[str, Any]:
 
     Attributes of modules from other libraries are used only if they have the expected type.
     """
+    kinds = dict.fromkeys(_IDENTITY, str) | {"image_size": int}
     known: dict[str, Any] = {}
-    for name, kind in (("name", str), ("weights", str), ("weights_hash", str), ("image_size", int)):
+    for name, kind in kinds.items():
         value = getattr(backbone, name, None)
         known[name] = value if type(value) is kind else None
-    return {
-        "backbone": known["name"] or type(backbone).__name__,
+    return known | {
+        "backbone": known.pop("name") or type(backbone).__name__,
         "weights": known["weights"] or "unknown",
         "weights_hash": known["weights_hash"] or hash_weights(backbone),
-        "image_size": known["image_size"],
         "torch": torch.__version__,
     }
 
