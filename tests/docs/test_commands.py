@@ -98,6 +98,8 @@ NOT_RUN = {
     "pip": "CI and tests/package/test_install.py install the package",
     "python -m venv": "the Makefile does the same",
     "spectral-select extract cifar10": "torchvision checks the checksums of the download",
+    "spectral-select extract photos --out dino.store": "the model is on a hub",
+    "spectral-select extract photos --out clip.store": "the model is on a hub",
     "torchrun --nproc-per-node=4 -m spectral_select train photos --out runs/b": "a page runs it",
 }
 

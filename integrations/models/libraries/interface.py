@@ -105,10 +105,13 @@ class BackboneRequest:
             )
         return path
 
-    def reject_hub_options(self, why: str) -> None:
-        """Raise ValueError if `revision` or `trust_remote_code` is set; `why` ends the message."""
+    def reject_revision(self, why: str) -> None:
+        """Raise ValueError if `revision` is set; `why` completes the message."""
         if self.revision is not None:
             raise ValueError(f"revision must be omitted, because {why}; got {self.revision!r}")
+
+    def reject_remote_code(self, why: str) -> None:
+        """Raise ValueError if `trust_remote_code` is set; `why` completes the message."""
         if self.trust_remote_code:
             raise ValueError(f"trust_remote_code must be omitted, because {why}")
 

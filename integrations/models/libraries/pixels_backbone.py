@@ -26,7 +26,8 @@ def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
         raise ValueError(
             f"{PIXELS!r} has no weights, so leave weights at its default; got {request.weights!r}"
         )
-    request.reject_hub_options(f"{PIXELS!r} has no weights")
+    request.reject_revision(f"{PIXELS!r} has no weights")
+    request.reject_remote_code(f"{PIXELS!r} is not a network")
     size = request.image_size or _SIZE
     return finish(
         nn.Flatten(),

@@ -55,8 +55,7 @@ def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
     import timm
     from timm.data import create_transform, resolve_data_config
 
-    if request.trust_remote_code:
-        raise ValueError("trust_remote_code must be omitted, because timm runs no code from a hub")
+    request.reject_remote_code("timm runs no code from a hub")
     source = _locate(request)
     size, options = request.image_size, {}
     if size is not None and source.config.get("fixed_input_size"):
@@ -82,23 +81,26 @@ def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
 
 def _locate(request: BackboneRequest) -> _Source:
     """Find the network and its weights; download what is not cached."""
+    import timm
+
     name = request.name.removeprefix("hf-hub:")
     path = request.existing_path("a folder that timm saved, or a state dict")
     default, label = request.weights == "default", "" if path is None else path.name
-    if is_repository(name):
-        groups = _WEIGHTS if default else ()
-        folder, commit = download(name, [_CONFIG], groups, revision=request.revision)
+    folder, commit = Path(request.name).expanduser(), None
+    if not timm.is_model(name.partition(".")[0]) and (folder.is_dir() or is_repository(name)):
+        if folder.is_dir():
+            request.reject_revision(f"{folder} is a folder")
+            name = folder.name
+        else:
+            groups = _WEIGHTS if default else ()
+            folder, commit = download(name, [_CONFIG], groups, revision=request.revision)
         if default:
             return _in_folder(folder, name, label=name, revision=commit)
         return _Source(f"local-dir:{folder}", name, _read_config(folder)[1], path, label)
     architecture, config = _registered(name)
     if default:
         return _registered_weights(architecture, config, request.revision)
-    if request.revision is not None:
-        raise ValueError(
-            f"revision must be omitted, because the weights {request.weights!r} are not on a hub; "
-            f"got {request.revision!r}"
-        )
+    request.reject_revision(f"the weights {request.weights!r} are not on a hub")
     if path is not None and path.is_dir():
         found = _read_config(path)[0]
         if found != architecture:

@@ -25,7 +25,8 @@ def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
     """Build a torchvision network; the transform returns uint8, which the backbone normalizes."""
     name, size = request.name, request.image_size
     check_name(name)
-    request.reject_hub_options("torchvision's weights are not on a model hub")
+    request.reject_revision("torchvision's weights have names instead")
+    request.reject_remote_code("torchvision runs no code from a hub")
     resolved = resolve_weights(name, request.weights)
     with seeded(request.seed):
         network = construct(name, resolved)

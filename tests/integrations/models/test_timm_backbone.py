@@ -105,6 +105,15 @@ class TestFolder:
             torch.testing.assert_close(backbone(inputs[None]), features)
         assert backbone.weights == "mine/model.safetensors"
 
+    def test_as_name(self, tmp_path):
+        folder = save(network(), tmp_path / "mine")
+        backbone, _, _ = build_backbone(f"timm:{folder}")
+        assert (backbone.name, backbone.weights) == ("timm:mine", "mine/model.safetensors")
+        same, _, _ = build_backbone(f"timm:{folder}", folder / "model.safetensors")
+        assert same.weights_hash == backbone.weights_hash
+        with pytest.raises(ValueError, match=r"revision must be omitted, because .*is a folder"):
+            build_backbone(f"timm:{folder}", revision="main")
+
     def test_of_another_network_is_refused(self, tmp_path):
         folder = save(network(), tmp_path)
         with pytest.raises(ValueError, match="contains the network 'test_vit', not 'test_resnet'"):
