@@ -59,7 +59,7 @@ def download(
         ...
     ValueError: 'my--org/name' is not a repository ORG/NAME on the Hugging Face hub: ...
     """
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import constants
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HFValidationError,
@@ -70,14 +70,7 @@ def download(
     folder = Path()
     try:
         for group in alternatives or [()]:
-            folder = Path(
-                snapshot_download(
-                    repository,
-                    revision=revision,
-                    allow_patterns=[*patterns, *group],
-                    ignore_patterns=["*/*"],
-                )
-            )
+            folder = _snapshot(repository, [*patterns, *group], revision)
             if any(path for pattern in group for path in folder.glob(pattern)):
                 break
     except HFValidationError as error:
@@ -98,6 +91,18 @@ def download(
             "copy as weights"
         ) from error
     return folder, folder.name
+
+
+def _snapshot(repository: str, patterns: Sequence[str], revision: str | None) -> Path:
+    """Return the folder of a commit in the cache, after downloading what it lacks."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    options = {"allow_patterns": [*patterns], "ignore_patterns": ["*/*"], "revision": revision}
+    try:
+        return Path(snapshot_download(repository, **options))
+    except OfflineModeIsEnabled:  # version 1 raises this for a commit, even if it is cached
+        return Path(snapshot_download(repository, local_files_only=True, **options))
 
 
 def first_file(folder: Path, names: Sequence[str]) -> Path | None:
