@@ -9,10 +9,10 @@ from spectral_select.integrations.models import libraries
 from spectral_select.integrations.models.classifiers import build_classifier
 from spectral_select.integrations.models.libraries.interface import (
     Backbone,
-    BackboneRequest,
     Transform,
 )
 from spectral_select.integrations.models.libraries.pixels_backbone import PIXELS
+from spectral_select.integrations.models.libraries.request import BackboneRequest
 from spectral_select.integrations.models.pretrained_weights import hash_weights
 from spectral_select.integrations.models.torchvision_networks import last_layer
 

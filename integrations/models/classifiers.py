@@ -5,7 +5,7 @@ import os
 import torchvision
 from torch import nn
 
-from spectral_select.integrations.models.libraries.interface import check_seed
+from spectral_select.integrations.models.libraries.request import check_seed
 from spectral_select.integrations.models.pretrained_weights import resolve_weights
 from spectral_select.integrations.models.torchvision_networks import (
     check_name,

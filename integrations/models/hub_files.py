@@ -1,5 +1,6 @@
 """Files of a model in a repository on the Hugging Face hub, or in the hub's cache."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -85,10 +86,10 @@ def download(
         ) from error
     except (HfHubHTTPError, OSError) as error:
         which = repository if revision is None else f"{repository} at revision {revision}"
+        reason = textwrap.shorten(str(error.__cause__ or error), 200, placeholder=" …")
         raise FileNotFoundError(
             f"{which} is not in the cache {constants.HF_HUB_CACHE} and could not be downloaded "
-            f"({type(error).__name__}); copy it there, or pass 'random' or the path of a local "
-            "copy as weights"
+            f"({reason}); copy it there, or pass 'random' or the path of a local copy as weights"
         ) from error
     return folder, folder.name
 

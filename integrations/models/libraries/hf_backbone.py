@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from spectral_select.integrations.models.hub_files import download, first_file
 from spectral_select.integrations.models.libraries.interface import (
     Backbone,
-    BackboneRequest,
     RgbTransform,
     Transform,
     finish,
     short_reason,
 )
+from spectral_select.integrations.models.libraries.request import BackboneRequest
 from spectral_select.integrations.models.pretrained_weights import read_state_dict
 from spectral_select.integrations.runtime.seeding import seeded
 

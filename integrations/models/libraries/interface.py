@@ -1,12 +1,9 @@
-"""What every library of networks receives and returns: a request, and a backbone."""
+"""What every library of networks returns: a backbone, its transform, and the same errors."""
 
-import os
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,16 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from spectral_select._utils.validation import check_bool
 from spectral_select.integrations.data.rgb import as_rgb
+from spectral_select.integrations.models.libraries.request import BackboneRequest
 from spectral_select.integrations.models.pretrained_weights import hash_weights
 
 __all__ = [
     "Backbone",
-    "BackboneRequest",
     "RgbTransform",
     "Transform",
-    "check_seed",
     "finish",
     "fits",
     "short_reason",
@@ -31,89 +26,12 @@ __all__ = [
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
+# Most libraries resize the shorter side to about 256 px before they crop, so a longer image would
+# take gigabytes.
+_LONGEST = 1000
+
 #: Converts an image to a tensor of shape (3, height, width).
 Transform = Callable[[Any], Tensor]
-
-
-@dataclass(frozen=True)
-class BackboneRequest:
-    """The arguments of `build_backbone`, checked.
-
-    Parameters
-    ----------
-    name : str
-        Name of the network in its library, without the prefix.
-    weights : str or path
-        "default", "random", or anything else that the library accepts, such as a path.
-    image_size : int, optional
-        Side of the input images, in pixels.
-    seed : int
-        Seed for random weights.
-    revision : str, optional
-        Branch, tag or commit on the model hub.
-    trust_remote_code : bool
-        Whether Python code from the model's repository may run.
-
-    Examples
-    --------
-    >>> BackboneRequest("resnet18", image_size=0)
-    Traceback (most recent call last):
-        ...
-    ValueError: image_size must be an integer from 1 to 4096; got 0
-    """
-
-    name: str
-    weights: str | os.PathLike[str] = "default"
-    image_size: int | None = None
-    seed: int = 0
-    revision: str | None = None
-    trust_remote_code: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.weights, str | os.PathLike):
-            raise TypeError(
-                "weights must be 'default', 'random' or a path; "
-                f"got {self.weights!r} of type {type(self.weights).__name__}"
-            )
-        size = self.image_size
-        if size is not None and (
-            isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 4096
-        ):
-            raise ValueError(f"image_size must be an integer from 1 to 4096; got {size!r}")
-        check_seed(self.seed)
-        if self.revision is not None and (not isinstance(self.revision, str) or not self.revision):
-            raise TypeError(f"revision must be a string; got {self.revision!r}")
-        check_bool(self.trust_remote_code, "trust_remote_code")
-
-    @property
-    def random(self) -> bool:
-        """Whether the weights are drawn at random."""
-        return self.weights == "random"
-
-    @property
-    def path(self) -> Path | None:
-        """The path of the user's weights; None for "default" and "random"."""
-        return None if self.weights in ("default", "random") else Path(self.weights).expanduser()
-
-    def existing_path(self, expected: str) -> Path | None:
-        """Return `path`, or raise FileNotFoundError, with what was `expected`, if it is missing."""
-        path = self.path
-        if path is not None and not path.exists():
-            raise FileNotFoundError(
-                f"no weights {os.fspath(self.weights)!r} for {self.name}: expected 'default', "
-                f"'random', or {expected}"
-            )
-        return path
-
-    def reject_revision(self, why: str) -> None:
-        """Raise ValueError if `revision` is set; `why` completes the message."""
-        if self.revision is not None:
-            raise ValueError(f"revision must be omitted, because {why}; got {self.revision!r}")
-
-    def reject_remote_code(self, why: str) -> None:
-        """Raise ValueError if `trust_remote_code` is set; `why` completes the message."""
-        if self.trust_remote_code:
-            raise ValueError(f"trust_remote_code must be omitted, because {why}")
 
 
 class Backbone(nn.Module):
@@ -224,7 +142,13 @@ class RgbTransform:
 
     def __call__(self, image: Any) -> Tensor:
         """Return `image`, which may be anything `as_rgb` accepts, as a tensor."""
-        return self.transform(as_rgb(image))
+        rgb = as_rgb(image)
+        if max(rgb.size) > _LONGEST * min(rgb.size):
+            raise ValueError(
+                f"it has {rgb.width} × {rgb.height} pixels, too long and thin to be resized by its "
+                "shorter side; crop it"
+            )
+        return self.transform(rgb)
 
 
 def finish(
@@ -326,22 +250,17 @@ def fits(what: str, name: str) -> Iterator[None]:
     ...     nn.Linear(1, 1).load_state_dict({})
     Traceback (most recent call last):
         ...
-    ValueError: w.pt does not fit small: ... Missing key(s) in state_dict: "weight", "bias".
+    ValueError: w.pt does not fit small: Missing key(s) in state_dict: "weight", "bias".
     """
     try:
         yield
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
             raise
-        raise ValueError(f"{what} does not fit {name}: {short_reason(error)}") from error
+        details = str(error).partition(":")[2]  # after the name of the module
+        raise ValueError(f"{what} does not fit {name}: {short_reason(details)}") from error
 
 
-def short_reason(error: BaseException) -> str:
-    """Return an error's message on one line of at most 300 characters."""
+def short_reason(error: BaseException | str) -> str:
+    """Return a message on one line of at most 300 characters."""
     return textwrap.shorten(str(error) or type(error).__name__, 300, placeholder=" …")
-
-
-def check_seed(seed: int) -> None:
-    """Raise ValueError if `seed` is not a valid seed."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise ValueError(f"seed must be an integer from 0 to 2**63 - 1; got {seed!r}")

@@ -5,10 +5,10 @@ from torchvision.transforms.v2 import InterpolationMode
 
 from spectral_select.integrations.models.libraries.interface import (
     Backbone,
-    BackboneRequest,
     Transform,
     finish,
 )
+from spectral_select.integrations.models.libraries.request import BackboneRequest
 from spectral_select.integrations.models.resized_center_crop import ResizedCenterCrop
 
 __all__ = ["PIXELS", "build"]

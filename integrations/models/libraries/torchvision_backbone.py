@@ -4,10 +4,10 @@ from torch import nn
 
 from spectral_select.integrations.models.libraries.interface import (
     Backbone,
-    BackboneRequest,
     Transform,
     finish,
 )
+from spectral_select.integrations.models.libraries.request import BackboneRequest
 from spectral_select.integrations.models.pretrained_weights import resolve_weights
 from spectral_select.integrations.models.resized_center_crop import ResizedCenterCrop
 from spectral_select.integrations.models.torchvision_networks import (
