@@ -14,7 +14,8 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 PACKAGES = (
-    "spectral_select", "numpy", "scipy", "scikit-learn", "torch", "torchvision", "cleanlab",
+    "spectral_select", "numpy", "scipy", "scikit-learn", "torch", "torchvision", "cleanlab", "timm",
+    "transformers", "open_clip_torch",
 )  # fmt: skip
 
 

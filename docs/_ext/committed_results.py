@@ -324,6 +324,23 @@ def time_to_accuracy(results: Mapping[str, Any]) -> str:
     return table([*head, "time relative to full"], rows, results["data"]["name"])
 
 
+def backbones(results: Mapping[str, Any]) -> str:
+    """Return the table of backbones and their speed."""
+    rows = [
+        [
+            f"``{one['backbone']}``",
+            f"{one['library']} {one['library_version']}",
+            f"{one['dim']:,}",
+            f"{one['parameters'] / 1e6:.1f} M",
+            f"{one['network_images_per_second']:.3g}",
+            f"{one['preprocessing_images_per_second']:.3g}",
+        ]
+        for one in results["backbones"]
+    ]
+    head = ["backbone", "library", "embedding length", "parameters", "network, images/s"]
+    return table([*head, "preprocessing, images/s"], rows)
+
+
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "solver-single": ("solver_speed", solver_single),
     "solver-fit": ("solver_speed", solver_fit),
@@ -333,6 +350,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "wrong-labels": ("wrong_labels", wrong_labels),
     "wrong-labels-images": ("wrong_labels_images", wrong_labels),
     "outliers": ("outliers", outliers),
+    "backbones": ("backbone_speed", backbones),
     "sampler-training": ("sampler_overhead", sampler_cost("training")),
     "sampler-loader": ("sampler_overhead", sampler_cost("loader")),
     "time-caltech-101": ("time_caltech-101", time_to_accuracy),

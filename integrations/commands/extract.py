@@ -27,6 +27,8 @@ examples:
   spectral-select extract cifar10 --out cifar.store --backbone resnet18 --image-size 64
   spectral-select extract photos --out small.store --backbone squeezenet1_0 \\
       --weights squeezenet.safetensors            # works without a network connection
+  spectral-select extract photos --out dino.store --backbone hf:facebook/dinov2-small
+  spectral-select extract photos --out clip.store --backbone open_clip:ViT-B-32/laion2b_s34b_b79k
   spectral-select extract digits --out digits.store --backbone resnet18 \\
       --weights random --image-size 32            # try it without a download
 """
@@ -57,15 +59,27 @@ def _add_network_arguments(group: Any) -> None:
         "--backbone",
         metavar="NAME",
         default="resnet50",
-        help="any torchvision classification network, or pixels to use the images themselves "
+        help="a torchvision classification network; timm:MODEL; hf:ORG/NAME or hf:FOLDER "
+        "(transformers); open_clip:MODEL/TAG; or pixels to use the images themselves "
         "(default: %(default)s)",
     )
     group.add_argument(
         "--weights",
         metavar="W",
         default="default",
-        help="default: torchvision's pretrained weights (downloaded once); random; or a state "
-        "dict (.safetensors, .pt, .pth)",
+        help="default: the library's pretrained weights (downloaded once); random; a file "
+        "(.safetensors, or a state dict in .pt, .pth or .bin); or a folder that timm, "
+        "transformers or OpenCLIP saved",
+    )
+    group.add_argument(
+        "--revision",
+        metavar="REV",
+        help="branch, tag or commit of the model on the Hugging Face hub (default: main)",
+    )
+    group.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="let a model of hf: run the Python code in its repository",
     )
     group.add_argument(
         "--image-size",
@@ -116,7 +130,12 @@ def run(args: argparse.Namespace) -> int:
     data = load_from_arguments(args)
     split = data.split(args.split or "train")
     backbone, transform, _ = build_backbone(
-        args.backbone, args.weights, image_size=args.image_size, seed=args.seed
+        args.backbone,
+        args.weights,
+        image_size=args.image_size,
+        seed=args.seed,
+        revision=args.revision,
+        trust_remote_code=args.trust_remote_code,
     )
     start = time.perf_counter()
     store = extract_embeddings(

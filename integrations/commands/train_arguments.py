@@ -139,7 +139,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         "--backbone",
         metavar="NAME",
         default="resnet50",
-        help="network for extracting features, or pixels (default: %(default)s)",
+        help="like --backbone of extract (default: %(default)s)",
     )
     features.add_argument(
         "--backbone-weights", metavar="W", default="default", help="like --weights of extract"

@@ -19,7 +19,12 @@ from spectral_select._features.store_writer import StoreWriter
 from spectral_select._utils.folders import StoreError
 from spectral_select._utils.progress_bar import progress_bar
 from spectral_select._utils.validation import check_positive_int
-from spectral_select.integrations.models.backbones import Backbone, hash_weights
+from spectral_select.integrations.models.compute_options import (
+    check_device,
+    check_precision,
+    check_workers,
+    default_workers,
+)
 from spectral_select.integrations.models.embedding_network import (
     Output,
     check_output,
@@ -27,16 +32,13 @@ from spectral_select.integrations.models.embedding_network import (
     on_device,
 )
 from spectral_select.integrations.models.image_source import ImageSource
+from spectral_select.integrations.models.pretrained_weights import hash_weights
 from spectral_select.integrations.runtime.interrupts import interrupt_held
-from spectral_select.integrations.runtime.provenance import n_cores
 
 __all__ = ["check_device", "default_workers", "extract_embeddings"]
 
-_PRECISIONS = {
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-}
+# Attributes of a backbone that are recorded in a store.
+_IDENTITY = ("name", "weights", "weights_hash", "library", "library_version", "revision")
 
 
 def extract_embeddings(
@@ -127,25 +129,21 @@ def extract_embeddings(
     batch_size = check_positive_int(batch_size, "batch_size")
     block_size = check_positive_int(block_size, "block_size")
     where = check_device(device)
-    dtype = _check_precision(precision, where)
+    dtype = check_precision(precision, where)
     output_name = check_output(output)
     if len(split) == 0:
         raise ValueError("the dataset is empty: there is nothing to extract")
-    num_workers = _check_workers(num_workers, where, len(split))
+    num_workers = check_workers(num_workers, where, len(split))
     source = ImageSource(split, transform)
     origin = source.origin() | _network(backbone) | {"output": output_name}
     origin["precision"] = str(dtype).removeprefix("torch.")
     with on_device(backbone, where) as network:
         embed = partial(_embed, network, output=output, device=where, dtype=dtype)
-        if isinstance(backbone, Backbone):
-            first, dim = None, backbone.dim
-        else:
-            first = embed(source.image(0)[None])[0]
-            dim = len(first)
+        first = embed(source.image(0)[None])[0]
         with StoreWriter(
             out,
             count=len(split),
-            dim=dim,
+            dim=len(first),
             labels=sample_labels(split),
             paths=sample_paths(split),
             meta=dict(meta or {}) | origin,
@@ -166,70 +164,6 @@ def extract_embeddings(
             )
             seconds = _fill(writer, map(embed, _batches(loader)), source, progress)
             return writer.finish(seconds=seconds)
-
-
-def check_device(device: str | torch.device) -> torch.device:
-    """Return the device with the given name; "auto" means CUDA if available.
-
-    Parameters
-    ----------
-    device : str or torch.device
-        "auto", "cpu", "cuda" or "cuda:N".
-
-    Returns
-    -------
-    torch.device
-        A device of this machine.
-
-    Raises
-    ------
-    ValueError
-        If the name is not a device, or this machine does not have it.
-
-    Examples
-    --------
-    >>> check_device("cpu")
-    device(type='cpu')
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N'; got {device!r}"
-        ) from error
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise ValueError(f"device {device!r} does not exist: PyTorch sees {count} CUDA devices")
-    return chosen
-
-
-def default_workers(device: torch.device) -> int:
-    """Return a suitable number of loading processes for this machine.
-
-    On a CPU, the forward pass needs the cores; with a GPU, all cores except one load images.
-
-    Parameters
-    ----------
-    device : torch.device
-        Device that the network runs on.
-
-    Returns
-    -------
-    int
-        Number of processes in addition to this one.
-
-    Examples
-    --------
-    >>> import torch
-    >>> default_workers(torch.device("cpu")) <= 1
-    True
-    """
-    cores = n_cores()
-    if device.type == "cpu":
-        return 1 if cores > 1 else 0
-    return min(16, max(1, cores - 1))
 
 
 def _collate(items: list[Tensor | Exception]) -> Tensor | Exception:
@@ -282,7 +216,7 @@ def _embed(
 
 
 def _check_resumable(
-    writer: StoreWriter, first: NDArray[np.float32] | None, precision: str, *, any_precision: bool
+    writer: StoreWriter, first: NDArray[np.float32], precision: str, *, any_precision: bool
 ) -> None:
     """Reject stored rows with another precision or with a different first embedding."""
     earlier_precision = writer.earlier.get("precision", precision)
@@ -292,7 +226,7 @@ def _check_resumable(
             "overwrite it or choose another folder"
         )
     earlier = writer.first_row()
-    if first is None or earlier is None:
+    if earlier is None:
         return
     # The tolerance allows for half precision and different devices.
     if not np.linalg.norm(first - earlier) <= 0.1 * np.linalg.norm(earlier) + 1e-6:
@@ -343,32 +277,14 @@ def _network(backbone: nn.Module) -> dict[str, Any]:
 
     Attributes of modules from other libraries are used only if they have the expected type.
     """
+    kinds = dict.fromkeys(_IDENTITY, str) | {"image_size": int}
     known: dict[str, Any] = {}
-    for name, kind in (("name", str), ("weights", str), ("weights_hash", str), ("image_size", int)):
+    for name, kind in kinds.items():
         value = getattr(backbone, name, None)
         known[name] = value if type(value) is kind else None
-    return {
-        "backbone": known["name"] or type(backbone).__name__,
+    return known | {
+        "backbone": known.pop("name") or type(backbone).__name__,
         "weights": known["weights"] or "unknown",
         "weights_hash": known["weights_hash"] or hash_weights(backbone),
-        "image_size": known["image_size"],
         "torch": torch.__version__,
     }
-
-
-def _check_workers(num_workers: int | None, device: torch.device, n_images: int) -> int:
-    if num_workers is None:
-        return default_workers(device) if n_images > 2000 else 0
-    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
-        raise ValueError(f"num_workers must be a nonnegative integer; got {num_workers!r}")
-    return num_workers
-
-
-def _check_precision(precision: str, device: torch.device) -> torch.dtype:
-    if precision == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
-    if precision not in _PRECISIONS:
-        raise ValueError(
-            f"precision must be 'auto' or one of {', '.join(_PRECISIONS)}; got {precision!r}"
-        )
-    return _PRECISIONS[precision]

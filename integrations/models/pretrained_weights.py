@@ -1,5 +1,6 @@
-"""Network weights: from torchvision, from a file (never unpickled), or random."""
+"""Network weights: from torchvision, from a file (never unpickled), or random; their hash."""
 
+import hashlib
 import os
 import pickle
 import warnings
@@ -13,7 +14,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-__all__ = ["Weights", "read_state_dict", "resolve_weights"]
+__all__ = ["Weights", "hash_weights", "read_state_dict", "resolve_weights"]
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,38 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     if all(key.startswith("module.") for key in state):
         return {key.removeprefix("module."): value for key, value in state.items()}
     return state
+
+
+def hash_weights(module: nn.Module) -> str:
+    """Return the SHA-256 of a module's state dict: names, shapes, types and bytes.
+
+    Parameters
+    ----------
+    module : Module
+        The module, on any device.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> before = hash_weights(layer)
+    >>> _ = torch.nn.init.zeros_(layer.bias)
+    >>> before == hash_weights(layer)
+    False
+    """
+    digest = hashlib.sha256()
+    state: Mapping[str, Tensor] = module.state_dict()
+    for key in sorted(state):
+        tensor = state[key].detach().cpu().contiguous()
+        digest.update(f"{key}\0{tuple(tensor.shape)}\0{tensor.dtype}\0".encode())
+        if tensor.numel():
+            digest.update(tensor.view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _pretrained(name: str, entry: Any) -> dict[str, Tensor]:

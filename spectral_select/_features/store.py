@@ -61,8 +61,9 @@ class EmbeddingStore:
     labels : array of int64, shape (n,), or None
         The labels, if the data have any.
     meta : dict
-        ``count``, ``dim``, ``fingerprint``, ``backbone``, ``weights``, ``weights_hash``,
-        ``image_size``, ``dataset``, ``split`` and so on, as far as known.
+        ``count``, ``dim``, ``fingerprint``, ``backbone``, ``library``, ``library_version``,
+        ``weights``, ``weights_hash``, ``revision``, ``image_size``, ``dataset``, ``split`` and so
+        on, as far as known.
     n_written : int
         Number of rows written by the call that returned this store; 0 if the call only opened
         the store.

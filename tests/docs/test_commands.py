@@ -61,6 +61,10 @@ BENCHMARKS = {
         {"CANDIDATES": 40, "KEPT": 8, "WIDTH": 16},
         ["--batches=2", "--repeats=1"],
     ),
+    "backbone_speed": (
+        {"NETWORKS": ("squeezenet1_1", "timm:test_vit"), "SIZE": 32, "BATCH": 2, "REPEATS": 1},
+        [],
+    ),
     "parity": ({}, ["--sizes", "64", "--batches", "5"]),
     "accuracy_vs_budget": (
         {},
@@ -98,6 +102,9 @@ NOT_RUN = {
     "pip": "CI and tests/package/test_install.py install the package",
     "python -m venv": "the Makefile does the same",
     "spectral-select extract cifar10": "torchvision checks the checksums of the download",
+    "spectral-select extract photos --out dino.store": "the model is on a hub",
+    "spectral-select extract photos --out clip.store": "the model is on a hub",
+    "spectral-select extract photos --out vit.store": "the model is on a hub",
     "torchrun --nproc-per-node=4 -m spectral_select train photos --out runs/b": "a page runs it",
 }
 

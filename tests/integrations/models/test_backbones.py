@@ -1,6 +1,7 @@
 """Networks by name: embeddings, weights from all sources, and input that is rejected."""
 
 import pickle
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,11 @@ from spectral_select.integrations.models.backbones import (
     build_classifier,
     hash_weights,
 )
+from spectral_select.integrations.models.libraries.interface import (
+    RgbTransform,
+    finish,
+)
+from spectral_select.integrations.models.libraries.request import BackboneRequest
 from spectral_select.integrations.models.pretrained_weights import read_state_dict
 
 
@@ -380,3 +386,65 @@ class TestBadInput:
             build_backbone(5)
         with pytest.raises(TypeError, match=r"weights must be .* got None of type NoneType"):
             build_backbone("resnet18", None)
+
+
+class TestLibraries:
+    def test_unknown_prefix_is_refused_with_the_known_ones(self):
+        with pytest.raises(ValueError, match=r"expected one of hf, open_clip, pixels, timm, torch"):
+            build_backbone("clip:ViT-B-32")
+
+    @pytest.mark.parametrize("prefix", ["hf", "open_clip", "pixels", "timm", "torchvision"])
+    def test_missing_name_is_refused(self, prefix):
+        with pytest.raises(ValueError, match=f"the model's name is missing after '{prefix}:'"):
+            build_backbone(f"{prefix}:")
+
+    def test_torchvision_is_the_default_library(self):
+        plain, _, _ = build_backbone("squeezenet1_1", "random", image_size=32)
+        named, _, _ = build_backbone("torchvision:squeezenet1_1", "random", image_size=32)
+        assert (named.name, named.weights_hash) == (plain.name, plain.weights_hash)
+        assert (plain.library, plain.library_version) == ("torchvision", version("torchvision"))
+        assert plain.revision is None
+
+    @pytest.mark.parametrize("name", ["resnet18", "pixels"])
+    def test_libraries_without_a_hub_refuse_its_options(self, name):
+        with pytest.raises(ValueError, match=r"revision must be omitted, because .* got 'main'"):
+            build_backbone(name, revision="main")
+        with pytest.raises(ValueError, match="trust_remote_code must be omitted, because"):
+            build_backbone(name, trust_remote_code=True)
+
+    def test_rejects_wrong_types(self):
+        with pytest.raises(TypeError, match="revision must be a string; got 3"):
+            build_backbone("resnet18", "random", revision=3)
+        with pytest.raises(TypeError, match="trust_remote_code must be"):
+            build_backbone("resnet18", "random", trust_remote_code="yes")
+
+    def test_long_and_thin_images_are_refused_by_transforms_that_resize_them_whole(self):
+        transform = RgbTransform(lambda image: image)
+        assert transform(Image.new("RGB", (1, 1000))).size == (1, 1000)
+        with pytest.raises(ValueError, match="it has 1 × 1001 pixels, too long and thin"):
+            transform(Image.new("RGB", (1, 1001)))
+
+
+class TestFinish:
+    """What a library must return."""
+
+    def finish(self, network, shape=(3, 4, 4)):
+        request = BackboneRequest("small")
+        options = {"name": "small", "weights": "none", "library": None}
+        return finish(network, lambda image: torch.ones(shape), request, **options)
+
+    def test_rejects_inputs_that_are_not_images(self):
+        with pytest.raises(ValueError, match=r"small expects inputs of shape \(7, 12\); only net"):
+            self.finish(nn.Flatten(), (7, 12))
+
+    def test_rejects_outputs_that_are_sequences(self):
+        with pytest.raises(ValueError, match=r"an output of shape \(1, 3, 16\) for one image; exp"):
+            self.finish(nn.Flatten(2))
+
+    def test_rejects_random_outputs(self):
+        class Random(nn.Module):
+            def forward(self, images):
+                return torch.rand(1, 5)
+
+        with pytest.raises(ValueError, match="small returns another embedding each time"):
+            self.finish(Random())
