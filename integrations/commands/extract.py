@@ -1,4 +1,4 @@
-"""The extract command: write the embeddings of an image dataset to a store."""
+"""The extract command: write the embeddings of a dataset to a store."""
 
 import argparse
 import time
@@ -9,13 +9,15 @@ from spectral_select.integrations.commands.dataset_arguments import (
     add_dataset_arguments,
     load_from_arguments,
 )
+from spectral_select.integrations.commands.extract_texts import extract_texts
+from spectral_select.integrations.commands.extracted import report
 
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Run each image in a dataset through a pretrained network once and write the embeddings to a
-folder (a store), for `select`, `train`, or your own code. If the command is interrupted, run it
-again to resume. A complete store is only checked.
+Run each image or text in a dataset through a pretrained network once and write the embeddings to
+a folder (a store), for `select`, `inspect`, `train`, or your own code. If the command is
+interrupted, run it again to resume. A complete store is only checked.
 """
 
 _EPILOG = """\
@@ -29,6 +31,8 @@ examples:
       --weights squeezenet.safetensors            # works without a network connection
   spectral-select extract digits --out digits.store --backbone resnet18 \\
       --weights random --image-size 32            # try it without a download
+  spectral-select extract texts.jsonl --out texts.store --backbone tfidf \\
+      --text-column text --label-column topic     # needs no network
 """
 
 
@@ -56,14 +60,13 @@ def _add_network_arguments(group: Any) -> None:
     group.add_argument(
         "--backbone",
         metavar="NAME",
-        default="resnet50",
-        help="any torchvision classification network, or pixels to use the images themselves "
-        "(default: %(default)s)",
+        help="for images: any torchvision classification network, or pixels to use the images "
+        "themselves (default: resnet50); for texts: tfidf, fitted on the training split "
+        "(default: tfidf)",
     )
     group.add_argument(
         "--weights",
         metavar="W",
-        default="default",
         help="default: torchvision's pretrained weights (downloaded once); random; or a state "
         "dict (.safetensors, .pt, .pth)",
     )
@@ -74,7 +77,12 @@ def _add_network_arguments(group: Any) -> None:
         help="resize and crop images to PX (default: the size that the pretrained network "
         "expects, usually 224); smaller is faster",
     )
-    group.add_argument("--seed", metavar="S", type=int, default=0, help="seed for random weights")
+    group.add_argument(
+        "--dim", metavar="N", type=int, help="length of an embedding by tfidf (default: 256)"
+    )
+    group.add_argument(
+        "--seed", metavar="S", type=int, default=0, help="seed for random weights and for tfidf"
+    )
 
 
 def _add_speed_arguments(group: Any) -> None:
@@ -106,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
     """Run ``spectral-select extract``."""
     if Path(args.out).exists() and not Path(args.out).is_dir():
         raise ValueError(f"--out {args.out} is a file; expected a folder for the embeddings")
+    from spectral_select.integrations.data.texts import TextDataset
     from spectral_select.integrations.models.backbones import build_backbone
     from spectral_select.integrations.models.embedding_extraction import (
         check_device,
@@ -114,9 +123,16 @@ def run(args: argparse.Namespace) -> int:
 
     check_device(args.device)
     data = load_from_arguments(args)
+    if isinstance(data, TextDataset):
+        return extract_texts(args, data)
+    if args.dim is not None:
+        raise ValueError(f"--dim is for texts; got images and --dim {args.dim}")
     split = data.split(args.split or "train")
     backbone, transform, _ = build_backbone(
-        args.backbone, args.weights, image_size=args.image_size, seed=args.seed
+        args.backbone or "resnet50",
+        args.weights or "default",
+        image_size=args.image_size,
+        seed=args.seed,
     )
     start = time.perf_counter()
     store = extract_embeddings(
@@ -130,15 +146,7 @@ def run(args: argparse.Namespace) -> int:
         precision=args.precision,
         overwrite=args.overwrite,
         progress=args.progress,
-        meta={"n_images": data.n_images, "split_named": args.split is not None},
+        meta={"n_samples": data.n_samples, "split_named": args.split is not None},
     )
-    seconds = time.perf_counter() - start
-    what = f"{store.extent}: embeddings of length {store.meta['dim']} in {args.out}"
-    if store.n_written:
-        rate = store.n_written / seconds
-        earlier = len(store) - store.n_written
-        resumed = f", {earlier} of them from an earlier run" if earlier else ""
-        print(f"{what}{resumed} ({seconds:.1f} s, {rate:.0f} images/s)")
-    else:
-        print(f"{what} already exist, nothing to do")
+    report(store, args.out, time.perf_counter() - start)
     return 0

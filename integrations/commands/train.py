@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from spectral_select.integrations.commands.train_session import Comparison, OutputOptions
-    from spectral_select.integrations.data.datasets import ImageDataset
+    from spectral_select.integrations.data.labeled_dataset import LabeledDataset
     from spectral_select.integrations.runtime.distributed import Ranks
     from spectral_select.integrations.training.config import TrainConfig
     from spectral_select.integrations.training.reference_model import Reference
@@ -223,7 +223,7 @@ def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "
     )
 
 
-def _check_network(config: "TrainConfig", data: "ImageDataset") -> None:
+def _check_network(config: "TrainConfig", data: "LabeledDataset") -> None:
     """Build the network once and run it on an image, so that mistakes are reported early."""
     import torch
 
@@ -243,7 +243,7 @@ def _check_network(config: "TrainConfig", data: "ImageDataset") -> None:
 
 
 def _features(
-    args: argparse.Namespace, data: "ImageDataset", out: Path, config: "TrainConfig"
+    args: argparse.Namespace, data: "LabeledDataset", out: Path, config: "TrainConfig"
 ) -> tuple[Any, InputRecord]:
     """Return the features of the training images and a record of their origin."""
     import numpy as np
@@ -284,7 +284,7 @@ def _features(
     return store.features, _origin(store)
 
 
-def _given_reference(args: argparse.Namespace, data: "ImageDataset") -> "Reference | None":
+def _given_reference(args: argparse.Namespace, data: "LabeledDataset") -> "Reference | None":
     """Return the user's reference model, or check the options for training one."""
     from spectral_select._utils.validation import check_positive_int
     from spectral_select.integrations.training.reference_model import Reference
@@ -297,7 +297,7 @@ def _given_reference(args: argparse.Namespace, data: "ImageDataset") -> "Referen
 
 
 def _reference(
-    args: argparse.Namespace, data: "ImageDataset", out: Path, config: "TrainConfig"
+    args: argparse.Namespace, data: "LabeledDataset", out: Path, config: "TrainConfig"
 ) -> "Reference":
     """Train a reference model for these runs, or return the one trained earlier."""
     from spectral_select.integrations.training.reference_training import train_reference

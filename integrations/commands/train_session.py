@@ -15,7 +15,7 @@ from safetensors.torch import save
 from spectral_select._utils.atomic_files import remove_leftovers, write_atomically
 from spectral_select._utils.manifest import Manifest
 from spectral_select._utils.progress_bar import progress_bar
-from spectral_select.integrations.data.datasets import ImageDataset
+from spectral_select.integrations.data.labeled_dataset import LabeledDataset
 from spectral_select.integrations.methods import Method
 from spectral_select.integrations.records.results import read_results, write_results
 from spectral_select.integrations.records.run_files import run_name
@@ -82,7 +82,7 @@ class Comparison:
         ``results.previous.json``.
     config : TrainConfig
         The configuration that the methods share.
-    data : ImageDataset
+    data : LabeledDataset
         The dataset.
     methods : list of Method
         The methods.
@@ -109,7 +109,7 @@ class Comparison:
         self,
         out: Path,
         config: TrainConfig,
-        data: ImageDataset,
+        data: LabeledDataset,
         methods: list[Method],
         seeds: list[int],
         *,
@@ -340,7 +340,7 @@ class Comparison:
 
 
 def check_resumable(
-    out: Path, config: TrainConfig, data: ImageDataset, methods: list[Method], seeds: list[int]
+    out: Path, config: TrainConfig, data: LabeledDataset, methods: list[Method], seeds: list[int]
 ) -> None:
     """Raise an error early if the folder contains a different comparison.
 
@@ -362,7 +362,7 @@ def check_resumable(
 
 def _new_results(
     config: TrainConfig,
-    data: ImageDataset,
+    data: LabeledDataset,
     methods: list[Method],
     seeds: list[int],
     features: InputRecord,

@@ -104,7 +104,7 @@ def images_of_store(store: EmbeddingStore, dataset: str) -> Images:
     part = store.meta.get("split")
     split = load_dataset(dataset, download=False).split(part if part in SPLITS else "all")
     store.check_matches(split)
-    return _OfSplit(split.images, split.indices.tolist())
+    return _OfSplit(split.samples, split.indices.tolist())
 
 
 def _lies_below(path: str) -> bool:
