@@ -166,7 +166,7 @@ class Comparison:
         shown = self.progress if self._ranks.first else False
         try:
             with (
-                progress_bar(total, unit="images", initial=done, enabled=shown) as self.bar,
+                progress_bar(total, unit=self.data.unit, initial=done, enabled=shown) as self.bar,
                 Interrupt(self._ranks) as interrupt,
             ):
                 self.results.runs = compare(
@@ -250,13 +250,14 @@ class Comparison:
     def _announce(self) -> None:
         config, data = self.config, self.data
         kept = ", ".join(f"{spec} {_range(b.kept)}" for spec, b in self._budgets.items())
+        size = "" if config.image_size is None else f"{config.image_size} px, "
         print(
-            f"{config.model} on {data.name}: {len(data.train)} images to train on, "
+            f"{config.model} on {data.name}: {len(data.train)} {data.unit} to train on, "
             f"{len(data.val)} to validate, {len(data.test)} to test, "
-            f"{len(data.classes)} classes, {config.image_size} px, {config.device}\n"
+            f"{len(data.classes)} classes, {size}{config.device}\n"
             f"samples per step, of {config.candidate_size} candidates: {kept}\n"
             f"{self._describe_reference()}"
-            "accuracy on the validation images (duration of the epoch):",
+            f"accuracy on the validation {data.unit} (duration of the epoch):",
             flush=True,
         )
 

@@ -82,7 +82,7 @@ def _legend(results: Results, by_method: Mapping[str, Sequence[Run]]) -> list[st
     if len(seeds) > 1:
         lines.append(f"Means over {len(seeds)} seeds; ± is half a 95% confidence interval.")
     lines += [
-        "wall-clock: training loop, including waits for selection and images, but not evaluation.",
+        "wall-clock: training loop, including waits for selection and data, but not evaluation.",
         "epoch / full: epoch time relative to the same epoch of full (median).",
         "selection: work before or during training; extraction: features, once, before training.",
     ]
