@@ -1,12 +1,12 @@
 """Command-line arguments that select the dataset; this module does not import torch."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spectral_select.integrations.data.labeled_dataset import LabeledDataset
+    from spectral_select.integrations.data.labeled_dataset import LabeledDataset, SplitOptions
 
-__all__ = ["add_dataset_arguments", "load_from_arguments"]
+__all__ = ["add_dataset_arguments", "given_columns", "load_from_arguments", "split_options"]
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,8 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         "FOLDER/train/CLASS/*.jpg and FOLDER/test/CLASS/*.jpg (val is optional, and is used for "
         "testing if there is no test; training, valid, dev and testing also work), or "
         "FOLDER/CLASS/*.jpg; or texts: a .jsonl, .csv or .parquet file with a column of texts, or "
-        "a folder with such files called train and test",
+        "a folder with such files called train and test; or hf-dataset:FOLDER, which save_to_disk "
+        "wrote, or hf-dataset:NAME[:CONFIGURATION] from the cache",
     )
     group = parser.add_argument_group("the dataset and its splits")
     group.add_argument(
@@ -27,7 +28,9 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder where datasets known by name are read from and downloaded to (default: data)",
     )
     group.add_argument(
-        "--no-download", action="store_true", help="fail instead of downloading a dataset"
+        "--no-download",
+        action="store_true",
+        help="fail instead of downloading a dataset or a model of st:",
     )
     group.add_argument(
         "--val-fraction",
@@ -55,7 +58,10 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="seed for the splits (default: %(default)s)",
     )
-    columns = parser.add_argument_group("the columns of a dataset of texts")
+    columns = parser.add_argument_group("the columns of texts and of Hugging Face datasets")
+    columns.add_argument(
+        "--image-column", metavar="NAME", help="column with the images (default: the only one)"
+    )
     columns.add_argument(
         "--text-column", metavar="NAME", help="column with the texts (default: text)"
     )
@@ -67,31 +73,60 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     columns.add_argument(
         "--id-column",
         metavar="NAME",
-        help="column with a name for each text, under which the other commands list it (default: "
-        "FILE:LINE, or FILE[ROW] for .parquet)",
+        help="column with a name for each sample, under which the other commands list it "
+        "(default: FILE:LINE; for .parquet FILE[ROW], for Hugging Face datasets SPLIT[ROW])",
     )
 
 
 def load_from_arguments(args: argparse.Namespace) -> "LabeledDataset":
     """Load the dataset that the arguments describe."""
     from spectral_select.integrations.data.datasets import load_dataset
-    from spectral_select.integrations.data.labeled_dataset import SplitOptions
+    from spectral_select.integrations.data.hugging_face import (
+        PREFIX,
+        HubColumns,
+        load_hugging_face,
+    )
     from spectral_select.integrations.data.text_files import TextColumns
     from spectral_select.integrations.data.texts import holds_texts, load_texts
 
-    splits: dict[str, Any] = {
-        "val_fraction": args.val_fraction,
-        "test_fraction": args.test_fraction,
-        "train_size": args.train_size,
-        "seed": args.split_seed,
-    }
-    columns = {"text": args.text_column, "label": args.label_column, "id": args.id_column}
-    given = {key: name for key, name in columns.items() if name is not None}
+    given = given_columns(args)
+    if args.dataset.startswith(PREFIX):
+        name = args.dataset.removeprefix(PREFIX)
+        return load_hugging_face(name, HubColumns(**given), split_options(args))
+    if holds_texts(args.dataset) and "image" in given:
+        raise ValueError("--image-column is for Hugging Face datasets")
     if holds_texts(args.dataset):
-        return load_texts(args.dataset, TextColumns(**given), SplitOptions(**splits))
+        return load_texts(args.dataset, TextColumns(**given), split_options(args))
     for key, name in given.items():
         raise ValueError(
-            f"--{key}-column is for texts in .jsonl, .csv and .parquet files; "
+            f"--{key}-column is for texts in .jsonl, .csv and .parquet files and for hf-dataset:; "
             f"got {args.dataset} and --{key}-column {name}"
         )
-    return load_dataset(args.dataset, root=args.root, download=not args.no_download, **splits)
+    return load_dataset(
+        args.dataset,
+        root=args.root,
+        download=not args.no_download,
+        val_fraction=args.val_fraction,
+        test_fraction=args.test_fraction,
+        train_size=args.train_size,
+        seed=args.split_seed,
+    )
+
+
+def given_columns(args: argparse.Namespace) -> dict[str, str]:
+    """Return the columns that the arguments name, by what they hold."""
+    kinds = ("image", "text", "label", "id")
+    names = {kind: getattr(args, f"{kind}_column") for kind in kinds}
+    return {kind: name for kind, name in names.items() if name is not None}
+
+
+def split_options(args: argparse.Namespace) -> "SplitOptions":
+    """Return how the arguments divide a dataset."""
+    from spectral_select.integrations.data.labeled_dataset import SplitOptions
+
+    return SplitOptions(
+        val_fraction=args.val_fraction,
+        test_fraction=args.test_fraction,
+        train_size=args.train_size,
+        seed=args.split_seed,
+    )

@@ -1,11 +1,27 @@
-"""What the extract command reports about a store."""
+"""What the extract command records in a store, and reports about it."""
 
-from spectral_select import EmbeddingStore
+import argparse
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["report"]
+from spectral_select.integrations.commands.dataset_arguments import given_columns
+
+if TYPE_CHECKING:
+    from spectral_select import EmbeddingStore
+    from spectral_select.integrations.data.labeled_dataset import LabeledDataset
+
+__all__ = ["described", "report"]
 
 
-def report(store: EmbeddingStore, out: str, seconds: float) -> None:
+def described(args: argparse.Namespace, data: "LabeledDataset") -> dict[str, Any]:
+    """Return what a store records about the dataset, beside what identifies its rows."""
+    return {
+        "n_samples": data.n_samples,
+        "split_named": args.split is not None,
+        "columns": given_columns(args),
+    }
+
+
+def report(store: "EmbeddingStore", out: str, seconds: float) -> None:
     """Print what a store contains, and how fast it was written.
 
     Parameters

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select.integrations.data.folders import read_image_folder
-from spectral_select.integrations.data.images import ImageArray, ImageFiles, ImageSplit
-from spectral_select.integrations.data.labeled_dataset import SPLITS, LabeledDataset, SplitOptions
+from spectral_select.integrations.data.images import ImageArray, ImageDataset, ImageFiles
+from spectral_select.integrations.data.labeled_dataset import SPLITS, SplitOptions
 
 __all__ = ["NAMES", "SPLITS", "ImageDataset", "load_dataset"]
 
@@ -24,35 +24,6 @@ _EXPECTED = {
     "flowers102": "flowers-102/jpg/ (unpacked from 102flowers.tgz),"
     " flowers-102/imagelabels.mat and flowers-102/setid.mat",
 }
-
-
-class ImageDataset(LabeledDataset):
-    """An image dataset with three splits; see `load_dataset`.
-
-    Attributes
-    ----------
-    name : str
-        Name of the dataset, or path of its folder.
-    classes : tuple of str
-        Class names, by label.
-    train, val, test : ImageSplit
-        The splits; one may be empty.
-    record : dict
-        How the dataset was split (layout, seed, fractions), for JSON.
-    sources : tuple of (images, labels)
-        All images, as the folders or arrays that the splits were drawn from.
-    image_size : int or None
-        Side of the images in pixels, or None if their sizes differ.
-
-    Examples
-    --------
-    >>> data = load_dataset("digits")
-    >>> data.split("test") is data.test, data.image_size, data.record["layout"]
-    (True, 8, 'one part')
-    """
-
-    unit = "images"
-    _split_class = ImageSplit
 
 
 _Parts = dict[str, tuple[ImageFiles | ImageArray, NDArray[np.int64]]]

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from spectral_select.integrations.data.labeled_dataset import LabeledDataset
 from spectral_select.integrations.data.labeled_split import LabeledSplit
 from spectral_select.integrations.data.rgb import as_rgb
 
-__all__ = ["ImageArray", "ImageFiles", "ImageSplit", "UnreadableImageError"]
+__all__ = ["ImageArray", "ImageDataset", "ImageFiles", "ImageSplit", "UnreadableImageError"]
 
 
 class UnreadableImageError(ValueError):
@@ -184,3 +185,33 @@ class ImageSplit(LabeledSplit):
     >>> image.size, label == split.labels[0]
     ((8, 8), np.True_)
     """
+
+
+class ImageDataset(LabeledDataset):
+    """An image dataset with three splits.
+
+    Attributes
+    ----------
+    name : str
+        Name of the dataset, or path of its folder.
+    classes : tuple of str
+        Class names, by label.
+    train, val, test : ImageSplit
+        The splits; one may be empty.
+    record : dict
+        How the dataset was split (layout, seed, fractions), for JSON.
+    sources : tuple of (images, labels)
+        All images, as the folders or arrays that the splits were drawn from.
+    image_size : int or None
+        Side of the images in pixels, or None if their sizes differ.
+
+    Examples
+    --------
+    >>> from spectral_select.integrations.data.datasets import load_dataset
+    >>> data = load_dataset("digits")
+    >>> data.split("test") is data.test, data.image_size, data.record["layout"]
+    (True, 8, 'one part')
+    """
+
+    unit = "images"
+    _split_class = ImageSplit

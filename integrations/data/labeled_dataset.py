@@ -195,6 +195,7 @@ class LabeledDataset:
             "name": self.name,
             "n_classes": len(self.classes),
             **self.record,
+            **({} if self.unit == "images" else {"unit": self.unit}),
             "count": {name: len(part) for name, part in parts.items()},
             "fingerprint": {name: part.fingerprint for name, part in parts.items()},
         }

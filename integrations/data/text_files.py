@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from spectral_select._features.readers import read_columns
 
-__all__ = ["TEXT_SUFFIXES", "TextColumns", "TextRows", "read_texts"]
+__all__ = ["TEXT_SUFFIXES", "TextColumns", "TextRows", "collect_texts", "read_texts"]
 
 #: File extensions of texts.
 TEXT_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
@@ -30,6 +30,11 @@ class TextColumns:
         no labels.
     id : str, optional
         Column with an identifier for each text. By default, the file and the line or row.
+
+    Examples
+    --------
+    >>> TextColumns(label="topic").text
+    'text'
     """
 
     text: str = "text"
@@ -53,6 +58,11 @@ class TextRows:
         Identifiers.
     places : list of str
         Where each row is, for messages.
+
+    Examples
+    --------
+    >>> TextRows(texts=["a cat"], ids=["pets.jsonl:1"]).labels is None
+    True
     """
 
     texts: list[str] = field(default_factory=list)
@@ -99,17 +109,51 @@ def read_texts(path: Path, columns: TextColumns) -> TextRows:
         raise FileNotFoundError(f"there is no file {path}")
     suffix = path.suffix.lower()
     reader = {".csv": _csv_rows, ".parquet": _parquet_rows}.get(suffix, _json_rows)
-    rows = TextRows()
+    numbered = "{}[{}]" if suffix == ".parquet" else "{}:{}"
+    rows = (
+        (numbered.format(path, number), numbered.format(path.name, number), values)
+        for number, values in reader(path, columns)
+    )
+    return collect_texts(rows, columns, str(path))
+
+
+def collect_texts(
+    rows: Iterable[tuple[str, str, Mapping[str, Any]]], columns: TextColumns, source: str
+) -> TextRows:
+    """Check and collect rows with texts.
+
+    Parameters
+    ----------
+    rows : iterable of (str, str, mapping)
+        Where each row is, its identifier if no column has one, and its values.
+    columns : TextColumns
+        The columns to use.
+    source : str
+        Where the rows come from, for messages.
+
+    Returns
+    -------
+    TextRows
+
+    Raises
+    ------
+    ValueError
+        As `read_texts` does.
+
+    Examples
+    --------
+    >>> collect_texts([("row 1", "1", {"text": "a cat", "label": 4})], TextColumns(), "rows").labels
+    [4]
+    """
+    found = TextRows()
     label = columns.label
     empty: list[str] = []
-    numbered = "{}[{}]" if suffix == ".parquet" else "{}:{}"
-    for number, values in reader(path, columns):
-        place = numbered.format(path, number)
-        if not rows.texts and not empty:
+    for place, name, values in rows:
+        if not found.texts and not empty:
             if label is None and "label" in values:
                 label = "label"
-            rows.label_column = label
-            rows.labels = None if label is None else []
+            found.label_column = label
+            found.labels = None if label is None else []
         text = _value(values, columns.text, place)
         if not isinstance(text, str | None):
             raise ValueError(
@@ -118,19 +162,18 @@ def read_texts(path: Path, columns: TextColumns) -> TextRows:
         if text is None or not text.strip():
             empty.append(place)
             continue
-        if rows.labels is not None and label is not None:
-            rows.labels.append(_value(values, label, place))
-        rows.texts.append(text)
-        rows.places.append(place)
-        named = numbered.format(path.name, number)
-        rows.ids.append(named if columns.id is None else _identifier(values, columns.id, place))
+        if found.labels is not None and label is not None:
+            found.labels.append(_value(values, label, place))
+        found.texts.append(text)
+        found.places.append(place)
+        found.ids.append(name if columns.id is None else _identifier(values, columns.id, place))
     if empty:
         more = f" (and {len(empty) - 1} more texts are empty)" if len(empty) > 1 else ""
         raise ValueError(f"{empty[0]}: {columns.text!r} is empty{more}; remove such rows")
-    if not rows.texts:
-        raise ValueError(f"{path} has no rows; expected texts in a column {columns.text!r}")
-    _refuse_repeated(rows, columns.id)
-    return rows
+    if not found.texts:
+        raise ValueError(f"{source} has no rows; expected texts in a column {columns.text!r}")
+    _refuse_repeated(found, columns.id)
+    return found
 
 
 def _json_rows(path: Path, columns: TextColumns) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -212,13 +255,13 @@ def _parquet_rows(path: Path, columns: TextColumns) -> Iterator[tuple[int, dict[
         yield number, dict(zip(table, row, strict=True))
 
 
-def _value(values: dict[str, Any], column: str, place: str) -> Any:
+def _value(values: Mapping[str, Any], column: str, place: str) -> Any:
     if column not in values:
         raise ValueError(f"{place} has no {column!r}; it has {_some(list(values))}")
     return values[column]
 
 
-def _identifier(values: dict[str, Any], column: str, place: str) -> str:
+def _identifier(values: Mapping[str, Any], column: str, place: str) -> str:
     value = _value(values, column, place)
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         raise ValueError(f"{place}: {column!r} must be an integer or a string; got {value!r}")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select.integrations.data.class_names import label_codes, sorted_classes
+from spectral_select.integrations.data.folders import PART_NAMES
 from spectral_select.integrations.data.labeled_dataset import LabeledDataset, SplitOptions
 from spectral_select.integrations.data.text_files import TEXT_SUFFIXES, TextColumns, read_texts
 
@@ -69,9 +70,25 @@ class Texts:
 class TextDataset(LabeledDataset):
     """A dataset of texts with three splits.
 
+    Attributes
+    ----------
+    name : str
+        Path of the file or folder.
+    classes : tuple of str
+        Class names, by label; empty if the texts have no labels.
+    train, val, test : LabeledSplit
+        The splits; one may be empty.
+    record : dict
+        How the dataset was split (layout, seed, fractions), for JSON.
+    sources : tuple of (Texts, labels)
+        All texts, as the files that the splits were drawn from.
+    image_size : None
+        Texts have no size in pixels.
+
     Examples
     --------
-    >>> from spectral_select.integrations.data.labeled_dataset import SplitOptions
+    >>> from spectral_select.integrations.data.folders import PART_NAMES
+    from spectral_select.integrations.data.labeled_dataset import SplitOptions
     >>> parts = {"train": (Texts(["a cat", "a dog"], ["0", "1"]), None)}
     >>> data = TextDataset.divide("pets", parts, [], SplitOptions(test_fraction=0.5), "one part")
     >>> len(data.train), len(data.test), data.unit
@@ -84,6 +101,15 @@ class TextDataset(LabeledDataset):
 def holds_texts(name: str | os.PathLike[str]) -> bool:
     """Return whether `name` is the path of a file of texts, or of a folder with such files.
 
+    Parameters
+    ----------
+    name : path
+        The argument of a user.
+
+    Returns
+    -------
+    bool
+
     Examples
     --------
     >>> holds_texts("pets.jsonl"), holds_texts("digits")
@@ -91,7 +117,7 @@ def holds_texts(name: str | os.PathLike[str]) -> bool:
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        return any((path / f"train{suffix}").is_file() for suffix in TEXT_SUFFIXES)
+        return any(_split_of(file) == "train" for file in path.iterdir())
     return path.suffix.lower() in TEXT_SUFFIXES
 
 
@@ -106,7 +132,8 @@ def load_texts(
     ----------
     name : path
         A file that `read_texts` reads; or a folder with such files called ``train`` and
-        ``test`` (``val`` is optional; a ``val`` without ``test`` becomes the test split).
+        ``test`` (``val`` is optional; a ``val`` without ``test`` becomes the test split). Other
+        common names work too ("training", "valid", "dev", …).
     columns : TextColumns, optional
         The columns to read.
     options : SplitOptions, optional
@@ -155,16 +182,24 @@ def load_texts(
     return TextDataset.divide(str(name), parts, classes, options, layout)
 
 
+def _split_of(file: Path) -> str | None:
+    """Return the split that a file in a folder holds texts of, or None."""
+    if file.suffix.lower() not in TEXT_SUFFIXES or not file.is_file():
+        return None
+    return next((key for key, names in PART_NAMES.items() if names.fullmatch(file.stem)), None)
+
+
 def _files(path: Path) -> tuple[dict[str, Path], str]:
     """Return the file of each split, "train" first, and a description."""
     if not path.is_dir():
         return {"train": path}, "one file"
     files: dict[str, Path] = {}
     for file in sorted(path.iterdir()):
-        if file.stem in ("train", "val", "test") and file.suffix.lower() in TEXT_SUFFIXES:
-            if file.stem in files:
-                raise ValueError(f"{path} has two files for the {file.stem} split")
-            files[file.stem] = file
+        key = _split_of(file)
+        if key in files:
+            raise ValueError(f"{path} has two files for the {key} split")
+        if key is not None:
+            files[key] = file
     if "train" not in files:
         raise FileNotFoundError(
             f"{path} has no file of training texts; expected train.jsonl, train.csv or "

@@ -9,13 +9,14 @@ _EXTRAS = {
     "safetensors": "torch",
     "tqdm": "torch",
     "psutil": "torch",
+    "sentence_transformers": "st",
     "jinja2": "report",
     "matplotlib": "report",
     "tensorboard": "report",
 }
 
-# Each is needed for one file format only, so no extra includes it.
-_PACKAGES = frozenset({"pyarrow"})
+# Each is needed for one file format only, so no extra is for it.
+_PACKAGES = frozenset({"datasets", "pyarrow"})
 
 
 def missing_package(error: BaseException) -> str | None:
