@@ -10,7 +10,7 @@ from spectral_select.integrations.commands.dataset_arguments import (
     load_from_arguments,
 )
 from spectral_select.integrations.commands.extract_texts import extract_texts
-from spectral_select.integrations.commands.extracted import report
+from spectral_select.integrations.commands.extracted import described, report
 
 __all__ = ["add_arguments", "run"]
 
@@ -33,6 +33,9 @@ examples:
       --weights random --image-size 32            # try it without a download
   spectral-select extract texts.jsonl --out texts.store --backbone tfidf \\
       --text-column text --label-column topic     # needs no network
+  spectral-select extract texts.jsonl --out minilm.store --label-column topic \\
+      --backbone st:all-MiniLM-L6-v2
+  spectral-select extract hf-dataset:pets --out pets.store    # saved with save_to_disk
 """
 
 
@@ -61,8 +64,8 @@ def _add_network_arguments(group: Any) -> None:
         "--backbone",
         metavar="NAME",
         help="for images: any torchvision classification network, or pixels to use the images "
-        "themselves (default: resnet50); for texts: tfidf, fitted on the training split "
-        "(default: tfidf)",
+        "themselves (default: resnet50); for texts: tfidf, fitted on the training split; "
+        "or st:NAME or st:FOLDER, a sentence-transformers model (default: tfidf)",
     )
     group.add_argument(
         "--weights",
@@ -146,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
         precision=args.precision,
         overwrite=args.overwrite,
         progress=args.progress,
-        meta={"n_samples": data.n_samples, "split_named": args.split is not None},
+        meta=described(args, data),
     )
     report(store, args.out, time.perf_counter() - start)
     return 0

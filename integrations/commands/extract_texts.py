@@ -4,7 +4,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from spectral_select.integrations.commands.extracted import report
+from spectral_select.integrations.commands.extracted import described, report
 
 if TYPE_CHECKING:
     from spectral_select.integrations.data.texts import TextDataset
@@ -27,13 +27,15 @@ def extract_texts(args: argparse.Namespace, data: "TextDataset") -> int:
         args.out,
         overwrite=args.overwrite,
         progress=args.progress,
-        meta={"n_samples": data.n_samples, "split_named": args.split is not None},
+        meta=described(args, data),
     )
     report(store, args.out, time.perf_counter() - start)
     return 0
 
 
 def _encoder(args: argparse.Namespace, data: "TextDataset") -> "TextEncoder":
+    from spectral_select.integrations.models.embedding_extraction import check_device
+    from spectral_select.integrations.models.sentence_encoder import PREFIX, SentenceEncoder
     from spectral_select.integrations.models.tfidf import TFIDF, TfidfEncoder
 
     name = args.backbone or TFIDF
@@ -43,6 +45,18 @@ def _encoder(args: argparse.Namespace, data: "TextDataset") -> "TextEncoder":
         fitted_on = data.split("all" if args.split == "all" else "train")
         texts = [fitted_on.samples.load(int(i)) for i in fitted_on.indices]
         return TfidfEncoder(texts, dim=args.dim, seed=args.seed)
+    if name.startswith(PREFIX):
+        if args.dim is not None:
+            raise ValueError(f"--dim is for {TFIDF}; got --backbone {name} and --dim {args.dim}")
+        device = check_device(args.device)
+        fast = "float16" if device.type == "cuda" else "float32"
+        return SentenceEncoder(
+            name.removeprefix(PREFIX),
+            device=device,
+            precision=fast if args.precision == "auto" else args.precision,
+            batch_size=args.batch_size,
+            download=not args.no_download,
+        )
     raise ValueError(
         f"--backbone {name} is for images; for texts, expected {TFIDF} or st:NAME_OR_FOLDER"
     )

@@ -15,7 +15,7 @@ from spectral_select._utils.progress_bar import progress_bar
 from spectral_select._utils.validation import check_positive_int
 from spectral_select.integrations.data.labeled_split import LabeledSplit
 
-__all__ = ["TextEncoder", "extract_text_embeddings"]
+__all__ = ["extract_text_embeddings"]
 
 
 class TextEncoder(Protocol):
@@ -39,7 +39,7 @@ class TextEncoder(Protocol):
     library_version: str
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the embeddings of texts, shape (n, dim)."""
+        """Return the embeddings of `texts`, shape (n, dim)."""
 
 
 def extract_text_embeddings(
