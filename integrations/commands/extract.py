@@ -1,4 +1,4 @@
-"""The extract command: write the embeddings of an image dataset to a store."""
+"""The extract command: write the embeddings of a dataset to a store."""
 
 import argparse
 import time
@@ -9,13 +9,15 @@ from spectral_select.integrations.commands.dataset_arguments import (
     add_dataset_arguments,
     load_from_arguments,
 )
+from spectral_select.integrations.commands.extract_texts import extract_texts
+from spectral_select.integrations.commands.extracted import described, report
 
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Run each image in a dataset through a pretrained network once and write the embeddings to a
-folder (a store), for `select`, `train`, or your own code. If the command is interrupted, run it
-again to resume. A complete store is only checked.
+Run each image or text in a dataset through a pretrained network once and write the embeddings to
+a folder (a store), for `select`, `inspect`, `train`, or your own code. If the command is
+interrupted, run it again to resume. A complete store is only checked.
 """
 
 _EPILOG = """\
@@ -31,6 +33,11 @@ examples:
   spectral-select extract photos --out clip.store --backbone open_clip:ViT-B-32/laion2b_s34b_b79k
   spectral-select extract digits --out digits.store --backbone resnet18 \\
       --weights random --image-size 32            # try it without a download
+  spectral-select extract texts.jsonl --out texts.store --backbone tfidf \\
+      --text-column text --label-column topic     # needs no network
+  spectral-select extract texts.jsonl --out minilm.store --label-column topic \\
+      --backbone st:all-MiniLM-L6-v2
+  spectral-select extract hf-dataset:pets --out pets.store    # saved with save_to_disk
 """
 
 
@@ -58,15 +65,14 @@ def _add_network_arguments(group: Any) -> None:
     group.add_argument(
         "--backbone",
         metavar="NAME",
-        default="resnet50",
-        help="a torchvision classification network; timm:MODEL; hf:ORG/NAME or hf:FOLDER "
-        "(transformers); open_clip:MODEL/TAG; or pixels to use the images themselves "
-        "(default: %(default)s)",
+        help="for images: a torchvision classification network; timm:MODEL; hf:ORG/NAME or "
+        "hf:FOLDER (transformers); open_clip:MODEL/TAG; or pixels to use the images themselves (default: "
+        "resnet50); for texts: tfidf, fitted on the training split; or st:NAME or st:FOLDER, a "
+        "sentence-transformers model (default: tfidf)",
     )
     group.add_argument(
         "--weights",
         metavar="W",
-        default="default",
         help="default: the library's pretrained weights (downloaded once); random; a file "
         "(.safetensors, or a state dict in .pt, .pth or .bin); or a folder that timm, "
         "transformers or OpenCLIP saved",
@@ -88,7 +94,12 @@ def _add_network_arguments(group: Any) -> None:
         help="resize and crop images to PX (default: the size that the pretrained network "
         "expects, usually 224); smaller is faster",
     )
-    group.add_argument("--seed", metavar="S", type=int, default=0, help="seed for random weights")
+    group.add_argument(
+        "--dim", metavar="N", type=int, help="length of an embedding by tfidf (default: 256)"
+    )
+    group.add_argument(
+        "--seed", metavar="S", type=int, default=0, help="seed for random weights and for tfidf"
+    )
 
 
 def _add_speed_arguments(group: Any) -> None:
@@ -120,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
     """Run ``spectral-select extract``."""
     if Path(args.out).exists() and not Path(args.out).is_dir():
         raise ValueError(f"--out {args.out} is a file; expected a folder for the embeddings")
+    from spectral_select.integrations.data.texts import TextDataset
     from spectral_select.integrations.models.backbones import build_backbone
     from spectral_select.integrations.models.embedding_extraction import (
         check_device,
@@ -128,10 +140,14 @@ def run(args: argparse.Namespace) -> int:
 
     check_device(args.device)
     data = load_from_arguments(args)
+    if isinstance(data, TextDataset):
+        return extract_texts(args, data)
+    if args.dim is not None:
+        raise ValueError(f"--dim is for texts; got images and --dim {args.dim}")
     split = data.split(args.split or "train")
     backbone, transform, _ = build_backbone(
-        args.backbone,
-        args.weights,
+        args.backbone or "resnet50",
+        args.weights or "default",
         image_size=args.image_size,
         seed=args.seed,
         revision=args.revision,
@@ -149,15 +165,7 @@ def run(args: argparse.Namespace) -> int:
         precision=args.precision,
         overwrite=args.overwrite,
         progress=args.progress,
-        meta={"n_images": data.n_images, "split_named": args.split is not None},
+        meta=described(args, data),
     )
-    seconds = time.perf_counter() - start
-    what = f"{store.extent}: embeddings of length {store.meta['dim']} in {args.out}"
-    if store.n_written:
-        rate = store.n_written / seconds
-        earlier = len(store) - store.n_written
-        resumed = f", {earlier} of them from an earlier run" if earlier else ""
-        print(f"{what}{resumed} ({seconds:.1f} s, {rate:.0f} images/s)")
-    else:
-        print(f"{what} already exist, nothing to do")
+    report(store, args.out, time.perf_counter() - start)
     return 0

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ examples:
   spectral-select inspect photos.store --images photos --report page.html
                                # a page with thumbnails
   spectral-select inspect train.store test.store --out table.csv
-                               # also near-duplicates between the two files
+                               # also near-duplicates between the two
+  spectral-select inspect texts.store --texts texts.jsonl --report page.html
+                               # texts that extract embedded
   spectral-select inspect texts.parquet --columns embedding --labels topic --show text \\
       --report page.html       # the text is shown instead of an image
 """
@@ -55,22 +58,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images",
         metavar="DATASET",
         help="show thumbnails from the folder that FEATURES was extracted from, or from a dataset "
-        "known by name",
+        "known by name, or hf-dataset:",
     )
     parser.add_argument(
         "--other-images", metavar="DATASET", help="the same for OTHER (default: as --images)"
     )
     parser.add_argument(
+        "--texts",
+        metavar="DATASET",
+        help="show the texts of the file, folder or hf-dataset: that FEATURES was extracted from",
+    )
+    parser.add_argument(
         "--show",
         metavar="A,B,...",
         type=column_names,
-        help="columns of a Parquet file that the page shows for each sample, such as its text",
+        help="columns of a Parquet or CSV file that the page shows for each sample, such as its "
+        "text",
     )
     parser.add_argument(
         "--labels",
         metavar="NAME",
-        help="array in the .npz file, column in the Parquet file, or a .npy file (default: the "
-        "labels in the store; without labels, only outliers and near-duplicates are found)",
+        help="array in the .npz file, column in the Parquet or CSV file, or a .npy file (default: "
+        "the labels in the store; without labels, only outliers and near-duplicates are found)",
     )
     parser.add_argument(
         "--duplicate-similarity",
@@ -99,17 +108,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run ``spectral-select inspect``."""
     _check_outputs(args)
-    X = read_features(args.features, key=args.key, columns=args.columns)
+    read = partial(
+        read_features,
+        key=args.key,
+        columns=args.columns,
+        exclude=[] if args.labels is None else [args.labels],
+    )
+    X = read(args.features)
     names = RowNames.of(args.features)
     labels = _labels(args, names)
     other = None
     other_names = RowNames()
     if args.other is not None:
-        other = read_features(args.other, key=args.key, columns=args.columns)
+        other = read(args.other)
         other_names = RowNames.of(args.other)
     images = _images(args.features, args.images)
     other_images = None if other is None else _images(args.other, args.other_images or args.images)
     shown = read_columns(args.features, args.show) if args.show else {}
+    if args.texts is not None:
+        shown["text"] = _texts(args.features, args.texts)
     start = time.perf_counter()
     found = inspect_dataset(
         X,
@@ -140,8 +157,8 @@ def run(args: argparse.Namespace) -> int:
             details=shown,
         )
         print(f"{args.report}: the page")
-        if images is None and names.paths is not None:
-            print("for thumbnails, add --images with the folder that the paths are relative to")
+        if images is None and names.paths is not None and "text" not in shown:
+            print(_hint(args.features))
     return 0
 
 
@@ -162,7 +179,8 @@ def _check_outputs(args: argparse.Namespace) -> None:
         import_module("pyarrow.parquet")
     if args.report is not None:
         import_module("jinja2")
-    for option, value in (("--images", args.images), ("--show", args.show)):
+    options = (("--images", args.images), ("--texts", args.texts), ("--show", args.show))
+    for option, value in options:
         if value is not None and args.report is None:
             raise ValueError(f"{option} needs --report")
     if args.other_images is not None and (args.other is None or args.report is None):
@@ -186,6 +204,21 @@ def _images(features: str, dataset: str | None) -> Any:
     from spectral_select.integrations.inspection.thumbnails import images_of_store
 
     return images_of_store(EmbeddingStore.open(features), dataset)
+
+
+def _texts(features: str, dataset: str) -> list[str]:
+    if not Path(features).is_dir():
+        raise ValueError(f"--texts needs an embedding store; got {features}")
+    from spectral_select.integrations.inspection.store_dataset import texts_of_store
+
+    return texts_of_store(EmbeddingStore.open(features), dataset)
+
+
+def _hint(features: str) -> str:
+    """Return how to let the page show the samples of a store."""
+    if EmbeddingStore.open(features).meta.get("unit") == "texts":
+        return "to show the texts, add --texts with the file that they were extracted from"
+    return "for thumbnails, add --images with the folder that the paths are below"
 
 
 def _title(features: str) -> str:

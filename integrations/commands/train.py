@@ -2,20 +2,23 @@
 
 import argparse
 import os
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spectral_select.integrations.commands.dataset_arguments import load_from_arguments
 from spectral_select.integrations.commands.train_arguments import add_arguments
+from spectral_select.integrations.commands.train_features import (
+    announce,
+    load_training_data,
+    selection_features,
+)
 from spectral_select.integrations.records.run_records import InputRecord, Results
 
 if TYPE_CHECKING:
     import torch
 
     from spectral_select.integrations.commands.train_session import Comparison, OutputOptions
-    from spectral_select.integrations.data.datasets import ImageDataset
+    from spectral_select.integrations.data.labeled_dataset import LabeledDataset
     from spectral_select.integrations.runtime.distributed import Ranks
     from spectral_select.integrations.training.config import TrainConfig
     from spectral_select.integrations.training.reference_model import Reference
@@ -29,6 +32,7 @@ _DEFAULTS: dict[str, dict[str, int]] = {
     "cifar10": {"image_size": 32, "candidate_size": 320, "epochs": 25},
 }
 _GENERAL = {"image_size": 112, "candidate_size": 128, "epochs": 25}
+_TABLE = {"image_size": None, "candidate_size": 128, "epochs": 25}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,20 +61,21 @@ def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -
         raise ValueError("--out is required with multiple processes, which share the folder")
     config = _config(args, device, ranks.size)
     with ranks.one_after_another():
-        data = load_from_arguments(args)
+        data = load_training_data(args, config)
     if len(data.train) < config.candidate_size:
         raise ValueError(
             f"--candidate-size must be at most {len(data.train)}, the number of training "
-            f"images; got {config.candidate_size}"
+            f"{data.unit}; got {config.candidate_size}"
         )
-    _check_network(config, data)
+    if not config.takes_features:
+        _check_network(config, data)
     if options.resume:
         check_resumable(out, config, data, methods, seeds)
     wanted = {need for method in methods for need in method.needs}
     for method in methods:
         if CLEAN in method.needs and not len(data.val):
             raise ValueError(
-                f"method {method.spec!r} needs validation images as its clean set; got none: "
+                f"method {method.spec!r} needs validation {data.unit} as its clean set; got none: "
                 "raise --val-fraction"
             )
     reference = _given_reference(args, data) if REFERENCE in wanted else None
@@ -78,7 +83,7 @@ def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -
         out.mkdir(parents=True, exist_ok=True)
         features, origin = None, InputRecord(seconds=0.0, extra={"dim": None})
         if FEATURES in wanted:
-            features, origin = _features(args, data, out, config)
+            features, origin = selection_features(args, data, out, config)
         if REFERENCE in wanted and reference is None:
             reference = _reference(args, data, out, config)
     return Comparison(
@@ -101,7 +106,7 @@ def run_comparison(dataset: str, **options: Any) -> Results:
     Parameters
     ----------
     dataset : str
-        Name of a dataset, or path of a folder of images.
+        Name of a dataset, or path of a folder of images, a store or a table of features.
     **options
         Options of the command, with underscores instead of hyphens: ``out``, ``methods``,
         ``seeds``, ``filter_ratio``, ``epochs``, … Other options have the command's defaults.
@@ -179,25 +184,29 @@ def _folder(args: argparse.Namespace) -> Path:
     if args.resume is not None:
         raise ValueError("--resume needs the run's folder: --resume FOLDER, or --out FOLDER")
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{Path(args.dataset).resolve().name}-{stamp}"
+    name = Path(args.dataset.rpartition(":")[2]).resolve().name
+    return Path("runs") / f"{name}-{stamp}"
 
 
 def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "TrainConfig":
     from spectral_select.integrations.data.augmentation import Augmentation
+    from spectral_select.integrations.data.feature_files import holds_features
     from spectral_select.integrations.runtime.provenance import n_cores
     from spectral_select.integrations.training.config import TrainConfig
 
     cuda = device.type == "cuda"
-    default = _DEFAULTS.get(args.dataset, _GENERAL)
+    table = holds_features(args.dataset)
+    default = _TABLE if table else _DEFAULTS.get(args.dataset, _GENERAL)
+    model = _model(args, table)
 
-    def given(name: str) -> int:
+    def given(name: str) -> Any:
         value = getattr(args, name)
         return default[name] if value is None else value
 
     # A mirrored digit is no longer that digit, and a gray image has no color to change.
     plain = {"flip": 0.0, "saturation": 0.0, "hue": 0.0} if args.dataset == "digits" else {}
     return TrainConfig(
-        model=args.model,
+        model=model,
         weights=args.weights,
         image_size=given("image_size"),
         small_input=args.small_input,
@@ -209,12 +218,14 @@ def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "
         momentum=args.momentum,
         weight_decay=args.weight_decay,
         clip_norm=args.clip_norm,
-        augmentation=None if args.no_augment else Augmentation(**plain),
+        augmentation=None if args.no_augment or table else Augmentation(**plain),
         device=device,
         amp=args.amp,
         # Compiled steps choose layouts themselves; channels_last fails on 1 × 1 maps in torch 2.11.
         channels_last=(
-            cuda and not args.compile if args.channels_last is None else args.channels_last
+            cuda and not args.compile and not table
+            if args.channels_last is None
+            else args.channels_last
         ),
         compile=args.compile,
         n_ranks=n_ranks,
@@ -224,7 +235,27 @@ def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "
     )
 
 
-def _check_network(config: "TrainConfig", data: "ImageDataset") -> None:
+def _model(args: argparse.Namespace, table: bool) -> str:
+    """Return the name of the network, which must suit images or features."""
+    from spectral_select.integrations.models.heads import HEADS
+
+    if args.model is None:
+        return HEADS[0] if table else "resnet18"
+    model: str = args.model
+    if table and model not in HEADS:
+        raise ValueError(
+            f"--model {model} is for images, but {args.dataset} holds features; "
+            f"expected {' or '.join(HEADS)}"
+        )
+    if model in HEADS and not table:
+        raise ValueError(
+            f"--model {model} takes features, but {args.dataset} is not a store or a table; "
+            f"extract the embeddings first: spectral-select extract {args.dataset} --out STORE"
+        )
+    return model
+
+
+def _check_network(config: "TrainConfig", data: "LabeledDataset") -> None:
     """Build the network once and run it on an image, so that mistakes are reported early."""
     import torch
 
@@ -233,60 +264,19 @@ def _check_network(config: "TrainConfig", data: "ImageDataset") -> None:
     model = build_classifier(
         config.model, len(data.classes), config.weights, small_input=config.small_input
     ).eval()
+    size = config.image_size or 0
     try:
         with torch.no_grad():
-            model(torch.zeros(1, 3, config.image_size, config.image_size))
+            model(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ValueError(
-            f"{config.model} does not accept {config.image_size} px images "
+            f"{config.model} does not accept {size} px images "
             f"({str(error).splitlines()[0]}); try another --image-size"
         ) from error
 
 
-def _features(
-    args: argparse.Namespace, data: "ImageDataset", out: Path, config: "TrainConfig"
-) -> tuple[Any, InputRecord]:
-    """Return the features of the training images and a record of their origin."""
-    import numpy as np
-
-    from spectral_select._features.store import EmbeddingStore
-
-    if args.features is not None:
-        store = EmbeddingStore.open(args.features)
-        store.check_matches(data.train)
-        return store.features, _origin(store)
-    if args.dataset == "digits":
-        start = time.perf_counter()
-        pixels = np.stack(
-            [
-                np.asarray(image)[..., 0]
-                for image, _ in map(data.train.__getitem__, range(len(data.train)))
-            ]
-        )
-        table = pixels.reshape(len(pixels), -1).astype(np.float32)
-        seconds = time.perf_counter() - start
-        dim = {"dim": table.shape[1]}
-        return table, InputRecord(source="pixel values", seconds=seconds, extra=dim)
-    from spectral_select.integrations.models.backbones import build_backbone
-    from spectral_select.integrations.models.embedding_extraction import extract_embeddings
-
-    backbone, transform, _ = build_backbone(
-        args.backbone, args.backbone_weights, image_size=args.backbone_size
-    )
-    _announce(out / "features", f"extracting the features of {len(data.train)} images")
-    store = extract_embeddings(
-        data.train,
-        backbone,
-        out / "features",
-        transform=transform,
-        device=config.device,
-        progress=args.progress,
-    )
-    return store.features, _origin(store)
-
-
-def _given_reference(args: argparse.Namespace, data: "ImageDataset") -> "Reference | None":
-    """Return the reference model given by the user, or check the options for training one."""
+def _given_reference(args: argparse.Namespace, data: "LabeledDataset") -> "Reference | None":
+    """Return the user's reference model, or check the options for training one."""
     from spectral_select._utils.validation import check_positive_int
     from spectral_select.integrations.training.reference_model import Reference
 
@@ -298,28 +288,11 @@ def _given_reference(args: argparse.Namespace, data: "ImageDataset") -> "Referen
 
 
 def _reference(
-    args: argparse.Namespace, data: "ImageDataset", out: Path, config: "TrainConfig"
+    args: argparse.Namespace, data: "LabeledDataset", out: Path, config: "TrainConfig"
 ) -> "Reference":
     """Train a reference model for these runs, or return a model trained earlier."""
     from spectral_select.integrations.training.reference_training import train_reference
 
     epochs, folder = args.reference_epochs, out / "reference"
-    _announce(folder, "training the reference model, one network on each half of the data")
+    announce(folder, "training the reference model, one network on each half of the data")
     return train_reference(config, data, folder, epochs=epochs, progress=args.progress)
-
-
-def _announce(folder: Path, what: str) -> None:
-    """Announce work that takes minutes before the first epoch, unless it was started before."""
-    if not folder.exists():
-        print(f"{what}, once, into {folder}", flush=True)
-
-
-def _origin(store: Any) -> InputRecord:
-    meta = store.meta
-    network = f"{meta.get('backbone', 'unknown')} ({meta.get('weights', 'unknown weights')})"
-    known = {key: meta.get(key) for key in ("fingerprint", "weights_hash", "image_size")}
-    return InputRecord(
-        source=f"embeddings by {network}",
-        seconds=meta.get("seconds"),
-        extra=known | {"dim": meta["dim"]},
-    )

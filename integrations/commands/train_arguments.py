@@ -2,6 +2,7 @@
 
 import argparse
 
+from spectral_select._cli.feature_arguments import add_column_arguments
 from spectral_select.integrations.commands.dataset_arguments import add_dataset_arguments
 
 __all__ = ["add_arguments"]
@@ -19,6 +20,8 @@ examples:
   spectral-select train digits                  # about a minute on two cores, no download
   spectral-select train photos --image-size 64 --epochs 5 --seeds 0 1 2
   spectral-select train photos --features photos.store --methods full fiedler
+  spectral-select train photos.store --model head          # on the embeddings alone: seconds
+  spectral-select train table.csv --labels kind --candidate-size 64
   spectral-select train photos --out runs/a --resume       # after any interruption
   torchrun --nproc-per-node=4 -m spectral_select train photos --out runs/b
   spectral-select train oxford-pet --weights default --lr 0.001 --lr-schedule constant \\
@@ -45,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_output_options(parser)
     _add_comparison(parser)
     _add_network(parser)
+    _add_table(parser)
     _add_inputs(parser)
     _add_speed(parser)
 
@@ -82,8 +86,9 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--model",
         metavar="NAME",
-        default="resnet18",
-        help="any torchvision classifier (default: %(default)s)",
+        help="for images: any torchvision classifier (default: resnet18); for a store or table: "
+        "head, a linear classifier on the standardized features, or head-mlp, with a hidden layer "
+        "of 256 units (default: head)",
     )
     network.add_argument(
         "--weights",
@@ -125,6 +130,19 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--no-augment", action="store_true", help="train on the images without augmentation"
     )
+
+
+def _add_table(parser: argparse.ArgumentParser) -> None:
+    table = parser.add_argument_group(
+        "a dataset of features: DATASET is a store, or a .npy, .npz, .parquet or .csv file"
+    )
+    table.add_argument(
+        "--test",
+        metavar="FEATURES",
+        help="features to test on (default: --test-fraction of the rows of DATASET)",
+    )
+    add_column_arguments(table)
+    table.add_argument("--test-labels", metavar="NAME", help="labels of --test, if named otherwise")
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from spectral_select._utils.atomic_files import remove_leftovers, write_atomically
 from spectral_select._utils.manifest import Manifest
 from spectral_select._utils.progress_bar import progress_bar
-from spectral_select.integrations.data.datasets import ImageDataset
+from spectral_select.integrations.data.labeled_dataset import LabeledDataset
 from spectral_select.integrations.methods import Method
 from spectral_select.integrations.records.results import read_results, write_results
 from spectral_select.integrations.records.run_files import run_name
@@ -82,7 +82,7 @@ class Comparison:
         ``results.previous.json``.
     config : TrainConfig
         The configuration that the methods share.
-    data : ImageDataset
+    data : LabeledDataset
         The dataset.
     methods : list of Method
         The methods.
@@ -109,7 +109,7 @@ class Comparison:
         self,
         out: Path,
         config: TrainConfig,
-        data: ImageDataset,
+        data: LabeledDataset,
         methods: list[Method],
         seeds: list[int],
         *,
@@ -166,7 +166,7 @@ class Comparison:
         shown = self.progress if self._ranks.first else False
         try:
             with (
-                progress_bar(total, unit="images", initial=done, enabled=shown) as self.bar,
+                progress_bar(total, unit=self.data.unit, initial=done, enabled=shown) as self.bar,
                 Interrupt(self._ranks) as interrupt,
             ):
                 self.results.runs = compare(
@@ -250,13 +250,14 @@ class Comparison:
     def _announce(self) -> None:
         config, data = self.config, self.data
         kept = ", ".join(f"{spec} {_range(b.kept)}" for spec, b in self._budgets.items())
+        size = "" if config.image_size is None else f"{config.image_size} px, "
         print(
-            f"{config.model} on {data.name}: {len(data.train)} images to train on, "
+            f"{config.model} on {data.name}: {len(data.train)} {data.unit} to train on, "
             f"{len(data.val)} to validate, {len(data.test)} to test, "
-            f"{len(data.classes)} classes, {config.image_size} px, {config.device}\n"
+            f"{len(data.classes)} classes, {size}{config.device}\n"
             f"samples per step, of {config.candidate_size} candidates: {kept}\n"
             f"{self._describe_reference()}"
-            "accuracy on the validation images (duration of the epoch):",
+            f"accuracy on the validation {data.unit} (duration of the epoch):",
             flush=True,
         )
 
@@ -340,7 +341,7 @@ class Comparison:
 
 
 def check_resumable(
-    out: Path, config: TrainConfig, data: ImageDataset, methods: list[Method], seeds: list[int]
+    out: Path, config: TrainConfig, data: LabeledDataset, methods: list[Method], seeds: list[int]
 ) -> None:
     """Raise an error early if the folder contains a different comparison.
 
@@ -362,7 +363,7 @@ def check_resumable(
 
 def _new_results(
     config: TrainConfig,
-    data: ImageDataset,
+    data: LabeledDataset,
     methods: list[Method],
     seeds: list[int],
     features: InputRecord,

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select.integrations.data.folders import read_image_folder
-from spectral_select.integrations.data.images import (
-    ImageArray,
-    ImageFiles,
-    ImageSplit,
-    concatenated,
-)
-from spectral_select.integrations.data.splits import check_fraction, stratified_split
+from spectral_select.integrations.data.images import ImageArray, ImageDataset, ImageFiles
+from spectral_select.integrations.data.labeled_dataset import SPLITS, SplitOptions
 
 __all__ = ["NAMES", "SPLITS", "ImageDataset", "load_dataset"]
-
-#: Names of the splits; "all" contains every image.
-SPLITS = ("train", "val", "test", "all")
 
 #: Datasets known by name; any other name is the path of an image folder.
 NAMES = ("digits", "cifar10", "oxford-pet", "flowers102")
@@ -35,76 +26,6 @@ _EXPECTED = {
 }
 
 
-@dataclass(frozen=True)
-class ImageDataset:
-    """A dataset with three splits.
-
-    Attributes
-    ----------
-    name : str
-        Name of the dataset, or path of its folder.
-    classes : tuple of str
-        Class names, by label.
-    train, val, test : ImageSplit
-        The splits; one may be empty.
-    image_size : int or None
-        Side of the images in pixels, or None if their sizes differ.
-    record : dict
-        How the dataset was split (layout, seed, fractions), for JSON.
-    sources : tuple of (images, labels)
-        All images, as the folders or arrays that the splits were drawn from.
-
-    Examples
-    --------
-    >>> data = load_dataset("digits")
-    >>> data.split("test") is data.test, data.image_size, data.record["layout"]
-    (True, 8, 'one part')
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    train: ImageSplit
-    val: ImageSplit
-    test: ImageSplit
-    image_size: int | None
-    record: dict[str, Any]
-    sources: tuple[tuple[ImageFiles | ImageArray, NDArray[np.int64]], ...] = field(
-        default=(), repr=False
-    )
-
-    @property
-    def n_images(self) -> int:
-        """Total number of images."""
-        return sum(len(images) for images, _ in self.sources)
-
-    def split(self, name: str) -> ImageSplit:
-        """Return the split called `name`: "train", "val", "test", or "all" for every image."""
-        if name not in SPLITS:
-            raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {name!r}")
-        if name == "all":
-            return self._all()
-        part: ImageSplit = getattr(self, name)
-        return part
-
-    def _all(self) -> ImageSplit:
-        images = concatenated([images for images, _ in self.sources])
-        labels = np.concatenate([labels for _, labels in self.sources])
-        every = np.arange(len(images))
-        return ImageSplit(images, labels, every, self.classes, "all", dataset=self.name)
-
-    def describe(self) -> dict[str, Any]:
-        """Return the record with counts and fingerprints, ready for JSON."""
-        parts = {part.name: part for part in (self.train, self.val, self.test)}
-        return {
-            "name": self.name,
-            "n_classes": len(self.classes),
-            **self.record,
-            "count": {name: len(part) for name, part in parts.items()},
-            "fingerprint": {name: part.fingerprint for name, part in parts.items()},
-        }
-
-
-# Images and labels for each split; a missing split is drawn from the training data.
 _Parts = dict[str, tuple[ImageFiles | ImageArray, NDArray[np.int64]]]
 
 
@@ -166,10 +87,9 @@ def load_dataset(
     >>> len(data.train), len(data.val), len(data.test), len(data.classes)
     (1294, 144, 359, 10)
     """
-    val_fraction = check_fraction(val_fraction, "val_fraction")
-    test_fraction = check_fraction(test_fraction, "test_fraction")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed must be a nonnegative integer; got {seed!r}")
+    options = SplitOptions(
+        val_fraction=val_fraction, test_fraction=test_fraction, train_size=train_size, seed=seed
+    )
     name = os.fspath(name)
     folder = Path("data" if root is None else root).expanduser()
     if name == "digits":
@@ -178,53 +98,7 @@ def load_dataset(
         parts, classes, size, layout = _named(name, folder, download)
     else:
         parts, classes, size, layout = _image_folder(name, root)
-    splits = _divide(name, parts, classes, val_fraction, test_fraction, train_size, int(seed))
-    record = {
-        "layout": layout,
-        "split_seed": int(seed),
-        "val_fraction": val_fraction if "val" not in parts else None,
-        "test_fraction": test_fraction if "test" not in parts else None,
-        "train_size": train_size,
-    }
-    sources = tuple(parts[key] for key in SPLITS if key in parts)
-    return ImageDataset(name, tuple(classes), *splits, size, record, sources)
-
-
-def _divide(
-    name: str,
-    parts: _Parts,
-    classes: Sequence[str],
-    val_fraction: float,
-    test_fraction: float,
-    train_size: int | None,
-    seed: int,
-) -> tuple[ImageSplit, ImageSplit, ImageSplit]:
-    images, labels = parts["train"]
-    kept = np.arange(len(images))
-    splits = {}
-    for key, fraction, stream in (("test", test_fraction, 0), ("val", val_fraction, 1)):
-        if key in parts:
-            part, part_labels = parts[key]
-            every = np.arange(len(part))
-            splits[key] = ImageSplit(part, part_labels, every, classes, key, dataset=name)
-            continue
-        rest, held = stratified_split(labels[kept], round(len(kept) * fraction), [seed, stream])
-        splits[key] = ImageSplit(images, labels, kept[held], classes, key, dataset=name)
-        kept = kept[rest]
-    if train_size is not None:
-        if isinstance(train_size, bool) or not isinstance(train_size, int | np.integer):
-            raise TypeError(f"train_size must be an integer; got {train_size!r}")
-        if not 1 <= train_size <= len(kept):
-            raise ValueError(
-                f"train_size must be from 1 to {len(kept)}, the number of training images; "
-                f"got {train_size!r}"
-            )
-        _, held = stratified_split(labels[kept], int(train_size), [seed, 2])
-        kept = kept[held]
-    if not len(kept):
-        raise ValueError("no training image is left; lower val_fraction or test_fraction")
-    train = ImageSplit(images, labels, kept, classes, "train", dataset=name)
-    return train, splits["val"], splits["test"]
+    return ImageDataset.divide(name, parts, classes, options, layout, image_size=size)
 
 
 def _digits() -> tuple[_Parts, Sequence[str], int | None, str]:

@@ -13,7 +13,7 @@ from spectral_select._utils.validation import check_positive_int
 from spectral_select.integrations.data.images import UnreadableImageError
 from spectral_select.integrations.data.rgb import as_rgb
 
-__all__ = ["DecodedImages", "resize_and_crop", "to_device"]
+__all__ = ["DecodedImages", "cache_room", "resize_and_crop", "to_device"]
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
@@ -137,7 +137,7 @@ class DecodedImages:
         n_bytes = int(np.prod(shape))
         fits = n_bytes <= cache_bytes
         self.forgets = not fits
-        self.resident = fits and n_bytes <= _room(self.device)
+        self.resident = fits and n_bytes <= cache_room(self.device)
         home = self.device if self.resident else torch.device("cpu")
         # On the host, pages that were never written use no memory.
         self._pixels = torch.empty(shape, dtype=torch.uint8, device=home) if fits else None
@@ -169,6 +169,11 @@ class DecodedImages:
         places = to_device(torch.from_numpy(indices), self._pixels.device)
         images = self._pixels[places]
         return images if self.resident else to_device(images, self.device)
+
+    def blank(self, count: int) -> Tensor:
+        """Return `count` black images, on the device."""
+        shape = (count, 3, self.image_size, self.image_size)
+        return torch.zeros(shape, dtype=torch.uint8, device=self.device)
 
     def fill(self, indices: Any) -> None:
         """Decode the images at `indices` ahead of time, if images are cached."""
@@ -215,7 +220,7 @@ def _rgb_at(dataset: Any, index: int) -> Image.Image:
         raise UnreadableImageError(f"cannot read image {index} in the dataset: {error}") from error
 
 
-def _room(device: torch.device) -> float:
+def cache_room(device: torch.device) -> float:
     """Return how many bytes of images may be cached on a device."""
     if device.type != "cuda":
         return float("inf")

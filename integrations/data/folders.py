@@ -14,11 +14,11 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from spectral_select.integrations.data.images import ImageFiles
 
-__all__ = ["ImageFolder", "read_image_folder"]
+__all__ = ["PART_NAMES", "ImageFolder", "read_image_folder"]
 
-# Names of split folders, in any case, also as in "train_images" or "Test Set".
 _SUFFIX = r"([ _-]?(set|data|dataset|images|imgs|split))?"
-_PART_NAMES = {
+#: Names of splits, in any case, also as in "train_images" or "Test Set".
+PART_NAMES = {
     "train": re.compile(rf"(train|training|trainval){_SUFFIX}", re.IGNORECASE),
     "val": re.compile(rf"(val|valid|validation|validate|dev){_SUFFIX}", re.IGNORECASE),
     "test": re.compile(rf"(test|testing){_SUFFIX}", re.IGNORECASE),
@@ -124,7 +124,7 @@ def _part_folders(folder: Path, scan: "_Scan") -> dict[str, str]:
     inside = scan.subfolders(folder)
     names: dict[str, str] = {}
     for name in inside:
-        part = next((k for k, names_of in _PART_NAMES.items() if names_of.fullmatch(name)), None)
+        part = next((k for k, names_of in PART_NAMES.items() if names_of.fullmatch(name)), None)
         if part in names:
             raise ValueError(
                 f"{folder} has two folders for the {part} split, {names[part]} and {name}; "

@@ -1,21 +1,19 @@
 """Labeled images in files or arrays, and fingerprinted splits of them."""
 
-import copy
 import hashlib
 import os
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.data import Dataset
 
+from spectral_select.integrations.data.labeled_dataset import LabeledDataset
+from spectral_select.integrations.data.labeled_split import LabeledSplit
 from spectral_select.integrations.data.rgb import as_rgb
 
-__all__ = ["ImageArray", "ImageFiles", "ImageSplit", "UnreadableImageError", "concatenated"]
+__all__ = ["ImageArray", "ImageDataset", "ImageFiles", "ImageSplit", "UnreadableImageError"]
 
 
 class UnreadableImageError(ValueError):
@@ -82,6 +80,10 @@ class ImageFiles:
             digest.update(f"{self.id(i)}\0{size}\0".encode("utf-8", "surrogateescape"))
         return digest.digest()
 
+    def joined(self, others: "Sequence[ImageFiles]") -> "ImageFiles":
+        """Return these images followed by those of `others`, all below the same folder."""
+        return ImageFiles(self.root, [path for part in (self, *others) for path in part.paths])
+
 
 def _bound_pixels(image: Image.Image) -> None:
     """Reject images above Pillow's pixel limit; large JPEG files are read at half size first."""
@@ -143,48 +145,24 @@ class ImageArray:
             digest.update(self.images[indices[start : start + 1024]].tobytes())
         return digest.digest()
 
-
-def concatenated(sources: Sequence[ImageFiles | ImageArray]) -> ImageFiles | ImageArray:
-    """Concatenate image sources of the same dataset.
-
-    Parameters
-    ----------
-    sources : sequence of ImageFiles or of ImageArray
-        At least one source; all are files under the same folder, or all are arrays.
-
-    Returns
-    -------
-    ImageFiles or ImageArray
-        All images; `sources[0]` itself if it is the only source.
-
-    Examples
-    --------
-    >>> parts = [ImageFiles(Path("photos"), ["train/a.jpg"]), ImageFiles(Path("photos"), ["b.jpg"])]
-    >>> concatenated(parts).paths
-    ['train/a.jpg', 'b.jpg']
-    """
-    first = sources[0]
-    if len(sources) == 1:
-        return first
-    if isinstance(first, ImageFiles):
-        paths = [path for part in sources if isinstance(part, ImageFiles) for path in part.paths]
-        return ImageFiles(first.root, paths)
-    arrays = [part for part in sources if isinstance(part, ImageArray)]
-    names = [part.name(i) for part in arrays for i in range(len(part))]
-    return ImageArray(np.concatenate([part.images for part in arrays]), first.source, names)
+    def joined(self, others: "Sequence[ImageArray]") -> "ImageArray":
+        """Return these images followed by those of `others`, under their names."""
+        parts = (self, *others)
+        names = [part.name(i) for part in parts for i in range(len(part))]
+        return ImageArray(np.concatenate([part.images for part in parts]), self.source, names)
 
 
-class ImageSplit(Dataset[tuple[Any, int]]):
-    """One split of a dataset: a map-style dataset of pairs (image, label).
+class ImageSplit(LabeledSplit):
+    """One split of an image dataset: a map-style dataset of pairs (image, label).
 
     Parameters
     ----------
-    images : ImageFiles or ImageArray
+    samples : ImageFiles, ImageArray or other samples
         The images.
-    labels : array of int, shape (len(images),)
-        Label of every image in `images`.
+    labels : array of int, shape (len(samples),), or None
+        Label of every image in `samples`; None if the dataset has no labels.
     indices : array of int, shape (n,)
-        Indices into `images` of the images in the split, in order.
+        Indices into `samples` of the images in the split, in order.
     classes : sequence of str
         Class names, by label.
     name : str
@@ -196,7 +174,7 @@ class ImageSplit(Dataset[tuple[Any, int]]):
 
     Attributes
     ----------
-    labels : array of int64, shape (n,)
+    labels : array of int64, shape (n,), or None
         Labels of the images in the split, available without decoding images.
 
     Examples
@@ -208,73 +186,32 @@ class ImageSplit(Dataset[tuple[Any, int]]):
     ((8, 8), np.True_)
     """
 
-    def __init__(
-        self,
-        images: ImageFiles | ImageArray,
-        labels: NDArray[np.int64],
-        indices: NDArray[np.int64],
-        classes: Sequence[str],
-        name: str,
-        transform: Callable[[Any], Any] | None = None,
-        dataset: str = "",
-    ) -> None:
-        self.images = images
-        self.indices = np.asarray(indices, dtype=np.int64)
-        self.labels = np.asarray(labels, dtype=np.int64)[self.indices]
-        self.classes = tuple(classes)
-        self.name = name
-        self.transform = transform
-        self.dataset = dataset
 
-    def __len__(self) -> int:
-        return len(self.indices)
+class ImageDataset(LabeledDataset):
+    """An image dataset with three splits.
 
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        image = self.images.load(int(self.indices[index]))
-        return (self.transform(image) if self.transform else image), int(self.labels[index])
+    Attributes
+    ----------
+    name : str
+        Name of the dataset, or path of its folder.
+    classes : tuple of str
+        Class names, by label.
+    train, val, test : ImageSplit
+        The splits; one may be empty.
+    record : dict
+        How the dataset was split (layout, seed, fractions), for JSON.
+    sources : tuple of (images, labels)
+        All images, as the folders or arrays that the splits were drawn from.
+    image_size : int or None
+        Side of the images in pixels, or None if their sizes differ.
 
-    def with_transform(self, transform: Callable[[Any], Any] | None) -> "ImageSplit":
-        """Return the same split with a different transform, without copying data.
+    Examples
+    --------
+    >>> from spectral_select.integrations.data.datasets import load_dataset
+    >>> data = load_dataset("digits")
+    >>> data.split("test") is data.test, data.image_size, data.record["layout"]
+    (True, 8, 'one part')
+    """
 
-        Parameters
-        ----------
-        transform : callable or None
-            Applied to the PIL image (RGB) before it is returned.
-
-        Returns
-        -------
-        ImageSplit
-            A split that shares labels and images with this split.
-        """
-        other = copy.copy(self)
-        other.transform = transform
-        return other
-
-    def source(self, index: int) -> str:
-        """Return the path or name of image `index`, for messages."""
-        return self.images.name(int(self.indices[index]))
-
-    @property
-    def paths(self) -> list[str]:
-        """Path of each image relative to the dataset's folder, or name if there is no file."""
-        return [self.images.id(int(i)) for i in self.indices]
-
-    @property
-    def drawn_from(self) -> int | None:
-        """Number of images that the split was drawn from, or None if it contains all of them."""
-        return len(self.images) if len(self) < len(self.images) else None
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the split's content and order, as 64 hexadecimal digits.
-
-        For image files, it covers each file's relative path, its size in bytes and its label.
-        It does not cover pixels, so a file replaced by one of equal size goes unnoticed. For
-        arrays, it covers every byte and label. Class names are covered too. The transform and
-        the root folder are not, so the folder may be moved.
-        """
-        digest = hashlib.sha256(b"spectral_select split 1\0")
-        digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))
-        digest.update(self.images.digest(self.indices))
-        digest.update(self.labels.astype("<i8").tobytes())
-        return digest.hexdigest()
+    unit = "images"
+    _split_class = ImageSplit

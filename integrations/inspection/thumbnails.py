@@ -80,7 +80,8 @@ def images_of_store(store: EmbeddingStore, dataset: str) -> Images:
     store : EmbeddingStore
         A store written by the command ``extract``.
     dataset : str
-        The folder that the store's paths are relative to, or the name of a dataset.
+        The folder that the store's paths are relative to, or the name of a dataset, which may
+        start with ``hf-dataset:``.
 
     Raises
     ------
@@ -88,8 +89,12 @@ def images_of_store(store: EmbeddingStore, dataset: str) -> Images:
         If the store and the dataset do not match.
     """
     from spectral_select.integrations.data.datasets import SPLITS, load_dataset
+    from spectral_select.integrations.data.hugging_face import PREFIX
     from spectral_select.integrations.data.images import ImageFiles
+    from spectral_select.integrations.inspection.store_dataset import hub_images_of_store
 
+    if dataset.startswith(PREFIX):
+        return _OfSplit(*hub_images_of_store(store, dataset))
     if store.paths is not None and Path(dataset).is_dir():
         strange = next((path for path in store.paths if not _lies_below(path)), None)
         if strange is not None:
@@ -104,7 +109,7 @@ def images_of_store(store: EmbeddingStore, dataset: str) -> Images:
     part = store.meta.get("split")
     split = load_dataset(dataset, download=False).split(part if part in SPLITS else "all")
     store.check_matches(split)
-    return _OfSplit(split.images, split.indices.tolist())
+    return _OfSplit(split.samples, split.indices.tolist())
 
 
 def _lies_below(path: str) -> bool:

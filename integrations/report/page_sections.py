@@ -109,12 +109,17 @@ class PageSection:
         return f"The paper’s tables {min(numbers)} to {max(numbers)}"
 
     @property
+    def unit(self) -> str:
+        """What the samples are: images, or rows of features, which have no pictures."""
+        return str(self.group.results.data.extra.get("unit", "images"))
+
+    @property
     def setting(self) -> str:
         """Data and configuration in two sentences."""
         setting, data = self.group.results.setting, self.group.results.data
         counts = data.count or {}
         names = (("train", "training"), ("val", "validation"), ("test", "test"))
-        parts = [f"{counts[key]:,} {name} images" for key, name in names if key in counts]
+        parts = [f"{counts[key]:,} {name} {self.unit}" for key, name in names if key in counts]
         parts += [f"{data.n_classes} classes"] if data.n_classes is not None else []
         for number, unit in (
             (setting.image_size, "px"),

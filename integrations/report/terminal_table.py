@@ -89,7 +89,7 @@ def _legend(results: Results, by_method: Mapping[str, Sequence[Run]]) -> list[st
     error = sampling_error(run for runs in by_method.values() for run in runs)
     lines += [error] if error else []
     lines += [
-        "wall-clock: training loop, including waits for selection and images, but not evaluation.",
+        "wall-clock: training loop, including waits for selection and data, but not evaluation.",
         "epoch / full: epoch time relative to the same epoch of full (median).",
         "selection: work before or during training; extraction: features, once, before training.",
     ]

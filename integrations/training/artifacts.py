@@ -39,7 +39,7 @@ def save_shown(out: Path, dataset: Any, trainer: Trainer, run: RunRecord) -> Non
     """
     name = f"{run_name(run.method, run.seed)}.npz"
     choices = dict(enumerate(trainer.first_choices()))
-    if choices:
+    if choices and trainer.config.image_size is not None:
         run.gallery = f"gallery/{name}"
         save_gallery(out / run.gallery, dataset, choices, image_size=trainer.config.image_size)
     run.last_layer = f"last_layer/{name}"

@@ -16,7 +16,7 @@ from spectral_select import SpectralBatchSampler
 from spectral_select._samplers.epoch_order import seeded_permutation
 from spectral_select._samplers.prefetch import Prefetcher
 from spectral_select.integrations.data.augmentation import N_DRAWS
-from spectral_select.integrations.data.decoding import DecodedImages, to_device
+from spectral_select.integrations.data.decoding import to_device
 from spectral_select.integrations.methods import (
     CandidateSource,
     Method,
@@ -30,7 +30,7 @@ from spectral_select.integrations.runtime.seeding import stream
 from spectral_select.integrations.training.budget import Budget
 from spectral_select.integrations.training.config import TrainConfig
 from spectral_select.integrations.training.epoch_progress import Clock
-from spectral_select.integrations.training.evaluation import as_images
+from spectral_select.integrations.training.inputs import network_input, open_inputs
 from spectral_select.integrations.training.sample_history import SampleHistory
 
 __all__ = ["Batch", "Batches"]
@@ -48,8 +48,8 @@ class Batch:
         Indices into the training data.
     device_indices : Tensor of shape (k,), int64
         The same indices on the device.
-    images : Tensor of shape (k, 3, height, width)
-        Normalized images on the device.
+    inputs : Tensor of shape (k, 3, height, width) or (k, d)
+        Normalized images, or rows of features, on the device.
     weights : Tensor of shape (k,), optional
         Factor for each sample's loss.
     loaded : ndarray of shape (m,), int64
@@ -58,7 +58,7 @@ class Batch:
 
     indices: Indices
     device_indices: Tensor
-    images: Tensor
+    inputs: Tensor
     weights: Tensor | None
     loaded: Indices
 
@@ -112,8 +112,8 @@ class Batches:
 
     Attributes
     ----------
-    images : DecodedImages
-        The training images, decoded when first used.
+    inputs : DecodedImages or FeatureInputs
+        The training images or rows, loaded when first used.
     labels : Tensor of shape (n,), int64
         Class labels, on the device.
     sampler : SpectralBatchSampler
@@ -140,13 +140,7 @@ class Batches:
         self.seed, self.ranks = seed, ranks
         self._classes = np.asarray(dataset.labels, np.int64)
         self.labels = to_device(torch.from_numpy(self._classes), config.device)
-        self.images = DecodedImages(
-            dataset,
-            config.image_size,
-            cache_bytes=config.cache_bytes,
-            n_threads=config.n_threads,
-            device=config.device,
-        )
+        self.inputs = open_inputs(dataset, config)
         begin = perf_counter()
         self.precomputed = method.precompute(self._classes, features)
         self.precompute_seconds = perf_counter() - begin
@@ -262,7 +256,7 @@ class Batches:
         """
         self.sampler.set_epoch(epoch)
         generator = torch.Generator().manual_seed(stream(self.seed, "augment", epoch))
-        draws = torch.rand(len(self.images), N_DRAWS, generator=generator)
+        draws = torch.rand(len(self.inputs), N_DRAWS, generator=generator)
         self._draws = to_device(draws, self.config.device)
         left = self.budget.steps_in(epoch) - start
 
@@ -286,9 +280,10 @@ class Batches:
 
     def _load(self, indices: Indices, device_indices: Tensor, clock: Clock) -> Tensor:
         begin = perf_counter()
-        images = as_images(self.images.take(indices), self.config, self._draws[device_indices])
+        drawn = self._draws[device_indices]
+        inputs = network_input(self.inputs.take(indices), self.config, drawn)
         clock.loading += perf_counter() - begin
-        return images
+        return inputs
 
     def _choose_now(
         self,

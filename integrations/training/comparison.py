@@ -16,9 +16,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spectral_select.integrations.data.decoding import DecodedImages
 from spectral_select.integrations.methods import DYNAMICS, Method, Outputs
-from spectral_select.integrations.models.backbones import build_classifier, hash_weights
+from spectral_select.integrations.models.backbones import hash_weights
 from spectral_select.integrations.records.run_records import FinalRecord, Measurement, RunRecord
 from spectral_select.integrations.runtime.interrupts import Interrupt
 from spectral_select.integrations.training.checkpoints import Checkpoints
@@ -26,6 +25,7 @@ from spectral_select.integrations.training.clean_set import clean_set
 from spectral_select.integrations.training.config import TrainConfig
 from spectral_select.integrations.training.dynamics import Dynamics, record_dynamics
 from spectral_select.integrations.training.evaluation import evaluate
+from spectral_select.integrations.training.inputs import Inputs, build_network, open_inputs
 from spectral_select.integrations.training.trainer import Trainer
 
 __all__ = ["compare"]
@@ -51,7 +51,7 @@ def compare(
     ----------
     config : TrainConfig
         The configuration that the methods share.
-    data : ImageDataset
+    data : LabeledDataset
         The dataset, with ``train``, ``val``, ``test`` and ``classes``.
     methods : sequence of Method
         The methods to compare.
@@ -97,8 +97,8 @@ def compare(
     robin = _RoundRobin(config, data, on_step, on_complete, checkpoints, interrupt)
     runs: list[RunRecord] = []
     with ExitStack() as pools:
-        for images in robin.parts.values():
-            pools.callback(images.close)
+        for inputs in robin.parts.values():
+            pools.callback(inputs.close)
         for seed in seeds:
             saved = [
                 None if checkpoints is None else checkpoints.load(method.spec, seed)
@@ -111,13 +111,7 @@ def compare(
             runs += new
             if all(run.status == "complete" for run in new):
                 continue
-            initial = build_classifier(
-                config.model,
-                len(data.classes),
-                config.weights,
-                small_input=config.small_input,
-                seed=seed,
-            )
+            initial = build_network(config, data, seed=seed)
             make_trainer = partial(
                 Trainer,
                 config,
@@ -182,13 +176,7 @@ class _RoundRobin:
 
     def __post_init__(self) -> None:
         self.parts = {
-            name: DecodedImages(
-                getattr(self.data, name),
-                self.config.image_size,
-                cache_bytes=self.config.cache_bytes,
-                n_threads=self.config.n_threads,
-                device=self.config.device,
-            )
+            name: open_inputs(getattr(self.data, name), self.config)
             for name in ("train", "val", "test")
         }
         self.pairs: list[tuple[Trainer, RunRecord]] = []
@@ -254,8 +242,8 @@ class _RoundRobin:
         ):
             self.checkpoints.save(trainer, run)
 
-    def _evaluate(self, trainer: Trainer, images: DecodedImages, labels: Any) -> Measurement:
-        return evaluate(trainer.model, images, labels, self.config, trainer.ranks)
+    def _evaluate(self, trainer: Trainer, inputs: Inputs, labels: Any) -> Measurement:
+        return evaluate(trainer.model, inputs, labels, self.config, trainer.ranks)
 
     def _stop_if_asked(self, *, every_call: bool = False) -> None:
         if self.interrupt is None or not self.interrupt.asked(every_call=every_call):

@@ -9,6 +9,7 @@ from spectral_select import n_kept
 from spectral_select._selectors.ratio import check_filter_ratio
 from spectral_select._utils.validation import check_in, check_int, check_number, check_positive_int
 from spectral_select.integrations.data.augmentation import Augmentation
+from spectral_select.integrations.models.heads import HEADS
 from spectral_select.integrations.records.json_records import JsonObject
 
 __all__ = ["LR_SCHEDULES", "TrainConfig", "learning_rate"]
@@ -23,11 +24,12 @@ class TrainConfig:
     Parameters
     ----------
     model : str
-        Name of a torchvision classification model.
+        Name of a torchvision classification model; or "head" or "head-mlp" to train on features
+        (see `build_head`), without images and their augmentation.
     weights : str
         The model's initial weights, as for `build_classifier`.
-    image_size : int
-        Side of the images in pixels.
+    image_size : int or None
+        Side of the images in pixels; None for a head.
     small_input : bool
         For ResNets only: whether to adapt the network to images of about 32 px.
     epochs : int
@@ -84,7 +86,7 @@ class TrainConfig:
 
     model: str = "resnet18"
     weights: str = "random"
-    image_size: int = 32
+    image_size: int | None = 32
     small_input: bool = False
     epochs: int = 25
     candidate_size: int = 128
@@ -105,7 +107,12 @@ class TrainConfig:
     n_threads: int = 1
 
     def __post_init__(self) -> None:
-        check_positive_int(self.image_size, "image_size")
+        if self.takes_features:
+            self._check_no_images()
+        elif self.image_size is None:
+            raise ValueError(f"image_size is required for model {self.model!r}; got None")
+        else:
+            check_positive_int(self.image_size, "image_size")
         check_positive_int(self.epochs, "epochs")
         check_positive_int(self.candidate_size, "candidate_size")
         check_filter_ratio(self.filter_ratio)
@@ -132,6 +139,26 @@ class TrainConfig:
                 f"{self.filter_ratio} keeps one sample per batch, but batch normalization needs "
                 "two; increase candidate_size or decrease filter_ratio"
             )
+
+    def _check_no_images(self) -> None:
+        """Reject settings of images for a model that takes features."""
+        expected = {
+            "image_size": None,
+            "weights": "random",
+            "augmentation": None,
+            "small_input": False,
+        }
+        for name, value in expected.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"{name} must be {value!r} for model {self.model!r}, which takes features; "
+                    f"got {getattr(self, name)!r}"
+                )
+
+    @property
+    def takes_features(self) -> bool:
+        """Whether the network's inputs are features instead of images."""
+        return self.model in HEADS
 
     @property
     def rank_candidates(self) -> int:

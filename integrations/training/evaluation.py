@@ -5,23 +5,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
-from spectral_select.integrations.data.augmentation import normalize
-from spectral_select.integrations.data.decoding import DecodedImages, to_device
+from spectral_select.integrations.data.decoding import to_device
 from spectral_select.integrations.records.run_records import Measurement
 from spectral_select.integrations.runtime.distributed import ONE, Ranks
 from spectral_select.integrations.training.config import TrainConfig
+from spectral_select.integrations.training.inputs import Inputs, network_input
 
-__all__ = ["amp_dtype", "as_images", "evaluate", "plain"]
+__all__ = ["amp_dtype", "evaluate", "plain"]
 
 _BATCH = 256
 
 
 def evaluate(
     model: nn.Module,
-    images: DecodedImages,
+    inputs: Inputs,
     labels: Any,
     config: TrainConfig,
     ranks: Ranks = ONE,
@@ -32,10 +32,10 @@ def evaluate(
     ----------
     model : Module
         The model; its mode is restored afterwards.
-    images : DecodedImages
-        The images in the split.
+    inputs : DecodedImages or FeatureInputs
+        The images or rows in the split.
     labels : array of int, shape (n,)
-        Class label of each image.
+        Class label of each sample.
     config : TrainConfig
         Determines the device and memory layout.
     ranks : Ranks, optional
@@ -44,9 +44,9 @@ def evaluate(
     Returns
     -------
     Measurement
-        Accuracy and loss, or None for both if there are no images.
+        Accuracy and loss, or None for both if there are no samples.
     """
-    n = len(images)
+    n = len(inputs)
     if not n:
         return Measurement(count=0, accuracy=None, loss=None)
     device = config.device
@@ -61,7 +61,7 @@ def evaluate(
     ):
         for start in range(ranks.rank * _BATCH, n, ranks.size * _BATCH):
             part = np.arange(start, min(start + _BATCH, n))
-            batch = as_images(images.take(part), config, None)
+            batch = network_input(inputs.take(part), config, None)
             expected = known[part[0] : part[-1] + 1]
             logits = model(batch).float()
             loss += functional.cross_entropy(logits, expected, reduction="sum")
@@ -69,32 +69,6 @@ def evaluate(
     model.train(was_training)
     total, right = ranks.sum([loss.item(), correct.item()])
     return Measurement(count=n, accuracy=right / n, loss=plain(total / n))
-
-
-def as_images(pixels: Tensor, config: TrainConfig, draws: Tensor | None) -> Tensor:
-    """Convert pixels to network input: augment them if there are draws, and normalize.
-
-    Parameters
-    ----------
-    pixels : Tensor of shape (n, 3, height, width), uint8
-        Images on the device.
-    config : TrainConfig
-        Determines the augmentation and memory layout.
-    draws : Tensor of shape (n, N_DRAWS) or None
-        Random draws for the augmentation; None disables it.
-
-    Returns
-    -------
-    Tensor of shape (n, 3, height, width), float32
-    """
-    images = pixels.to(torch.float32).div_(255)
-    with torch.no_grad():
-        if draws is not None and config.augmentation is not None:
-            images = config.augmentation(images, draws)
-        images = normalize(images)
-    if config.channels_last:
-        images = images.contiguous(memory_format=torch.channels_last)
-    return images
 
 
 def amp_dtype(device: torch.device) -> torch.dtype:

@@ -10,17 +10,17 @@ from spectral_select.integrations.models.backbones import last_layer
 __all__ = ["model_outputs"]
 
 
-def model_outputs(model: nn.Module, images: Tensor, labels: Tensor) -> Outputs:
+def model_outputs(model: nn.Module, inputs: Tensor, labels: Tensor) -> Outputs:
     """Run a forward pass in the model's current mode, and return the outputs for methods.
 
     Parameters
     ----------
     model : Module
         A classifier whose last layer is linear, or a convolution averaged over positions.
-    images : Tensor of shape (n, 3, height, width)
-        Images on the model's device.
+    inputs : Tensor of shape (n, 3, height, width) or (n, d)
+        Images or rows of features, on the model's device.
     labels : Tensor of shape (n,), int64
-        Class label of each image, on the same device.
+        Class label of each sample, on the same device.
 
     Returns
     -------
@@ -41,14 +41,14 @@ def model_outputs(model: nn.Module, images: Tensor, labels: Tensor) -> Outputs:
     handle = head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     try:
         with torch.no_grad():
-            logits = model(images).float()
+            logits = model(inputs).float()
     finally:
         handle.remove()
     embeddings = seen[0].float()
     if embeddings.ndim > 2:
         embeddings = embeddings.flatten(2).mean(2)
     rows = head.weight.detach().float().flatten(1)  # type: ignore[operator]
-    with torch.autocast(images.device.type, enabled=False):
+    with torch.autocast(inputs.device.type, enabled=False):
         cosines = functional.normalize(embeddings) @ functional.normalize(rows).T
         losses = functional.cross_entropy(logits, labels, reduction="none")
     host = [tensor.cpu().numpy() for tensor in (losses, logits, cosines, embeddings)]

@@ -23,15 +23,19 @@ from spectral_select._utils.locks import FolderLock
 from spectral_select._utils.manifest import Manifest
 from spectral_select._utils.progress_bar import ProgressBar, progress_bar
 from spectral_select._utils.validation import check_positive_int
-from spectral_select.integrations.data.decoding import DecodedImages
 from spectral_select.integrations.data.part import Part
 from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import get_method
-from spectral_select.integrations.models.backbones import build_classifier, hash_weights
+from spectral_select.integrations.models.backbones import hash_weights
 from spectral_select.integrations.runtime.provenance import describe_versions
 from spectral_select.integrations.training.budget import Budget
 from spectral_select.integrations.training.config import TrainConfig
-from spectral_select.integrations.training.evaluation import amp_dtype, as_images
+from spectral_select.integrations.training.evaluation import amp_dtype
+from spectral_select.integrations.training.inputs import (
+    build_network,
+    network_input,
+    open_inputs,
+)
 from spectral_select.integrations.training.model_outputs import model_outputs
 from spectral_select.integrations.training.reference_model import (
     COSINES,
@@ -84,7 +88,7 @@ def train_reference(
     config : TrainConfig
         Training configuration; `filter_ratio` is ignored. Candidate batches are at most as
         large as a half.
-    data : ImageDataset
+    data : LabeledDataset
         The dataset, with ``train`` and ``classes``; validation and test data are not used.
     folder : path
         Folder for the reference, created if necessary.
@@ -117,7 +121,8 @@ def train_reference(
     config = replace(
         config, epochs=epochs, candidate_size=size, filter_ratio=0.0, n_ranks=1, compile=False
     )
-    networks = [_initial(config, n_classes, seed, half) for half in (0, 1)]
+    # Initialized differently from learners with the same seed.
+    networks = [build_network(config, data, seed=_stream(seed, half)) for half in (0, 1)]
     identity = _identity(config, dataset, n_classes, seed, networks)
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} is a file; expected a folder for the reference model")
@@ -138,17 +143,6 @@ def train_reference(
 def _n_images(config: TrainConfig, half: Any) -> int:
     """Return how many images a network trains on, over all epochs."""
     return Budget.of(get_method("full"), config, len(half)).n_images
-
-
-def _initial(config: TrainConfig, n_classes: int, seed: int, half: int) -> nn.Module:
-    """Return an untrained network, initialized differently from learners with the same seed."""
-    return build_classifier(
-        config.model,
-        n_classes,
-        config.weights,
-        small_input=config.small_input,
-        seed=_stream(seed, half),
-    )
 
 
 def _stream(seed: int, half: int) -> int:
@@ -247,7 +241,7 @@ def _fit(
     """Train a network on every sample in its half; return the duration of all epochs."""
     trainer = Trainer(config, seen, get_method("full"), network, seed=seed)
     seconds = 0.0
-    with closing(trainer.images):
+    with closing(trainer.inputs):
         trainer.warm_up()
         for epoch in range(trainer.budget.n_epochs):
             bar.set_postfix(network=f"{half + 1}/2", epoch=f"{epoch + 1}/{config.epochs}")
@@ -263,13 +257,13 @@ def _score(
     device = config.device
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     network.to(device, memory_format=layout).eval()  # type: ignore[call-overload]
-    images = DecodedImages(held, config.image_size, cache_bytes=0, n_threads=config.n_threads)
+    inputs = open_inputs(held, config, cache_bytes=0)
     labels = torch.as_tensor(held.labels).to(device)
     found = []
-    with closing(images):
+    with closing(inputs):
         for start in range(0, len(held), _BATCH):
             part = np.arange(start, min(start + _BATCH, len(held)))
-            batch = as_images(images.take(part).to(device), config, None)
+            batch = network_input(inputs.take(part), config, None)
             with torch.autocast(device.type, dtype=amp_dtype(device), enabled=config.amp):
                 found.append(model_outputs(network, batch, labels[start : start + _BATCH]))
             bar.update(len(part))

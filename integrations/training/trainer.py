@@ -14,7 +14,6 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from spectral_select._utils.validation import check_int
-from spectral_select.integrations.data.decoding import DecodedImages
 from spectral_select.integrations.methods import (
     CLEAN,
     DYNAMICS,
@@ -41,7 +40,8 @@ from spectral_select.integrations.training.epoch_progress import (
     Stopwatch,
     synchronize,
 )
-from spectral_select.integrations.training.evaluation import amp_dtype, as_images, evaluate
+from spectral_select.integrations.training.evaluation import amp_dtype, evaluate
+from spectral_select.integrations.training.inputs import Inputs, network_input, open_inputs
 from spectral_select.integrations.training.model_outputs import model_outputs
 from spectral_select.integrations.training.sample_history import SampleHistory
 
@@ -86,8 +86,8 @@ class Trainer:
 
     Attributes
     ----------
-    images : DecodedImages
-        The training images, decoded when first used.
+    inputs : DecodedImages or FeatureInputs
+        The training images or rows, loaded when first used.
     budget : Budget
         Number of steps, epochs and samples in the whole run.
     precompute_seconds : float
@@ -154,17 +154,11 @@ class Trainer:
             seed=self.seed,
             ranks=self.ranks,
         )
-        self.images, self.sampler = self._batches.images, self._batches.sampler
+        self.inputs, self.sampler = self._batches.inputs, self._batches.sampler
         self.precompute_seconds = self._batches.precompute_seconds
-        self._clean: DecodedImages | None = None
+        self._clean: Inputs | None = None
         if CLEAN in method.needs:
-            self._clean = DecodedImages(
-                clean,
-                config.image_size,
-                cache_bytes=config.cache_bytes,
-                n_threads=config.n_threads,
-                device=config.device,
-            )
+            self._clean = open_inputs(clean, config)
         self.first_kept: list[NDArray[np.int64]] = []
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.model = model.to(config.device, memory_format=layout)  # type: ignore[call-overload]
@@ -271,7 +265,7 @@ class Trainer:
 
     def close(self) -> None:
         """Release the threads that decode images."""
-        self.images.close()
+        self.inputs.close()
         if self._clean is not None:
             self._clean.close()
 
@@ -302,7 +296,7 @@ class Trainer:
         running.samples += len(losses)
         running.steps += 1
         new = self._seen.add(batch.loaded)
-        running.decoded += len(batch.loaded) if self.images.forgets else new
+        running.decoded += len(batch.loaded) if self.inputs.forgets else new
         if on_step is not None:
             on_step(len(losses), losses.mean(), right)
 
@@ -326,12 +320,12 @@ class Trainer:
             self._watch.read()
         return self.progress.selection_share
 
-    def _outputs(self, images: Tensor, labels: Tensor) -> Outputs:
+    def _outputs(self, inputs: Tensor, labels: Tensor) -> Outputs:
         """Return the current model's outputs, from the uncompiled model to access embeddings."""
         self.model.eval()
         try:
             with self._autocast():
-                return model_outputs(self.model, images, labels)
+                return model_outputs(self.model, inputs, labels)
         finally:
             self.model.train()
 
@@ -342,7 +336,7 @@ class Trainer:
         labels = self._batches.labels[batch.device_indices]
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
-            logits = self._forward(batch.images)
+            logits = self._forward(batch.inputs)
         losses = functional.cross_entropy(logits.float(), labels, reduction="none")
         loss = losses.mean() if batch.weights is None else (losses * batch.weights).mean()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -378,11 +372,11 @@ class Trainer:
         synchronize(self.config.device)
 
     def _blank(self, count: int) -> Batch:
-        """Return a batch of black images."""
-        device, size = self.config.device, self.config.image_size
-        pixels = torch.zeros(count, 3, size, size, dtype=torch.uint8, device=device)
-        indices, device_indices = np.arange(count), torch.arange(count, device=device)
-        return Batch(indices, device_indices, as_images(pixels, self.config, None), None, indices)
+        """Return a batch of black images, or of rows of zeros."""
+        inputs = network_input(self.inputs.blank(count), self.config, None)
+        indices = np.arange(count)
+        device_indices = torch.arange(count, device=self.config.device)
+        return Batch(indices, device_indices, inputs, None, indices)
 
     def stopped_clock(self) -> AbstractContextManager[None]:
         """Exclude the time inside this context from the epoch's seconds."""
@@ -447,7 +441,7 @@ class Trainer:
         self.first_kept = [kept.numpy() for kept in rank_state["first_kept"]]
         self.progress = Progress(**rank_state["progress"])
         # Decode images that had been decoded before; their time has already been counted.
-        self.images.fill(np.flatnonzero(self._seen.mask))
+        self.inputs.fill(np.flatnonzero(self._seen.mask))
         if self.progress.steps and self.progress.epoch == next_epoch:
             self.sampler.load_state_dict(state["sampler"])
             self._resume = rank_state["generators"]

@@ -130,8 +130,8 @@ def _add_guided_arguments(group: Any) -> None:
     group.add_argument(
         "--labels",
         metavar="NAME",
-        help="array in the .npz file, column in the Parquet file, or a .npy file (default: the "
-        "labels in the store)",
+        help="array in the .npz file, column in the Parquet or CSV file, or a .npy file (default: "
+        "the labels in the store)",
     )
     group.add_argument(
         "--hardness-power",
@@ -154,7 +154,8 @@ def run(args: argparse.Namespace) -> int:
     from spectral_select._features.readers import read_features, read_labels
 
     selector = _make_selector(args, options)
-    X = read_features(args.features, key=args.key, columns=args.columns)
+    exclude = [args.labels] if args.labels is not None else []
+    X = read_features(args.features, key=args.key, columns=args.columns, exclude=exclude)
     names = RowNames.of(args.features)
     names.check_format(out)
     y = read_labels(args.features, options["labels"]) if args.method == "guided" else None

@@ -1,6 +1,6 @@
 """Features in Arrow tables: numeric columns, or one column of equally long lists."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -31,7 +31,9 @@ def to_arrow(data: Any) -> Any:
     return pa.chunked_array(data)
 
 
-def feature_columns(schema: Any, columns: Sequence[str] | None, what: str) -> list[str]:
+def feature_columns(
+    schema: Any, columns: Sequence[str] | None, what: str, exclude: Collection[str] = ()
+) -> list[str]:
     """Return the columns that hold the features.
 
     Parameters
@@ -43,6 +45,8 @@ def feature_columns(schema: Any, columns: Sequence[str] | None, what: str) -> li
         columns.
     what : str
         Name of the table for messages.
+    exclude : collection of str
+        Columns that are not features unless they are named.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def feature_columns(schema: Any, columns: Sequence[str] | None, what: str) -> li
     if unknown := [name for name in columns or () if name not in fields]:
         raise ValueError(f"{what} has no column {unknown[0]!r}; it has {_some(fields)}")
     index = _index_columns(schema)
-    chosen = list(columns or (name for name in fields if name not in index))
+    chosen = list(columns or (name for name in fields if name not in index | set(exclude)))
     lists = [name for name in chosen if _is_list(fields[name])]
     numbers = [name for name in chosen if _is_number(fields[name])]
     if columns is None and len(lists) > 1:
@@ -138,7 +142,7 @@ def matrix_of_column(column: Any, what: str) -> NDArray[Any]:
 def _index_columns(schema: Any) -> set[str]:
     """Return the columns in which pandas stored the table's index."""
     stored = (schema.pandas_metadata or {}).get("index_columns", [])
-    return {name for name in stored if isinstance(name, str)}
+    return {name for name in stored if isinstance(name, str)} | {""}  # unnamed in CSV files
 
 
 def _lengths(chunk: Any) -> NDArray[Any]:

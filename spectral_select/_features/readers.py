@@ -1,8 +1,9 @@
-"""Read features from .npy, .npz and Parquet files and embedding stores, without unpickling."""
+"""Read features from .npy, .npz, Parquet and CSV files and stores, without unpickling."""
 
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from spectral_select._utils.npy_files import load_npy, reason
 
 __all__ = ["read_columns", "read_features", "read_labels"]
 
-_EXPECTED = "a .npy, .npz or .parquet file, or the folder of an embedding store"
+_EXPECTED = "a .npy, .npz, .parquet or .csv file, or the folder of an embedding store"
+_TABLES = (".parquet", ".pq", ".csv")
 _USUAL_KEYS = ("X", "features", "embeddings")
 
 
@@ -24,6 +26,7 @@ def read_features(
     *,
     key: str | None = None,
     columns: Sequence[str] | None = None,
+    exclude: Collection[str] = (),
 ) -> NDArray[Any]:
     """Read a feature matrix, one row per sample.
 
@@ -31,14 +34,16 @@ def read_features(
     ----------
     path : path
         A ``.npy`` file (memory-mapped), an ``.npz`` file, a Parquet file
-        (``.parquet``, ``.pq``), or the folder of an `EmbeddingStore`.
+        (``.parquet``, ``.pq``), a CSV file with a header, or the folder of an `EmbeddingStore`.
     key : str, optional
         Name of the array in an ``.npz`` file. By default, the two-dimensional array called
         X, features or embeddings, otherwise the only two-dimensional array.
     columns : sequence of str, optional
-        Columns in a Parquet file: either numeric columns, one per feature, or a single column of
-        equally long lists. By default, the only column of lists, or all columns if all are
-        numeric.
+        Columns in a Parquet or CSV file: either numeric columns, one per feature, or a single
+        column of equally long lists. By default, the only column of lists, or all columns if all
+        are numeric.
+    exclude : collection of str
+        Columns that are not features by default, such as the labels.
 
     Returns
     -------
@@ -65,10 +70,11 @@ def read_features(
     kind = "store" if path.is_dir() else path.suffix.lower()
     for name, value, its_kinds in (
         ("key", key, (".npz",)),
-        ("columns", columns, (".parquet", ".pq")),
+        ("columns", columns, _TABLES),
     ):
         if value is not None and kind not in its_kinds:
-            raise ValueError(f"{name} is for {its_kinds[0]} files; got {name}={value!r} and {path}")
+            files = " and ".join(dict.fromkeys(k for k in its_kinds if k != ".pq"))
+            raise ValueError(f"{name} is for {files} files; got {name}={value!r} and {path}")
     if kind == "store":
         from spectral_select._features.store import EmbeddingStore
 
@@ -77,8 +83,8 @@ def read_features(
         features = load_npy(path)
     elif kind == ".npz":
         features = _read_array(path, key)
-    elif kind in (".parquet", ".pq"):
-        features = _read_parquet(path, columns)
+    elif kind in _TABLES:
+        features = _read_table(path, columns, exclude)
     else:
         raise ValueError(f"{path} has an unsupported format; expected {_EXPECTED}")
     return _check_matrix(features, str(path))
@@ -92,10 +98,10 @@ def read_labels(
     Parameters
     ----------
     path : path
-        The features: an ``.npz`` or Parquet file, or the folder of an `EmbeddingStore`.
+        The features: an ``.npz``, Parquet or CSV file, or the folder of an `EmbeddingStore`.
     labels : str or path, optional
-        Name of the array in an ``.npz`` file or of the column in a Parquet file, or the path of
-        a ``.npy`` file with the labels. By default, the labels in the store.
+        Name of the array in an ``.npz`` file or of the column in a Parquet or CSV file, or the
+        path of a ``.npy`` file with the labels. By default, the labels in the store.
 
     Returns
     -------
@@ -122,9 +128,9 @@ def read_labels(
         found = load_npy(Path(labels))
     elif kind == ".npz":
         found = _read_array(path, str(labels))
-    elif kind in (".parquet", ".pq"):
+    elif kind in _TABLES:
         _check_column(path, str(labels))
-        column = _parquet(path, "read_table", columns=[labels])[labels]
+        column = _table(path, [str(labels)])[str(labels)]
         found = check_labels(column, len(column), f"column {labels!r} of {path}")
     else:
         raise ValueError(f"labels for {path} must be in a .npy file; got {str(labels)!r}")
@@ -134,7 +140,7 @@ def read_labels(
 
 
 def read_columns(path: str | os.PathLike[str], columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Read columns of a Parquet file, such as strings or identifiers.
+    """Read columns of a Parquet or CSV file, such as strings or identifiers.
 
     Parameters
     ----------
@@ -154,11 +160,11 @@ def read_columns(path: str | os.PathLike[str], columns: Sequence[str]) -> dict[s
         If the file is not a Parquet file or lacks a column.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".parquet", ".pq"):
-        raise ValueError(f"columns can be read only from .parquet files; got {path}")
+    if path.suffix.lower() not in _TABLES:
+        raise ValueError(f"columns can be read only from .parquet and .csv files; got {path}")
     for column in columns:
         _check_column(path, column)
-    table = _parquet(path, "read_table", columns=list(columns))
+    table = _table(path, list(columns))
     return {column: table[column].to_pylist() for column in columns}
 
 
@@ -217,24 +223,51 @@ def _described(shapes: dict[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{key!r} of shape {shape}" for key, shape in shapes.items()) or "none"
 
 
-def _read_parquet(path: Path, columns: Sequence[str] | None) -> NDArray[Any]:
-    """Return the features in a Parquet file, reading only their columns."""
-    chosen = feature_columns(_parquet(path, "read_schema"), columns, str(path))
-    return matrix_of_table(_parquet(path, "read_table", columns=chosen), chosen, str(path))
+def _read_table(
+    path: Path, columns: Sequence[str] | None, exclude: Collection[str]
+) -> NDArray[Any]:
+    """Return the features in a Parquet or CSV file; of a Parquet file, only they are read."""
+    chosen = feature_columns(_schema(path), columns, str(path), exclude)
+    return matrix_of_table(_table(path, chosen), chosen, str(path))
 
 
 def _check_column(path: Path, column: str) -> None:
-    names = _parquet(path, "read_schema").names
+    names = _schema(path).names
     if column not in names:
         raise ValueError(f"{path} has no column {column!r}; it has {', '.join(names)}")
 
 
-def _parquet(path: Path, reader: str, **options: Any) -> Any:
-    import pyarrow as pa
+def _schema(path: Path) -> Any:
     import pyarrow.parquet as pq
 
+    if path.suffix.lower() == ".csv":
+        return _table(path).schema
+    with _named_errors(path):
+        return pq.read_schema(path)
+
+
+def _table(path: Path, columns: list[str] | None = None) -> Any:
+    """Return some columns of a Parquet or CSV file, or all columns."""
+    from pyarrow import csv
+    from pyarrow import parquet as pq
+
+    with _named_errors(path):
+        if path.suffix.lower() == ".csv":
+            return csv.read_csv(
+                path,
+                parse_options=csv.ParseOptions(newlines_in_values=True),
+                convert_options=csv.ConvertOptions(include_columns=columns),
+            )
+        return pq.read_table(path, columns=columns)
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """Name the file in errors that pyarrow raises."""
+    import pyarrow as pa
+
     try:
-        return getattr(pq, reader)(path, **options)
+        yield
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path} cannot be read: {reason(error)}") from error
 

@@ -139,7 +139,7 @@ class EmbeddingStore:
         if len(dataset) != len(self):
             raise StoreError(
                 f"{self.path} holds {len(self)} embeddings, but the dataset has {len(dataset)} "
-                "images; extract them again, or use the split they were extracted from"
+                "samples; extract them again, or use the split they were extracted from"
             )
         theirs = getattr(dataset, "fingerprint", None)
         own = self.meta.get("fingerprint")
@@ -195,11 +195,14 @@ class EmbeddingStore:
     @property
     def extent(self) -> str:
         """Part of the dataset that the rows cover, such as "216 of 300 images (train split)"."""
-        split, total = self.meta.get("split"), self.meta.get("n_images")
+        split = self.meta.get("split")
+        total = self.meta.get("n_samples", self.meta.get("n_images"))
         if type(total) is not int or total == len(self):
             total = self.meta.get("drawn_from")
         of = f" of {total}" if type(total) is int and total > len(self) else ""
-        return f"{len(self)}{of} images" + (f" ({split} split)" if of and split else "")
+        unit = self.meta.get("unit")
+        unit = unit if isinstance(unit, str) else "images"
+        return f"{len(self)}{of} {unit}" + (f" ({split} split)" if of and split else "")
 
     def verify(self) -> None:
         """Read all embeddings and raise StoreError if any has changed since it was written."""

@@ -13,13 +13,14 @@ _EXTRAS = {
     "transformers": "hf",
     "huggingface_hub": "hf",
     "open_clip": "open_clip",
+    "sentence_transformers": "st",
     "jinja2": "report",
     "matplotlib": "report",
     "tensorboard": "report",
 }
 
-# Packages that are needed for one file format only, so no extra includes them.
-_PACKAGES = frozenset({"pyarrow"})
+# Packages that are needed for one format only, so no extra includes them.
+_PACKAGES = frozenset({"datasets", "pyarrow"})
 
 
 def missing_package(error: BaseException) -> str | None:

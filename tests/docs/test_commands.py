@@ -15,8 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 from docs_helpers import PAGES as PAGE_FILES
 from docs_helpers import ROOT, blocks, every_command_line
+from hub_helpers import hub_images
 from PIL import Image
+from pyarrow import csv
 from safetensors.torch import save_file
+from sentence_helpers import write_sentence_model
+from text_helpers import write_texts
 from torchvision.models import get_model
 
 from spectral_select._cli.main import _COMMANDS, main
@@ -43,6 +47,8 @@ TRAIN = {
     "--backbone-weights": "random",
     "--backbone-size": "24",
 }
+# Datasets of features, for which the options of networks do not apply.
+FEATURES = (".store", ".csv", ".npy", ".npz", ".parquet")
 FEW = ["--train-size=60", "--val-fraction=0.02", "--test-fraction=0.02"]
 
 # Constants and options that make each script of benchmarks/ small.
@@ -84,6 +90,7 @@ SETUP = {
     ],
     "--help": ["spectral-select extract photos --out photos.store"],
     "inspect --help": [
+        "spectral-select extract texts.jsonl --label-column topic --out texts.store",
         "spectral-select extract photos --out photos.store",
         "spectral-select extract photos --out train.store",
         "spectral-select extract photos --split test --out test.store",
@@ -161,6 +168,11 @@ def write_parquet(path):
     pq.write_table(pa.table(columns), path)
 
 
+def write_csv(path):
+    columns = {f"x{i}": column for i, column in enumerate(table()[:90].T)}
+    csv.write_csv(pa.table(columns | {"kind": [f"kind {i % 3}" for i in range(90)]}), path)
+
+
 def write_weights(path):
     network = path.split(".")[0].replace("squeezenet", "squeezenet1_0")
     save_file(get_model(network).state_dict(), path)
@@ -206,6 +218,10 @@ INPUTS = {
     r"\w+\.parquet\b": (None, write_parquet),
     r"\w+\.safetensors\b": (None, write_weights),
     r"\w+\.toml\b": (None, write_sweep),
+    r"\btexts\.jsonl\b": ("texts.jsonl", lambda path: write_texts(Path(path))),
+    r"\bst:\S+": ("all-MiniLM-L6-v2", lambda path: write_sentence_model(Path(path))),
+    r"\bhf-dataset:pets\b": ("pets", lambda path: hub_images(60).save_to_disk(path)),
+    r"\btable\.csv\b": ("table.csv", write_csv),
 }
 
 
@@ -218,6 +234,10 @@ def write_inputs(lines):
 
 def smaller(command, arguments):
     """Return options that make a command small."""
+    if command == "extract" and "texts.jsonl" in arguments:
+        return ["--no-progress"]
+    if command == "train" and arguments[1].endswith(FEATURES):
+        return ["--epochs=1", "--candidate-size=20", "--no-progress"]
     if command == "extract":
         keep = {"--backbone"} & {*arguments}
         keep |= {"--weights"} if "--weights" in arguments else set()

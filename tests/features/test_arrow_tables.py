@@ -8,7 +8,7 @@ import pytest
 from spectral_select import FiedlerBatchSelector, SpectralBatchSampler
 from spectral_select._features.arrow_tables import matrix_of_column, matrix_of_table
 from spectral_select._features.feature_table import as_rows
-from spectral_select._features.readers import read_features
+from spectral_select._features.readers import read_columns, read_features, read_labels
 
 X = np.random.default_rng(0).random((40, 3)).round(3)
 FRAME = pd.DataFrame(X, columns=["a", "b", "c"])
@@ -141,3 +141,36 @@ def test_rejects_missing_values_in_frames():
     frame.iloc[3, 1] = pd.NA
     with pytest.raises(ValueError, match="features must be finite; row 3"):
         as_rows(frame)
+
+
+class TestCsv:
+    def test_columns_and_labels(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text(",x,y,kind\n0,1.5,2,1\n1,3,4,0\n")
+        assert read_features(path, exclude=["kind"]).tolist() == [[1.5, 2.0], [3.0, 4.0]]
+        assert read_features(path, columns=["y"]).tolist() == [[2], [4]]
+        assert read_labels(path, "kind").tolist() == [1, 0]
+        assert read_columns(path, ["kind"]) == {"kind": [1, 0]}
+
+    def test_damaged_files(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text("x,y\n1,2\n3\n")
+        with pytest.raises(ValueError, match=r"a.csv cannot be read: .*Expected 2 columns, got 1"):
+            read_features(path)
+        path.write_text("x,y\n1,2\n3,\n")
+        with pytest.raises(ValueError, match=r"column 'y' of .*a.csv has no value in row 1"):
+            read_features(path)
+        path.write_text("x,y\n1,a\n")
+        with pytest.raises(ValueError, match=r"column 'y' of .*a.csv holds string; name the col"):
+            read_features(path)
+
+
+def test_labels_are_no_features(tmp_path):
+    table = pa.table({"x": [1.5, 2.5], "kind": [0, 1]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert read_features(tmp_path / "a.parquet").shape == (2, 2)
+    assert read_features(tmp_path / "a.parquet", exclude=["kind"]).shape == (2, 1)
+    assert read_features(tmp_path / "a.parquet", columns=["x", "kind"], exclude=["kind"]).shape == (
+        2,
+        2,
+    )

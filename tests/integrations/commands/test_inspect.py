@@ -121,7 +121,10 @@ def test_features_without_labels(tmp_path, capsys):
         (["--seed", "-1"], "--seed must be between 0"),
         (["--landmarks", "0"], "n_landmarks must be an integer of at least 1"),
         (["--duplicate-similarity", "2"], "duplicate_similarity must be a number in [0, 1]"),
-        (["--show", "text", "--report", "p.html"], "columns can be read only from .parquet files"),
+        (
+            ["--show", "text", "--report", "p.html"],
+            "columns can be read only from .parquet and .csv files",
+        ),
         (["--images", "none", "--report", "p.html"], "no dataset 'none'"),
         (["--labels", "y"], "labels for"),
     ],

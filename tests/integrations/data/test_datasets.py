@@ -13,7 +13,7 @@ from image_helpers import write_images
 from PIL import Image
 
 from spectral_select.integrations.data.datasets import load_dataset
-from spectral_select.integrations.data.images import ImageArray, UnreadableImageError, concatenated
+from spectral_select.integrations.data.images import ImageArray, UnreadableImageError
 from spectral_select.integrations.data.splits import stratified_split
 
 
@@ -102,7 +102,7 @@ def test_all_images_disregard_the_parts(flat, layered, options):
     for folder, n in ((flat, 20), (layered, 26)):
         data = load_dataset(folder, **options)
         whole = data.split("all")
-        assert len(whole) == data.n_images == n
+        assert len(whole) == data.n_samples == n
         assert sorted(whole.paths) == sorted(
             p.relative_to(folder).as_posix() for p in folder.rglob("*.png")
         )
@@ -113,7 +113,7 @@ def test_all_images_disregard_the_parts(flat, layered, options):
 
 def test_all_images_of_arrays_keep_their_names():
     parts = [ImageArray(np.full((2, 4, 4, 3), k, np.uint8), f"part {k}") for k in (1, 2)]
-    whole = concatenated(parts)
+    whole = parts[0].joined(parts[1:])
     assert [whole.name(i) for i in range(4)] == ["part 1[0]", "part 1[1]", "part 2[0]", "part 2[1]"]
     assert np.asarray(whole.load(3))[0, 0, 0] == 2
 
@@ -175,7 +175,7 @@ class TestFingerprint:
     def test_changes_with_the_order(self, flat):
         split = load_dataset(flat).train
         other = type(split)(
-            split.images,
+            split.samples,
             load_dataset(flat, val_fraction=0, test_fraction=0).train.labels,
             split.indices[::-1],
             split.classes,

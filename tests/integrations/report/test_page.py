@@ -270,3 +270,14 @@ def test_reads_every_filter_ratio_of_a_sweep(tmp_path):
     for runs in ([tmp_path], sorted(tmp_path.glob("results-f*.json"))):
         page = page_of(write_report(runs, tmp_path / "out"))
         assert {"s1", "s2"} <= {attrs.get("id") for attrs in page.all("h2")}
+
+
+def test_rows_of_features_have_no_pictures(tmp_path):
+    content = results(methods=("random",))
+    content["data"] |= {"unit": "rows", "count": {"train": 9}}
+    text = " ".join(
+        page_of(write_report([write_run(tmp_path / "run", content)], tmp_path / "out")).text
+    )
+    assert " training rows, " in text
+    assert "Selected samples" not in text
+    assert "selected samples" not in text

@@ -4,7 +4,8 @@ from train_helpers import data_set, settings
 
 from spectral_select.integrations.data.decoding import DecodedImages
 from spectral_select.integrations.runtime.distributed import Ranks
-from spectral_select.integrations.training.evaluation import as_images, evaluate
+from spectral_select.integrations.training.evaluation import evaluate
+from spectral_select.integrations.training.inputs import network_input
 
 
 class Brightness(torch.nn.Module):
@@ -37,8 +38,8 @@ def test_ranks_evaluate_every_image_once_between_them():
 def test_images_are_changed_by_draws_and_only_by_them():
     config = settings(channels_last=True)
     pixels = torch.randint(0, 256, (4, 3, 24, 24), dtype=torch.uint8)
-    plain = as_images(pixels, config, None)
+    plain = network_input(pixels, config, None)
     assert plain.is_contiguous(memory_format=torch.channels_last)
-    unchanged = as_images(pixels, config, torch.full((4, 6), 0.5))
+    unchanged = network_input(pixels, config, torch.full((4, 6), 0.5))
     torch.testing.assert_close(unchanged, plain, atol=1e-4, rtol=0)
-    assert not torch.allclose(as_images(pixels, config, torch.zeros(4, 6)), plain, atol=0.1)
+    assert not torch.allclose(network_input(pixels, config, torch.zeros(4, 6)), plain, atol=0.1)

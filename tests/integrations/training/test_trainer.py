@@ -172,7 +172,7 @@ def test_warming_up_leaves_no_trace():
     made.warm_up()
     assert hash_weights(made.model) == before
     assert not made.optimizer.state
-    assert made.images.n_decoded == 0
+    assert made.inputs.n_decoded == 0
 
 
 def test_rule_may_use_losses_at_the_step():
