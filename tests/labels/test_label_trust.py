@@ -41,7 +41,7 @@ def test_finds_wrong_labels_and_their_share(share, signed):
 
 
 def test_trust_is_a_probability():
-    """Among labels with about the same trust, that share is right."""
+    """Among labels with about the same trust, the share of correct labels equals the trust."""
     X, y = clusters(n=6000, spread=0.45, seed=1)
     noisy, wrong = with_wrong(y, 0.3)
     trust = label_trust(X, noisy).trust
@@ -53,7 +53,7 @@ def test_trust_is_a_probability():
 
 def test_rare_classes_are_not_distrusted_for_being_rare():
     X, y = clusters(n=3000, seed=2)
-    keep = (y > 0) | (np.cumsum(y == 0) <= 12)  # twelve of class 0, about 500 of each other
+    keep = (y > 0) | (np.cumsum(y == 0) <= 12)  # about 500 of every other class
     found = label_trust(X[keep], y[keep])
     assert found.trust[y[keep] == 0].min() > 0.8
     assert found.noise_rate < 0.02
@@ -113,7 +113,8 @@ def test_scores_are_those_of_a_fit_without_the_sample():
     Z -= Z.mean(0)
     damping = found.strength * np.linalg.eigvalsh(Z.T @ Z).sum() / (X.shape[1] + 1)
     for i in (0, 7, 39):
-        # Ridge regression of the indicator of its class with an intercept, on the others.
+        # Fit a ridge regression with an intercept to the indicator of the sample's class, using
+        # all other samples.
         rest = np.delete(np.arange(len(X)), i)
         target = (y == y[i]).astype(float)
         center, mean = Z[rest].mean(0), target[rest].mean()
@@ -178,7 +179,7 @@ def test_rows_of_zeros_and_copies_do_no_harm():
 def test_all_rows_alike_say_nothing():
     found = label_trust(np.ones((60, 3)), np.arange(60) % 3)
     assert np.isfinite(found.trust).all()
-    assert len(np.unique(found.trust.round(6))) <= 3  # at most a value a class
+    assert len(np.unique(found.trust.round(6))) <= 3  # at most one value per class
 
 
 def test_digits_are_labeled_well():
@@ -206,7 +207,7 @@ def test_rejects_invalid_arguments(X, y, error, message):
 
 @pytest.mark.parametrize("n", range(4, 12))
 def test_labels_that_all_look_wrong_are_no_error(n):
-    """Few samples, whose neighbors all have the other label: nothing overflows."""
+    """Nothing overflows for a few samples whose neighbors all have the other label."""
     X = np.random.default_rng(0).random((n, 5), dtype=np.float32)
     found = label_trust(X, np.arange(n) % 2)
     assert ((found.trust >= 0) & (found.trust <= 1)).all()

@@ -79,7 +79,7 @@ def test_visits_follow_trust_and_hardness():
     separation = trust.class_separation[np.searchsorted(trust.classes, Y)]
     log_weights = separation**2 * np.log(np.maximum(trust.trust, 0.01))
     log_weights += np.log(np.maximum(1 - trust.scores, 0.05))
-    # From the fifth epoch on, the data have been seen once and the hardness counts in full.
+    # From the fifth epoch on, all data have been visited once, so hardness counts fully.
     np.testing.assert_allclose(after, 200 * inclusion_probabilities(log_weights, 0.25), atol=2)
 
 
