@@ -29,7 +29,7 @@ class InfoBatch(Method):
     no extra forward pass is needed; the average is over all samples trained on so far. Samples
     whose loss is unknown or NaN are kept. Once a fraction `delta` of training is done, all
     samples are kept. These rules determine how many samples are kept; the requested filter
-    ratio is ignored. Only samples actually trained on count toward the cost.
+    ratio is ignored. Only samples actually trained on are counted.
 
     The driver averages weight times loss over the kept samples. A weight is the number kept
     over the number of candidates, divided by the sample's probability of being kept (1 or

@@ -96,8 +96,8 @@ class History:
     epoch : int
         Number of completed epochs.
     losses : ndarray of shape (n_samples, n_epochs)
-        Each sample's most recent training loss at the end of each of the latest epochs, at most
-        10; NaN if the sample had not been trained on by then.
+        Each sample's most recent training loss as of the end of each of the latest epochs, at
+        most 10; NaN if the sample had not been trained on by then.
     excess_loss : ndarray of shape (n_samples,)
         Each sample's most recent training loss minus the mean loss of the same batch.
     n_trained : ndarray of shape (n_samples,), int64

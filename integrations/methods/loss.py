@@ -144,7 +144,7 @@ class RhoLoss(Method):
     needs = frozenset({FRESH, REFERENCE})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by current minus reference loss; ties are broken for the first candidates."""
+        """Choose by reducible loss; ties are broken in favor of the first candidates."""
         reference = np.asarray(given(candidates, "reference").loss, np.float64)
         with np.errstate(invalid="ignore"):  # inf − inf is NaN, which comes last
             return Choice(top_k(_fresh_loss(candidates) - reference, candidates.n_keep))
