@@ -256,7 +256,7 @@ class ImageSplit(Dataset[tuple[Any, int]]):
 
     @property
     def paths(self) -> list[str]:
-        """Path of each image relative to the dataset's folder, or name if there is no file."""
+        """Paths of the images relative to the dataset's folder; names for images without files."""
         return [self.images.id(int(i)) for i in self.indices]
 
     @property

@@ -60,7 +60,7 @@ class AlignPrune(InfoBatch):
     rescale: bool = True
 
     name = "alignprune"
-    summary = "InfoBatch by the alignment of losses with those of a clean set (AlignPrune)"
+    summary = "InfoBatch, but by how closely losses follow those of a clean set (AlignPrune)"
     needs = frozenset({CLEAN, HISTORY, PROGRESS})
 
     def __post_init__(self) -> None:

@@ -65,7 +65,7 @@ class LossSampling(Method):
     power: float = 0.5
 
     name = "loss-sampling"
-    summary = "drawn in proportion to a power (1/2) of the current loss"
+    summary = "drawn with weights proportional to a power (1/2) of the current loss"
     needs = frozenset({FRESH})
 
     def __post_init__(self) -> None:

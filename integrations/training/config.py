@@ -25,7 +25,7 @@ class TrainConfig:
     model : str
         Name of a torchvision classification model.
     weights : str
-        The model's initial weights, as for `build_classifier`.
+        The model's initial weights, as in `build_classifier`.
     image_size : int
         Side of the images in pixels.
     small_input : bool

@@ -58,8 +58,8 @@ class Trainer:
 
     With multiple ranks, each rank selects from its part of every candidate batch, and gradients
     are averaged, so the number of steps does not depend on the number of ranks. Methods that
-    use last losses receive those of all ranks for earlier epochs, and only those of their own
-    rank for the current epoch.
+    use last losses receive the losses of all ranks for earlier epochs, but only the losses of
+    their own rank for the current epoch.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ class Trainer:
         return self.progress
 
     def _model_seed(self, epoch: int) -> int:
-        """Return the seed for dropout, which differs between ranks."""
+        """Return the seed for dropout; every rank has a different seed."""
         own = (self.ranks.rank,) if self.ranks.rank else ()
         return stream(self.seed, "model", epoch, *own)
 
