@@ -16,7 +16,7 @@ from spectral_select.integrations.data.images import ImageFiles
 
 __all__ = ["ImageFolder", "read_image_folder"]
 
-# Names of split folders, in any case, also as in "train_images" or "Test Set".
+# Names of split folders, in upper or lower case, with suffixes as in "train_images" or "Test Set".
 _SUFFIX = r"([ _-]?(set|data|dataset|images|imgs|split))?"
 _PART_NAMES = {
     "train": re.compile(rf"(train|training|trainval){_SUFFIX}", re.IGNORECASE),

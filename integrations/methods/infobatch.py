@@ -23,7 +23,7 @@ __all__ = ["InfoBatch"]
 @register
 @dataclass(frozen=True)
 class InfoBatch(Method):
-    """Drop candidates with below-average loss with probability r, and upweight those that stay.
+    """Drop candidates with below-average loss with probability r; upweight them if they stay.
 
     InfoBatch (Qin et al., ICLR 2024). The loss is each sample's most recent training loss, so
     no extra forward pass is needed; the average is over all samples trained on so far. Samples

@@ -1,4 +1,4 @@
-"""AlignPrune: InfoBatch, but by how closely a sample's losses follow those of a clean set."""
+"""AlignPrune: InfoBatch based on how closely losses follow the losses on a clean set."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +60,7 @@ class AlignPrune(InfoBatch):
     rescale: bool = True
 
     name = "alignprune"
-    summary = "InfoBatch, but by how closely losses follow those of a clean set (AlignPrune)"
+    summary = "InfoBatch based on how closely losses follow those on a clean set (AlignPrune)"
     needs = frozenset({CLEAN, HISTORY, PROGRESS})
 
     def __post_init__(self) -> None:

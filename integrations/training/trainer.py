@@ -365,7 +365,7 @@ class Trainer:
         self.history = self.history.copy()
         self.model.train()
         self._forward.train()
-        # A compiled network is compiled again for the second batch size, but not for others.
+        # A compiled network is compiled again for the second batch size, but not for a third.
         with seeded(0, self.config.device):
             for count in list(dict.fromkeys(self.budget.kept))[: 1 + self.config.compile]:
                 self._step(self._blank(count // self.ranks.size), self.config.lr)
