@@ -15,7 +15,7 @@ from spectral_select.integrations.report.intervals import (
 __all__ = ["BASELINES", "difference", "draw", "sections", "tables"]
 
 BASELINES = ("random", "full", "jest", "infobatch")
-_FARTHEST = 12.0  # points from random; larger differences are marked at the edge
+_FARTHEST = 12.0  # percentage points from random; larger differences are marked at the edge
 
 Cell = Mapping[str, Any]
 

@@ -5,8 +5,8 @@
 - ``redundant``: 70% of the pool are near-copies of another 2% of the pool.
 - ``wrong-labels``: 20% of the labels are replaced by another class, chosen uniformly.
 - ``instance-wrong-labels``, ``instance-wrong-labels-40``: 20% or 40% of the labels are replaced
-  by mistakes of a weak classifier. Like people, it makes mistakes at the boundaries between
-  classes (``_label_errors.py``).
+  by mistakes of a weak classifier. Such mistakes occur at the boundaries between classes, like
+  mistakes that people make (``_label_errors.py``).
 - ``long-tailed-wrong-labels``: a long tail with wrong labels.
 
 Only training data are changed; validation and test data stay clean.

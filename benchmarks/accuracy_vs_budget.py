@@ -10,7 +10,7 @@ The training data are used unchanged and in conditions that are common in real d
 method, condition, kept share and budget, on a held-out fifth of the training data, with
 separate seeds. The reported accuracy is measured after the last step, on test data that are not
 used otherwise, for heads trained on all training data. Differences are paired by seed. The seed
-determines the condition, order, initial weights and draws.
+determines the changes to the data, the order, the initial weights and all draws.
 
 Each completed run is stored in a file next to the results. To resume, run the same command
 again; methods, conditions, shares, rates or seeds may be added. The third form of the command

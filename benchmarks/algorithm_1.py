@@ -9,7 +9,7 @@ from spectral_select import n_kept
 def algorithm_1(X: np.ndarray, filter_ratio: float = 0.8) -> tuple[np.ndarray, float]:
     """Return the rows kept, and the relative gap (λ₃ − λ₂) / λ₂ that determines them.
 
-    The published algorithm rounds `n * (1 - filter_ratio)` down in floating point, which keeps
+    The published algorithm rounds `n * (1 - filter_ratio)` down in floating point, so it keeps
     19 of 100 rows for a ratio of 0.8. Here the number is exact.
     """
     similarity = cosine_similarity(X)

@@ -3,9 +3,10 @@
     python benchmarks/make_condition.py photos runs/photos-wrong --condition wrong-labels
     spectral-select train runs/photos-wrong --methods full random guided
 
-The conditions are those of ``accuracy_vs_budget.py`` (``_conditions.py``), created with the same
-code. Near-copies are images with added noise. The folder must have train/CLASS and test/CLASS;
-only train/ is changed. Images are linked if the file system supports it, otherwise copied.
+The conditions are the same as in ``accuracy_vs_budget.py``, and the same code creates them
+(``_conditions.py``). Near-copies are images with added noise. The folder must have train/CLASS
+and test/CLASS; only train/ is changed. Images are linked if the file system supports links,
+otherwise copied.
 """
 
 import argparse
@@ -70,7 +71,7 @@ def write_condition(
     seed : int
         Seed; the same seed always changes the same images.
     store : str, optional
-        Embeddings of train/, which instance-dependent conditions need.
+        Embeddings of train/, required for instance-dependent conditions.
 
     Returns
     -------

@@ -82,8 +82,8 @@ def single() -> list[dict[str, Any]]:
                           "at least", "ours / Gram", "at most"]]  # fmt: skip
     for (n, d), (faster, multiple) in SINGLE.items():
         X = clusters(n, d)
-        # Time in pairs, because other libraries (SciPy's BLAS, torch) keep their own threads
-        # busy waiting, which would slow a pair.
+        # Time in pairs, because threads of other libraries (SciPy's BLAS, torch) are kept busy
+        # waiting and would slow down a pair.
         ours, product = functools.partial(fiedler_vector, X), functools.partial(gram, X)
         seconds = alternate({"gram": product, "ours": ours}, 41 if n <= 1024 else 11)
         slow: dict[str, list[float]] = {}
@@ -207,7 +207,7 @@ import sys, numpy as np
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from _harness import peak_resident_bytes
 from spectral_select import fiedler_vector
-fiedler_vector(np.random.default_rng(0).random((600, 100)))  # load what is loaded on first use
+fiedler_vector(np.random.default_rng(0).random((600, 100)))  # load what is needed on first use
 X = np.load({str(path)!r})
 before = peak_resident_bytes()
 fiedler_vector(X)

@@ -10,7 +10,7 @@ from spectral_select._cli.main import main
 collect_ignore_glob = ["frameworks/*_job.py"]
 
 settings.register_profile("dev", deadline=None, max_examples=50)
-# The same examples each time, so that the result of CI for a commit is reproducible.
+# Use the same examples each time, so that CI results for a commit are reproducible.
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
 settings.register_profile(
     "nightly", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow]

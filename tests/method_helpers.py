@@ -1,10 +1,10 @@
-"""Candidate batches as methods see them, made by hand."""
+"""Candidate batches for methods, created by hand."""
 
 import numpy as np
 
 from spectral_select.integrations.methods import Candidates, Outputs
 
-#: Losses of a network that has diverged, partly or completely, or that has learned everything.
+#: Losses of networks that have diverged, partly or completely, or have learned everything.
 ODD_LOSSES = [
     [np.nan] * 6,
     [np.inf] * 6,
@@ -16,7 +16,7 @@ ODD_LOSSES = [
 
 
 def outputs(loss):
-    """Return outputs with the given losses; nothing else about them matters."""
+    """Return outputs with the given losses; their other values are arbitrary."""
     loss = np.asarray(loss, np.float32)
     table = np.zeros((len(loss), 2), np.float32)
     return Outputs(loss, table, table, table)

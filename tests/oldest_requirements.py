@@ -1,7 +1,7 @@
-"""Print the oldest versions that pyproject.toml claims, as constraints for pip.
+"""Print the oldest versions that pyproject.toml allows, as constraints for pip.
 
-``make test-oldest`` installs them. Arguments are the extras to take along with the
-dependencies of the core; without any, every extra is taken.
+``make test-oldest`` installs these versions. Arguments are the extras to include besides the
+core dependencies; without arguments, all extras are included.
 """
 
 import re
@@ -14,24 +14,24 @@ _FLOOR = re.compile(r"(?P<name>[\w.-]+)(\[[\w,-]+\])?>=(?P<version>\d+(\.\d+)*)"
 
 
 def oldest_requirements(project, extras=None):
-    """Return ``{name: oldest version}`` of the project's dependencies and of its extras.
+    """Return ``{name: oldest version}`` for the dependencies of the project and its extras.
 
     Parameters
     ----------
     project : dict
         The table ``[project]`` of a pyproject.toml.
     extras : sequence of str, optional
-        Extras to take; by default all.
+        Extras to include; by default, all.
 
     Returns
     -------
     dict of str
-        The oldest version that each dependency's requirement admits.
+        The oldest version allowed by each requirement.
 
     Raises
     ------
     ValueError
-        If a requirement is not ``name>=version``, or two of them differ for one name.
+        If a requirement is not ``name>=version``, or two requirements for one name differ.
     """
     optional = project["optional-dependencies"]
     requirements = list(project["dependencies"])
@@ -39,7 +39,7 @@ def oldest_requirements(project, extras=None):
         requirements += optional[extra]
     oldest = {}
     for requirement in requirements:
-        if requirement.startswith(project["name"] + "["):  # an extra made of other extras
+        if requirement.startswith(project["name"] + "["):  # an extra that combines other extras
             continue
         floor = _FLOOR.fullmatch(requirement)
         if floor is None:
@@ -51,7 +51,7 @@ def oldest_requirements(project, extras=None):
 
 
 def main(extras):
-    """Print the constraints, if this is the oldest Python that is claimed."""
+    """Print the constraints, if this is the oldest supported Python version."""
     project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
     python = project["requires-python"].removeprefix(">=")
     running = ".".join(map(str, sys.version_info[:2]))

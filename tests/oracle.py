@@ -18,7 +18,7 @@ def spectrum(X, kind="unnormalized"):
 
 
 def algorithm_1(X, n_draws):
-    """Return the kept set, and (λ₃ − λ₂) / λ₂."""
+    """Return the set of kept rows, and (λ₃ − λ₂) / λ₂."""
     values, vectors = spectrum(X)
     kept = np.argsort(np.abs(vectors[:, 1]))[-n_draws:]
     return set(kept.tolist()), (values[2] - values[1]) / values[1]

@@ -16,19 +16,19 @@ _BUILD_SDIST = "import sys, setuptools.build_meta as b; b.build_sdist(sys.argv[1
 
 
 def copy_source(folder):
-    """Copy the project into `folder`/source, so that a build leaves the checkout as it is."""
+    """Copy the project into `folder`/source, so that a build does not change the checkout."""
     return shutil.copytree(ROOT, folder / "source", symlinks=True, ignore=_LEFT_BEHIND)
 
 
 def build_wheel(source, folder):
-    """Build a wheel of `source`, a folder or an sdist, into `folder`; without the network."""
+    """Build a wheel of `source`, a folder or an sdist, into `folder`, without network access."""
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
         "--wheel-dir", folder, source)  # fmt: skip
     return next(Path(folder).glob("*.whl"))
 
 
 def build_sdist(source, folder):
-    """Build the sdist of the folder `source` into `folder`; without the network."""
+    """Build the sdist of the folder `source` into `folder`, without network access."""
     run(sys.executable, "-c", _BUILD_SDIST, folder, cwd=source)
     return next(Path(folder).glob("*.tar.gz"))
 
@@ -46,12 +46,12 @@ class Environment:
         run(sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", *arguments)
 
     def run(self, program, *arguments, status=0):
-        """Run a program of the environment, in its folder; return the output."""
+        """Run a program from the environment in the environment's folder; return the output."""
         return run(self.folder / "bin" / program, *arguments, cwd=self.folder, status=status)
 
 
 def run(*command, cwd=None, status=0):
-    """Run a program without the settings of any other Python; return the output."""
+    """Run a program without environment variables for Python; return the output."""
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
     done = subprocess.run(
         [str(word) for word in command],

@@ -1,4 +1,4 @@
-"""Made-up results of training, as results.json holds them."""
+"""Made-up training results, in the form of results.json."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A cheap selector and its record, for the tests of the samplers."""
+"""A cheap selector and its record, for tests of the samplers."""
 
 import threading
 from unittest import mock
@@ -11,21 +11,21 @@ from spectral_select._samplers import selection_pass
 
 
 def blocks_of(n):
-    """Return a context in which a pass that starts selects at most `n` batches at a time."""
+    """Return a context in which a new pass selects at most `n` batches at a time."""
     return mock.patch.object(selection_pass, "MAX_BLOCK", n)
 
 
 class Calls(list):
-    """A record that does not change the description of a selector."""
+    """A list whose `repr` is constant, so that it does not change a selector's description."""
 
     def __repr__(self):
         return "None"
 
 
 class TopSum(BaseEstimator):
-    """Keep the rows with the largest sums of each candidate batch.
+    """Keeps the rows with the largest sums in each candidate batch.
 
-    Each fit appends its thread and its features to `calls`.
+    Each call of `fit` appends the thread and the features to `calls`.
     """
 
     def __init__(self, filter_ratio=0.8, *, candidate_size=None, random_state=None, calls=None):

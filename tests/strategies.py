@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 @st.composite
 def features(draw, *, min_rows=3, max_rows=48, nonnegative=None, batch=False, plain=False):
-    """Features (n, d), or (b, n, d), float32 or float64."""
+    """Features of shape (n, d) or (b, n, d), in float32 or float64."""
     n = draw(st.integers(min_rows, max_rows))
     d = draw(st.integers(1, 24))
     seed = draw(st.integers(0, 2**32 - 1))

@@ -1,4 +1,4 @@
-"""A small dataset that records what is loaded from it, and settings that train in a blink."""
+"""A small dataset that records which images are loaded, and settings for fast training."""
 
 import json
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from spectral_select.integrations.training.config import TrainConfig
 
 
 class Recorded:
-    """Images of one color a class with noise; `loaded` lists the indices asked for."""
+    """Noisy images with one color per class; `loaded` lists the requested indices."""
 
     def __init__(self, n, n_classes=3, seed=0, side=20):
         rng = np.random.default_rng(seed)
@@ -44,7 +44,7 @@ def features_of(data, d=6, seed=0):
 
 
 def settings(**changes):
-    """Return a configuration: SqueezeNet, which is small and has dropout, at 24 px."""
+    """Return a configuration with SqueezeNet, which is small and has dropout, at 24 px."""
     few = {
         "model": "squeezenet1_1",
         "image_size": 24,
@@ -57,5 +57,5 @@ def settings(**changes):
 
 
 def read_results_json(path):
-    """Return the content of results.json in a folder, or of a file."""
+    """Return the content of results.json in a folder, or of the given file."""
     return json.loads((path / "results.json" if path.is_dir() else path).read_text())

@@ -66,9 +66,9 @@ def _add_network_arguments(group: Any) -> None:
         "--backbone",
         metavar="NAME",
         help="for images: a torchvision classification network; timm:MODEL; hf:ORG/NAME or "
-        "hf:FOLDER (transformers); open_clip:MODEL/TAG; or pixels to use the images themselves (default: "
-        "resnet50); for texts: tfidf, fitted on the training split; or st:NAME or st:FOLDER, a "
-        "sentence-transformers model (default: tfidf)",
+        "hf:FOLDER (transformers); open_clip:MODEL/TAG; or pixels to use the images themselves "
+        "(default: resnet50); for texts: tfidf, fitted on the training split; or st:NAME or "
+        "st:FOLDER, a sentence-transformers model (default: tfidf)",
     )
     group.add_argument(
         "--weights",

@@ -1,4 +1,4 @@
-"""The command inspect: finds what is wrong with a dataset, and writes a table and a page."""
+"""The command inspect: finds problems in a dataset, and writes a table and a page."""
 
 import argparse
 import time

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run", "run_comparison"]
 
 # Datasets for which the general defaults are not sensible. At 32 px, the fixed cost of a step
-# outweighs small batches, hence the larger candidate batches.
+# dominates if batches are small, so candidate batches are larger.
 _DEFAULTS: dict[str, dict[str, int]] = {
     "digits": {"image_size": 32, "candidate_size": 320, "epochs": 12},
     "cifar10": {"image_size": 32, "candidate_size": 320, "epochs": 25},

@@ -218,7 +218,8 @@ class Comparison:
     def _begin(self) -> None:
         """Resume from the checkpoints in the folder, or move them aside."""
         wanted = identity(self.results)
-        exist = self._ranks.any(self._checkpoints.exist)  # all check before rank 0 creates any
+        # All ranks must check for checkpoints before rank 0 creates any.
+        exist = self._ranks.any(self._checkpoints.exist)
         if self.options.resume and exist:
             begun, resumed = self._checkpoints.resume(wanted)
             self._remove_leftovers()

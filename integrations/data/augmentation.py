@@ -26,7 +26,7 @@ N_DRAWS = 6
 class Augmentation:
     """Random flip, rotation and color jitter, with the SALN paper's defaults.
 
-    The parameters are those of torchvision's RandomHorizontalFlip, RandomRotation
+    The parameters are the same as in torchvision's RandomHorizontalFlip, RandomRotation
     (here with bilinear interpolation) and ColorJitter (here always in the order
     brightness, contrast, saturation, hue). Resize images before augmentation, not after.
 

@@ -11,7 +11,7 @@ __all__ = ["check_fraction", "stratified_split"]
 def stratified_split(
     labels: NDArray[Any], n_held: int, seed: int | list[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Hold out `n_held` rows, from each class in proportion to its size.
+    """Hold out `n_held` rows, with the same class proportions as all rows.
 
     Quotas are rounded by the largest-remainder method, so their sum is exact. Each class keeps
     at least one row unless `n_held` is too large, so rare classes stay in the larger part.

@@ -1,1 +1,1 @@
-"""The page that shows a person what is wrong with a dataset."""
+"""The page that shows problems in a dataset."""

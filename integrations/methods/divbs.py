@@ -44,7 +44,7 @@ class DivBS(Method):
     ----------
     draw : bool, default=True
         Whether to draw candidates at random, as the authors' program does. Otherwise each
-        step takes the largest abs(⟨g, residual⟩), which is the greedy algorithm.
+        step takes the largest abs(⟨g, residual⟩); this is the greedy algorithm.
     """
 
     draw: bool = True

@@ -165,8 +165,8 @@ def _maximize_coverage(similarity: NDArray[np.float64], k: int) -> Indices:
     """Return the greedy maximizers of Σᵢ max over S of similarity[i, j], in order of selection.
 
     A step changes `covered` only at the rows whose nearest selected sample is the new one. Once
-    some samples are selected, there are few such rows, and only these are needed to update all
-    gains.
+    some samples are selected, there are few such rows, and only these rows are needed to update
+    all gains.
     """
     covered = np.full(len(similarity), -1.0)
     gains = similarity.sum(0) + len(similarity)

@@ -23,13 +23,13 @@ __all__ = ["InfoBatch"]
 @register
 @dataclass(frozen=True)
 class InfoBatch(Method):
-    """Drop candidates with below-average loss with probability r, and upweight those that stay.
+    """Drop candidates with below-average loss with probability r; upweight them if they stay.
 
     InfoBatch (Qin et al., ICLR 2024). The loss is each sample's most recent training loss, so
     no extra forward pass is needed; the average is over all samples trained on so far. Samples
     whose loss is unknown or NaN are kept. Once a fraction `delta` of training is done, all
     samples are kept. These rules determine how many samples are kept; the requested filter
-    ratio is ignored. Only samples actually trained on count toward the cost.
+    ratio is ignored. Only samples actually trained on are counted.
 
     The driver averages weight times loss over the kept samples. A weight is the number kept
     over the number of candidates, divided by the sample's probability of being kept (1 or

@@ -1,4 +1,4 @@
-"""AlignPrune: InfoBatch, but by how closely a sample's losses follow those of a clean set."""
+"""AlignPrune: InfoBatch based on how closely losses follow the losses on a clean set."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,13 +30,13 @@ _MAX_EPOCHS = 10  # the number of epochs that a `History` keeps
 class AlignPrune(InfoBatch):
     """InfoBatch with the alignment of loss trajectories in place of the loss.
 
-    AlignPrune (Qin et al., CVPR 2026). Let lₑ be the loss in a sample's most recent training
-    step at the end of epoch e, and cₑ the mean loss on a clean set, that is, on samples with
-    correct labels. The alignment of the sample is the Pearson correlation of lₑ and cₑ over the
-    latest epochs. If it is below the mean, the sample's losses do not fall like those of
-    correctly labeled samples, so the sample is dropped with probability r, and upweighted if it
-    is kept. All samples are kept until three epochs are complete. Samples whose alignment is
-    undefined are always kept.
+    AlignPrune (Qin et al., CVPR 2026). Let lₑ be a sample's most recent training loss as of the
+    end of epoch e, and cₑ the mean loss on a clean set, that is, on samples with correct labels.
+    The alignment of the sample is the Pearson correlation of lₑ and cₑ over the latest epochs.
+    If the alignment is below the mean, the sample's losses do not fall like those of correctly
+    labeled samples, so the sample is dropped with probability r, and upweighted if it is kept.
+    All samples are kept until three epochs are complete. Samples whose alignment is undefined
+    are always kept.
 
     The cost of scoring the clean set after each epoch is charged to the method; the cost of
     obtaining correct labels is not. The clean set has 1% as many samples as the training data.
@@ -60,7 +60,7 @@ class AlignPrune(InfoBatch):
     rescale: bool = True
 
     name = "alignprune"
-    summary = "InfoBatch by the alignment of losses with those of a clean set (AlignPrune)"
+    summary = "InfoBatch based on how closely losses follow those on a clean set (AlignPrune)"
     needs = frozenset({CLEAN, HISTORY, PROGRESS})
 
     def __post_init__(self) -> None:

@@ -41,7 +41,7 @@ LAST_LOSS = "last_loss"
 HISTORY = "history"
 #: The method needs the current model's outputs on all candidates, at the cost of a forward pass.
 FRESH = "fresh"
-#: The method needs outputs of a reference model, which must be trained beforehand.
+#: The method needs the outputs of a reference model that was trained beforehand.
 REFERENCE = "reference"
 #: The method needs the mean loss on a clean set after each epoch, at the cost of a forward pass.
 CLEAN = "clean"
@@ -63,8 +63,8 @@ class Outputs:
     logits : ndarray of shape (n, n_classes)
         Output of the last layer.
     cosines : ndarray of shape (n, n_classes)
-        Cosine between each sample's embedding, which is the input to the last layer, and each
-        class's row of that layer's weights.
+        Cosine between each sample's embedding (the input to the last layer) and each class's
+        row of the last layer's weights.
     embeddings : ndarray of shape (n, d), optional
         Input to the last layer; not stored for a reference model.
 
@@ -96,8 +96,8 @@ class History:
     epoch : int
         Number of completed epochs.
     losses : ndarray of shape (n_samples, n_epochs)
-        Each sample's most recent training loss at the end of each of the latest epochs, at most
-        10; NaN if the sample had not been trained on by then.
+        Each sample's most recent training loss as of the end of each of the latest epochs, at
+        most 10; NaN if the sample had not been trained on by then.
     excess_loss : ndarray of shape (n_samples,)
         Each sample's most recent training loss minus the mean loss of the same batch.
     n_trained : ndarray of shape (n_samples,), int64

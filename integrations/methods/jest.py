@@ -62,7 +62,7 @@ class _Joint(Method):
         """
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by joint learnability, which costs a forward pass of the learner."""
+        """Choose by joint learnability, at the cost of a forward pass of the learner."""
         learner, reference = given(candidates, "fresh")(), given(candidates, "reference")
         S = self.learnability(learner, reference, candidates.labels)
         rng, n_keep = candidates.rng, candidates.n_keep
@@ -72,14 +72,14 @@ class _Joint(Method):
 @register
 @dataclass(frozen=True)
 class Jest(_Joint):
-    """JEST with cross-entropy, a loss on single samples, which reduces to RHO-LOSS sampling.
+    """JEST with cross-entropy; with this loss, JEST reduces to RHO-LOSS sampling.
 
-    The learnability of a pair (i, j) depends only on i: Sᵢⱼ = sᵢ. In the joint term
-    Σₖ (Sₖᵢ + Sᵢₖ) over the m samples taken, the first part is then the same constant for
-    every i, and the second is m·sᵢ, so nothing is joint. What remains is sampling from
-    softmax((1 + m)·s), where s is the reducible holdout loss of RHO-LOSS (Mindermann et al.,
-    ICML 2022). The inverse temperature rises from chunk to chunk, so the draws change from
-    nearly proportional to nearly greedy.
+    Cross-entropy is a loss on single samples, so the learnability of a pair (i, j) depends only
+    on i: Sᵢⱼ = sᵢ. In the joint term Σₖ (Sₖᵢ + Sᵢₖ) over the m samples taken, the first part is
+    then the same constant for every i, and the second is m·sᵢ, so nothing is joint. What remains
+    is sampling from softmax((1 + m)·s), where s is the reducible holdout loss of RHO-LOSS
+    (Mindermann et al., ICML 2022). The inverse temperature rises from chunk to chunk, so the
+    draws change from nearly proportional to nearly greedy.
 
     Parameters
     ----------

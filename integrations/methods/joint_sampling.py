@@ -87,8 +87,9 @@ def sample_jointly(
     Source: Evans et al., Data curation via joint example selection further accelerates
     multimodal learning (NeurIPS 2024), Algorithm 1. Differences: the remainder of n_keep
     divided by n_chunks is distributed over the chunks instead of dropped. Samples taken are
-    masked with −∞ instead of a large negative constant. Draws use Gumbel noise; the result has
-    the same distribution as drawing one by one, and the softmax may underflow.
+    masked with −∞ instead of a large negative constant. Samples are drawn with Gumbel
+    noise; this has the same distribution as drawing one by one, and works even if the softmax
+    underflows.
 
     Examples
     --------

@@ -65,7 +65,7 @@ class LossSampling(Method):
     power: float = 0.5
 
     name = "loss-sampling"
-    summary = "drawn in proportion to a power (1/2) of the current loss"
+    summary = "drawn with weights proportional to a power (1/2) of the current loss"
     needs = frozenset({FRESH})
 
     def __post_init__(self) -> None:
@@ -144,7 +144,7 @@ class RhoLoss(Method):
     needs = frozenset({FRESH, REFERENCE})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose by current minus reference loss; ties are broken for the first candidates."""
+        """Choose by reducible loss; ties are broken in favor of the first candidates."""
         reference = np.asarray(given(candidates, "reference").loss, np.float64)
         with np.errstate(invalid="ignore"):  # inf − inf is NaN, which comes last
             return Choice(top_k(_fresh_loss(candidates) - reference, candidates.n_keep))

@@ -16,7 +16,7 @@ __all__ = ["OrderDP"]
 @register
 @dataclass(frozen=True)
 class OrderDP(Method):
-    """Draw a uniform pool of candidates, and keep those in the pool with the largest last loss.
+    """Draw a uniform pool of candidates, and keep its members with the largest last losses.
 
     OrderDP (Jin et al., ICLR 2026). A pool of s of the n candidates is drawn uniformly without
     replacement, and the q members of the pool with the largest losses are kept. The loss is

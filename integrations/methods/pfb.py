@@ -61,7 +61,7 @@ class PFB(Method):
     r: float = 1.0
 
     name = "pfb"
-    summary = "drawn in inverse proportion to the density of the features (PFB)"
+    summary = "drawn with weights that are smaller in dense regions of the features (PFB)"
     needs = frozenset({FEATURES})
 
     def __post_init__(self) -> None:

@@ -40,8 +40,8 @@ def prune(
     if not learnt.all():
         return kept, np.where(learnt, 1 - r, 1.0)
     # A batch must not be empty, so condition the draw on at least one sample staying. Then the
-    # first sample that stays is at position j with probability ∝ rʲ, and the draw stands for
-    # all samples after it.
+    # first sample that stays is at position j with probability ∝ rʲ, and the samples after it
+    # remain as drawn.
     some = -np.expm1(n * np.log(r)) if r else 1.0  # 1 − rⁿ
     law = r ** np.arange(n)
     first = rng.choice(n, p=law / law.sum())

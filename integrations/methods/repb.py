@@ -29,8 +29,8 @@ class RePB(Method):
     a sample's most recent training loss is compared with the mean loss of the same batch, and
     no extra forward pass is needed. A sample below that mean is dropped with probability 1 − ρ;
     a sample that has not been trained on yet is kept. These rules determine how many samples
-    are kept; the requested filter ratio is ignored. Only samples actually trained on count
-    toward the cost.
+    are kept; the requested filter ratio is ignored. Only samples actually trained on are
+    counted.
 
     A kept sample has weight E / N, where E is the number of epochs so far and N the number of
     times the sample has been trained on, both including the current epoch. The driver averages

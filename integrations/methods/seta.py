@@ -33,14 +33,14 @@ class SeTa(Method):
     (1)  A share of the candidates, drawn uniformly, is dropped.
 
     (2)  One-dimensional k-means divides all samples by their losses into clusters, from easy
-         to hard. It uses each sample's most recent training loss at the end of the previous
-         epoch, so no extra forward pass is needed.
+         to hard. The loss is each sample's most recent training loss as of the end of the
+         previous epoch, so no extra forward pass is needed.
 
     (3)  Of the remaining candidates, those in a window of adjacent clusters are kept. The window
          slides from the easiest to the hardest clusters.
 
     These rules determine how many samples are kept; the requested filter ratio is ignored. Only
-    samples actually trained on count toward the cost. Losses are not weighted.
+    samples actually trained on are counted. Losses are not weighted.
 
     Differences from the paper: the random cut is made in each candidate batch instead of once
     per epoch; all samples are clustered, including those dropped by the cut; the window slides

@@ -13,7 +13,7 @@ CLEAN_SHARE = 0.01  # size of a clean set as a share of the training data
 
 
 def clean_set(dataset: Any, n_train: int) -> Part:
-    """Return a clean set, 1% of the size of the training data but at least one sample.
+    """Return a clean set: 1% as many samples as the training data, but at least one.
 
     Parameters
     ----------

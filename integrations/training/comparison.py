@@ -200,7 +200,7 @@ class _RoundRobin:
 
     def train_epoch(self, epoch: int) -> bool:
         """Train each method for an epoch; return whether any method was trained."""
-        # Skip methods whose budget is spent, and those already ahead in a resumed run.
+        # Skip methods whose budget is spent, and methods already ahead in a resumed run.
         turns = [
             (trainer, run)
             for trainer, run in self.pairs

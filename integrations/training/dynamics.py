@@ -36,7 +36,7 @@ class Dynamics:
 
 
 class _RecordedFull(Full):
-    """Train on every sample and record the losses. It cannot be selected by name."""
+    """Train on every sample and record the losses; not available by name."""
 
     needs = frozenset({LAST_LOSS})
 

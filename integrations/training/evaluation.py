@@ -51,7 +51,7 @@ def evaluate(
         return Measurement(count=0, accuracy=None, loss=None)
     device = config.device
     known = to_device(torch.as_tensor(np.asarray(labels)), device)
-    # Summed on the device, so that the host waits for it only once.
+    # The sums stay on the device, so that the host waits for the device only once.
     loss, correct = torch.zeros(2, device=device, dtype=torch.float64)
     was_training = model.training
     model.eval()

@@ -93,7 +93,7 @@ def train_reference(
     folder : path
         Folder for the reference, created if necessary.
     epochs : int, optional
-        Number of epochs for each network; by default, that of `config`.
+        Number of epochs for each network; by default, the value in `config`.
     seed : int, default=0
         Seed for the split into halves and for training both networks.
     progress : bool, optional

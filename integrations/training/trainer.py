@@ -58,8 +58,8 @@ class Trainer:
 
     With multiple ranks, each rank selects from its part of every candidate batch, and gradients
     are averaged, so the number of steps does not depend on the number of ranks. Methods that
-    use last losses receive those of all ranks for earlier epochs, and only those of their own
-    rank for the current epoch.
+    use last losses receive the losses of all ranks for earlier epochs, but only the losses of
+    their own rank for the current epoch.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ class Trainer:
         return self.progress
 
     def _model_seed(self, epoch: int) -> int:
-        """Return the seed for dropout, which differs between ranks."""
+        """Return the seed for dropout; every rank has a different seed."""
         own = (self.ranks.rank,) if self.ranks.rank else ()
         return stream(self.seed, "model", epoch, *own)
 
@@ -362,7 +362,7 @@ class Trainer:
         self.history = self.history.copy()
         self.model.train()
         self._forward.train()
-        # A compiled network is compiled again for the second batch size, but not for others.
+        # A compiled network is compiled again for the second batch size, but not for a third.
         with seeded(0, self.config.device):
             for count in list(dict.fromkeys(self.budget.kept))[: 1 + self.config.compile]:
                 self._step(self._blank(count // self.ranks.size), self.config.lr)

@@ -56,7 +56,7 @@ def feature_columns(
     Raises
     ------
     ValueError
-        If a column is missing or does not hold numbers, or if the choice is ambiguous.
+        If a column is missing or holds other values, or if the choice is ambiguous.
     """
     fields = {field.name: field.type for field in schema}
     if unknown := [name for name in columns or () if name not in fields]:

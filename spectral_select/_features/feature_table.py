@@ -35,7 +35,7 @@ _SAMPLED_ROWS = 64
 
 
 class FeatureRows(ABC):
-    """A feature table that is read some rows at a time."""
+    """A feature table that is read a few rows at a time."""
 
     n_rows: int
     n_columns: int
@@ -48,7 +48,7 @@ class FeatureRows(ABC):
         """Return the rows at `indices`, shape (n, n_columns)."""
 
     def whole(self) -> Array:
-        """Return the whole table, shape (n_rows, n_columns); a memory map is not read."""
+        """Return the whole table, shape (n_rows, n_columns); a memory map is returned unread."""
         return self.take(np.arange(self.n_rows))
 
     def fingerprint(self) -> str:
@@ -98,8 +98,8 @@ class ArrayRows(FeatureRows):
         whole = map_beneath(self._array)
         if whole is None:
             return state
-        # If the array maps a whole file, pickle the file's name, not its content; but not if the
-        # map is copy-on-write, because it may hold changes that the file lacks.
+        # If the array maps a whole file, pickle the file's name instead of its content. A
+        # copy-on-write map is an exception, because it may hold changes that the file lacks.
         if whole.filename and whole.mode != "c" and _same_memory(self._array, whole):
             order = "F" if whole.flags.f_contiguous and not whole.flags.c_contiguous else "C"
             state["_array"] = None

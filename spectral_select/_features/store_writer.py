@@ -127,7 +127,7 @@ class StoreWriter:
         self._lock = FolderLock(self.path)
         try:
             if overwrite:
-                # meta.json first, so that an incomplete folder is not read as a store.
+                # Remove meta.json first, so that an incomplete folder is not read as a store.
                 for name in (META, _PROGRESS, _PARTIAL, EMBEDDINGS, LABELS, PATHS):
                     (self.path / name).unlink(missing_ok=True)
             self.complete = self._is_complete()  # another writer may have finished it
@@ -139,7 +139,7 @@ class StoreWriter:
 
     @property
     def n_done(self) -> int:
-        """Number of rows on disk, where the next block starts."""
+        """Number of rows on disk; also the index of the next block's first row."""
         return self.count if self.complete else min(len(self._crc32) * self.block_size, self.count)
 
     def first_row(self) -> NDArray[np.float32] | None:

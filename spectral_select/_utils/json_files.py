@@ -1,4 +1,4 @@
-"""Write JSON files atomically, and reject those with values that cannot be displayed."""
+"""Write JSON files atomically; read them, rejecting values that cannot be displayed."""
 
 import json
 import math

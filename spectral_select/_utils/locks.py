@@ -16,8 +16,8 @@ class FolderLock:
     """Locks a folder for this process; the system releases the lock when the process ends.
 
     This is a record lock, because child processes do not inherit record locks, and the children
-    of a killed process, such as data-loader workers, survive it for some seconds. Windows has no
-    record locks; there, the lock only excludes other writers in the same process.
+    of a killed process, such as data-loader workers, survive it for some seconds. On Windows,
+    which has no record locks, the lock only excludes other writers in the same process.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from scipy.stats import ttest_1samp, ttest_rel
 
 from spectral_select import save_embeddings
 
-# One process, so that what is compared is run once.
+# Keep these tests in one process, so that the comparison is run only once.
 pytestmark = pytest.mark.xdist_group("accuracy_vs_budget")
 
 
@@ -19,7 +19,7 @@ def digits():
     return load_data(["digits"])
 
 
-# The whole comparison, interrupted.
+# --- a whole comparison, interrupted ---
 
 
 ARGUMENTS = [
@@ -34,7 +34,7 @@ MEASURED = ("accuracy", "balanced", "worst", "seen", "steps", "samples", "cost",
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The results of a comparison that was stopped, and killed in the middle of a line."""
+    """The results of a comparison that was stopped, and later killed in the middle of a line."""
     out = tmp_path_factory.mktemp("runs") / "digits.json"
     real, n_added = RunLog.add, 0
 
@@ -66,7 +66,8 @@ def test_interrupted_comparison_resumes(finished):
     after = finished.out.with_suffix(".runs.jsonl").read_bytes()
     assert after.startswith(finished.lines)
     runs = [Run(**json.loads(line)["run"]) for line in after.splitlines()[1:]]
-    # random: one budget; infobatch: samples and steps; guided-fresh: steps, clock, first run.
+    # Distinct budgets: one for random, two for infobatch (samples, steps), and three for
+    # guided-fresh (steps, wall-clock, first-run).
     n_cells = 2 * (1 + 2 + 3)
     assert len(runs) == len(set(runs)) == n_cells * 2 + n_cells * 2
     assert {run.seed for run in runs if run.part == "validation"} == {1000}
@@ -158,7 +159,7 @@ def test_runs_of_a_method_can_be_forgotten(tmp_path):
     assert [run.method for run in kept] == ["random", "full"]
 
 
-# Input.
+# --- input ---
 
 
 def test_two_stores_are_trained_and_tested_on(tmp_path, digits):

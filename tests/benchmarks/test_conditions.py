@@ -5,7 +5,7 @@ from scipy.stats import chisquare
 
 
 def data(sizes, d=6, seed=0):
-    """Features around one center a class, and labels."""
+    """Features around one center per class, and labels."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
     centers = rng.standard_normal((len(sizes), d))
@@ -86,7 +86,7 @@ def test_redundant_data_are_mostly_near_copies_of_few():
     assert times.max() - times.min() <= 1
     assert set(originals) <= set(pool.indices[~copies])
     assert away.max() < 6 * 0.05 * features.std(0).max()
-    # Far nearer to its original than samples are to each other.
+    # Each copy is far nearer to its original than other samples are to each other.
     assert (away**2).sum(1).max() ** 0.5 < features.std(0).max()
 
 

@@ -36,10 +36,10 @@ def problem(digits):
 
 
 class Probe(Method):
-    """Keeps the first ones, and all that it was shown."""
+    """Selects the first candidates, and records everything that it receives."""
 
     name = "probe"
-    summary = "the first ones"
+    summary = "the first candidates"
     needs = frozenset({FEATURES, FRESH, LAST_LOSS, PROGRESS, REFERENCE})
 
     def __init__(self, **fields):
@@ -74,7 +74,7 @@ def test_methods_look_at_what_they_are_to_choose_by(digits):
     assert accuracy(few) != accuracy(None)
 
 
-# Budgets and costs.
+# --- budgets and costs ---
 
 
 @pytest.mark.parametrize("name", method_names())
@@ -102,12 +102,12 @@ def test_every_method_trains_and_keeps_to_its_budget(problem, name, budget):
         charged = found["one_off"] if budget == "first-run" else 0
         most = kept + FORWARD * (64 * (FRESH in method.needs) + 12 * (CLEAN in method.needs))
         assert found["cost"] + charged == pytest.approx(n_steps * kept, abs=most)
-    if CLEAN in method.needs:  # 1% of the pool after each epoch
+    if CLEAN in method.needs:  # scores 1% of the pool after each epoch
         n_scored = (found["cost"] - found["samples"]) / (12 * FORWARD)
         assert n_scored == pytest.approx(round(n_scored))
     elif FRESH not in method.needs:
         assert found["cost"] == found["samples"]
-    elif name != "selective-backprop":  # which does not always look
+    elif name != "selective-backprop":  # it does not score every batch
         assert found["cost"] == pytest.approx(found["samples"] + found["steps"] * 64 / 3)
 
 
@@ -136,7 +136,7 @@ def test_first_run_is_charged_for_embeddings_and_a_reference_model():
         limit_of(joint, "first-run", CONFIG, n, 1000)
 
 
-def test_training_beforehand_is_charged_once(problem):
+def test_preliminary_training_is_charged_once(problem):
     n, size, dual = len(problem.pool), 64, get_method("dual:epochs=4,window=2")
     p = problem.dynamics(4, size)
     assert p.shape == (n, 4)
@@ -145,7 +145,7 @@ def test_training_beforehand_is_charged_once(problem):
     found = train(problem, dual, CONFIG, "steps", 3e-3)
     assert found["one_off"] == 4 * (n // size) * size
     assert found["cost"] == found["samples"] == 3 * (n // size) * 16
-    # One subset throughout, as large as an epoch.
+    # The method trains on a single subset, as large as an epoch.
     assert found["seen"] == pytest.approx((n // size) * 16 / n)
     assert canonical(dual, "wall-clock", CONFIG) == "steps"
     with pytest.raises(CannotTrainError, match="use up the budget"):
@@ -165,7 +165,7 @@ def test_clean_set_has_true_labels_and_is_charged_after_each_epoch(digits):
     config = TrainConfig(epochs=5, candidate_size=64, filter_ratio=0.0)
     found = train(problem, get_method("alignprune"), config, "steps", 3e-3)
     n_scored = (found["cost"] - found["samples"]) / (n_clean * FORWARD)
-    assert n_scored >= 4  # five epochs of steps, and more of candidates
+    assert n_scored >= 4  # five epochs of steps, and more epochs of candidates
     assert n_scored == pytest.approx(round(n_scored))
 
 
@@ -185,7 +185,7 @@ def test_schedule_runs_through_within_the_budget(problem):
         assert kept == sorted(kept)
 
 
-# What methods are shown.
+# --- inputs of methods ---
 
 
 def test_candidates_are_filled_in_as_the_driver_does(problem):
@@ -206,9 +206,9 @@ def test_candidates_are_filled_in_as_the_driver_does(problem):
         assert candidates.reference.logits.shape == outputs.logits.shape == (64, 10)
         assert candidates.step == number
         assert candidates.progress == pytest.approx(number / found["steps"])
-        # The loss when trained on is that of the pass just before.
+        # The training loss equals the loss in the forward pass just before the step.
         table[indices[: candidates.n_keep]] = outputs.loss[: candidates.n_keep]
-        # Cosines and embeddings belong to the logits' layer.
+        # Cosines and embeddings belong to the layer that computes the logits.
         norms = np.linalg.norm(outputs.embeddings, axis=1)
         assert outputs.embeddings.shape == (64, 256)
         assert (np.abs(outputs.cosines) <= 1 + 1e-5).all()
@@ -236,7 +236,7 @@ def test_first_batch_is_the_same_for_all_methods_and_fixed_by_the_seed(problem, 
 
 
 def test_reference_scores_samples_it_was_not_trained_on(digits):
-    # Labels drawn by lot can be learnt by heart, but not foretold.
+    # Random labels can be memorized, but not predicted.
     labels = np.random.default_rng(0).integers(10, size=len(digits.labels))
     pool = make_condition("as-is", digits.features, labels, 0)
     blind = Problem(pool, digits.features, labels, 10, seed=0)
@@ -270,4 +270,4 @@ def test_weights_scale_the_loss(problem):
     plain = train(problem, Plain(), CONFIG, "steps", 3e-3)
     nothing = train(problem, Weighted(weight=0.0), CONFIG, "steps", 3e-3)
     assert ones["accuracy"] == plain["accuracy"] > 0.5
-    assert nothing["accuracy"] < 0.3  # Adam takes no step on a gradient of 0
+    assert nothing["accuracy"] < 0.3  # with a gradient of 0, Adam does not change the weights

@@ -1,4 +1,4 @@
-"""Output of select for a store that names its rows."""
+"""Output of the command select for a store with row names."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""nearest_neighbors: against all distances; identical rows; rows that cannot be divided."""
+"""nearest_neighbors: compared with brute force, and on identical and indivisible rows."""
 
 from unittest import mock
 

@@ -28,9 +28,9 @@ from spectral_select.integrations.commands.sweep_plan import read_plan
 
 LINES = every_command_line()
 
-# Options appended to those of the documentation; the last value of an option counts. They reduce
-# sizes, replace downloaded weights by random ones, and disable progress bars. A network or a file
-# that the documentation names is kept.
+# Options appended to those in the documentation; the last value of an option counts. They
+# reduce sizes, replace downloaded weights with random weights, and disable progress bars. A
+# network or file named in the documentation is kept.
 EXTRACT = {
     "--backbone": "squeezenet1_1",
     "--weights": "random",
@@ -51,7 +51,7 @@ TRAIN = {
 FEATURES = (".store", ".csv", ".npy", ".npz", ".parquet")
 FEW = ["--train-size=60", "--val-fraction=0.02", "--test-fraction=0.02"]
 
-# Constants and options that make each script of benchmarks/ small.
+# Constants and options that make each script in benchmarks/ run on small data.
 BENCHMARKS = {
     "solver_speed": (
         {
@@ -82,7 +82,7 @@ BENCHMARKS = {
     ),
 }
 
-# Command lines that a page assumes.
+# Command lines that a page assumes to have been run.
 SETUP = {
     "evidence/index.rst": [
         "spectral-select extract photos --out train.store",
@@ -103,7 +103,7 @@ SETUP = {
     ],
 }
 
-# Prefixes of command lines that are not run, and the reason.
+# Prefixes of command lines that are not run, with the reason.
 NOT_RUN = {
     "make": "CI runs them",
     "pip": "CI and tests/package/test_install.py install the package",
@@ -179,7 +179,7 @@ def write_weights(path):
 
 
 def write_sweep(path):
-    """Write the sweep of the pages with fewer and smaller runs."""
+    """Write the sweep file from the pages, with fewer and smaller runs."""
     (shown,) = (code for page in PAGE_FILES for code in blocks(page, {"toml"}))
     plan = tomllib.loads(shown)
     assert read_plan_text(shown).runs
@@ -209,7 +209,7 @@ def read_plan_text(text):
         return read_plan(Path(file.name))
 
 
-# Files that command lines use without writing them, by a pattern in the lines.
+# Files that command lines need but do not write, by a pattern in the command line.
 INPUTS = {
     r"\bphotos(?= |$)": ("photos", write_photos),
     r"\boxford-pet\b": ("data", write_oxford_pet),
@@ -277,7 +277,7 @@ def run_torchrun(arguments):
 
 
 def run_benchmark(arguments, monkeypatch):
-    """Run a script of benchmarks/ in this process, on small arrays."""
+    """Run a script from benchmarks/ in this process, on small arrays."""
     path, *rest = arguments
     module = importlib.import_module(path.removeprefix("benchmarks/").removesuffix(".py"))
     assert module.__file__ == str(ROOT / path)

@@ -12,7 +12,7 @@ from spectral_select import integrations
 pytest.importorskip("numpydoc", reason="needs the extra `docs`")
 from numpydoc.validate import Validator, get_doc_object, validate
 
-# Checks of numpydoc: a docstring with a summary, all parameters in order with types and
+# Checks by numpydoc: a docstring with a summary, all parameters in order with types and
 # descriptions, Returns or Yields if something is returned, and an example.
 FUNCTION = {"GL08", "SS01", "SS06", "PR01", "PR02", "PR03", "PR04", "PR07", "RT01", "YD01", "EX01"}
 METHOD = FUNCTION - {"EX01"}  # the class has the example
@@ -61,7 +61,7 @@ def is_inherited(owner, member):
 
 
 def names_its_parameters(value):
-    """Return whether a docstring without sections mentions each parameter."""
+    """Return whether a docstring without sections mentions every parameter."""
     doc = inspect.getdoc(value) or ""
     parameters = set(inspect.signature(value).parameters) - {"self", "cls"}
     returns = inspect.signature(value).return_annotation not in (None, "None")
@@ -108,7 +108,7 @@ def test_arrays_document_their_shape(name):
     doc = get_doc_object(load(name)[0])
     for section in ("Parameters", "Attributes", "Returns", "Yields"):
         for entry in doc[section]:
-            # An unnamed return value has its type as the name.
+            # numpydoc stores the type of an unnamed return value as its name.
             kind = entry.type or (entry.name if section in ("Returns", "Yields") else "")
             if ARRAY.search(kind):
                 text = " ".join([entry.name, kind, *entry.desc])

@@ -27,7 +27,7 @@ def test_command_lines_parse(capsys):
                 if line.startswith("spectral-select ") and "photos" in line]  # fmt: skip
     assert {command[1] for command in commands} == {"extract", "select", "train", "report"}
     for command in commands:
-        # The folder does not exist, so a valid command fails with its name.
+        # The folder does not exist, so a valid command fails with an error that names the folder.
         assert main(command[1:]) == 2
         assert "photos" in capsys.readouterr().err
 

@@ -89,7 +89,7 @@ def test_missing_number_is_named():
 
 
 class Capsule:
-    """An object of a library that is not known, with Arrow's C interface."""
+    """An object from an unknown library, with Arrow's C interface."""
 
     def __init__(self, data):
         self._data, self.schema = data, data.schema

@@ -87,7 +87,7 @@ class TestPaths:
 
 
 class TestOtherData:
-    """A store is refused for other samples, if these can be identified."""
+    """A store is rejected for a dataset with other samples, if the samples can be identified."""
 
     FEATURES = np.random.default_rng(0).random((10, 4))
 

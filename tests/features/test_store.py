@@ -34,7 +34,7 @@ def writer(path, *, meta=META, labels=LABELS, block_size=BLOCK, **options):
 
 
 def fill(w, n_blocks=None):
-    """Write up to n_blocks blocks of X; return how many there were."""
+    """Write up to n_blocks blocks of X; return the number written."""
     written = 0
     while w.n_done < N and written != n_blocks:
         w.write_block(X[w.n_done : w.n_done + w.block_size])
@@ -161,8 +161,8 @@ def test_resumed_anywhere_it_ends_in_the_same_bytes(tmp_path_factory, stops, cut
         with pytest.raises(StoreError, match="has not finished; run the same extraction again"):
             EmbeddingStore.open(folder / "stopped")
         partial = folder / "stopped" / "embeddings.npy.partial"
-        # After a crash of the machine, the end of the file may be missing on disk, or a block
-        # that was not counted may be present.
+        # After the machine crashes, the end of the file may be missing on disk, or a block that
+        # was not counted may be present.
         content = partial.read_bytes()
         partial.write_bytes(
             content[: max(0, len(content) - cut)] if cut % 2 else content + b"x" * cut
@@ -239,7 +239,7 @@ def test_complete_store_loses_what_a_killed_writer_left(tmp_path):
     with writer(tmp_path) as w:
         fill(w)
         w.finish()
-    progress = tmp_path / "progress.json"  # killed between meta.json and its removal
+    progress = tmp_path / "progress.json"  # as if killed before removing this file
     progress.write_bytes((tmp_path / "meta.json").read_bytes())
     left = killed_while_writing(progress)
     with writer(tmp_path) as w:
@@ -344,7 +344,7 @@ class TestTwoAtOnce:
                 writer(tmp_path, overwrite=True)
             process.kill()
             process.wait()
-            try:  # its child lives on and must not keep the lock
+            try:  # the child survives the process and must not keep the lock
                 writer(tmp_path, overwrite=True).close()
             finally:
                 if child != 1:

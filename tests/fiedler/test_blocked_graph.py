@@ -11,7 +11,7 @@ from spectral_select._fiedler.graph import cosine_graph
 
 @pytest.fixture
 def mapped(tmp_path, monkeypatch):
-    """Store features and map them, read in blocks of a few rows."""
+    """Store and memory-map features, to be read in blocks of a few rows."""
     monkeypatch.setattr("spectral_select._fiedler.solve._BLOCKED_MIN_BYTES", 0)
     monkeypatch.setattr("spectral_select._fiedler.blocked_graph._BLOCK_BYTES", 1000)
 

@@ -36,7 +36,7 @@ def test_unit_norm_orthogonal_to_ones_and_an_eigenvector(X):
     assert abs(v.sum()) <= tolerance(X, result)
     L = laplacian(X)
     residual = np.linalg.norm(L @ v - result.value * v)
-    # Optimal in exact arithmetic; iterative solves stop at tol · gap.
+    # The vector is optimal in exact arithmetic, but iterative solves stop at tol · gap.
     gap = max(0.0, result.gap) if np.isfinite(result.gap) else 0.0
     assert residual <= tolerance(X, result) + 1e-4 * gap
 
@@ -122,7 +122,7 @@ def test_stack_is_solved_as_its_batches_are(X, kind):
 def test_result_of_a_batch_does_not_depend_on_others(shape, kind, wrap):
     rng = np.random.default_rng(0)
     X = np.abs(rng.standard_normal((7, *shape))).astype(np.float32)
-    X[3, 5:9] = X[3, 4]  # some are harder than others
+    X[3, 5:9] = X[3, 4]  # some rows are harder than others
     X[4] = X[4] ** 3
     together = np.asarray(fiedler_vector(wrap(X), laplacian=kind).vector)
     for chosen in ([4], [2, 3], [6, 0, 1, 5]):
@@ -219,7 +219,7 @@ def test_identical_rows_are_reported_as_degenerate(n):
 def many_alike():
     """Graphs whose symmetries give the second eigenvalue more than one eigenvector."""
     hub = np.zeros((301, 301))
-    hub[0, 1:] = hub[1:, 0] = 1  # a star, and below the same with three cliques on its rays
+    hub[0, 1:] = hub[1:, 0] = 1  # a star; the next graph is a star with three cliques on its rays
     cliques = hub.copy()
     for start in (1, 101, 201):
         cliques[start : start + 100, start : start + 100] = 1
@@ -268,7 +268,7 @@ def test_no_more_iterations_than_allowed(max_iter):
 
 
 def planted(n, gap, rng):
-    """Affinities whose Laplacian has the second and third eigenvalue `gap` apart."""
+    """Affinities whose Laplacian has its second and third eigenvalues `gap` apart."""
     basis, _ = np.linalg.qr(np.column_stack([np.ones(n), rng.standard_normal((n, n - 1))]))
     values = np.concatenate([[0, 1, 1 + gap], np.linspace(2, 3, n - 3)])
     L = basis @ np.diag(values) @ basis.T
@@ -480,7 +480,7 @@ def test_masked_arrays_are_refused():
 @pytest.mark.parametrize("kind", ["array", "tensor"])
 @pytest.mark.parametrize("seed", range(12))
 def test_directions_that_are_used_up_cost_no_accuracy(kind, seed):
-    """Complete graphs and copies of few rows: most new directions are rounding error."""
+    """Complete graphs and copies of a few rows, where most new directions are rounding error."""
     rng = np.random.default_rng(seed)
     for _ in range(6):
         n = int(rng.integers(33, 70))

@@ -18,7 +18,7 @@ from spectral_select._fiedler.graph import (
 
 
 def dense(operator):
-    """Return the Laplacian of the first graph of a stack, column by column."""
+    """Return the Laplacian of the first graph in a stack, column by column."""
     a = operator.diagonal
     eye = np.eye(a.shape[-1], dtype=a.dtype)
     return np.diag(a[0]) - operator.affinity_dot(eye[None])[0]

@@ -51,7 +51,7 @@ def test_connected_graph_agrees_with_a_full_decomposition(kind):
 
 
 def blocks(sizes, seed=0):
-    """Features in as many orthogonal groups, with at least two rows each."""
+    """Features in mutually orthogonal groups of the given sizes, each at least 2."""
     rng = np.random.default_rng(seed)
     X = np.zeros((sum(sizes), 2 * len(sizes)))
     start = 0
@@ -74,7 +74,7 @@ def test_disconnected_graph_separates_its_largest_component(kind, sizes):
     assert inside.sum() == max(sizes)
     assert len(set(np.sign(result.vector[inside]))) == 1
     assert np.sign(result.vector[inside][0]) == -np.sign(result.vector[~inside]).max()
-    # It is an eigenvector of 0, orthogonal to the trivial one.
+    # The vector is an eigenvector for eigenvalue 0, orthogonal to the trivial one.
     W = neighbor_affinity(X, 60).toarray()
     d = W.sum(axis=1)
     v, trivial = result.vector, np.ones(len(X))

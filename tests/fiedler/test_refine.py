@@ -20,7 +20,7 @@ def signed(n, d, seed=0):
 
 def exact_vector(X):
     """Return the lowest eigenvector orthogonal to 1, whatever the signs of the eigenvalues."""
-    return np.linalg.eigh(laplacian(X) + 10.0)[1][:, 0]  # 1 gets the eigenvalue 10·n
+    return np.linalg.eigh(laplacian(X) + 10.0)[1][:, 0]  # 10·n for the constant vector
 
 
 def distance(vector, exact):
@@ -59,7 +59,7 @@ def test_bound_holds_at_every_iterate(features, shape, noise):
 
     assert run(X, settles, start) is None
     assert len(seen) > 3
-    roundoff = 1e-11  # of the float64 oracle
+    roundoff = 1e-11  # roundoff in the float64 oracle
     assert all(error <= bound + roundoff for error, bound in seen)
     assert seen[-1][1] < 1e-9
 

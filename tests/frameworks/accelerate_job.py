@@ -37,7 +37,7 @@ class Training:
         )
 
     def epoch(self, stop=None):
-        """Train for an epoch, or its first `stop` batches, and return the batches."""
+        """Train for an epoch or for its first `stop` batches, and return the batches."""
         batches = []
         for batch in self.loader:
             self.optimizer.zero_grad()
@@ -65,7 +65,7 @@ def run_case(form, name, kind):
 
 
 def run_dispatched():
-    """Read one epoch, where rank 0 reads the batches of all ranks as a single process."""
+    """Read one epoch in which rank 0 reads the batches of all ranks, like a single process."""
     accelerator = Accelerator(
         cpu=True, dataloader_config=DataLoaderConfiguration(dispatch_batches=True)
     )
@@ -75,11 +75,11 @@ def run_dispatched():
 
 
 def run_split():
-    """Read one epoch, where each rank keeps its part of every batch."""
+    """Read one epoch in which each rank keeps its part of every batch."""
     accelerator = Accelerator(
         cpu=True, dataloader_config=DataLoaderConfiguration(split_batches=True)
     )
-    if 16 % accelerator.num_processes:  # Accelerate refuses batches that it cannot divide
+    if 16 % accelerator.num_processes:  # Accelerate rejects batches that it cannot divide
         return {}
     sampler, _ = make_sampler("fixed", num_replicas=1, rank=0, drop_last=True)
     loader = accelerator.prepare(DataLoader(Numbered(), batch_sampler=sampler))
@@ -94,7 +94,7 @@ def run_split():
 
 
 def run_resume():
-    """Stop in the second epoch and resume in a new loader, from the state of the sampler."""
+    """Stop in the second epoch, and resume with a new loader from the sampler's state."""
     whole = Training("fixed")
     expected = [whole.epoch() for _ in range(EPOCHS)]
     stopped = Training("fixed")
@@ -112,7 +112,7 @@ def run_resume():
 
 
 def run_unprepared():
-    """Read batches of other ranks from a loader that is not prepared."""
+    """Read the batches of other ranks from a loader that is not prepared."""
     sampler, _ = make_sampler("fixed")
     try:
         return {"batches": indices(DataLoader(Numbered(), batch_sampler=sampler))}

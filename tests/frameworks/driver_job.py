@@ -17,11 +17,11 @@ from spectral_select.integrations.training.comparison import compare
 
 METHODS = ("full", "fiedler", "guided", "infobatch", "repb", "top-loss")
 SIZE = int(os.environ.get("WORLD_SIZE", "1"))
-STOP_AFTER = 5  # steps; three to an epoch
+STOP_AFTER = 5  # steps; an epoch has three
 
 
 class StopError(Exception):
-    """Ends a training in the middle of a step."""
+    """Ends a training run in the middle of a step."""
 
 
 class Recorder:
@@ -41,8 +41,8 @@ class Recorder:
 
 
 def train(folder, stop_after=None):
-    """Compare the methods and return the record, or None if the training was stopped."""
-    # A network with batch normalization: its statistics differ between ranks.
+    """Compare the methods and return the record, or None if training was stopped."""
+    # The network has batch normalization, whose statistics differ between ranks.
     config = settings(
         model="shufflenet_v2_x0_5", image_size=32, filter_ratio=0.5, n_ranks=SIZE, prefetch=1
     )
@@ -75,7 +75,7 @@ def train(folder, stop_after=None):
 
 
 def main():
-    """Compare methods and record the samples of each rank; then repeat it with two stops."""
+    """Compare methods and record each rank's samples; then repeat the comparison with two stops."""
     if SIZE > 1:
         distributed.init_process_group("gloo")
     out = Path(sys.argv[1])

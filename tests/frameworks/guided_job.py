@@ -12,7 +12,7 @@ BATCH_SIZE = 8
 
 
 def make_sampler(**options):
-    """Return the sampler of all jobs.
+    """Return the sampler that all jobs use.
 
     All epochs have the same size, because Lightning and Trainer fix the number of steps.
     """
@@ -27,7 +27,7 @@ def make_loader(cls=None, **options):
 
 
 def run_plain():
-    """Train under DistributedDataParallel with torch's loader and torchdata's."""
+    """Train under DistributedDataParallel with torch's loader and with torchdata's loader."""
     import torch
     import torch.distributed as dist
     from torch.nn.parallel import DistributedDataParallel

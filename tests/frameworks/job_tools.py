@@ -18,15 +18,15 @@ from spectral_select import ClassBalancedSampler, SpectralBatchSampler
 N = 202
 EPOCHS = 3
 FORMS = {
-    # The number yielded is fixed, and so is the number of batches.
+    # The number of samples per batch is fixed, and so is the number of batches.
     "fixed": {"batch_size": 8, "schedule": 0.5},
-    # The number of candidates is fixed, and the size of the batches grows with the epochs.
+    # The number of candidates is fixed, and the batch size grows from epoch to epoch.
     "papers": {"batch_size": None, "candidate_size": 16, "schedule": [0.75, 0.5, 0.25]},
 }
 
 
 class Custom(Sampler):
-    """A user's sampler: a permutation from its generator."""
+    """A user-defined sampler: a permutation drawn with its own generator."""
 
     def __init__(self):
         self.generator = None
@@ -54,7 +54,7 @@ def ratio_of_epoch(ratios):
 
 
 def make_sampler(form, sampler=None, **options):
-    """Return a sampler of one of the forms, and the record of its selector."""
+    """Return a sampler of the given form, and the record of its selector."""
     calls = Calls()
     options = {**FORMS[form], "seed": 7, "selector": TopSum(0.5, calls=calls), **options}
     if isinstance(options["schedule"], list):
@@ -77,7 +77,7 @@ class Numbered(Dataset):
 
 
 class Net(torch.nn.Module):
-    """A classifier with batch normalization, which a batch of one sample breaks."""
+    """A classifier with batch normalization, which fails on a batch of one sample."""
 
     def __init__(self):
         super().__init__()
@@ -98,9 +98,9 @@ def rows_solved(calls):
 
 
 def write_record(record):
-    """Write the record of this process to the folder named on the command line, and leave."""
+    """Write this process's record to the folder named on the command line, and exit."""
     rank = int(os.environ.get("RANK", "0"))
     Path(sys.argv[1], f"{rank}.json").write_text(json.dumps(record))
-    if torch.distributed.is_initialized():  # a rank that leaves early would abort the others
+    if torch.distributed.is_initialized():  # a rank that exits early would abort the others
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()

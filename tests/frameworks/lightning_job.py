@@ -1,6 +1,6 @@
 """Lightning: loader built inside and outside the hook, sampler replacement on and off.
 
-With the argument "inner": every sampler inside, resumed mid-epoch.
+With the argument "inner", fits with each inner sampler and resumes mid-epoch.
 """
 
 import os
@@ -26,7 +26,7 @@ WORLD_SIZE = int(os.environ["WORLD_SIZE"])
 
 
 class Module(lightning.LightningModule):
-    """Trains on one form of the sampler and records the batches."""
+    """Trains with one form of the sampler and records the batches."""
 
     def __init__(self, form, inner="none"):
         super().__init__()
@@ -57,7 +57,7 @@ class WithHook(Module):
 
 
 def make_trainer(replace, **options):
-    """Return a trainer on all ranks."""
+    """Return a trainer that uses all ranks."""
     return lightning.Trainer(
         accelerator="cpu",
         devices=WORLD_SIZE,
@@ -72,7 +72,7 @@ def make_trainer(replace, **options):
 
 
 def fit(form, hook, replace):
-    """Fit a module, and return its record or the error of the sampler."""
+    """Fit a module, and return its record or the sampler's error."""
     module = WithHook(form) if hook else Module(form)
     trainer = make_trainer(replace, enable_checkpointing=False)
     try:
@@ -88,7 +88,7 @@ def fit(form, hook, replace):
 
 
 def fit_and_resume(inner):
-    """Fit with a sampler inside, and again from checkpoints mid-epoch."""
+    """Fit with an inner sampler, and again from checkpoints in the middle of an epoch."""
     folder = Path(sys.argv[1], inner)
     saving = ModelCheckpoint(folder, "{step}", every_n_train_steps=1, save_top_k=-1)
     module = WithHook("papers", inner)
@@ -100,7 +100,7 @@ def fit_and_resume(inner):
     }
     for steps in (4, 9):
         module = WithHook("papers", inner)
-        module.epochs.append([])  # the epoch that has started
+        module.epochs.append([])  # batches of the epoch that has started
         make_trainer(False, enable_checkpointing=False).fit(
             module, ckpt_path=folder / f"step={steps}.ckpt"
         )

@@ -17,7 +17,7 @@ LOADERS = {
 
 
 def main():
-    """Train three epochs with each form of the sampler and each loader."""
+    """Train for three epochs with each form of the sampler and each loader."""
     import torch
     import torch.distributed as dist
     from torch.nn.parallel import DistributedDataParallel

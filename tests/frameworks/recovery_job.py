@@ -1,4 +1,4 @@
-"""A training that saves checkpoints, loses a rank mid-epoch, and is started again."""
+"""A training run that saves checkpoints, loses a rank mid-epoch, and is restarted."""
 
 import json
 import os
@@ -13,7 +13,7 @@ KILLED_AT = (1, 4)  # epoch and batch
 
 
 def main():
-    """Train from the last checkpoint, if there is one, and save one after every batch."""
+    """Train from the last checkpoint, if any, and save a checkpoint after every batch."""
     import torch
     import torch.distributed as dist
     from torch.nn.parallel import DistributedDataParallel

@@ -16,7 +16,7 @@ from train_helpers import read_results_json
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    """The records of one process and of two ranks."""
+    """The records from one process and from two ranks."""
     return {n: run_job("driver_job", n, tmp_path_factory.mktemp(f"ranks{n}")) for n in (1, 2)}
 
 

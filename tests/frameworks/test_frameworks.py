@@ -17,7 +17,7 @@ TIMEOUT = 600
 
 
 def job_environment():
-    """Return the environment of the processes of a job."""
+    """Return the environment variables for the processes of a job."""
     return os.environ | {
         "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")]),
         "OMP_NUM_THREADS": "1",
@@ -35,8 +35,8 @@ def run_job(job, n_ranks, folder, *arguments):
     code, output = run_group(command)
     if died_outside_python(code, output) and not started:
         # Python 3.11 can deadlock in a fork of loader workers while a thread of gloo enters
-        # Python, gloo can abort at exit, and a suspended machine looks like a hang. A fault of
-        # this library would occur again.
+        # Python, gloo can abort at exit, and a suspended machine looks like a hang. A fault in
+        # this library would occur again on retry.
         shutil.rmtree(folder)
         folder.mkdir()
         code, output = run_group(command)
@@ -47,7 +47,7 @@ def run_job(job, n_ranks, folder, *arguments):
 
 
 def run_group(command):
-    """Run a command and its children; return the exit status, None for a hang, and the output."""
+    """Run a command and its children; return the exit status (None for a hang) and the output."""
     process = subprocess.Popen(
         command,
         env=job_environment(),
@@ -72,14 +72,14 @@ def died_outside_python(code, output):
 
 
 def of_one_process(form, epoch, inner="none"):
-    """Return the batches that one process would have yielded in an epoch."""
+    """Return the batches that a single process would yield in an epoch."""
     sampler, _ = make_sampler(form, INNER[inner]())
     sampler.set_epoch(epoch)
     return list(sampler)
 
 
 def check_matrix(per_rank, form, inner="none", *, short_last=True):
-    """Check the batches of all ranks in three epochs against those of one process."""
+    """Compare the batches of all ranks in three epochs with those of a single process."""
     n_ranks = len(per_rank)
     expected_solved = 0
     for epoch in range(EPOCHS):
@@ -197,7 +197,7 @@ def test_killed_rank_ends_the_training_which_resumes_exactly(tmp_path):
 
 
 def start_without_agent(job, n_ranks, folder, *arguments):
-    """Run a job in processes without an agent; return the exit status of each.
+    """Run a job in processes without an agent; return the exit status of each process.
 
     torchrun would stop the other ranks; here they must detect the loss of a rank.
     """

@@ -9,14 +9,14 @@ from frameworks.test_frameworks import run_job
 
 
 def selected(epoch):
-    """Return the indices of an epoch in one process."""
+    """Return the indices of an epoch in a single process."""
     sampler = make_sampler(num_replicas=1, rank=0)
     sampler.set_epoch(epoch)
     return list(sampler)
 
 
 def check_epochs(ranks, *, loader_shards):
-    """Check that the ranks together yield the samples of one process, in the same order."""
+    """Check that the ranks together yield the samples of a single process, in the same order."""
     n_ranks = len(ranks)
     assert [len(rank["epochs"]) for rank in ranks] == [EPOCHS] * n_ranks
     for epoch in range(EPOCHS):
@@ -24,7 +24,7 @@ def check_epochs(ranks, *, loader_shards):
         parts = [rank["epochs"][epoch] for rank in ranks]
         assert [rank["lengths"][epoch] for rank in ranks] == [len(part) for part in parts]
         assert len({len(part) for part in parts}) == 1, "every rank takes the same steps"
-        if loader_shards:  # whole batches in turn, the last ones completed from the first
+        if loader_shards:  # whole batches in turn; the last ones are completed from the first
             dealt = [batch for round_ in zip(*parts, strict=True) for batch in round_]
             flat = [i for batch in dealt for i in batch]
             assert flat[: len(expected)] == expected

@@ -1,4 +1,4 @@
-"""Lightning in one process: reloaded loaders, trainings that resume, prediction."""
+"""Lightning in one process: reloaded loaders, resumed training, prediction."""
 
 import lightning
 import pytest
@@ -11,14 +11,14 @@ from torch.utils.data import BatchSampler, DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::UserWarning"),  # advice of Lightning
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # advice from Lightning
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
 N_BATCHES = 13
 
 
 class StoppedError(Exception):
-    """The training was interrupted."""
+    """Training was interrupted."""
 
 
 class Module(lightning.LightningModule):
@@ -44,7 +44,7 @@ class Module(lightning.LightningModule):
 
 
 def fit(make_loader, folder, *, stop=None, every=None, checkpoint=None, **options):
-    """Train from a checkpoint until an interruption; return the batches and the checkpoints."""
+    """Train from a checkpoint until interrupted; return the batches and the checkpoints."""
     module = Module(make_loader, stop)
     saving = ModelCheckpoint(
         folder, "{step}", every_n_train_steps=every, save_top_k=-1, every_n_epochs=None
@@ -67,7 +67,7 @@ def fit(make_loader, folder, *, stop=None, every=None, checkpoint=None, **option
 
 
 class Predicting(Module):
-    """Predicts from the loader of the hook."""
+    """Predicts with the loader built in the hook."""
 
     def predict_dataloader(self):
         return self.make_loader()
@@ -165,7 +165,7 @@ def test_training_by_steps_resumes(steps, workers, tmp_path):
 
 def test_what_cannot_be_resumed_in_mid_epoch_is_refused(tmp_path):
     class Own(BatchSampler):
-        """A batch sampler of the user's."""
+        """A user-defined batch sampler."""
 
     def one_of_two():
         return [guided()(), spectral("random")()]
@@ -183,7 +183,7 @@ def test_what_cannot_be_resumed_in_mid_epoch_is_refused(tmp_path):
 
 def test_epoch_set_while_workers_read_another_is_refused():
     loader = spectral("random", workers=2)()
-    iterator = iter(loader)  # the workers are given the first batches
+    iterator = iter(loader)  # the workers receive the first batches
     loader.batch_sampler.set_epoch(3)
     with pytest.raises(RuntimeError, match=r"epoch 3 was set after .* epoch 0"):
         list(iterator)
@@ -202,5 +202,5 @@ def test_advice_for_prediction_works():
     module = Predicting(spectral("none"), None)
     with pytest.raises(TypeError, match=r"inside a \*_dataloader hook.*predict rebuilds the"):
         trainer.predict(module, module.make_loader())
-    batches, _ = make_sampler("papers", range(N))  # predicts in the order of the dataset
+    batches, _ = make_sampler("papers", range(N))  # prediction uses the order of the dataset
     assert trainer.predict(module) == list(batches)

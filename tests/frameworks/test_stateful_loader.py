@@ -28,7 +28,7 @@ def indices(loader):
 
 
 def session(form, workers, steps, checkpoint=None):
-    """Train some steps from a checkpoint; return the batches and the next checkpoint."""
+    """Train for some steps from a checkpoint; return the batches and the next checkpoint."""
     sampler, _ = make_sampler(form)
     loader = StatefulDataLoader(Numbered(), batch_sampler=sampler, num_workers=workers)
     start = 0

@@ -1,4 +1,4 @@
-"""Hugging Face Trainer: three epochs, and a training resumed from a checkpoint."""
+"""Hugging Face Trainer: three epochs, and training resumed from a checkpoint."""
 
 import sys
 
@@ -59,7 +59,7 @@ def main():
 
     record = {}
     for form, inner in [(form, "none") for form in FORMS] + [("papers", inner) for inner in INNER]:
-        # Without the state of the optimizer, which transformers before 5.20 cannot load on
+        # Leave out the optimizer's state, which transformers before 5.20 cannot load on
         # several CPU ranks.
         made = trainer(form, inner, save_strategy="steps", save_steps=9, save_only_model=True)
         made.train()

@@ -1,4 +1,4 @@
-"""What only a GPU can show: run `make test-gpu` on a machine that has one."""
+"""Tests that need a GPU: run `make test-gpu` on a machine that has one."""
 
 import numpy as np
 import pytest

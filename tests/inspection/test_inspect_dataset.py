@@ -1,4 +1,4 @@
-"""inspect_dataset: its table, what goes into files, every kind of input, refused input."""
+"""inspect_dataset: its table, the files it writes, every kind of input, rejected input."""
 
 import csv
 from unittest import mock
@@ -84,7 +84,7 @@ def test_files_hold_the_table(found, tmp_path, suffix):
     assert list(read) == list(frame)
     for name in ("index", "path", "label", "duplicate_group", "wrong_label"):
         assert read[name].tolist() == frame[name].tolist()
-    # Older pandas do not read all digits of a number.
+    # Older versions of pandas do not read all digits of a number.
     np.testing.assert_allclose(read["label_trust"], frame["label_trust"], rtol=1e-12)
 
 

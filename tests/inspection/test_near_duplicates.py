@@ -1,4 +1,4 @@
-"""Near-duplicates: planted copies, copies in another dataset, and none by chance."""
+"""Near-duplicates: planted copies, copies in another dataset, and no chance findings."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_copies_of_half_of_the_data_do_not_hide_each_other():
 @pytest.mark.parametrize("d", [2, 40])
 def test_exact_copies_are_always_found(d):
     X = clusters(3000, d)
-    X[100:400] = X[0]  # more than there are neighbors
+    X[100:400] = X[0]  # more copies than a sample has neighbors
     X[5] = X[2000]
     found = find(X)
     members = np.r_[0, 100:400]

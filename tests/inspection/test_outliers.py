@@ -1,4 +1,4 @@
-"""Outlier scores: planted outliers come first, and clean data have few."""
+"""Outlier scores: planted outliers rank first, and clean data have few outliers."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ DATA = {load.__name__: load().data for load in (load_digits, load_wine, load_bre
 
 
 def planted(X, kind, seed=0):
-    """Add 3% of rows that are random, or whose columns belong to different rows."""
+    """Add 3% of rows that are random, or whose entries come from different rows."""
     rng = np.random.default_rng(seed)
     n = max(5, round(0.03 * len(X)))
     if kind == "random":

@@ -1,4 +1,4 @@
-"""find_wrong_labels: planted mistakes of three kinds, every kind of input, refused input."""
+"""find_wrong_labels: planted mistakes of three kinds, every kind of input, rejected input."""
 
 from unittest import mock
 
@@ -25,13 +25,13 @@ def uniform(share, seed=0):
 
 
 def pairwise(share, seed=0):
-    """Label a class as the next one."""
+    """Label samples of a class as the next class."""
     wrong = np.random.default_rng(seed).random(len(Y)) < share
     return np.where(wrong, (Y + 1) % 10, Y), wrong
 
 
 def between_classes(share):
-    """Label the samples that are nearest to the mean of another class as that class."""
+    """Label the samples nearest to the mean of another class as that class."""
     means = np.stack([X[c == Y].mean(0) for c in range(10)])
     distance = np.linalg.norm(X[:, None] - means, axis=2)
     own = distance[np.arange(len(Y)), Y].copy()
@@ -207,7 +207,7 @@ def test_missing_labels_are_refused_unless_they_are_declared():
     assert -1 in find_wrong_labels(X, np.where(Y == 3, -1, Y)).classes
 
 
-# --- probabilities of a model ---------------------------------------------------------------------
+# --- probabilities from a model -------------------------------------------------------------------
 
 
 def model_probabilities(share=0.3):

@@ -14,7 +14,7 @@ EXTRAS = {"torch", "report", "frameworks", "docs", "test", "dev"}
 
 
 def package_files():
-    """Return the files of the package, by the paths that a user's imports go by."""
+    """Return the files of the package, with the paths they have when installed."""
     library = {
         path.relative_to(ROOT / "spectral_select").as_posix()
         for path in (ROOT / "spectral_select").glob("**/*.py")
@@ -96,7 +96,7 @@ def test_citation_names_this_version():
     assert citation["message"]
     assert citation["title"] == PROJECT["name"]
     assert citation["authors"] == PROJECT["authors"]
-    # A version like 0.10 that is not quoted would be read as a number.
+    # Without quotes, a version like 0.10 would be read as a number.
     assert citation["version"] == PROJECT["version"]
     assert citation["license"] == PROJECT["license"]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

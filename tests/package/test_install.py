@@ -1,7 +1,7 @@
-"""What users get when they install the wheel: without torch, with torch, and with types.
+"""Installs of the wheel as users make them: without torch, with torch, and with types.
 
-The core is installed for real, from the package index that pip is set up for. torch is
-borrowed from the running interpreter; `make test-slow` installs that for real, too.
+The core is really installed, from pip's configured package index. torch is
+borrowed from the running interpreter; `make test-slow` really installs torch, too.
 """
 
 import site
@@ -13,7 +13,7 @@ from package_helpers import Environment, build_wheel, copy_source, run
 
 from spectral_select import __version__
 
-pytestmark = pytest.mark.xdist_group("install")  # one process, so that the core installs once
+pytestmark = pytest.mark.xdist_group("install")  # one process, so that the core is installed once
 
 CORE = """
 import importlib.util
@@ -32,7 +32,7 @@ for name in spectral_select.__all__:
         print(error)
 """
 
-# Ignores that are not used are errors: were the package untyped, the last lines would be.
+# Unused ignores are errors, so if the package were untyped, the last lines would be errors.
 TYPED = """
 import numpy as np
 from spectral_select import FiedlerBatchSelector, FiedlerResult, fiedler_vector, n_kept
@@ -70,7 +70,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def core(wheel, tmp_path_factory):
-    """An environment into which a user has installed the wheel, without extras."""
+    """An environment with the wheel installed, without extras."""
     environment = Environment(tmp_path_factory.mktemp("core"))
     environment.pip_install(wheel)
     return environment

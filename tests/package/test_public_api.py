@@ -3,7 +3,7 @@ import sys
 
 import spectral_select
 
-# What `import spectral_select` and its core may load: no torch, no matplotlib.
+# Packages that `import spectral_select` and its core may load: not torch, not matplotlib.
 CORE = """
 import sys
 import spectral_select

@@ -60,7 +60,7 @@ def test_batch_sampler_gets_balanced_candidates_and_resumes(rank):
     sampler = fresh()
     sampler.set_epoch(2)
     batches = list(sampler)
-    # 16 candidates, 4 of each class; the class with the largest sums is kept.
+    # There are 16 candidates, 4 from each class; the class with the largest sums is kept.
     assert all((labels[batch] == 3).all() for batch in batches[:-1])
     iterator = iter(fresh())
     first = [next(iterator) for _ in range(3)]

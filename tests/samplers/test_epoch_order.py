@@ -1,4 +1,4 @@
-"""The order of an epoch, from any sampler or iterable inside SpectralBatchSampler."""
+"""The order of an epoch, from any sampler or iterable in a SpectralBatchSampler."""
 
 import numpy as np
 import pytest

@@ -55,7 +55,7 @@ def through_json(state):
     return json.loads(json.dumps(state))
 
 
-# --- what is visited -----------------------------------------------------------------------
+# --- visits --------------------------------------------------------------------------------
 
 
 @settings(max_examples=25, deadline=None)

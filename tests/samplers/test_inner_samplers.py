@@ -25,7 +25,7 @@ FEATURES = np.random.default_rng(0).random((N, 4))
 
 
 class Custom(Sampler):
-    """A user's sampler: a permutation by its own generator."""
+    """A user-defined sampler: a permutation drawn with its own generator."""
 
     def __init__(self):
         self.generator = None
@@ -90,12 +90,12 @@ def test_rebuilt_loader_continues_with_the_epoch(inner, set_epoch):
     make = (SHUFFLED | ORDERED)[inner]
     epochs = []
     for epoch in range(4):
-        data = loader(make)  # as Lightning reloads it, or another process resumes
+        data = loader(make)  # as when Lightning reloads it or another process resumes
         set_epoch(data, epoch)
         epochs.append(read(data))
     assert [len(batches[0]) for batches in epochs] == [6, 10, 14, 18]
     assert len({str(batches) for batches in epochs}) == 4
-    if inner in SHUFFLED:  # not only because of the schedule
+    if inner in SHUFFLED:  # so the epochs do not differ only because of the schedule
         assert len({str(sorted(batches[0])[:6]) for batches in epochs}) == 4
 
 
@@ -112,7 +112,7 @@ def test_epoch_decides_in_a_loader_that_is_kept(inner, set_epoch):
 
 
 class Unseeded(Custom):
-    """A sampler that draws from the global random numbers."""
+    """A sampler that uses the global random state."""
 
     def __init__(self):
         pass

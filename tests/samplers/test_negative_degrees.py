@@ -1,4 +1,4 @@
-"""Normalized Laplacians refuse rows of negative degree by name, before training if possible."""
+"""Normalized Laplacians reject rows with negative degree, before training if possible."""
 
 import pickle
 

@@ -191,7 +191,7 @@ def test_process_exits_during_an_unfinished_pass():
 
 
 def fork_and_exit(leave):
-    """Fork a child that leaves by `leave`; return its exit status, or None if it hangs."""
+    """Fork a child that exits by calling `leave`; return its exit status, or None if it hangs."""
     child = os.fork()
     if child == 0:
         try:
@@ -213,7 +213,7 @@ def fork_and_exit(leave):
 def test_forked_child_never_waits_for_the_thread(held):
     items = Prefetcher(lambda n: iter(range(n, 10**9)), depth=2)
     assert next(items) == 0
-    # The thread may hold the lock at the moment of the fork, and never releases it in the child.
+    # The thread may hold the lock during the fork; then the child's copy is never released.
     if held:
         items._shared.change.acquire()
     try:

@@ -31,7 +31,7 @@ from spectral_select import (
 ratios = st.one_of(st.sampled_from([0, 0.5, 0.8, 0.9]), st.floats(0, 0.95))
 
 
-# --- what is yielded -------------------------------------------------------------------
+# --- batches -------------------------------------------------------------------
 
 
 @given(st.integers(1, 150), st.integers(1, 20), ratios, st.booleans(), st.integers(1, 5), st.data())

@@ -94,7 +94,7 @@ def test_yielded_batches_are_not_selected_again():
 
 
 @pytest.mark.parametrize("finished", [False, True])
-@pytest.mark.parametrize("inner", sorted({*INNER} - {"distributed"}))  # it needs set_epoch
+@pytest.mark.parametrize("inner", sorted({*INNER} - {"distributed"}))  # which needs set_epoch
 def test_epoch_advances_after_loading_a_state_without_set_epoch(inner, finished):
     whole, part = build(sampler=INNER[inner](200)), build(sampler=INNER[inner](200))
     batches = [list(whole) for _ in range(3)]
@@ -133,7 +133,7 @@ def test_state_before_the_first_batch_starts_at_the_beginning():
     sampler, again = build(), build()
     again.load_state_dict(sampler.state_dict())
     assert list(again) == list(sampler)
-    # A state that is loaded and saved again stays the same.
+    # Loading and saving a state again does not change it.
     iterator = iter(sampler)
     next(iterator)
     state = sampler.state_dict()
@@ -340,7 +340,7 @@ class StopAndResume(RuleBasedStateMachine):
         if self.explicit:
             self.sampler.set_epoch(self.epoch)
         elif self.done == len(self.expected):
-            # The end of an epoch leads to the next one.
+            # At the end of an epoch, the next epoch begins.
             self.epoch += 1
             self.expected, self.done = list(self.whole), 0
         self.iterator = iter(self.sampler)

@@ -1,4 +1,4 @@
-"""Cuts that are closer than float32 rounding are decided as float64 decides them."""
+"""Cuts within float32 rounding are decided in the same way as in float64."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def clusters(n, d, seed):
 
 @pytest.fixture
 def refinements(monkeypatch):
-    """Record the refined batches, and refuse to solve again in float64."""
+    """Record the refined batches, and fail if a batch is solved again in float64."""
     seen = []
     refine = candidate_batches.refine
 

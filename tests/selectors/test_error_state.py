@@ -1,4 +1,4 @@
-"""Results do not depend on how the user lets NumPy treat floating-point errors."""
+"""Results do not depend on how NumPy is set to treat floating-point errors."""
 
 import numpy as np
 import pytest

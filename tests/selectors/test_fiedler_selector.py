@@ -25,7 +25,7 @@ from spectral_select import FiedlerBatchSelector, Status, fiedler_vector, n_kept
 ratios = st.floats(0, 0.99)
 rules = st.sampled_from(["extreme", "stratified"])
 
-DROPS_ROWS = "the rows that come out are fewer than those that go in"
+DROPS_ROWS = "the output has fewer rows than the input"
 ANY_TABLE = "any table aligned by row may be transformed, whatever its columns"
 EXPECTED = {
     "check_transformer_general": DROPS_ROWS,

@@ -19,7 +19,7 @@ from spectral_select._selectors.guided_weights import fill_unknown
 
 ratios = st.floats(0, 0.99)
 
-DROPS_ROWS = "the rows that come out are fewer than those that go in"
+DROPS_ROWS = "the output has fewer rows than the input"
 ANY_TABLE = "any table aligned by row may be transformed, whatever its columns"
 EXPECTED = {
     "check_transformer_general": DROPS_ROWS,
@@ -42,7 +42,7 @@ def test_scikit_learn_conventions(estimator, check):
 
 
 def clusters(n=200, d=6, n_classes=4, wrong=0.2, seed=0):
-    """Return features around a center a class, labels of which some are wrong, and which."""
+    """Return features around one center per class, partly wrong labels, and a mask of them."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, n_classes, n)
     y[:n_classes] = np.arange(n_classes)
@@ -185,7 +185,7 @@ def test_unknown_losses_count_as_the_largest_of_their_batch():
 
 def test_seeds_give_draws_of_their_own_and_none_is_always_the_same():
     X, y, _ = clusters(400)
-    X[200:], y[200:] = X[:200], y[:200]  # two candidate batches alike
+    X[200:], y[200:] = X[:200], y[:200]  # two identical candidate batches
 
     def kept(seed):
         selector = GuidedBatchSelector(0.5, candidate_size=200, random_state=seed)
@@ -220,7 +220,7 @@ def test_tables_are_returned_in_kind(kind):
     assert labels == y[names].tolist()
     assert selector.n_features_in_ == 6
     assert hasattr(selector, "feature_names_in_") == (kind == "pandas")
-    # Features wide as they were and any other table: by row.
+    # `transform` also accepts tables with other columns, and selects by row.
     assert np.array_equal(selector.transform(np.arange(400).reshape(200, 2))[:, 0], 2 * names)
 
 

@@ -10,7 +10,7 @@ from spectral_select._selectors.rules import RULES
 vectors = hnp.arrays(
     np.float64,
     st.tuples(st.integers(1, 4), st.integers(1, 30)),
-    elements=st.floats(-1, 1, width=16),  # few values: many ties
+    elements=st.floats(-1, 1, width=16),  # few distinct values lead to many ties
 )
 
 

@@ -11,7 +11,7 @@ DRAWS = 6000
 
 
 def law(weights, k):
-    """Return the probability of each sequence of `k` places, drawn one after the other."""
+    """Return the probability of each sequence of `k` positions drawn one after the other."""
     found = {}
     for sequence in permutations(range(len(weights)), k):
         probability, left = 1.0, sum(weights)

@@ -1,4 +1,4 @@
-"""Files are whole or absent."""
+"""Files are either complete or absent."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""JSON that is damaged or cannot be shown is refused, with the file and the key."""
+"""JSON that is damaged or cannot be shown is rejected; the error names the file and the key."""
 
 import json
 

@@ -29,7 +29,7 @@ def with_header(header):
 
 
 def mutated(content, seed):
-    """Return a file with some bytes of its first part changed, removed or repeated."""
+    """Return a file with some bytes in its first part changed, removed or repeated."""
     rng = np.random.default_rng(seed)
     data = bytearray(content)
     for _ in range(rng.integers(1, 6)):
@@ -45,7 +45,7 @@ def mutated(content, seed):
 
 
 def check(name, read, error):
-    """Read a damaged file: it may be read, or refused in one line that names it."""
+    """Read a damaged file, which must succeed or raise a one-line error that names the file."""
     message = name
     try:
         read()

@@ -1,4 +1,4 @@
-"""Tables in files: what is written is read back, whatever the strings hold."""
+"""Tables are read back from files unchanged, whatever characters the strings contain."""
 
 import csv
 import io

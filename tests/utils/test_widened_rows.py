@@ -1,4 +1,4 @@
-"""Large arrays of short numbers are widened in parts, with the results of whole ones."""
+"""Large arrays of narrow dtypes are widened in parts, with the same results as in one piece."""
 
 import subprocess
 import sys
@@ -26,12 +26,12 @@ Y = np.arange(N) % 3
 def numbers(dtype, n=N):
     rng = np.random.default_rng(0)
     X = rng.integers(0, 2, (n, D)) if dtype == "bool" else rng.integers(-128, 128, (n, D))
-    X[:, 0] = 1  # no row of zeros
+    X[:, 0] = 1  # so that no row is zero
     return X.astype(dtype)
 
 
 def in_parts():
-    """Return a context in which every array is large."""
+    """Return a context in which every array counts as large."""
     return mock.patch.multiple(widened_rows, _LARGE_BYTES=0)
 
 
@@ -144,5 +144,5 @@ def test_memory_map_is_not_widened_whole(dtype, use, tmp_path):
     command = [sys.executable, "-W", "ignore", "-c", _CODE, str(tmp_path / "x.npy"), use]
     grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     whole = X.size * (4 if dtype == "float16" else 8)
-    # The pages of the file that were read count too.
+    # Resident memory includes the pages of the file that were read.
     assert grown < X.nbytes + 0.6 * whole

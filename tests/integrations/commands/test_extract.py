@@ -1,4 +1,4 @@
-"""The command extract: messages, splits, and what it leaves for select."""
+"""The command extract: messages, splits, and stores for the command select."""
 
 import os
 import re
@@ -91,10 +91,10 @@ class TestExtract:
         )
         with process:
             err = ""
-            while err.count("images") < 2:  # the bar has moved: the work has begun
+            while err.count("images") < 2:  # the bar has moved, so work has begun
                 err += (char := process.stderr.read(1))
                 assert char, err
-            os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does
+            os.killpg(process.pid, signal.SIGINT)  # the effect of Ctrl-C
             out, rest = process.communicate()
         assert process.returncode == 130
         assert out == ""
@@ -102,7 +102,7 @@ class TestExtract:
 
 
 class TestSelect:
-    """What select writes for a store of a folder that was divided."""
+    """Output of select for a store with only one split of a folder."""
 
     @pytest.fixture
     def photos(self, tmp_path):

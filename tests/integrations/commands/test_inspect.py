@@ -1,4 +1,4 @@
-"""spectral-select inspect: summary, table, page with thumbnails, and refused arguments."""
+"""spectral-select inspect: summary, table, page with thumbnails, and rejected arguments."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ PATHS = [f"{i % 7}/{i:03}.png" for i in range(500)]
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A folder with an image for each of the digits, and its store."""
+    """A folder with an image file for each of 500 digits."""
     folder = tmp_path_factory.mktemp("photos")
     for path, pixels in zip(PATHS, X, strict=True):
         (folder / path).parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The sweep as a user runs it: real processes, interrupted, taken up again, extended."""
+"""The sweep as a user runs it: in real processes, interrupted, resumed and extended."""
 
 import json
 
@@ -53,7 +53,7 @@ def test_sweep_runs_what_is_left_and_puts_it_together(sweep, tmp_path, capsys):
     assert "accuracy" in output
     results = read_results_json(tmp_path / "out" / "results-f0.8.json")
     assert results["status"] == "complete"
-    assert results["command"] == describe_command()  # the sweep's, not its first run's
+    assert results["command"] == describe_command()  # not that of the first run
     assert [run["method"] for run in results["runs"]] == ["full", "random"]
     assert results["runs"][1]["config"] == {"lr": 0.05}
     assert "config" not in results["runs"][0]
@@ -62,7 +62,7 @@ def test_sweep_runs_what_is_left_and_puts_it_together(sweep, tmp_path, capsys):
     extended = FILE.replace("[0.8]", "[0.8, 0.5]")
     assert sweep("--jobs", "2", text=extended) == 0
     assert "3 runs, 2 of them complete" in capsys.readouterr().out
-    assert {f: f.stat().st_mtime_ns for f in stamps} == stamps  # nothing was run again
+    assert {f: f.stat().st_mtime_ns for f in stamps} == stamps  # no run was repeated
     half = read_results_json(tmp_path / "out" / "results-f0.5.json")
     assert [run["method"] for run in half["runs"]] == ["full", "random"]
     assert half["config"]["filter_ratio"] == 0.5

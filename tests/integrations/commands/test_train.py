@@ -39,7 +39,7 @@ def train(out, *more, data="digits"):
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder of images: two classes, train and test."""
+    """A folder of images with two classes, and with train and test splits."""
     rng = np.random.default_rng(0)
     for part, n in (("train", 40), ("test", 6)):
         for label, name in enumerate(("dark", "light")):
@@ -67,7 +67,7 @@ def test_ends_with_table_json_and_picture(tmp_path, capsys):
     assert found["versions"]["torch"]
     assert found["hardware"]["cores"] >= 1
     assert found["config"]["lr_schedule"] == "cosine"
-    assert found["config"]["augmentation"]["flip"] == 0  # a mirrored digit is another sign
+    assert found["config"]["augmentation"]["flip"] == 0  # a mirrored digit is no longer that digit
     assert found["data"]["count"]["train"] == 100
     assert found["data"]["fingerprint"]["train"]
     assert found["features"]["dim"] == 64
@@ -121,7 +121,7 @@ def test_folder_of_images_whose_features_are_extracted_first(tmp_path, photos):
     seconds = read_results_json(tmp_path / "run")["features"]["seconds"]
     assert seconds > 0
     assert len(EmbeddingStore.open(tmp_path / "run" / "features")) == 60
-    assert train(tmp_path / "run", *more, data=photos) == 0  # they are there
+    assert train(tmp_path / "run", *more, data=photos) == 0  # the features exist
     assert read_results_json(tmp_path / "run")["features"]["seconds"] == seconds
 
 
@@ -164,7 +164,7 @@ def test_ctrl_c_writes_a_checkpoint_that_resume_goes_on_from(tmp_path, monkeypat
 
 
 def interrupted(out, monkeypatch, *more):
-    """Run until the first epoch is over."""
+    """Run until the first epoch is complete."""
 
     def stop(self, runs):
         raise KeyboardInterrupt

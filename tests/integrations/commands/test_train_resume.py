@@ -1,4 +1,4 @@
-"""The command train, killed at random moments and resumed, in processes of its own."""
+"""The command train, killed at random moments and resumed, in separate processes."""
 
 import itertools
 import json
@@ -42,7 +42,7 @@ WAIT = 300
 
 
 def logged(log, arguments):
-    """Run the command, whatever it says going to a file, and exit with its status."""
+    """Run the command with its output redirected to a file, and exit with its status."""
     with Path(log).open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -50,7 +50,7 @@ def logged(log, arguments):
 
 
 def killed_before(log, arguments, number):
-    """Run the command until it renames, removes or makes a file for the `number`-th time."""
+    """Run the command, and kill it before it changes a file or folder for the `number`-th time."""
     seen = 0
 
     def count(event, values):
@@ -85,7 +85,7 @@ def finish(process, out):
 
 
 def timeless(results):
-    """Return results without what only says when, how long, and by which command."""
+    """Return results without times, durations and the command."""
     if isinstance(results, dict):
         dropped = {"seconds", "precompute_seconds", "started", "finished", "resumed", "command"}
         return {k: timeless(v) for k, v in results.items() if k not in dropped}
@@ -93,8 +93,8 @@ def timeless(results):
 
 
 def outcome(out):
-    """Return what a run came to: results without times, and final weights to the bit."""
-    assert not list(out.rglob("*.tmp")), "what was half written is removed"
+    """Return the outcome of a run: results without times, and the exact final weights."""
+    assert not list(out.rglob("*.tmp")), "partly written files must be removed"
     results = json.loads((out / "results.json").read_text())
     weights = {
         path.name: {name: value.numpy().tobytes() for name, value in load_file(path).items()}
@@ -104,15 +104,15 @@ def outcome(out):
 
 
 class Victim:
-    """Starts a command, kills it at a random moment, and resumes it, as often as asked."""
+    """Starts a command, kills it at random moments, and resumes it, as often as requested."""
 
     def __init__(self, server, folder, seed, *more):
         self.server, self.folder, self.more = server, folder, more
         self.rng = np.random.default_rng(seed)
-        self.span = 1.0  # seconds that training takes, about
+        self.span = 1.0  # approximate duration of training in seconds
 
     def whole(self):
-        """Run without being disturbed and return the outcome."""
+        """Run without interruption and return the outcome."""
         out = self.folder / "whole"
         process = start(self.server, out, *self.more)
         self.wait_for_training(out, process)
@@ -128,7 +128,7 @@ class Victim:
             time.sleep(0.01)
 
     def killed(self, out):
-        """Resume a run, kill it at a random time, and return whether it had finished."""
+        """Resume a run, kill it at a random time, and return whether it was killed in time."""
         process = start(self.server, out, "--resume", *self.more)
         self.wait_for_training(out, process)
         process.join(self.rng.random() * self.span)
@@ -138,7 +138,7 @@ class Victim:
         return process.exitcode == -signal.SIGKILL
 
     def survivors(self, kills):
-        """Yield the outcomes of runs that were killed, `kills` times in all."""
+        """Yield the outcomes of runs that were killed, `kills` times in total."""
         number = 0
         while kills:
             number += 1
@@ -150,7 +150,7 @@ class Victim:
 
 
 def contents(out):
-    """Return the files of a run: their names, and what is in those that hold no times."""
+    """Return a run's file names, and the content of the files that contain no times."""
     names = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     timed = (".json", ".png", ".lock", "model-0.safetensors", "model-1.safetensors")
     return names, [(out / name).read_bytes() for name in names if not name.endswith(timed)]
@@ -161,7 +161,7 @@ def contents(out):
 def test_killed_before_every_change_of_a_file(server, tmp_path, method):
     data = "digits"
     more = ["--methods", method, "--epochs=1"]
-    if method == "fiedler":  # with a store of features, and the other with a reference model
+    if method == "fiedler":  # uses a feature store, whereas the other method uses a reference model
         data = tmp_path / "images"
         write_images(data, ["a", "b"], 40)
         more += ["--backbone=pixels", "--train-size=60"]

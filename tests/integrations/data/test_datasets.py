@@ -92,7 +92,7 @@ def test_parts_of_a_folder_are_used(layered):
     assert [len(data.train), len(data.val), len(data.test)] == [16, 4, 6]
     assert data.record["val_fraction"] is None
     shutil.rmtree(layered / "test")
-    data = load_dataset(layered)  # ImageNet's layout: what is called val is the test part
+    data = load_dataset(layered)  # in ImageNet's layout, the folder val is the test split
     assert [len(data.train), len(data.val), len(data.test)] == [14, 2, 4]
     assert "/val/" in data.test.source(0)
 
@@ -282,7 +282,7 @@ def test_cifar10_is_read_by_torchvision(tmp_path, monkeypatch):
         (folder / name).write_bytes(pickle.dumps(content))
     names = {"label_names": [f"class {k}" for k in range(10)]}
     (folder / "batches.meta").write_bytes(pickle.dumps(names))
-    with pytest.raises(FileNotFoundError):  # wrong checksums: never unpickled
+    with pytest.raises(FileNotFoundError):  # wrong checksums, so nothing is unpickled
         load_dataset("cifar10", root=tmp_path, download=False)
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "_check_integrity", lambda self: True)
     monkeypatch.setattr(torchvision.datasets.cifar, "check_integrity", lambda *args: True)

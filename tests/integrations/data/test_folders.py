@@ -1,4 +1,4 @@
-"""Folders of images: parts under all their names, classes, and files that are neither."""
+"""Folders of images: splits under all their names, classes, and files to be ignored."""
 
 import os
 import warnings
@@ -11,7 +11,7 @@ from spectral_select.integrations.data.folders import read_image_folder
 
 
 def fill(folder, *names, n=3):
-    """Write n images into each of the folders called `names` below `folder`."""
+    """Write n images into each of the subfolders `names` of `folder`."""
     for name in names:
         (folder / name).mkdir(parents=True)
         for i in range(n):

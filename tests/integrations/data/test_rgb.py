@@ -1,4 +1,4 @@
-"""Images of every mode as 8-bit RGB, checked against pixels known beforehand."""
+"""Images of every mode as 8-bit RGB, compared with known pixels."""
 
 import io
 import warnings
@@ -18,7 +18,7 @@ RGB_RAMP = np.stack([GRAY, GRAY.T, 255 - GRAY], axis=2)
 
 
 def saved(image, kind, **options):
-    """Return an image read back from a file of some kind."""
+    """Return the image after saving it in a file format and reading it back."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     file.seek(0)
@@ -48,7 +48,7 @@ class TestRange:
         assert np.array_equal(gray_of(Image.fromarray(values)).ravel(), np.arange(256))
 
     def test_gray_of_mode_i_in_png_files(self):
-        # Older versions of Pillow read 16-bit PNG files so.
+        # Older versions of Pillow read 16-bit PNG files in mode I.
         image = Image.fromarray(np.rint(RAMP * 65535).astype(np.int32))
         image.format = "PNG"
         assert abs(gray_of(image).astype(int) - GRAY).max() <= 1
@@ -119,7 +119,7 @@ class TestTransparency:
     def test_hidden_color_is_replaced_by_white(self, mode):
         image = Image.new(mode[:-1], (4, 4))
         alpha = np.zeros((4, 4), np.uint8)
-        alpha[:, 2:] = 255  # black, of which the left half is transparent
+        alpha[:, 2:] = 255  # the image is black, with a transparent left half
         image.putalpha(Image.fromarray(alpha))
         image = image if image.mode == mode else image.convert(mode)
         found = np.asarray(as_rgb(image))
@@ -151,7 +151,7 @@ class TestOrientation:
         exif = Image.Exif()
         exif[0x0112] = orientation
         found = as_rgb(saved(stored, kind, exif=exif))
-        # The place of the first stored row and column in the upright image, by the standard.
+        # By the EXIF standard, where the first stored row and column are in the upright image.
         upright = RGB_RAMP[:5]
         if orientation in (5, 6, 7, 8):
             upright = upright.swapaxes(0, 1)

@@ -1,4 +1,4 @@
-"""The inspection page: what it lists, thumbnails, hostile names, and that it loads nothing."""
+"""The inspection page: its lists, thumbnails, hostile names, and no external content."""
 
 import re
 from dataclasses import replace
@@ -19,7 +19,7 @@ X = X.astype(np.float32)
 
 
 class DigitImages:
-    """The digits, of which one is damaged; counts what is loaded."""
+    """The digits with one damaged image; records which images are loaded."""
 
     def __init__(self, damaged=-1):
         self.loaded, self.damaged = [], damaged
@@ -35,8 +35,8 @@ class DigitImages:
 def found():
     A, y = X.copy(), Y.copy()
     y[100:120] = (y[100:120] + 1) % 10
-    A[20] = A[10]  # a 0 and a 0
-    A[31] = A[30]  # different labels
+    A[20] = A[10]  # both are zeros
+    A[31] = A[30]  # the labels differ
     A[[40, 41]] = np.random.default_rng(0).permuted(A[[40, 41]], axis=1)
     return inspect_dataset(A, y, other=A[[5, 6]])
 
@@ -108,7 +108,7 @@ def written(tmp_path, found, **options):
 def test_each_image_is_embedded_once(found, tmp_path):
     images = DigitImages()
     page = written(tmp_path, found, images=images, other_images=images)
-    assert len(images.loaded) - len(set(images.loaded)) <= 2  # those of the other dataset
+    assert len(images.loaded) - len(set(images.loaded)) <= 2  # thumbnails of the other dataset
     assert page.count("data:image/jpeg;base64,") == len(images.loaded)
     used = set(re.findall(r'class="thumb (\w+)"', page))
     assert used == set(re.findall(r"^\.(\w+)\{background-image", page, re.MULTILINE))

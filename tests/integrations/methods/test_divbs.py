@@ -22,7 +22,7 @@ def choose(logits, embeddings, labels, k, *, spec="divbs", seed=0):
 
 
 def gradients(logits, embeddings, labels):
-    """Return each sample's gradient in the last layer's weights, by autograd."""
+    """Return each sample's gradient with respect to the last layer's weights, by autograd."""
     found = []
     for z, h, y in zip(*map(torch.from_numpy, (logits, embeddings, labels)), strict=True):
         W = torch.zeros(len(z), len(h), dtype=torch.float64, requires_grad=True)
@@ -32,7 +32,7 @@ def gradients(logits, embeddings, labels):
 
 
 def naive(G, k, rng=None):
-    """Return the choice by the definition: Gram-Schmidt on the gradients themselves."""
+    """Return the choice computed from the definition: Gram-Schmidt on the gradients themselves."""
     residual, basis, taken = G.mean(0), [], []
     for _ in range(k):
         weights = abs(G @ residual)
@@ -94,7 +94,7 @@ def test_exactly_as_many_as_asked_for_whatever_the_loss(k, scale):
 def test_without_a_gradient_left_the_rest_is_random():
     logits, embeddings, labels = batch(8, 3)
     right = np.where(np.eye(3)[labels] > 0, 1e4, 0).astype(np.float32)
-    right[2] = logits[2]  # the only one with a gradient
+    right[2] = logits[2]  # the only sample with a gradient
     rests = set()
     for seed in range(40):
         positions = choose(right, embeddings, labels, 2, seed=seed).positions.tolist()

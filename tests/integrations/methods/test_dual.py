@@ -9,7 +9,7 @@ from spectral_select.integrations.methods import get_method
 
 
 def probabilities(n=200, n_epochs=30, seed=0):
-    """Return probabilities that rise to a level, some of them with much variation."""
+    """Return probabilities that rise to a level, with different amounts of variation."""
     rng = np.random.default_rng(seed)
     level, spread = rng.random((n, 1)), 0.2 * rng.random((n, 1))
     rise = 1 - np.exp(-np.arange(1, n_epochs + 1) / 8)
@@ -17,7 +17,7 @@ def probabilities(n=200, n_epochs=30, seed=0):
 
 
 def subset(p, n_kept, *, options="", seed=0, n_epochs=3):
-    """Return the samples of the first epoch; all epochs have the same."""
+    """Return the samples of the first epoch, after checking that all epochs have the same."""
     n = len(p)
     visits = get_method("dual" + options).visits(
         np.zeros(n, int), None, lambda epoch: n_kept, seed=seed, dynamics=p
@@ -85,7 +85,7 @@ def test_accepts_probabilities_without_variation(value):
     assert len(subset(np.full((10, 30), value), 4)) == 4
 
 
-def test_needs_a_training_beforehand_and_selects_from_all_samples():
+def test_needs_preliminary_training_and_selects_from_all_samples():
     method = get_method("dual")
     assert method.needs == {"dynamics"}
     assert method.n_dynamics == 30

@@ -21,7 +21,7 @@ def table(n=24, d=5, seed=0, *, signed=False, dtype=np.float64):
 
 
 def cosines(X):
-    """Return all cosines in float64, one at a time; 0 with a row of zeros."""
+    """Return all cosines in float64, computed one at a time; 0 for a row of zeros."""
     X = np.asarray(X, np.float64)
     S = np.zeros((len(X), len(X)))
     for i, a in enumerate(X):
@@ -79,7 +79,7 @@ def test_first_center_is_random():
 def test_k_center_is_within_twice_the_best_radius(seed, k, distance):
     X = table(9, 3, seed, signed=True)
     spec = "k-center:distance=euclidean"
-    if distance:  # the cosine distance is half the square of this one
+    if distance:  # for unit rows, the cosine distance is half the squared Euclidean distance
         X, spec = X / np.linalg.norm(X, axis=1, keepdims=True), "k-center"
     distances = euclidean(X)
     radius = [distances[:, list(s)].min(1).max() for s in combinations(range(9), k)]
@@ -94,7 +94,8 @@ def coverage(S, subset):
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("k", [1, 8, 24])
 def test_facility_location_is_the_greedy_maximum(signed, k):
-    # Mutual neighbors gain the same, so the steps are checked, not compared with others.
+    # Mutual neighbors have equal gains, so check that each step is greedy instead of comparing
+    # with another implementation.
     X = table(signed=signed)
     S, positions = cosines(X), choose("facility-location", X, k).tolist()
     for step, chosen in enumerate(positions):

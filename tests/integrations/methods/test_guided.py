@@ -8,7 +8,7 @@ from spectral_select.integrations.methods import Candidates, Outputs, get_method
 
 
 def candidates(loss, graph, n_keep, seed=0, fresh=False, loss_power=0.5):
-    """Return candidates of which the graph says this, as factors of the weight."""
+    """Return candidates whose weights have the given factors from the graph."""
     loss = np.asarray(loss, float)
     graph = np.log(np.asarray(graph, float))
     outputs = Outputs(loss, np.zeros((len(loss), 2)), np.zeros((len(loss), 2)))
@@ -24,7 +24,7 @@ def candidates(loss, graph, n_keep, seed=0, fresh=False, loss_power=0.5):
 
 
 def counts(name, loss, graph, loss_power=0.5, draws=4000):
-    """Return how often each candidate is the one drawn."""
+    """Return how often each candidate is drawn when one is kept."""
     method, fresh = get_method(name), name == "guided-fresh"
     chosen = [
         method.choose(candidates(loss, graph, 1, seed, fresh, loss_power)).positions[0]
@@ -98,7 +98,7 @@ def test_trust_and_hardness_come_from_the_graph_of_the_features():
 
 
 def test_loss_counts_less_where_labels_are_wrong():
-    """The more of a class's labels are wrong, and as asked for in a clean one."""
+    """The more of a class's labels are wrong, the lower the power; clean classes keep theirs."""
     X, y = clusters()
     rng = np.random.default_rng(1)
     noisy = np.where((y == 0) & (rng.random(len(y)) < 0.4), 1, y)

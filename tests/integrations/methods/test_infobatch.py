@@ -19,7 +19,7 @@ def choose(last_loss, *, mean=None, progress=0.1, seed=0, options="", rng=None):
 
 
 class Scripted:
-    """A generator whose uniform numbers are given."""
+    """A generator that returns given uniform numbers."""
 
     def __init__(self, uniform):
         self.uniform = np.array(uniform)
@@ -30,7 +30,7 @@ class Scripted:
 
 
 def step(choice, values):
-    """Return what the driver makes of the chosen samples' losses or gradients."""
+    """Return the driver's weighted mean of the chosen samples' losses or gradients."""
     return (choice.weights * values[choice.positions]).mean()
 
 
@@ -83,12 +83,12 @@ def test_of_the_kept_those_of_below_mean_loss_count_twice_the_others():
 @pytest.mark.parametrize(
     ("last_loss", "mean", "progress"),
     [
-        (np.full(6, np.nan), np.nan, 0.0),  # nothing seen yet
-        (np.full(6, np.nan), 1.0, 0.5),  # none of these seen
+        (np.full(6, np.nan), np.nan, 0.0),  # no sample has been trained on yet
+        (np.full(6, np.nan), 1.0, 0.5),  # none of these samples has been trained on
         (np.full(6, np.inf), 1.0, 0.5),
         (np.full(6, 1e4), 1e4, 0.5),
         (np.zeros(6), 0.0, 0.5),
-        (np.zeros(6), 1.0, 0.875),  # the end: full data
+        (np.zeros(6), 1.0, 0.875),  # all samples are kept at the end of training
         (np.zeros(6), 1.0, 0.99),
     ],
 )

@@ -79,7 +79,7 @@ def test_only_the_sigmoid_form_is_joint():
         S = get_method(name).learnability(learner, reference, labels)
         return sum(S[k] + S[:, k] for k in taken)
 
-    # Per sample: what those taken add depends on how many they are, not on which.
+    # With a loss per sample, the samples taken contribute by their number, not their identity.
     difference = gains("jest", [0, 1]) - gains("jest", [5, 7])
     np.testing.assert_allclose(difference, difference[0], atol=1e-5)
     assert np.ptp(gains("jest-sigmoid", [0, 1]) - gains("jest-sigmoid", [5, 7])) > 0.1
@@ -98,7 +98,7 @@ def test_matching_narrows_or_spreads_the_classes():
             for seed in range(40)
         ]
         n_classes[match] = np.mean([len(set(labels[c].tolist())) for c in chosen])
-    assert n_classes["class"] < 3  # of about 6.8 in a random subset
+    assert n_classes["class"] < 3  # a random subset has about 6.8 classes
     assert n_classes["sample"] > 6.8
 
 

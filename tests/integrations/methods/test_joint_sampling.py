@@ -10,7 +10,7 @@ from spectral_select.integrations.methods.joint_sampling import chunk_sizes, sam
 
 
 class Prescribed:
-    """A generator whose Gumbel noise is given, chunk by chunk."""
+    """A generator that returns given Gumbel noise, chunk by chunk."""
 
     def __init__(self, noise):
         self.noise = iter(noise)
@@ -22,14 +22,14 @@ class Prescribed:
 
 
 def logits_given(S, taken, gain=1.0):
-    """Return the logits of the definition, from nothing but S and those taken."""
+    """Return the logits by definition, from only S and the samples taken."""
     n = len(S)
     logits = [S[i, i] + sum(S[k, i] + S[i, k] for k in taken) for i in range(n)]
     return gain * np.array([-np.inf if i in taken else x for i, x in enumerate(logits)])
 
 
 def law(S, n_keep, n_chunks, gain=1.0):
-    """Return the probability of every ordered draw, by enumerating them."""
+    """Return the probability of every ordered draw, by enumeration."""
     sizes = chunk_sizes(n_keep, n_chunks)
     found = {}
     for order in permutations(range(len(S)), n_keep):
@@ -46,7 +46,7 @@ def law(S, n_keep, n_chunks, gain=1.0):
 
 
 def assert_follows(draw, expected, n_draws):
-    """Compare frequencies with a law by a chi-square test that fails falsely once in 1e9."""
+    """Compare frequencies with a law, by a chi-square test with one false alarm in 1e9."""
     counts = dict.fromkeys(expected, 0)
     rng = np.random.default_rng(7)
     for _ in range(n_draws):
@@ -56,7 +56,7 @@ def assert_follows(draw, expected, n_draws):
     rare = wanted < 8
     wanted = np.append(wanted[~rare], wanted[rare].sum())
     seen = np.append(seen[~rare], seen[rare].sum())
-    if wanted[-1] < 8:  # what is left over is too little for a cell of its own
+    if wanted[-1] < 8:  # the remainder is too small for a separate cell
         wanted = np.append(wanted[:-2], wanted[-2] + wanted[-1])
         seen = np.append(seen[:-2], seen[-2] + seen[-1])
     statistic = ((seen - wanted) ** 2 / wanted).sum()
@@ -86,8 +86,8 @@ def test_comparison_with_the_law_can_fail():
 
 @given(st.data())
 def test_given_its_noise_the_draw_is_that_of_the_definition(data):
-    # Those with the largest logit plus standard Gumbel noise have the law of drawing one
-    # after the other; so it is enough that the noise is added to the right logits.
+    # The samples with the largest logit plus standard Gumbel noise follow the law of drawing one
+    # after the other, so it is enough to check that the noise is added to the right logits.
     n = data.draw(st.integers(2, 12))
     n_keep, n_chunks = data.draw(st.integers(1, n)), data.draw(st.integers(1, 14))
     gain = data.draw(st.sampled_from([1.0, 0.3, 4.0]))
@@ -142,7 +142,7 @@ def test_losses_of_ten_thousand_in_float32_do_not_overflow_and_decide():
     S = rng.uniform(-1e4, 1e4, (320, 320)).astype(np.float32)
     with np.errstate(all="raise", under="ignore"):
         drawn = sample_jointly(S, 64, 16, rng)
-    # Gaps of that size leave nothing to chance: each chunk is the top of its logits.
+    # With gaps of this size, nothing is left to chance: each chunk has the largest logits.
     wide, taken = S.astype(np.float64), []
     for size in chunk_sizes(64, 16):
         logits = wide.diagonal() + wide[taken].sum(0) + wide[:, taken].sum(1)
@@ -152,7 +152,7 @@ def test_losses_of_ten_thousand_in_float32_do_not_overflow_and_decide():
 
 
 def test_differences_count_however_large_the_scores_are():
-    # In float32 the sums over those taken, beyond 1e7, would not resolve a difference of 1.
+    # In float32, sums over the samples taken exceed 1e7 and would not resolve a difference of 1.
     S = np.full((3, 3), 1e4, np.float32)
     S[0, 0] = 1e4 + 1
     first = [sample_jointly(S, 1, 1, np.random.default_rng(seed))[0] for seed in range(4000)]
@@ -183,7 +183,7 @@ def test_diverged_losses_come_last(bad):
     S[1], S[:, 1] = bad, bad
     S[3, 3] = -1e3
     drawn = sample_jointly(S, 4, 4, np.random.default_rng(0))
-    assert drawn[-1] == 1  # lower by 1e3 for each pair
+    assert drawn[-1] == 1  # sample 1 has the lowest logit
     assert set(drawn[:2]) == {0, 2}
 
 

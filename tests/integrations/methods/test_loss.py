@@ -19,7 +19,7 @@ def choose(spec, loss, k, *, seed=0, **more):
 
 
 def inclusion(weights, k):
-    """Return each place's probability to be among k drawn one after the other."""
+    """Return each position's probability of being among k positions drawn one by one."""
     found = np.zeros(len(weights))
     for sequence in permutations(range(len(weights)), k):
         probability, left = 1.0, sum(weights)
@@ -104,7 +104,7 @@ def test_selective_backprop_draws_by_percentile(k):
 )
 def test_selective_backprop_has_its_times_and_pays_for_no_other(options, progress, step, chooses):
     made = candidates(6, 2, loss=np.arange(6), progress=progress, step=step)
-    if not chooses:  # then the model is not asked
+    if not chooses:  # no forward pass is needed
         made = candidates(6, 2, progress=progress, step=step)
     choice = get_method("selective-backprop" + options).choose(made)
     assert len(choice.positions) == (2 if chooses else 6)

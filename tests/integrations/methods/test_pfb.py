@@ -14,7 +14,7 @@ def rows(n=200, d=6, seed=0):
 
 
 def definition(X, gamma, r):
-    """Return the weights 1 / (f + r), one pair of rows after the other."""
+    """Return the weights 1 / (f + r), computed one pair of rows at a time."""
     centered = X.astype(np.float64) - X.mean(axis=0, dtype=np.float64)
     unit = [row / np.linalg.norm(row) for row in centered]
     f = [
@@ -71,7 +71,7 @@ def test_copies_are_thinned():
     weights = get_method("pfb").precompute(np.zeros(200, int), X)
     made = candidates(200, 60, precomputed=weights)
     kept = get_method("pfb").choose(made).positions
-    assert (kept < 60).sum() < 6  # a uniform draw keeps 18
+    assert (kept < 60).sum() < 6  # a uniform draw keeps 18 on average
 
 
 @given(st.lists(st.floats(0, 30), min_size=1, max_size=40), st.data())

@@ -45,7 +45,7 @@ def test_first_epoch_is_plain_training():
 
 
 def test_every_sample_counts_equally_in_the_long_run():
-    """Samples that are always droppable get as much weight in sum as those never dropped."""
+    """In total, samples that may be dropped get as much weight as samples never dropped."""
     n, n_epochs = 400, 60
     excess = np.where(np.arange(n) < 200, -1.0, 1.0)
     n_trained, total = np.zeros(n, int), np.zeros(n)

@@ -10,7 +10,7 @@ from spectral_select.integrations.methods.seta import _clusters
 
 
 def clusters_of(loss, options=""):
-    """Return the clusters after an epoch that ended with these losses."""
+    """Return the clusters after an epoch that ended with the given losses."""
     loss = np.asarray(loss, float)
     nothing = np.full(len(loss), np.nan)
     history = History(1, loss[:, None], nothing, np.isfinite(loss).astype(int), nothing[:1])

@@ -10,7 +10,7 @@ METHOD = get_method("turns")
 
 
 def visited(n, counts, seed=0):
-    """Return the samples of each epoch, which visits `counts[epoch]` of `n`."""
+    """Return the samples visited in each epoch: `counts[epoch]` of `n` samples."""
     visits = METHOD.visits(np.zeros(n, int), None, counts.__getitem__, seed=seed)
     orders = [np.random.default_rng(epoch).permutation(n) for epoch in range(len(counts))]
     return [visits.select(epoch, order) for epoch, order in enumerate(orders)]
@@ -31,7 +31,7 @@ def test_epochs_depend_on_the_seed_and_not_on_the_epochs_asked_for():
     first, other = visited(100, [20] * 6), visited(100, [20] * 6, seed=1)
     assert set(first[0]) != set(other[0])
     visits = METHOD.visits(np.zeros(100, int), None, lambda epoch: 20, seed=0)
-    for epoch in (4, 1, 5):  # as a resumed training asks for them
+    for epoch in (4, 1, 5):  # the order in which resumed training requests epochs
         order = np.random.default_rng(epoch).permutation(100)
         assert visits.select(epoch, order).tolist() == first[epoch].tolist()
 

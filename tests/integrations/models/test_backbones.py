@@ -1,4 +1,4 @@
-"""Networks by name: embeddings, weights from all sources, and input that is rejected."""
+"""Networks by name: embeddings, weights from all sources, and rejected input."""
 
 import pickle
 from importlib.metadata import version
@@ -269,7 +269,7 @@ class TestFiles:
 
 
 class TestPretrained:
-    """Torchvision's own entries, with a cache that holds what a download would."""
+    """Torchvision's own entries, with a cache that contains the files to be downloaded."""
 
     @pytest.fixture(autouse=True)
     def cache(self, tmp_path, monkeypatch):
@@ -282,7 +282,7 @@ class TestPretrained:
     def test_default_equals_torchvision(self, cache, name):
         entry = torchvision.models.get_model_weights(name).DEFAULT
         state = build_classifier(name, 1000, seed=7).state_dict()
-        if name == "densenet121":  # as these files are: of an older layout
+        if name == "densenet121":  # these files have an older layout
             state = {
                 k.replace("norm1", "norm.1").replace("norm2", "norm.2")
                 .replace("conv1", "conv.1").replace("conv2", "conv.2"): v

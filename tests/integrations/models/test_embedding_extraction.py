@@ -1,4 +1,4 @@
-"""Extraction: the right rows in the right order, also after kills."""
+"""Extraction: the right rows in the right order, even after kills."""
 
 import os
 import random
@@ -41,7 +41,7 @@ def photos(tmp_path):
 
 
 class Tiny(nn.Module):
-    """The mean of each channel, and how many calls there were."""
+    """Returns the mean of each channel, and counts calls."""
 
     def __init__(self):
         super().__init__()
@@ -137,9 +137,9 @@ def test_keeps_global_random_state(digits, tmp_path):
 class TestBadInput:
     @pytest.mark.parametrize("num_workers", [0, 2])
     def test_names_unreadable_image_and_keeps_the_rest(self, photos, tmp_path, num_workers):
-        victim = photos / "dog" / "09.png"  # not in the sample that is compared
+        victim = photos / "dog" / "09.png"  # not one of the images that are compared
         whole = victim.read_bytes()
-        victim.write_bytes(whole[:50] + bytes(len(whole) - 50))  # of the same size
+        victim.write_bytes(whole[:50] + bytes(len(whole) - 50))  # keep the file size
         split = load_dataset(photos, val_fraction=0, test_fraction=0).train
         options = {"transform": to_tensor, "batch_size": 4, "block_size": 4}
         with pytest.raises(UnreadableImageError, match=r"^cannot read the image .*dog/09\.png: \w"):

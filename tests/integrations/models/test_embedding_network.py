@@ -1,4 +1,4 @@
-"""A module is given back as it came, and its output is chosen or refused."""
+"""A module is restored to its state before extraction, and its output is chosen or rejected."""
 
 from collections import OrderedDict, namedtuple
 from types import SimpleNamespace
@@ -80,12 +80,12 @@ def test_module_is_given_back_where_the_first_image_fails(tmp_path):
 def test_module_can_be_trained_afterwards(tmp_path):
     network = Network()
     extract_embeddings(DATA, network, tmp_path)
-    network(IMAGES).sum().backward()  # the tensor that it keeps is an ordinary one
+    network(IMAGES).sum().backward()  # the module's stored tensor is not an inference tensor
     assert network.stem.weight.grad is not None
 
 
 class Gives(nn.Module):
-    """A module whose output is made of the means by a function."""
+    """A module whose output is a function of the channel means and pixels."""
 
     def __init__(self, make):
         super().__init__()
@@ -100,7 +100,7 @@ Pair = namedtuple("Pair", "pooled tokens")
 
 
 class ModelOutput(OrderedDict):
-    """As that of transformers: a mapping with attributes and indices."""
+    """An output like those in transformers: a mapping with attributes and indices."""
 
     def __getitem__(self, key):
         return list(self.values())[key] if isinstance(key, int) else super().__getitem__(key)

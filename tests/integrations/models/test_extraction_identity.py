@@ -22,7 +22,7 @@ def dataset(seed=0, n=N):
 
 
 class Mean(nn.Module):
-    """The mean of each channel; raises at the batch number `fails_at`."""
+    """Returns the mean of each channel; raises at batch number `fails_at`."""
 
     def __init__(self, power=1.0, fails_at=None):
         super().__init__()
@@ -38,7 +38,7 @@ class Mean(nn.Module):
 
 
 def interrupted(data, out, **options):
-    """Start an extraction and end it after three blocks."""
+    """Start an extraction and stop it after three blocks."""
     with pytest.raises(KeyboardInterrupt):
         extract_embeddings(data, Mean(fails_at=4), out, batch_size=10, block_size=10, **options)
 

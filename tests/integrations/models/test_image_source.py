@@ -1,4 +1,4 @@
-"""Images and origin of the datasets that people have."""
+"""Images and origin of common kinds of datasets."""
 
 import json
 
@@ -24,7 +24,7 @@ class Mean(nn.Module):
 
 
 class Listed(Dataset):
-    """A dataset that gives the items it was made with."""
+    """A dataset that returns the items passed to it."""
 
     def __init__(self, items, **attributes):
         self.items = items

@@ -182,7 +182,7 @@ def test_kept_images_are_framed_and_others_faded(tmp_path):
     pixels = np.asarray(Image.open(BytesIO(picture.png)).convert("RGB"), dtype=int)
     pitch = (pixels.shape[1] + 4) // 6
     means = [pixels[4:64, k * pitch + 4 : k * pitch + 64].mean() for k in range(6)]
-    assert max(means[:2]) < min(means[2:])  # the others are faded towards white
+    assert max(means[:2]) < min(means[2:])  # discarded images are faded toward white
     corners = [tuple(pixels[1, k * pitch + 1]) for k in range(6)]
     assert corners == [(0, 114, 178)] * 2 + [(255, 255, 255)] * 4
 

@@ -1,4 +1,4 @@
-"""A results.json with any value replaced: a report, or one line that names file and key."""
+"""With any value in results.json replaced: a report, or one line that names file and key."""
 
 import copy
 import json
@@ -8,7 +8,7 @@ from report_helpers import results, write_run
 
 from spectral_select._cli.main import main
 
-# Of every type, extreme, and hostile to the parts that draw, escape and encode text.
+# Values of every type, some extreme, some hostile to code that draws, escapes or encodes text.
 VALUES = [
     7, -1, 0, 1.5, 1e99, 10**30, float("inf"), True, None, "", "x" * 3000, "$\\frac{", "\ud800",
     "a\nb\0", "<script>", "../../x", [], [[1]], {}, {"a": {"b": [1]}},

@@ -34,7 +34,7 @@ def test_missing_values_are_ignored():
 
 def test_paired_difference_uses_shared_seeds_only():
     rng = np.random.default_rng(1)
-    noise = rng.normal(0, 5, 6)  # shared by both methods of a seed, so pairing removes it
+    noise = rng.normal(0, 5, 6)  # shared by both methods for a seed, so pairing removes it
     ours = {seed: 1.0 + noise[seed] + rng.normal(0, 0.01) for seed in range(6)}
     theirs = {seed: noise[seed] for seed in range(2, 6)} | {9: 1e6, 3: None}
     difference = paired_difference(ours, theirs)

@@ -12,7 +12,7 @@ from spectral_select.integrations.report import write_report
 
 
 class Page(HTMLParser):
-    """Collect tags with attributes, and the text; check that tags are closed."""
+    """Collects tags with attributes, and text; checks that tags are closed."""
 
     def __init__(self, text):
         super().__init__()
@@ -46,7 +46,7 @@ def run(tmp_path):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """The page on four methods and two seeds."""
+    """The page for four methods and two seeds."""
     content = results(methods=("full", "random", "fiedler", "jest:n_chunks=8"), seeds=(0, 1))
     folder = tmp_path_factory.mktemp("report")
     return write_report([write_run(folder / "run", content)], folder / "out")
@@ -120,7 +120,7 @@ def test_each_dataset_has_its_own_section(run, tmp_path):
 
 
 def page_with(text, folder):
-    """Return the page of a run in which every text is `text`."""
+    """Return the page for a run in which every text is `text`."""
     content = results(methods=("full",))
     content["runs"][0] |= {"method": text, "gallery": text, "last_layer": text}
     content["command"] = content["data"]["name"] = content["features"]["source"] = text

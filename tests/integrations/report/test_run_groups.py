@@ -37,7 +37,7 @@ def test_separates_different_features_in_use():
     other["features"]["dim"] = 2048
     assert len(groups(results(), other)) == 2
     cheap = results(seeds=(1,))
-    cheap["features"]["seconds"] = 1.0  # the same features, extracted in another time
+    cheap["features"]["seconds"] = 1.0  # the same features, extracted in a different time
     assert len(groups(results(), cheap)) == 1
     without = results(methods=("full", "random"), seeds=(2,))
     without["features"] = {"source": None, "seconds": 0.0, "dim": None}

@@ -20,7 +20,7 @@ def test_second_interrupt_stops_at_once(monkeypatch, capsys):
         assert not stop.asked()
         press()
         assert stop.asked()
-        press()  # the same one, from torchrun
+        press()  # the same Ctrl-C, forwarded by torchrun
         assert stop.asked()
         with pytest.raises(KeyboardInterrupt):
             press()

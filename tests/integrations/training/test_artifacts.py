@@ -29,7 +29,7 @@ def test_thumbnails_come_back_with_the_choice(tmp_path):
     assert first.images.shape == (4, 16, 16, 3)
     assert second.kept.all()
     assert second.number == 1
-    # Each thumbnail is of its own image: the color of its class dominates.
+    # Each thumbnail shows the right image, because the color of its class dominates.
     brightest = first.images.reshape(4, -1, 3).mean(1).argmax(1)
     assert brightest.tolist() == (first.labels % 3).tolist()
 

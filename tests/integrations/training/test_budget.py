@@ -46,5 +46,5 @@ def test_full_on_a_short_schedule_sees_as_many_images_as_a_selecting_method(n, e
     short, random = (
         Budget.of(get_method(method), config, n).n_images for method in ("full-short", "random")
     )
-    assert abs(short - random) <= 10 / 2  # to the nearest step
+    assert abs(short - random) <= 10 / 2  # rounded to the nearest step
     assert random == n_kept(10, ratio) * (n // 10) * epochs

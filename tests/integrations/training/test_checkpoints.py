@@ -25,7 +25,7 @@ RESULTS = {
 
 @pytest.fixture
 def begun(tmp_path):
-    """Checkpoints in the test's folder, just begun; they are let go of afterwards."""
+    """New checkpoints in the test's folder; closed after the test."""
     with ExitStack() as stack:
 
         def begin(wanted, **options):
@@ -38,7 +38,7 @@ def begun(tmp_path):
 
 
 def results(path=(), value=None):
-    """Return results, with one value changed by the path of keys to it."""
+    """Return results in which one value is changed, given by its path of keys."""
     content = json.loads(json.dumps(RESULTS))
     if path:
         inner = content

@@ -12,7 +12,7 @@ from spectral_select.integrations.training.trainer import Trainer
 
 
 class Watching(Method):
-    """Keeps the first ones, and the histories that it was shown."""
+    """Selects the first candidates, and records the histories that it receives."""
 
     name, summary, needs = "watching", "", frozenset({CLEAN, HISTORY})
 

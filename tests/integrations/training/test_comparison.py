@@ -18,7 +18,7 @@ def compared(names=("full", "random", "fiedler"), seeds=(0,), data=None, **optio
 
 
 def results(runs):
-    """Return what training came to, without what it took."""
+    """Return the results of training, without times."""
     return [
         (run.method, run.seed, run.final, [(e.loss, e.lr) for e in run.history]) for run in runs
     ]
@@ -129,7 +129,7 @@ def test_decoding_threads_end_whatever_happens(monkeypatch):
     monkeypatch.setattr(DecodedImages, "close", count_end)
     with pytest.raises(KeyboardInterrupt):
         compared(names=("full", "random"), on_step=stop)
-    assert len(opened) == 5  # of two methods, and of train, val and test
+    assert len(opened) == 5  # two methods, and train, val and test
     assert set(map(id, opened)) == set(map(id, closed))
 
 

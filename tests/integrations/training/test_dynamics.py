@@ -15,11 +15,11 @@ DUAL = "dual:epochs=3,window=2"
 
 
 class StopError(Exception):
-    """Ends a training in the middle of a step."""
+    """Ends a training run in the middle of a step."""
 
 
 def stop_after(steps):
-    """Return a callback that ends the training at its `steps`-th call."""
+    """Return a callback that ends training at its `steps`-th call."""
     calls = []
 
     def on_step(*arguments):
@@ -53,7 +53,7 @@ def test_continues_after_an_interruption(tmp_path):
     whole, model = recorded()
     file = tmp_path / "dynamics.pt"
     with pytest.raises(StopError):
-        recorded(file=file, on_step=stop_after(8))  # in the third epoch, of three steps each
+        recorded(file=file, on_step=stop_after(8))  # in the third epoch; an epoch has three steps
     begun = torch.load(file, weights_only=True)
     assert begun["done"] == 2
     resumed, other = recorded(file=file)
@@ -72,7 +72,7 @@ def test_samples_without_a_step_take_the_probability_of_their_first():
     np.testing.assert_allclose(probabilities_of(losses), expected)
 
 
-def test_comparison_trains_beforehand_from_the_same_weights_and_charges_it():
+def test_comparison_charges_preliminary_training_from_the_same_weights():
     config, data = settings(), data_set()
     full, dual = compare(config, data, [get_method("full"), get_method(DUAL)])
     assert dual.initial_weights == full.initial_weights
@@ -82,14 +82,14 @@ def test_comparison_trains_beforehand_from_the_same_weights_and_charges_it():
     assert dual.history[1].decoded == 0, "the same subset"
 
 
-def test_comparison_resumes_in_the_training_beforehand(tmp_path):
+def test_comparison_resumes_in_preliminary_training(tmp_path):
     config, data, methods = settings(), data_set(), [get_method(DUAL)]
     (whole,) = compare(config, data, methods)
     checkpoints = Checkpoints(tmp_path)
     checkpoints.begin(Manifest({}))
 
     class Asked:
-        """Asks to stop at the sixth step."""
+        """Requests a stop at the sixth step."""
 
         calls = 0
 

@@ -9,14 +9,14 @@ from spectral_select.integrations.training.inputs import network_input
 
 
 class Brightness(torch.nn.Module):
-    """Tells images apart by their mean color."""
+    """Distinguishes images by their mean color."""
 
     def forward(self, images):
         return images.mean((2, 3))
 
 
 class Part(Ranks):
-    """One of several ranks, whose sums are its own."""
+    """One of several ranks, whose sums are not combined with those of other ranks."""
 
     def sum(self, values):
         self.__dict__["given"] = list(values)

@@ -1,4 +1,4 @@
-"""Every method there is, through the driver."""
+"""Every registered method, run by the driver."""
 
 import numpy as np
 import pytest
@@ -17,12 +17,12 @@ from spectral_select.integrations.methods import (
 from spectral_select.integrations.runtime.seeding import seeded
 from spectral_select.integrations.training.trainer import Trainer
 
-# Methods that say themselves how many they keep, and how few that may be.
+# Methods that set their own count, with the minimum number of samples kept from a batch.
 OWN_COUNT = {"alignprune": 1, "infobatch": 1, "repb": 1, "seta": 1, "selective-backprop": 4}
 
 
 def network():
-    """Return a classifier whose step is a matter of milliseconds."""
+    """Return a classifier whose training step takes milliseconds."""
     with seeded(0, torch.device("cpu")):
         body = [nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
         return nn.Sequential(*body, nn.Flatten(), nn.Linear(8, 3))
@@ -45,7 +45,7 @@ def trainer(spec, *, model=None, config=None):
 
 
 def record_choices(monkeypatch, made):
-    """Return a list that the method's choices are put into as training goes on."""
+    """Return a list that collects the method's choices during training."""
     choices = []
     choose = type(made.method).choose
 
@@ -100,12 +100,12 @@ def test_rejects_wrong_options_before_training(name):
 
 
 def test_selective_backprop_counts_the_batches_of_all_epochs():
-    config = settings(lr=0.001, epochs=4)  # of 3 steps
+    config = settings(lr=0.001, epochs=4)  # an epoch has 3 steps
     made = trainer("selective-backprop", config=config)
     counted = []
     for epoch in range(4):
         made.train_epoch(epoch, lambda n, loss, right: counted.append(n))
-    assert counted == [20] * 6 + [4, 20, 4, 20, 4, 20]  # of these, up to step 0.9 × 12
+    assert counted == [20] * 6 + [4, 20, 4, 20, 4, 20]  # selection ends after step 0.9 × 12
 
 
 def test_infobatch_drops_what_it_has_seen_and_ends_on_full_data(monkeypatch):
@@ -113,7 +113,7 @@ def test_infobatch_drops_what_it_has_seen_and_ends_on_full_data(monkeypatch):
     made = trainer("infobatch", config=config)
     choices = record_choices(monkeypatch, made)
     samples = [made.train_epoch(epoch).samples for epoch in range(8)]
-    assert samples[0] == samples[-1] == 60  # nothing was seen before; the last eighth
+    assert samples[0] == samples[-1] == 60  # no losses are known yet; end of training
     assert all(30 < n < 60 for n in samples[1:-1])
     assert [len(c.positions) for c in choices[:3]] == [20] * 3
     assert all((c.weights == 1).all() for c in choices[:3] + choices[-3:])

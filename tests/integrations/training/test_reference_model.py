@@ -42,7 +42,7 @@ def trained(folder, found=None, **options):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A reference that is there; tests that change its folder take a copy."""
+    """An existing reference; tests that change its folder use a copy."""
     folder = tmp_path_factory.mktemp("reference") / "whole"
     trained(folder)
     return folder
@@ -59,7 +59,7 @@ def copy(whole, tmp_path):
 
 @pytest.fixture
 def parts(monkeypatch):
-    """The indices that each network is trained on, in the order in which it happens."""
+    """The indices that each network is trained on, in the order of training."""
     seen, make = [], reference_training.Trainer
 
     def recording(config, part, method, model, **options):
@@ -129,7 +129,7 @@ def test_reproducible_in_any_folder(whole, tmp_path):
 
 def test_second_call_only_opens_it(whole, parts):
     before = {name: (whole / name).stat().st_mtime_ns for name in FILES}
-    # Neither what is discarded by the methods nor speed and device change a reference.
+    # A reference does not depend on the filter ratio, or on options for speed and device.
     config = settings(epochs=1, filter_ratio=0.5, prefetch=2, n_threads=2, channels_last=True)
     found = trained(whole, config=config)
     assert parts == []
@@ -221,7 +221,7 @@ def test_killed_before_a_file_is_written_it_goes_on_with_what_is_there(
     assert np.array_equal(reference.outputs.logits, expected.outputs.logits)
     assert np.array_equal(reference.outputs.cosines, expected.outputs.cosines)
     assert reference.meta.weights == expected.meta.weights
-    assert reference.meta.training_seconds > 0  # also of what was trained before
+    assert reference.meta.training_seconds > 0  # includes networks trained by an earlier call
 
 
 @pytest.mark.parametrize("n_updates", [0, 2])
@@ -411,7 +411,7 @@ def test_command_trains_it_first_and_then_takes_it(tmp_path, capsys, parts):
     assert {epoch["samples"] for run in found["runs"] for epoch in run["history"]} == {20}
     assert "reference model: squeezenet1_1 cross-fitted" in capsys.readouterr().out
 
-    assert train(tmp_path / "run", *methods, "--reference-epochs=2") == 0  # it is there
+    assert train(tmp_path / "run", *methods, "--reference-epochs=2") == 0  # the reference exists
     assert train(tmp_path / "run", *methods, "--reference-epochs=3") == 2
     err = capsys.readouterr().err
     assert "epochs was 2, is now 3); to use it as it is, pass it as --ref" in err

@@ -41,13 +41,13 @@ def trainer(method, data=None, config=None, seed=0, **options):
 
 
 def batches(made, epoch):
-    """Return the indices of an epoch's batches without training on them."""
+    """Return the indices of an epoch's batches, without training."""
     made.sampler.set_epoch(epoch)
     return [list(batch) for batch in made.sampler]
 
 
 class Hardest(Method):
-    """Keep the samples of highest fresh loss; remember what was seen."""
+    """Selects the samples with the highest fresh loss; records its inputs."""
 
     name, summary, needs = "hardest", "", frozenset({FEATURES, LAST_LOSS, FRESH})
 
@@ -61,7 +61,7 @@ class Hardest(Method):
 
 
 class Doubled(Method):
-    """Keep the first ones and weigh them."""
+    """Selects the first candidates and weights them."""
 
     name, summary, weighted = "doubled", "", True
 
@@ -329,7 +329,7 @@ def test_state_of_another_epoch_or_number_of_processes_is_refused():
 
 
 class HostReads(TorchFunctionMode):
-    """Counts what makes the host wait for a device."""
+    """Counts operations that make the host wait for a device."""
 
     names = frozenset({"item", "cpu", "tolist", "numpy", "__bool__", "__float__", "__int__"})
 
@@ -354,7 +354,7 @@ def test_host_waits_for_the_device_once_an_epoch_and_not_at_each_step(method):
     assert counts[0] == counts[1] > 0
 
 
-# torch warns about the first release of Python 3.13.
+# torch warns about the first release of Python 3.13 (3.13.0).
 @pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")
 def test_compiled_steps_train_the_same_network(monkeypatch):
     compiled = []
@@ -481,14 +481,14 @@ def test_schedule_changes_what_is_kept_by_epoch():
 
 
 class Scheduled(Doubled):
-    """Chosen at the step, by a schedule."""
+    """Selects at the training step, following a schedule."""
 
     def schedule(self, filter_ratio, n_epochs):
         return LinearSchedule(0.8, 0.5, n_epochs=n_epochs)
 
 
 class Informed(Method):
-    """Sees everything that a method can ask for."""
+    """Records everything that a method can request."""
 
     name, summary = "informed", ""
     needs = frozenset({REFERENCE, LAST_LOSS, PROGRESS, FRESH})
