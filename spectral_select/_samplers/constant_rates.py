@@ -36,7 +36,7 @@ _SAMPLE = 2**13  # number of values that bracket a rank
 def smallest(values: Floats, k: int) -> Mask:
     """Return a mask of the `k` smallest values; ties are broken by the lower index.
 
-    A sample brackets the value of rank `k`, and only the values in the bracket are sorted. See
+    A sample brackets the value of rank `k`, and only the values in the bracket are compared. See
     R. W. Floyd and R. L. Rivest, "Expected time bounds for selection", Communications of the ACM
     18 (1975), doi:10.1145/360680.360691.
 
@@ -54,7 +54,12 @@ def smallest(values: Floats, k: int) -> Mask:
     if not 0 <= missing <= len(inside):  # the sample misled
         mask[:] = False
         inside, missing = np.arange(len(values)), k
-    mask[inside[np.argsort(values[inside], kind="stable")[:missing]]] = True
+    if missing > 0:
+        few = values[inside]
+        cut = np.partition(few, missing - 1)[missing - 1]
+        below, ties = inside[few < cut], inside[few == cut]
+        mask[below] = True
+        mask[ties[: missing - len(below)]] = True
     return mask
 
 
