@@ -63,9 +63,9 @@ class Several(_Spectrum):
 
 def lowest_vectors(X: NDArray[np.floating], m: int, laplacian: str) -> NDArray[np.float64]:
     """Return the m eigenvectors of the Laplacian after the lowest one, as columns."""
-    S = cosine_similarity(np.asarray(X, np.float64))
-    degrees = S.sum(1)
-    L = np.diag(degrees) - S
+    weights = (1 + cosine_similarity(np.asarray(X, np.float64))) / 2
+    degrees = weights.sum(1)
+    L = np.diag(degrees) - weights
     if laplacian == "symmetric":
         root = 1 / np.sqrt(degrees)
         L = root[:, None] * L * root

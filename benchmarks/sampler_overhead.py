@@ -1,16 +1,20 @@
-"""Cost of the batch sampler: time that training waits for selection, and batches per second.
+"""Cost of the samplers: time that training waits for selection, and batches per second.
 
     python benchmarks/sampler_overhead.py             # about 5 minutes on 2 cores
     python benchmarks/sampler_overhead.py --quick     # a quick check, under a minute
+    python benchmarks/sampler_overhead.py --scheduler # only the last measurement
 
 The data are synthetic 32 px images (uint8, in memory) with 2048-d float32 features in 10
-clusters. Batches of 128 are selected from 640 candidates. There are two measurements:
+clusters. Batches of 128 are selected from 640 candidates. There are three measurements:
 
 - training: an epoch of torchvision's ResNet-18 with SGD, with three kinds of batches in turn:
   selected ahead of training on a thread, selected on request, and drawn by a random BatchSampler
   with the same number and size of batches. The share of time spent waiting is the sampler's
   `timings.wait_seconds` divided by the epoch's wall-clock time;
-- loader: the same loaders without training.
+- loader: the same loaders without training;
+- scheduler: the visits that `GuidedSampler` schedules for 1,281,167 samples, of which an epoch
+  visits a fifth: seconds to select those of an epoch, one epoch after the other, and seconds that
+  a new process needs for its first epoch when it resumes.
 """
 
 import argparse
@@ -26,9 +30,12 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 from torchvision.models import resnet18
 
 from spectral_select import FiedlerBatchSelector, SpectralBatchSampler
+from spectral_select._samplers.stride_scheduler import StrideScheduler
 
 CANDIDATES, KEPT, WIDTH, CLASSES = 640, 128, 2048, 10
 MOST_WAITING = 0.01
+N_SAMPLES, SHARE = 1_281_167, 0.2  # ImageNet-1k
+N_EPOCHS, RESUMED = 12, (3, 90, 1000)
 
 
 class Images(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -151,6 +158,35 @@ def report(measured: dict[str, dict[str, list[float]]], n_batches: int) -> list[
     return results
 
 
+def scheduler_cost(n: int, repeats: int) -> dict[str, Any]:
+    """Measure and print the seconds to schedule an epoch, and to resume."""
+    rng = np.random.default_rng(0)
+    trust = np.log(np.maximum(rng.beta(5, 1, n), 0.01))
+    hardness = 0.5 * np.log(np.maximum(rng.beta(1, 3, n), 0.05))
+    order, n_visits = rng.permutation(n), int(SHARE * n)
+    epochs: list[list[float]] = []
+    resumes: dict[int, list[float]] = {epoch: [] for epoch in RESUMED}
+
+    def new() -> StrideScheduler:
+        return StrideScheduler(trust, lambda _: n_visits, 0, growing=hardness)
+
+    def timed(scheduler: StrideScheduler, epoch: int) -> float:
+        start = time.perf_counter()
+        scheduler.select(epoch, order)
+        return time.perf_counter() - start
+
+    for _ in range(repeats):
+        scheduler = new()
+        epochs.append([timed(scheduler, epoch) for epoch in range(N_EPOCHS)])
+        for epoch, seconds in resumes.items():
+            seconds.append(timed(new(), epoch))
+    rows = [["visits of GuidedSampler", "ms"]]
+    rows.append([f"an epoch (of the first {N_EPOCHS})", spread([s for run in epochs for s in run])])
+    rows += [[f"resuming at epoch {epoch}", spread(seconds)] for epoch, seconds in resumes.items()]
+    print(table(rows), flush=True)
+    return {"n": n, "share": SHARE, "epochs": epochs, "resumes": resumes}
+
+
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -159,9 +195,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="10 batches, 2 epochs of each kind")
     parser.add_argument("--rule", default="extreme", help="the selector's rule")
     parser.add_argument("--laplacian", default="unnormalized", help="the selector's Laplacian")
+    parser.add_argument("--samples", type=int, default=N_SAMPLES, help="samples to schedule")
+    parser.add_argument("--scheduler", action="store_true", help="measure only the scheduler")
     parser.add_argument("--out", type=Path, default=Path("runs/sampler_overhead.json"))
     options = parser.parse_args()
     n_batches, repeats = (10, 2) if options.quick else (options.batches, options.repeats)
+    if options.scheduler:
+        write(options.out, {"scheduler": scheduler_cost(options.samples, repeats)})
+        return
 
     n = n_batches * CANDIDATES
     X, dataset = features(n), Images(n)
@@ -174,6 +215,8 @@ def main() -> None:
     loader = report(
         epochs(samplers(X, selector), dataset, lambda *_: None, 3 * repeats, 3), n_batches
     )
+    print()
+    scheduler = scheduler_cost(options.samples, repeats)
     share = training[0]["waiting_share"]
     extra = median(training[0]["seconds"]["epoch"]) / median(training[2]["seconds"]["epoch"])
     print(
@@ -189,7 +232,8 @@ def main() -> None:
         "laplacian": options.laplacian,
         "torch_threads": torch.get_num_threads(),
     }
-    write(options.out, {"configuration": configuration, "training": training, "loader": loader})
+    results = {"training": training, "loader": loader, "scheduler": scheduler}
+    write(options.out, {"configuration": configuration, **results})
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ for axis, X, title in (
     (axes[1], bad, "six groups of 20 equal rows"),
 ):
     unit = X / np.linalg.norm(X, axis=1, keepdims=True)
-    S = unit @ unit.T
-    eigenvalues = np.linalg.eigvalsh(np.diag(S.sum(1)) - S)[:10]
+    W = (1 + unit @ unit.T) / 2
+    eigenvalues = np.linalg.eigvalsh(np.diag(W.sum(1)) - W)[:10]
     result = fiedler_vector(X)
     axis.plot(range(1, 11), eigenvalues, "o", color="0.6")
     axis.plot(2, result.value, "o", color="C3", label="Fiedler value")

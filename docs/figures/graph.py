@@ -1,4 +1,4 @@
-"""Sixteen digits as a graph, its similarities and its Laplacian."""
+"""Sixteen digits as a graph, its weights and its Laplacian."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +10,8 @@ order = np.argsort(y, kind="stable")
 X, y = X[order], y[order]
 unit = X / np.linalg.norm(X, axis=1, keepdims=True)
 S = unit @ unit.T
-L = np.diag(S.sum(1)) - S
+W = (1 + S) / 2
+L = np.diag(W.sum(1)) - W
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.7), layout="constrained")
 angle = 2 * np.pi * np.arange(len(X)) / len(X)
@@ -24,12 +25,12 @@ for i in range(len(X)):
 axes[0].set(title="the graph", xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
 axes[0].set_axis_off()
 for axis, matrix, title, cmap, low, high in (
-    (axes[1], S, "similarities S", "Blues", 0, 1),
-    (axes[2], L, "Laplacian L = D − S", "RdBu_r", -1.5, 1.5),
+    (axes[1], W, "weights W", "Blues", 0.5, 1),
+    (axes[2], L, "Laplacian L = D − W", "RdBu_r", -1.5, 1.5),
 ):
     picture = axis.imshow(matrix, cmap=cmap, vmin=low, vmax=high)
     axis.set(title=title, xticks=range(16), yticks=range(16))
     axis.set_xticklabels(y)
     axis.set_yticklabels(y)
     axis.spines[:].set_visible(False)
-    figure.colorbar(picture, ax=axis, shrink=0.8, extend="max" if low else "neither")
+    figure.colorbar(picture, ax=axis, shrink=0.8, extend="max" if low < 0 else "neither")

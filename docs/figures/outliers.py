@@ -8,7 +8,7 @@ from spectral_select import fiedler_vector
 
 X, y = digits_batch(400)
 unit = X / np.linalg.norm(X, axis=1, keepdims=True)
-degree = (unit @ unit.T).sum(1)
+degree = ((1 + unit @ unit.T) / 2).sum(1)
 
 cases = {
     "all similarities,\nunnormalized": {},
@@ -28,7 +28,7 @@ for axis, (title, options) in zip(axes, cases.items(), strict=True):
     axis.scatter(degree, np.abs(v), s=10, color="0.6")
     axis.scatter(degree[top], np.abs(v)[top], s=14, color="C3")
     axis.set_title(title)
-    axis.set(xlabel="degree (sum of similarities)", ylabel="|v|")
+    axis.set(xlabel="degree (sum of weights)", ylabel="|v|")
     axis.set_ylim(top=1.45 * np.abs(v).max())
     text = f"participation ratio: {participation:.0f} of {len(v)};\n"
     text += f"{shared:.0%} of the top fifth have\na degree in the lowest fifth"

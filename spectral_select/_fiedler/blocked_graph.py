@@ -33,13 +33,15 @@ def mapped_file(X: Array) -> mmap.mmap | None:
 
 
 class BlockedGraph:
-    """The cosine graph of one batch as S·v = X̂(X̂ᵀv): two passes over X per product.
+    """The cosine similarities of one batch as S·v = X̂(X̂ᵀv): two passes over X per product.
 
     Parameters
     ----------
     X : ndarray or WidenedRows of shape (1, n, d)
         Features, in memory or in a memory-mapped file.
     """
+
+    explicit = False
 
     def __init__(self, X: Any) -> None:
         self._X = X[0]

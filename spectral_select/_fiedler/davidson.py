@@ -41,7 +41,7 @@ References
 
 from dataclasses import dataclass
 
-from spectral_select._fiedler.graph import LaplacianOperator
+from spectral_select._fiedler.laplacian import LaplacianOperator
 from spectral_select._utils.array_namespace import (
     Array,
     arange,

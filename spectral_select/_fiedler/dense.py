@@ -4,7 +4,8 @@ import numpy as np
 from scipy.linalg import LinAlgError
 from scipy.linalg.lapack import dsyevr, ssyevr
 
-from spectral_select._fiedler.graph import DenseGraph, LaplacianOperator
+from spectral_select._fiedler.graph import DenseGraph, Graph, NonnegativeGraph
+from spectral_select._fiedler.laplacian import LaplacianOperator
 from spectral_select._utils.array_namespace import Array, arange, is_torch, namespace
 from spectral_select._utils.threads import one_blas_thread
 
@@ -45,21 +46,29 @@ def dense_pairs(operator: LaplacianOperator) -> tuple[Array, Array, Array]:
 
 def _dense_matrix(operator: LaplacianOperator) -> Array:
     """Return A as a stack of dense matrices."""
-    graph, a = operator.graph, operator.diagonal
-    xp = namespace(a)
+    a = operator.diagonal
+    matrix = _scaled(_weights(operator.graph), operator.transform)
+    matrix = -matrix
     index = arange(a.shape[-1], a)
-    if isinstance(graph, DenseGraph):
-        matrix = graph.matrix
-        for scale in (graph.scale, operator.transform):
-            if scale is not None:
-                matrix = scale[:, :, None] * matrix * scale[:, None, :]
-        matrix = -matrix
-    else:
-        identity = xp.zeros_like(a)[:, None] + xp.zeros_like(a)[..., None]
-        identity[:, index, index] = 1
-        matrix = -operator.affinity_dot(identity)
     matrix[:, index, index] += a
     return matrix
+
+
+def _weights(graph: Graph) -> Array:
+    """Return the affinity of each graph as a dense matrix; it may be the graph's own array."""
+    if isinstance(graph, NonnegativeGraph):
+        return (1 + _weights(graph.similarities)) / 2
+    if isinstance(graph, DenseGraph):
+        return _scaled(graph.matrix, graph.scale)
+    a = graph.degrees
+    index = arange(a.shape[-1], a)
+    identity = namespace(a).zeros_like(a)[:, None] + namespace(a).zeros_like(a)[..., None]
+    identity[:, index, index] = 1
+    return graph.dot(identity)
+
+
+def _scaled(matrix: Array, scale: Array | None) -> Array:
+    return matrix if scale is None else scale[:, :, None] * matrix * scale[:, None, :]
 
 
 def _two_lowest(matrix: Array) -> tuple[Array, Array]:

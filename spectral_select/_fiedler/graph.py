@@ -1,16 +1,17 @@
 """The similarity graph of each candidate batch, as an operator.
 
-A graph is represented by its degrees and its product with a vector. For cosine similarity, the
-affinity S is the Gram matrix of the normalized rows. It is stored either as the Gram matrix
-itself or as its factors, which avoid an n × n array. Rows are never normalized in a copy: their
-norms are applied to the vectors instead.
+A graph is represented by its degrees and its product with a vector. The cosine similarities are
+the Gram matrix S of the normalized rows. They are stored either as the Gram matrix itself or as
+its factors, which avoid an n × n array. Rows are never normalized in a copy: their norms are
+applied to the vectors instead. The similarity graph has the weights (1 + S)/2, which are never
+negative (`NonnegativeGraph`).
 
 Every graph has a leading batch axis: features have shape (b, n, d), and s vectors per batch have
 shape (b, s, n), one vector per row.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from scipy import sparse
@@ -19,55 +20,30 @@ from spectral_select._utils.array_namespace import Array, is_torch, namespace
 from spectral_select._utils.validation import NotFiniteError
 
 __all__ = [
-    "LAPLACIANS",
     "DenseGraph",
     "FactoredGraph",
     "Graph",
-    "LaplacianOperator",
-    "NegativeDegreeError",
+    "NonnegativeGraph",
     "SparseGraph",
     "cosine_graph",
     "degrees_of",
     "inverse_root",
-    "laplacian_operator",
     "sparse_cosine_graph",
     "unit_maximum",
 ]
 
-LAPLACIANS = ("unnormalized", "symmetric", "random_walk")
-
 _LARGE = 2**19  # number of entries; measured
-
-
-class NegativeDegreeError(ValueError):
-    """A normalized Laplacian is requested although a row has a negative degree.
-
-    Parameters
-    ----------
-    laplacian : str
-    degree : float
-    row : int
-        Row number in the whole input.
-    name : str, default="X"
-        Name of the argument that holds the features or affinities.
-    """
-
-    def __init__(self, laplacian: str, degree: float, row: int, name: str = "X") -> None:
-        self.laplacian, self.degree, self.row, self.name = laplacian, degree, row, name
-        super().__init__(
-            f"laplacian={laplacian!r} needs a graph without negative degrees, but row {row} of "
-            f"{name} has degree {degree:.3g}: most of its similarities to other rows are negative. "
-            "Use laplacian='unnormalized', or features without negative entries"
-        )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.laplacian, self.degree, self.row, self.name)
 
 
 class Graph(Protocol):
     """A batch of weighted graphs on n vertices each."""
 
     degrees: Array  # (b, n)
+
+    @property
+    def explicit(self) -> bool:
+        """Whether the graph stores an n × n array."""
+        ...
 
     def dot(self, v: Array) -> Array:
         """Return S·v for each vector: (b, s, n) in, (b, s, n) out."""
@@ -92,6 +68,7 @@ class DenseGraph:
 
     matrix: Array
     scale: Array | None = None
+    explicit = True
 
     def __post_init__(self) -> None:
         self.degrees = degrees_of(self, self.matrix[..., 0])
@@ -123,6 +100,7 @@ class FactoredGraph:
 
     X: Array
     scale: Array
+    explicit = False
 
     def __post_init__(self) -> None:
         self.degrees = degrees_of(self, self.scale)
@@ -150,6 +128,7 @@ class SparseGraph:
 
     matrix: sparse.sparray
     factored: bool = False
+    explicit = False
 
     def __post_init__(self) -> None:
         self.degrees = degrees_of(self, np.ones((1, self.matrix.shape[0]), self.matrix.dtype))
@@ -164,6 +143,39 @@ class SparseGraph:
     def take(self, batches: Array) -> "SparseGraph":
         """Return the graph itself, because there is only one."""
         return self
+
+
+@dataclass
+class NonnegativeGraph:
+    """The graph with the weights (1 + s_ij)/2 ≥ 0 for cosine similarities s_ij.
+
+    Its degrees are positive, also for signed features. A row of zeros has the weight ½ to every
+    row, including itself.
+
+    Parameters
+    ----------
+    similarities : Graph
+        The cosine similarities as weights, some of which may be negative.
+    """
+
+    similarities: Graph
+
+    def __post_init__(self) -> None:
+        degrees = self.similarities.degrees
+        self.degrees = (degrees.shape[-1] + degrees) / 2
+
+    @property
+    def explicit(self) -> bool:
+        """Whether the similarities are stored as an n × n array."""
+        return self.similarities.explicit
+
+    def dot(self, v: Array) -> Array:
+        """Return W·v = (S·v + 1·(1ᵀ·v))/2 for the weights W."""
+        return (self.similarities.dot(v) + v.sum(-1)[..., None]) / 2
+
+    def take(self, batches: Array) -> "NonnegativeGraph":
+        """Return the graphs of some batches."""
+        return NonnegativeGraph(self.similarities.take(batches))
 
 
 @np.errstate(all="ignore")  # BLAS may set flags in lanes whose results it does not use
@@ -187,7 +199,9 @@ def degrees_of(graph: Graph, like: Array) -> Array:
 
 
 def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | FactoredGraph:
-    """Return the cosine-similarity graph of each batch, in the cheaper form.
+    """Return the cosine similarities of each batch as a graph, in the cheaper form.
+
+    The weights of this graph are negative where rows are opposite; see `NonnegativeGraph`.
 
     Parameters
     ----------
@@ -224,7 +238,7 @@ def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | Fact
 
 
 def sparse_cosine_graph(X: sparse.sparray) -> SparseGraph:
-    """Return the cosine graph of sparse features (n, d) in the factored form S = X̂·X̂ᵀ."""
+    """Return the cosine similarities of sparse features (n, d) in the factored form X̂·X̂ᵀ."""
     rows = unit_maximum(X)
     scale = inverse_root(np.asarray((rows * rows).sum(axis=1)).ravel())
     rows.data = rows.data * np.repeat(scale, np.diff(rows.indptr)).astype(X.dtype)
@@ -270,79 +284,3 @@ def inverse_root(x: Array) -> Array:
     xp = namespace(x)
     positive = x > 0
     return xp.where(positive, xp.where(positive, x, xp.ones_like(x)) ** -0.5, xp.zeros_like(x))
-
-
-@dataclass
-class LaplacianOperator:
-    """A graph Laplacian in the form A = diag(diagonal) − T·S·T.
-
-    Attributes
-    ----------
-    diagonal : array of shape (b, n)
-    null : array of shape (b, n)
-        The unit eigenvector of the trivial eigenvalue 0.
-    transform : array of shape (b, n) or None
-        Diagonal of T; None stands for the identity.
-    """
-
-    graph: Graph
-    diagonal: Array
-    null: Array
-    transform: Array | None = None
-
-    def affinity_dot(self, v: Array) -> Array:
-        """Return T·S·T·v for vectors (b, s, n)."""
-        if self.transform is None:
-            return self.graph.dot(v)
-        transform = self.transform[:, None]
-        return transform * self.graph.dot(transform * v)
-
-    def take(self, batches: Array) -> "LaplacianOperator":
-        """Return the operators of some batches, given by a mask of shape (b,)."""
-        if bool(batches.all()):
-            return self
-        return LaplacianOperator(
-            self.graph.take(batches),
-            self.diagonal[batches],
-            self.null[batches],
-            None if self.transform is None else self.transform[batches],
-        )
-
-
-def laplacian_operator(graph: Graph, laplacian: str) -> LaplacianOperator:
-    """Return the Laplacian of each graph.
-
-    Parameters
-    ----------
-    graph : Graph
-    laplacian : {"unnormalized", "symmetric", "random_walk"}
-        D − S, or I − D^(-1/2)·S·D^(-1/2). The random-walk Laplacian I − D⁻¹S has the same
-        eigenvalues as the symmetric one; its eigenvectors are those of the symmetric one times
-        D^(-1/2).
-
-    Returns
-    -------
-    LaplacianOperator
-
-    Raises
-    ------
-    NegativeDegreeError
-        If the Laplacian is normalized and a degree is negative; the error names the row.
-    """
-    degrees = graph.degrees
-    xp = namespace(degrees)
-    n = degrees.shape[-1]
-    if laplacian == "unnormalized":
-        return LaplacianOperator(graph, degrees, xp.full_like(degrees, n**-0.5))
-    if not bool((degrees >= 0).all()):
-        worst = int(degrees.reshape(-1).argmin())
-        raise NegativeDegreeError(laplacian, float(degrees.reshape(-1)[worst]), worst)
-    # An isolated vertex is its own component, so its row in the Laplacian is 0.
-    linked = degrees > 0
-    transform = xp.where(linked, inverse_root(degrees), xp.ones_like(degrees))
-    diagonal = xp.where(linked, xp.ones_like(degrees), xp.zeros_like(degrees))
-    null = xp.sqrt(degrees)
-    total = xp.sqrt(degrees.sum(-1))[..., None]
-    flat = xp.full_like(degrees, n**-0.5)
-    null = xp.where(total > 0, null / xp.where(total > 0, total, xp.ones_like(total)), flat)
-    return LaplacianOperator(graph, diagonal, null, transform)

@@ -1,6 +1,8 @@
 """Iterative refinement of a float32 Fiedler vector in float64.
 
-The Laplacian is A = diag(d) − S, S = X̂·X̂ᵀ. One step from a unit vector v ⟂ 1
+The operator is A = diag(d) − S, S = X̂·X̂ᵀ. Its eigenvectors orthogonal to 1 are those of the
+Laplacian of the graph with the weights (1 + S)/2 (see `laplacian`). One step from a unit vector
+v ⟂ 1
 
 1. computes the residual in float64 from the factors,  r = A·v − θ·v,  θ = vᵀ·A·v       (1)
 2. solves the correction equation in float32,          P·(A − θ)·P·t = −r,              (2)
@@ -58,13 +60,13 @@ def refine(
     X : ndarray of shape (n, d), float32
         Features of the batch.
     graph : DenseGraph or FactoredGraph
-        Cosine graph of the stack that the batch belongs to, in float32.
+        Cosine similarities of the stack that the batch belongs to, in float32.
     batch : int
         Position of the batch in the stack.
     vector : ndarray of shape (n,), float32
         Fiedler vector of the unnormalized Laplacian.
     gap : float
-        Lower bound on the distance to the next eigenvalue.
+        Lower bound on the distance to the next eigenvalue of A.
     settles : callable
         Called with a vector and a bound on its error; returns whether it is accurate enough.
 

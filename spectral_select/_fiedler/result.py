@@ -61,7 +61,9 @@ class FiedlerResult:
     vector : array of shape (n,) or (b, n)
         The Fiedler vector, of unit norm. Its entry of largest magnitude is positive.
     value : float or array of shape (b,)
-        The algebraic connectivity: the quadratic form of the Laplacian at the vector.
+        The algebraic connectivity: the quadratic form of the Laplacian at the vector. With the
+        unnormalized Laplacian of cosine similarities, the eigenvalue of SALN's Algorithm 1 is
+        ``2 * value - n``.
     gap : float or array of shape (b,)
         Distance to the next eigenvalue found, minus its residual: a lower bound unless an
         eigenvalue was missed altogether. It is 0 or negative if no gap could be established.

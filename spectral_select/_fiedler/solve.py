@@ -11,13 +11,13 @@ from spectral_select._fiedler.dense import STACK_MAX, dense_pairs
 from spectral_select._fiedler.graph import (
     DenseGraph,
     Graph,
-    LaplacianOperator,
+    NonnegativeGraph,
     SparseGraph,
     cosine_graph,
-    laplacian_operator,
     sparse_cosine_graph,
 )
 from spectral_select._fiedler.knn_graph import bisection_vector, components, neighbor_affinity
+from spectral_select._fiedler.laplacian import LaplacianOperator, laplacian_operator
 from spectral_select._fiedler.result import FiedlerResult, Status, rescale, to_tensors
 from spectral_select._utils.array_namespace import (
     Array,
@@ -106,8 +106,7 @@ def _solve(
             return _disconnected(operator, laplacian, labels), graph
     if tol is None:
         tol = epsilon(operator.diagonal) ** 0.5 / 8
-    dense = isinstance(graph, DenseGraph)
-    if n <= (_SINGLE_MAX if dense and single else STACK_MAX):
+    if n <= (_SINGLE_MAX if graph.explicit and single else STACK_MAX):
         values, vectors, residuals = dense_pairs(operator)
         n_iter = np.zeros(operator.diagonal.shape[0], np.int64)
     else:
@@ -125,19 +124,23 @@ def _solve(
 
 
 def _graph(X: Array, affinity: str, n_neighbors: int) -> Graph:
-    _, n, d = X.shape if len(X.shape) == 3 else (1, *X.shape)
-    in_memory = isinstance(X, np.ndarray | WidenedRows) and affinity == "cosine" and len(X) == 1
-    if in_memory and n > 2 * d and X.nbytes > _BLOCKED_MIN_BYTES:
-        return BlockedGraph(X)
+    if affinity == "cosine":
+        return NonnegativeGraph(_cosine_similarities(X))
     X = np.asarray(X) if isinstance(X, WidenedRows) else X
     if affinity == "nearest_neighbors":
         rows = X if sparse.issparse(X) else to_numpy(X[0])
         return SparseGraph(neighbor_affinity(rows, n_neighbors))
+    return SparseGraph(X) if sparse.issparse(X) else DenseGraph(X)
+
+
+def _cosine_similarities(X: Array) -> Graph:
     if sparse.issparse(X):
-        return sparse_cosine_graph(X) if affinity == "cosine" else SparseGraph(X)
-    if affinity == "precomputed":
-        return DenseGraph(X)
-    return cosine_graph(X)
+        return sparse_cosine_graph(X)
+    b, n, d = X.shape
+    in_memory = isinstance(X, np.ndarray | WidenedRows) and b == 1
+    if in_memory and n > 2 * d and X.nbytes > _BLOCKED_MIN_BYTES:
+        return BlockedGraph(X)
+    return cosine_graph(np.asarray(X) if isinstance(X, WidenedRows) else X)
 
 
 def _start(operator: LaplacianOperator, seed: int) -> Array:
@@ -181,7 +184,10 @@ def _result(
     determined = to_numpy(bound) < 0.1
     status[determined & (to_numpy(converged) | settled)] = Status.CONVERGED
     vectors = _to_requested_laplacian(operator, laplacian, vectors)
-    return FiedlerResult(vectors, values[:, 0], gap, first, bound, n_iter, status)
+    result = FiedlerResult(
+        vectors, values[:, 0] + operator.shift, gap, first, bound, n_iter, status
+    )
+    return rescale(result, operator.scale)
 
 
 def _to_requested_laplacian(operator: LaplacianOperator, laplacian: str, vectors: Array) -> Array:

@@ -13,11 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import clone
-from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
 
 from spectral_select._features.feature_table import FeatureRows
-from spectral_select._fiedler.graph import NegativeDegreeError
 from spectral_select._samplers.epoch_plan import EpochPlan
 from spectral_select._selectors.guided_selector import GuidedBatchSelector
 from spectral_select._selectors.ratio import ratio_that_keeps
@@ -28,7 +26,6 @@ from spectral_select._utils.validation import check_finite
 __all__ = [
     "SelectionPass",
     "SelectionTimings",
-    "check_degrees",
     "check_selector",
 ]
 
@@ -36,7 +33,6 @@ __all__ = [
 # is enough to keep all cores busy.
 _BLOCK_BYTES = 64 * 2**20
 MAX_BLOCK = 32
-_DEGREE_ROWS = 4096
 
 
 @dataclass
@@ -187,9 +183,6 @@ class SelectionPass:
             features = to_numpy(features.float() if half else features)
         try:
             kept = selector.fit(features).get_support(indices=True)
-        except NegativeDegreeError as error:
-            row = int(candidates[error.row])
-            raise NegativeDegreeError(error.laplacian, error.degree, row, "features") from None
         except ValueError:
             check_finite(features, "features", candidates)  # names the row in the whole table
             raise
@@ -201,38 +194,6 @@ class SelectionPass:
                 f"{len(candidates) // n} candidates; it kept {counts.tolist()}"
             )
         return [batch.tolist() for batch in candidates[kept].reshape(n, k)]
-
-
-def check_degrees(rows: FeatureRows, selector: Any, candidate_size: int) -> None:
-    """Raise before training if a row is expected to have a negative degree in its batches.
-
-    In a random candidate batch of m rows, the expected degree of a row is 1 plus m − 1 times its
-    mean similarity to the other rows.
-    """
-    parameters = selector.get_params(deep=False)
-    laplacian = parameters.get("laplacian", "unnormalized")
-    if laplacian == "unnormalized" or parameters.get("affinity") != "cosine" or rows.n_rows < 2:
-        return
-    starts = range(0, rows.n_rows, _DEGREE_ROWS)
-    total = sum(_unit_rows(rows, start).sum(axis=0) for start in starts)
-    for start in starts:
-        degrees = np.asarray(_unit_rows(rows, start) @ total)
-        expected = 1 + (candidate_size - 1) * (degrees - 1) / (rows.n_rows - 1)
-        worst = int(expected.argmin())
-        if expected[worst] < 0:
-            degree = float(expected[worst])
-            raise NegativeDegreeError(laplacian, degree, start + worst, "features")
-
-
-def _unit_rows(rows: FeatureRows, start: int) -> Any:
-    """Return a block of rows in float64, scaled to norm 1; rows of zeros stay zero."""
-    indices = np.arange(start, min(start + _DEGREE_ROWS, rows.n_rows))
-    block = rows.take(indices)
-    if is_torch(block):
-        block = to_numpy(block.double())
-    block = block.astype(np.float64)
-    check_finite(block, "features", indices)
-    return normalize(block)
 
 
 def _seed_of_selector(selector: Any) -> int | None:

@@ -42,7 +42,6 @@ from spectral_select._samplers.schedules import Schedule, ScheduleLike, make_sch
 from spectral_select._samplers.selection_pass import (
     SelectionPass,
     SelectionTimings,
-    check_degrees,
     check_selector,
 )
 from spectral_select._samplers.state import (
@@ -203,7 +202,6 @@ class SpectralBatchSampler(BatchSampler):
         check_count(self._rows, dataset_of(sampler))
         if dataset is not None:
             check_belongs(features, self._rows, dataset)
-        check_degrees(self._rows, self._selector, self._sizes.of_epoch(0).candidate_size)
         self.sampler = (
             SeededSampler(self._rows.n_rows, self._seed or 0)
             if sampler is None

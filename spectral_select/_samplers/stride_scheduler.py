@@ -27,6 +27,10 @@ revisited. One part of the log weights is introduced gradually: it is multiplied
 the fraction of the data seen so far. All of this follows from the weights, the seed and the
 counts k_e, so a scheduler has no state to save.
 
+Epochs are replayed one by one up to the first with the current rates. From there on, a large
+dataset needs no replay: `ConstantRates` has a closed form that agrees with (4), except that it
+orders the samples by an offset in place of t_i. So an epoch costs the same at any time.
+
 References
 ----------
 .. [1] C. A. Waldspurger and W. E. Weihl, "Stride scheduling: deterministic proportional-share
@@ -40,7 +44,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spectral_select._selectors.weighted_sampling import top_k
+from spectral_select._samplers.constant_rates import MIN_MOVABLE, ConstantRates, Mask, smallest
 
 __all__ = ["StrideScheduler", "fraction_seen", "inclusion_probabilities"]
 
@@ -51,6 +55,8 @@ Indices = NDArray[np.int64]
 _DECIMALS = 6
 # Smallest log weight. The weight is still positive, so that every sample is visited eventually.
 _MIN_LOG_WEIGHT = -600.0
+# Up to this number of samples, replaying a thousand epochs takes about a second.
+REPLAY_MAX = 2**17
 
 
 def inclusion_probabilities(log_weights: ArrayLike, share: float) -> Floats:
@@ -68,19 +74,34 @@ def inclusion_probabilities(log_weights: ArrayLike, share: float) -> Floats:
     ndarray of shape (n,)
         Probabilities in [0, 1].
     """
-    logs = np.asarray(log_weights, np.float64)
-    n = len(logs)
     if share >= 1:
-        return np.ones(n)
-    weights = np.exp(np.maximum(np.round(logs - logs.max(), _DECIMALS), _MIN_LOG_WEIGHT))
-    descending = np.sort(weights)[::-1]
-    # If the j largest are capped at 1, the factor c solves j + c·(sum of the rest) = share·n.
-    # The right j is the first for which c leaves the largest of the rest at 1 or below.
-    rest = np.cumsum(descending[::-1])[::-1]
-    factors = np.maximum(share * n - np.arange(n), 0) / rest
-    factor = factors[np.argmax(factors * descending <= 1)]
-    rates: Floats = np.minimum(factor * weights, 1.0)
-    return rates
+        return np.ones(len(np.asarray(log_weights)))
+    return _capped(_weights(np.asarray(log_weights, np.float64)), share)
+
+
+def _weights(logs: Floats) -> Floats:
+    """Return the weights, scaled to a largest weight of 1."""
+    weights: Floats = logs - logs.max()
+    np.round(weights, _DECIMALS, out=weights)
+    np.maximum(weights, _MIN_LOG_WEIGHT, out=weights)
+    np.exp(weights, out=weights)
+    return weights
+
+
+def _capped(weights: Floats, share: float) -> Floats:
+    """Return min(1, c·w) with the factor c for which the mean is `share`."""
+    total, factor = share * len(weights), 0.0
+    while True:
+        scaled = factor * weights
+        below = scaled <= 1
+        n_capped = len(weights) - np.count_nonzero(below)
+        # If j weights are capped, c solves j + c·(sum of the rest) = total. Every step increases c
+        # and caps more weights, until c leaves the largest of the rest at 1 or below.
+        rest = np.where(below, weights, 0.0).sum()
+        larger = (total - n_capped) / rest if rest > 0 else 0.0
+        if not larger > factor:
+            return np.minimum(scaled, 1.0, out=scaled)
+        factor = larger
 
 
 def fraction_seen(n_visits: int, n: int) -> float:
@@ -115,18 +136,17 @@ class StrideScheduler:
         self._growing = np.asarray(growing)
         self._n_selected = n_selected
         self._starts = np.random.default_rng(seed).random(len(self._log_weights))
+        self._weights: tuple[float, Floats] = -1.0, self._starts  # with the fraction seen
         self._rates: tuple[tuple[float, int], Floats] = (-1.0, 0), self._starts  # with their key
         self._restart()
 
     def _restart(self) -> None:
         # The credit of a sample is A − v, its accumulated rate minus its visits; see (2).
         self._epoch, self._n_visits, self._credit = 0, 0, self._starts.copy()
+        self._run: ConstantRates | None = None  # if not None, it starts at `_epoch`
 
-    def time_to_deadline(self, epoch: int) -> Floats:
-        """Return the number of epochs until the next visit to each sample is due: equation (3).
-
-        Epochs are replayed one by one, from the latest requested epoch or, if `epoch` is earlier
-        than that, from epoch 0.
+    def visited(self, epoch: int) -> Mask:
+        """Return which samples an epoch visits.
 
         Parameters
         ----------
@@ -135,14 +155,16 @@ class StrideScheduler:
 
         Returns
         -------
-        ndarray of shape (n,)
-            Number of epochs; negative if a visit is overdue.
+        ndarray of shape (n,), bool
+            True for ``n_selected(epoch)`` samples.
         """
-        if epoch < self._epoch:
-            self._restart()
-        while self._epoch < epoch:
-            self._advance()
-        return self._waits(self._current_rates(self._n_selected(epoch)))
+        k, n = self._n_selected(epoch), len(self._starts)
+        if k in (0, n):
+            return np.full(n, k > 0)
+        self._go_to(epoch)
+        if self._run is not None:
+            return self._run.visited(epoch - self._epoch)
+        return smallest(self._waits(k), k)
 
     def select(self, epoch: int, order: Indices) -> Indices:
         """Return the positions in `order` of the samples that an epoch visits, ascending.
@@ -158,30 +180,60 @@ class StrideScheduler:
         -------
         ndarray of shape (n_selected(epoch),), int64
         """
-        waits = self.time_to_deadline(epoch)[order]
-        return np.sort(top_k(-waits, self._n_selected(epoch)))
+        return np.flatnonzero(self.visited(epoch)[order])
+
+    def _go_to(self, epoch: int) -> None:
+        """Replay epochs until the visits of `epoch` follow from the state.
+
+        Epochs are replayed from the latest state or, if `epoch` is before that, from epoch 0.
+        """
+        if epoch < self._epoch:
+            self._restart()
+        while True:
+            k = self._n_selected(self._epoch)
+            if self._run is None and self._has_closed_form(k):
+                run = ConstantRates(self._credit, self._current_rates(k), k)
+                self._run = run if run.movable >= MIN_MOVABLE else None
+            if self._run is None:
+                if self._epoch == epoch:
+                    return
+                self._advance(k)
+                continue
+            end = self._epoch + 1
+            while end <= epoch and self._n_selected(end) == k:
+                end += 1
+            if end > epoch:
+                return
+            self._credit = self._run.credit(end - self._epoch)
+            self._n_visits += k * (end - self._epoch)
+            self._epoch, self._run = end, None
+
+    def _has_closed_form(self, k: int) -> bool:
+        """Return whether the dataset is large, and the rates are constant while `k` is."""
+        n = len(self._starts)
+        grown = self._n_visits >= n or not self._growing.any()
+        return n > REPLAY_MAX and 0 < k < n and grown
 
     def _current_rates(self, k: int) -> Floats:
         """Return the inclusion probabilities for the next epoch, which visits `k` samples."""
         n = len(self._starts)
         seen = fraction_seen(self._n_visits, n)
         if self._rates[0] != (seen, k):
-            log_weights = self._log_weights + seen * self._growing
-            self._rates = (seen, k), inclusion_probabilities(log_weights, max(k, 1) / n)
+            if self._weights[0] != seen:
+                self._weights = seen, _weights(self._log_weights + seen * self._growing)
+            self._rates = (seen, k), _capped(self._weights[1], k / n)
         return self._rates[1]
 
-    def _waits(self, rates: Floats) -> Floats:
-        waits: Floats = (1 - self._credit) / rates
+    def _waits(self, k: int) -> Floats:
+        """Return the number of epochs until each sample's next visit is due: equation (3)."""
+        waits: Floats = (1 - self._credit) / self._current_rates(k)
         return waits
 
-    def _advance(self) -> None:
-        """Replay one epoch: accumulate the rates and count the visits."""
-        k = self._n_selected(self._epoch)
+    def _advance(self, k: int) -> None:
+        """Replay one epoch, which visits `k` samples: accumulate the rates and count the visits."""
         if 0 < k < len(self._starts):  # otherwise the credits stay the same, up to a constant
-            rates = self._current_rates(k)
-            # The samples in (4). No two waits are equal, because no two random starts are.
-            visited = np.argpartition(self._waits(rates), k - 1)[:k]
-            self._credit += rates
-            self._credit[visited] -= 1
+            visited = smallest(self._waits(k), k)  # the samples in (4)
+            self._credit += self._current_rates(k)
+            self._credit -= visited
         self._epoch += 1
         self._n_visits += k

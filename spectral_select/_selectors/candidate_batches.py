@@ -11,12 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from spectral_select._fiedler.graph import (
-    DenseGraph,
-    FactoredGraph,
-    Graph,
-    NegativeDegreeError,
-)
+from spectral_select._fiedler.graph import DenseGraph, FactoredGraph, Graph, NonnegativeGraph
+from spectral_select._fiedler.laplacian import NegativeDegreeError
 from spectral_select._fiedler.refine import refine
 from spectral_select._fiedler.result import FiedlerResult, Status
 from spectral_select._fiedler.solve import solve, solve_with_graph
@@ -194,8 +190,9 @@ def _choose(
     stack = np.asarray(stack) if isinstance(stack, WidenedRows) else stack
     open_ = to_numpy(margin) <= 2 * _ENTRY_ERROR * to_numpy(_entry_error(result))
     batches = np.flatnonzero(open_ & (result.status == Status.CONVERGED))
-    if _refinable(stack, graph, options):
-        batches = _refined(stack, result, graph, batches, chosen, (rule, k, offsets))
+    similarities = _similarities(graph)
+    if similarities is not None and options["laplacian"] == "unnormalized":
+        batches = _refined(stack, result, similarities, batches, chosen, (rule, k, offsets))
     if len(batches) == 0:
         return result, chosen
     again = stack if sparse.issparse(stack) else stack[batches]  # a sparse stack is a single batch
@@ -205,15 +202,18 @@ def _choose(
     return result, chosen
 
 
-def _refinable(stack: Array, graph: Graph, options: dict[str, Any]) -> bool:
-    dense = isinstance(stack, np.ndarray) and isinstance(graph, DenseGraph | FactoredGraph)
-    return dense and options["laplacian"] == "unnormalized"
+def _similarities(graph: Graph) -> DenseGraph | FactoredGraph | None:
+    """Return the cosine similarities of a graph if they are in NumPy arrays, else None."""
+    if not isinstance(graph, NonnegativeGraph) or is_torch(graph.degrees):
+        return None
+    found = graph.similarities
+    return found if isinstance(found, DenseGraph | FactoredGraph) else None
 
 
 def _refined(
     stack: Array,
     result: FiedlerResult,
-    graph: Any,
+    similarities: DenseGraph | FactoredGraph,
     batches: np.ndarray[Any, Any],
     chosen: np.ndarray[Any, Any],
     rule: tuple[str, int, np.ndarray[Any, Any]],
@@ -229,8 +229,9 @@ def _refined(
             # The difference of two entries changes by at most √2 times the vector's error.
             return bool(margin[0] > 1.5 * bound)
 
-        vector, gap = result.vector[batch], float(result.gap[batch])
-        refined = refine(stack[batch], graph, batch, vector, gap, settles)
+        # The gap of D − S is twice that of the graph with the weights (1 + S)/2.
+        vector, gap = result.vector[batch], 2 * float(result.gap[batch])
+        refined = refine(stack[batch], similarities, batch, vector, gap, settles)
         if refined is None:
             undecided.append(batch)
         else:

@@ -123,8 +123,8 @@ class FiedlerEstimator(BaseEstimator):
 class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
     """Select rows of each candidate batch by its Fiedler vector.
 
-    The rows are the vertices of a graph with the cosine similarities S as edge weights. With the
-    Laplacian L = D − S, the Fiedler vector v minimizes vᵀ·L·v over unit vectors v ⟂ 1. A share
+    The rows are the vertices of a graph with the edge weights W = (1 + cos)/2. With the Laplacian
+    L = D − W, the Fiedler vector v minimizes vᵀ·L·v over unit vectors v ⟂ 1. A share
     ``1 - filter_ratio`` of the rows is kept: by default, those with the largest |v|, as in SALN
     [1]_.
 
@@ -144,9 +144,9 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
     laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
         See `fiedler_vector`. "symmetric" works well with "stratified".
     affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"
-        Cosine similarities between all rows of a batch, or between nearest neighbors only. With
-        "precomputed", X itself holds the symmetric affinities S of shape (n, n), dense or
-        sparse.
+        The weights (1 + cos)/2 between all rows of a batch, or the cosines between nearest
+        neighbors only. With "precomputed", X itself holds the symmetric affinities, of shape
+        (n, n), dense or sparse.
     n_neighbors : int, default=10
         Number of neighbors per row for ``affinity="nearest_neighbors"``.
     tol : float, optional
@@ -170,8 +170,8 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
     fiedler_vector_ : array of shape (n_samples,)
         v; with `candidate_size`, the vectors of the batches, concatenated.
     algebraic_connectivity_ : float or ndarray of shape (n_batches,)
-        vᵀ·L·v. With `candidate_size`, this and the next three attributes have one entry per
-        batch.
+        vᵀ·L·v; see `FiedlerResult` for Algorithm 1's eigenvalue. With `candidate_size`, this and
+        the next three attributes have one entry per batch.
     gap_ : float or ndarray of shape (n_batches,)
         Distance to the next eigenvalue.
     error_bound_ : float or ndarray of shape (n_batches,)

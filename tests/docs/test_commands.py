@@ -64,7 +64,7 @@ BENCHMARKS = {
         [],
     ),
     "sampler_overhead": (
-        {"CANDIDATES": 40, "KEPT": 8, "WIDTH": 16},
+        {"CANDIDATES": 40, "KEPT": 8, "WIDTH": 16, "N_SAMPLES": 2000},
         ["--batches=2", "--repeats=1"],
     ),
     "backbone_speed": (

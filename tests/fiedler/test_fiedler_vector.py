@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from oracle import laplacian, spectrum
+from oracle import algorithm_1_laplacian, laplacian, similarities, spectrum, weights
 from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 from strategies import features
@@ -14,7 +14,7 @@ LAPLACIANS = ["unnormalized", "symmetric", "random_walk"]
 
 
 def scale_of(X):
-    """‖L‖ is at most twice the largest degree, and n for a cosine graph."""
+    """‖L‖ is at most twice the largest degree, which is at most n for a cosine graph."""
     return 2 * X.shape[-2]
 
 
@@ -51,36 +51,51 @@ def test_value_is_the_minimum_of_the_quadratic_form(X):
     assert result.value == pytest.approx(np.linalg.eigvalsh(projected)[0], abs=tolerance(X, result))
 
 
-@given(features(nonnegative=True))
+@given(features())
 def test_value_lies_between_zero_and_fiedlers_bound(X):
     result = fiedler_vector(X)
     n = len(X)
-    S = cosine_similarity(X.astype(np.float64))
-    weights = S - np.diag(np.diag(S))
-    bound = n / (n - 1) * weights.sum(axis=1).min()
+    others = weights(X) - np.diag(np.diag(weights(X)))
+    bound = n / (n - 1) * others.sum(axis=1).min()
     slack = tolerance(X, result)
     assert -slack <= result.value <= bound + slack
 
 
-@given(features(nonnegative=True, plain=True), st.sampled_from(["unnormalized", "symmetric"]))
+@given(features(plain=True), st.sampled_from(["unnormalized", "symmetric"]))
 def test_agrees_with_a_full_decomposition_where_the_gap_allows(X, kind):
     values, vectors = spectrum(X, kind)
     gap = values[2] - values[1]
     assume(gap > 1e-3 * max(values[1], 1e-6))
     result = fiedler_vector(X, laplacian=kind)
     assert sine(result.vector, vectors[:, 1]) <= tolerance(X, result) / gap + 1e-4
-    assert sine(result.vector, vectors[:, 1]) <= 2 * result.error_bound
+    assert sine(result.vector, vectors[:, 1]) <= 2 * result.error_bound + 1e-12
 
 
-@given(features(nonnegative=False, plain=True))
-def test_signed_features_mean_the_graph_with_nonnegative_weights(X):
-    shifted = (1 + cosine_similarity(X.astype(np.float64))) / 2
-    result = fiedler_vector(X)
-    expected = fiedler_vector(shifted, affinity="precomputed")
-    assume(expected.gap > 1e-3 * len(X))
+@given(features(plain=True), st.sampled_from(LAPLACIANS))
+def test_cosine_graph_is_the_precomputed_graph_of_its_weights(X, kind):
+    result = fiedler_vector(X, laplacian=kind)
+    expected = fiedler_vector(weights(X), affinity="precomputed", laplacian=kind)
+    scale = len(X) if kind == "unnormalized" else 1
+    assert result.value == pytest.approx(expected.value, abs=tolerance(X, result) / len(X) * scale)
+    assume(expected.gap > 1e-3 * scale)
     assert sine(result.vector, expected.vector) <= 1e-2
-    # ½(n·I − 11ᵀ) + ½L: the eigenvalue moves by n/2 and halves.
-    assert (result.value + len(X)) / 2 == pytest.approx(expected.value, abs=tolerance(X, result))
+
+
+@given(features(plain=True))
+def test_vector_and_eigenvalue_of_algorithm_1_can_be_recovered(X):
+    n = len(X)
+    S = similarities(X)
+    L = algorithm_1_laplacian(X)
+    # L' = (L + n·I − 11ᵀ)/2
+    np.testing.assert_allclose(laplacian(X), (L + n * np.eye(n) - 1) / 2, atol=1e-12 * n)
+    result = fiedler_vector(X.astype(np.float64))
+    signed = fiedler_vector(S, affinity="precomputed")  # D − S on the complement of 1
+    assert 2 * result.value - n == pytest.approx(signed.value, abs=tolerance(X, result))
+    v = result.vector
+    assert v @ L @ v == pytest.approx(signed.value, abs=tolerance(X, result))
+    assume(signed.gap > 1e-6 * n)
+    assert 2 * result.gap == pytest.approx(signed.gap, rel=1e-3, abs=tolerance(X, result))
+    assert sine(v, signed.vector) <= 1e-6
 
 
 @given(features(plain=True), st.integers(0, 2**31))
@@ -107,7 +122,6 @@ def test_permuting_the_rows_permutes_the_vector(X, random):
 
 @given(features(batch=True, plain=True), st.sampled_from(LAPLACIANS))
 def test_stack_is_solved_as_its_batches_are(X, kind):
-    X = np.abs(X)
     stacked = fiedler_vector(X, laplacian=kind)
     for i, batch in enumerate(X):
         alone = fiedler_vector(batch, laplacian=kind)
@@ -124,13 +138,15 @@ def test_result_of_a_batch_does_not_depend_on_others(shape, kind, wrap):
     X = np.abs(rng.standard_normal((7, *shape))).astype(np.float32)
     X[3, 5:9] = X[3, 4]  # some rows are harder than others
     X[4] = X[4] ** 3
-    together = np.asarray(fiedler_vector(wrap(X), laplacian=kind).vector)
+    result = fiedler_vector(wrap(X), laplacian=kind)
+    together, bounds = np.asarray(result.vector), np.asarray(result.error_bound)
     for chosen in ([4], [2, 3], [6, 0, 1, 5]):
         apart = np.asarray(fiedler_vector(wrap(X[chosen]), laplacian=kind).vector)
         if wrap is np.asarray:
             assert np.array_equal(apart, together[chosen])
         else:
-            np.testing.assert_allclose(apart, together[chosen], atol=1e-4)
+            distances = np.linalg.norm(apart - together[chosen], axis=1)
+            assert (distances <= 2 * bounds[chosen]).all()
 
 
 @given(features(batch=True), st.sampled_from([True, False]))
@@ -152,14 +168,16 @@ def test_torch_agrees_with_numpy(X, single):
 @pytest.mark.parametrize("shape", [(300, 512), (300, 40), (90, 400)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("wrap", [np.asarray, torch.from_numpy])
-def test_iterative_solves_agree_with_a_full_decomposition(kind, shape, dtype, wrap):
+@pytest.mark.parametrize("signed", [False, True])
+def test_iterative_solves_agree_with_a_full_decomposition(kind, shape, dtype, wrap, signed):
     rng = np.random.default_rng(1)
     centers = np.abs(rng.standard_normal((5, shape[1])))
-    X = np.abs(centers[rng.integers(5, size=shape[0])] + rng.standard_normal(shape)).astype(dtype)
+    X = centers[rng.integers(5, size=shape[0])] + rng.standard_normal(shape)
+    X = ((X - X.mean(0)) if signed else np.abs(X)).astype(dtype)
     values, vectors = spectrum(X, "symmetric" if kind == "random_walk" else kind)
     v = vectors[:, 1]
     if kind == "random_walk":
-        v = v / np.sqrt(cosine_similarity(X.astype(np.float64)).sum(axis=1))
+        v = v / np.sqrt(weights(X).sum(axis=1))
         v /= np.linalg.norm(v)
     result = fiedler_vector(wrap(np.stack([X, X])), laplacian=kind)
     assert (result.n_iter > 0).all()
@@ -172,7 +190,6 @@ def test_iterative_solves_agree_with_a_full_decomposition(kind, shape, dtype, wr
 
 @given(features(batch=True), st.sampled_from(LAPLACIANS), st.integers(0, 1000))
 def test_same_seed_same_bits_and_inputs_stay_as_they_are(X, kind, seed):
-    X = np.abs(X)
     X.flags.writeable = False
     first = fiedler_vector(X, laplacian=kind, random_state=seed)
     again = fiedler_vector(X, laplacian=kind, random_state=seed)
@@ -191,7 +208,7 @@ def test_one_and_two_rows():
     assert one.value == 0
     two = fiedler_vector(np.array([[1.0, 0.0], [1.0, 1.0]]))
     np.testing.assert_allclose(np.abs(two.vector), np.sqrt(0.5))
-    assert two.value == pytest.approx(2 * np.sqrt(0.5))
+    assert two.value == pytest.approx(1 + np.sqrt(0.5))  # 2w for the weight w of the edge
 
 
 def test_two_separate_clusters_are_told_apart():
@@ -201,7 +218,7 @@ def test_two_separate_clusters_are_told_apart():
     X[20:, 3:] = rng.random((20, 3)) + 0.1
     for n_copies in (1, 10):  # a dense and an iterative solve
         result = fiedler_vector(np.repeat(X, n_copies, axis=0))
-        assert result.value == pytest.approx(0, abs=1e-9)
+        assert 2 * result.value == pytest.approx(len(X) * n_copies)  # Algorithm 1's is 0
         signs = np.sign(result.vector).reshape(2, -1)
         assert np.ptp(signs, axis=1).tolist() == [0, 0]
         assert signs[0, 0] == -signs[1, 0]
@@ -487,7 +504,6 @@ def test_directions_that_are_used_up_cost_no_accuracy(kind, seed):
         rows = rng.exponential(size=(3, 2))
         for X in (rng.exponential(size=(n, 1)), rows[np.arange(n) % 3]):
             X = X.astype(np.float32)
-            S = cosine_similarity(X.astype(np.float64))
-            expected = np.linalg.eigvalsh(np.diag(S.sum(1)) - S)[1]
+            expected = spectrum(X)[0][1]
             found = fiedler_vector(X if kind == "array" else torch.from_numpy(X))
             assert float(found.value) == pytest.approx(expected, abs=1e-4 * n)

@@ -115,8 +115,8 @@ def test_rates_hold_if_the_number_of_samples_changes():
 def test_epoch_does_not_depend_on_the_epochs_asked_for_before(logs, share, epoch):
     used, fresh = scheduler_of(logs, share), scheduler_of(logs, share)
     for other in (7, 0, 3):
-        used.time_to_deadline(other)
-    assert used.time_to_deadline(epoch).tobytes() == fresh.time_to_deadline(epoch).tobytes()
+        used.visited(other)
+    assert used.visited(epoch).tolist() == fresh.visited(epoch).tolist()
 
 
 def test_rates_hold_over_seeds():
@@ -134,6 +134,4 @@ def test_selects_the_right_number_in_the_given_order(logs, share, epoch):
     selected = scheduler.select(epoch, order)
     assert len(selected) == max(1, int(share * len(logs)))
     assert (np.diff(selected) > 0).all()
-    wait = scheduler.time_to_deadline(epoch)[order]
-    others = np.setdiff1d(np.arange(len(order)), selected)
-    assert wait[selected].max() <= wait[others].min(initial=np.inf)
+    assert np.sort(order[selected]).tolist() == np.flatnonzero(scheduler.visited(epoch)).tolist()
