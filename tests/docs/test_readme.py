@@ -7,6 +7,8 @@ import pytest
 from _accuracy_report import difference, sections
 
 from spectral_select._cli.main import main
+from spectral_select.integrations.report import read_results
+from spectral_select.integrations.report.intervals import paired_difference
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,7 +27,7 @@ def test_python_examples_run(snippet):
 def test_command_lines_parse(capsys):
     commands = [shlex.split(line, comments=True) for line in README.splitlines()
                 if line.startswith("spectral-select ") and "photos" in line]  # fmt: skip
-    assert {command[1] for command in commands} == {"extract", "select", "train", "report"}
+    assert {command[1] for command in commands} == {"extract", "inspect"}
     for command in commands:
         # The folder does not exist, so a valid command fails with an error that names the folder.
         assert main(command[1:]) == 2
@@ -35,19 +37,60 @@ def test_command_lines_parse(capsys):
 def test_linked_files_exist():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
-    for target in re.findall(r"^(\S+/?) {2,}\S", README.split("## Layout")[1], re.MULTILINE):
-        assert (ROOT / target).exists(), target
+
+
+HEADS = {1: "heads_caltech-101", 2: "heads_cifar-10"}
+FINE_TUNED = {
+    "as-is": "finetune-caltech-101",
+    "wrong-labels": "finetune-caltech-101-wrong-labels",
+}
+# What the first column says, in this order, as condition and method.
+ROWS = [
+    ("as-is", "guided"),
+    ("redundant", "guided"),
+    ("long-tailed", "guided"),
+    ("wrong-labels", "guided"),
+    ("as-is", "fiedler"),
+    ("as-is", "full"),
+]
+
+
+def gain_of_heads(file, condition, method):
+    results = json.loads((ROOT / f"benchmarks/results/{file}.json").read_text(encoding="utf-8"))
+    (cells,) = [
+        cells
+        for name, share, budget, cells in sections(results)
+        if (name, share, budget) == (condition, 0.2, "wall-clock")
+    ]
+    return difference(cells[method], cells["random"]).format(1, signed=True)
+
+
+def gain_of_fine_tuning(condition, method):
+    if condition not in FINE_TUNED:
+        return "–"
+    accuracy = {}
+    for run in read_results(ROOT / f"docs/results/{FINE_TUNED[condition]}.json").runs:
+        accuracy.setdefault(run.method, {})[run.seed] = 100 * run.final.test.accuracy
+    if method not in accuracy:
+        return "–"
+    return paired_difference(accuracy[method], accuracy["random"]).format(1, signed=True)
 
 
 def test_table_matches_the_committed_results():
-    files = {"Caltech-101": "twenty_seeds_caltech-101", "CIFAR-10": "twenty_seeds_cifar-10"}
-    rows = re.findall(r"^\| (Caltech-101|CIFAR-10) \| (\w+) \| (.*) \|$", README, re.MULTILINE)
-    assert {method for _, method, _ in rows} >= {"fiedler", "guided"}
-    for data, method, shown in rows:
-        results = json.loads((ROOT / f"benchmarks/results/{files[data]}.json").read_text("utf-8"))
-        expected = [
-            difference(cells[method], cells["random"]).format(1, signed=True)
-            for _, share, budget, cells in sections(results)
-            if (share, budget) == (0.2, "wall-clock")
-        ]
-        assert shown.split(" | ") == expected, (data, method)
+    rows = re.findall(r"^\| `(\w+)`.*$", README, re.MULTILINE)
+    assert rows == [method for _, method in ROWS]
+    shown = [line.split(" | ") for line in README.splitlines() if line.startswith("| `")]
+    for (condition, method), cells in zip(ROWS, shown, strict=True):
+        cells[-1] = cells[-1].removesuffix(" |")
+        for column, file in HEADS.items():
+            assert cells[column] == gain_of_heads(file, condition, method), cells[0]
+        assert cells[3] == gain_of_fine_tuning(condition, method), cells[0]
+
+
+def test_readme_is_short():
+    """One screen and a half, and no sentence of more than 25 words."""
+    prose = re.sub(r"```.*?```|^\|.*$", "", README, flags=re.DOTALL | re.MULTILINE)
+    assert len(prose.split()) < 600
+    text = re.sub(r"\]\([^)]*\)", "]", prose)
+    for sentence in re.split(r"(?<=[.:?])\s|\n\n", text):
+        assert len(sentence.split()) <= 25, sentence
