@@ -31,6 +31,7 @@ CONDITIONS = {
 
 
 def main() -> None:
+    """Draw the picture from the committed results."""
     figure = new_figure(10, 3.6)
     axes = figure.subplots(1, 2)
     for axis, (title, file) in zip(axes, DATA.items(), strict=True):
