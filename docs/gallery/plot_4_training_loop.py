@@ -92,5 +92,5 @@ plt.show()
 # %%
 # The ``extreme`` rule keeps the samples that are least similar to the rest. For the same number of
 # samples, the network reaches a lower accuracy than with random subsets. The ``stratified`` rule is
-# about as good as random subsets here. :doc:`/evidence` compares the methods on larger networks,
-# including their cost.
+# about as good as random subsets here. :doc:`/evidence/index` compares the methods on larger
+# networks, including their cost.

@@ -74,7 +74,7 @@ BENCHMARKS = {
 
 # Command lines that a page assumes.
 SETUP = {
-    "budgets.rst": [
+    "evidence/how_measured.rst": [
         "spectral-select extract photos --out train.store",
         "spectral-select extract photos --split test --out test.store",
     ],

@@ -4,8 +4,8 @@ from spectral_select.integrations.report.figures.drawing import (
     Picture,
     drawn_name,
     limits_around,
+    method_styles,
     new_figure,
-    style_of,
     tidy,
     to_png,
 )
@@ -31,11 +31,12 @@ def draw_final_accuracy(group: RunGroup, prefix: str) -> Picture:
     figure = new_figure(5.4, max(1.4 + 0.3 * len(group.runs), 2.4))
     axis = figure.subplots()
     texts, values = [], []
+    styles = method_styles(list(group.runs))
     for place, (method, runs) in enumerate(group.runs.items()):
         interval = group.mean(method, final_test_accuracy)
         if interval is None:
             continue
-        style = style_of(place)
+        style = styles[method]
         by_seed = [100 * value for value in map(final_test_accuracy, runs) if value is not None]
         values += by_seed
         if len(by_seed) > 1:

@@ -12,16 +12,18 @@ __all__ = [
     "Picture",
     "drawn_name",
     "limits_around",
+    "method_styles",
     "new_figure",
-    "style_of",
     "tidy",
     "to_png",
 ]
 
-# Okabe and Ito's palette, which is distinguishable with any color vision.
-_COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Okabe and Ito's palette, which is distinguishable with any color vision, and gray.
+_COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#7f7f7f")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINE_STYLES = ("-", "--", ":")
+# These methods look the same in every figure. The others take the remaining styles.
+_FIXED = ("full", "guided", "fiedler", "stratified", "jest", "infobatch", "random")
 _LONGEST = 40  # characters of a name; the text next to a figure has the full name
 
 
@@ -60,8 +62,27 @@ class Picture:
         return f"data:image/{kind};base64,{b64encode(data).decode()}"
 
 
-def style_of(place: int) -> LineStyle:
-    """Return the color, marker and line style for method number `place`."""
+def method_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
+    """Return the color, marker and line style of each method.
+
+    The methods that most figures compare have a fixed style. All others are drawn with broken
+    lines, in the order given.
+
+    Examples
+    --------
+    >>> styles = method_styles(["mine", "guided", "random"])
+    >>> styles["guided"] == method_styles(["guided"])["guided"]
+    True
+    >>> styles["mine"]["linestyle"]
+    '--'
+    """
+    places = {name: place for place, name in enumerate(_FIXED)}
+    for name in methods:
+        places.setdefault(name, len(places))
+    return {name: _style(places[name]) for name in methods}
+
+
+def _style(place: int) -> LineStyle:
     turn = place // len(_COLORS)
     return {
         "color": _COLORS[place % len(_COLORS)],
