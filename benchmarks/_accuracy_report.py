@@ -5,7 +5,12 @@ from typing import Any
 
 from _harness import table
 
-from spectral_select.integrations.report.figures.drawing import new_figure, style_of, tidy, to_png
+from spectral_select.integrations.report.figures.drawing import (
+    method_styles,
+    new_figure,
+    tidy,
+    to_png,
+)
 from spectral_select.integrations.report.intervals import (
     Interval,
     mean_interval,
@@ -15,7 +20,7 @@ from spectral_select.integrations.report.intervals import (
 __all__ = ["BASELINES", "difference", "draw", "sections", "tables"]
 
 BASELINES = ("random", "full", "jest", "infobatch")
-_FARTHEST = 12.0  # percentage points from random; larger differences are marked at the edge
+_FARTHEST = 12.0  # points from random; larger differences are marked at the edge
 
 Cell = Mapping[str, Any]
 
@@ -117,16 +122,17 @@ def draw(results: Mapping[str, Any], baseline: str = "random") -> bytes:
     )
     axes = figure.subplots(len(budgets), len(conditions), sharex=True, sharey=True, squeeze=False)
     lowest = highest = 0.0
+    styles = method_styles(plan["methods"])
     for condition, share, budget, cells in sections(results):
         if baseline not in cells:
             continue
         axis = axes[budgets.index(budget), conditions.index(condition)]
         place = shares.index(share)
         for method, cell in cells.items():
-            style = style_of(method) | _marker(place)
             found = None if method == baseline else difference(cell, cells[baseline])
             if found is None:
                 continue
+            style = styles[method] | {"linestyle": ""} | _share_style(place)
             y = methods.index(method) + 0.5 * ((place + 0.5) / len(shares) - 0.5)
             if abs(found.mean) > _FARTHEST:
                 edge = -_FARTHEST if found.mean < 0 else _FARTHEST
@@ -150,16 +156,17 @@ def draw(results: Mapping[str, Any], baseline: str = "random") -> bytes:
     for axis in axes[-1]:
         axis.set_xlabel(f"points gained over {baseline}")
     for place, share in enumerate(shares):
-        axes[0, 0].plot([], [], color="black", **_marker(place), label=f"{share:.0%} kept")
+        style = {"color": "black", "marker": "o", "linestyle": ""} | _share_style(place)
+        axes[0, 0].plot([], [], **style, label=f"{share:.0%} kept")
     figure.legend(loc="outside lower center", ncols=len(shares), frameon=False)
     heading = _heading(results).replace("; ", ";\n")
     figure.suptitle(heading, x=0.01, ha="left", fontsize=10)
     return to_png(figure, dpi=110)
 
 
-def _marker(place: int) -> dict[str, str]:
-    """Return the marker for kept share number `place`; colors belong to methods."""
-    return {"marker": "osD^v"[place % 5], "linestyle": ""}
+def _share_style(place: int) -> dict[str, Any]:
+    """Return the marker of a kept share; the color shows the method."""
+    return {} if place == 0 else {"markerfacecolor": "white", "alpha": 1 / place**0.5}
 
 
 def _heading(results: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent / "benchmarks")]
 
 from api_pages import write_reference  # noqa: E402
 from inventories import write_inventories  # noqa: E402
+from linked_names import GUIDES, not_public  # noqa: E402
 
 from spectral_select import __version__  # noqa: E402
 
@@ -27,6 +28,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.doctest",
     "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
     "matplotlib.sphinxext.plot_directive",
     "myst_parser",
     "numpydoc",
@@ -36,12 +38,13 @@ extensions = [
     "accuracy_results",
     "command_help",
     "committed_results",
+    "linked_names",
     "mathml",
+    "training_results",
 ]
 nitpicky = True
-# Check references to this library only. Type fields in docstrings also contain plain words, and
-# names from other libraries that are missing from docs/_ext/external_names.txt.
-nitpick_ignore_regex = [("py:.*", r"(?!spectral_select).*")]
+# Public names must be links. Other names in docstrings, such as parameters, need not be.
+nitpick_ignore_regex = [("py:.*", not_public())]
 exclude_patterns = ["_build", "_ext", "figures", "results", "gallery/*.rst", "gallery/*.py"]
 default_role = "py:obj"
 
@@ -49,6 +52,7 @@ default_role = "py:obj"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
+autosummary_context = {"guides": GUIDES}
 templates_path = ["_templates"]
 # Pass a list of pages; otherwise Sphinx would search the pages of the previous build.
 autosummary_generate = write_reference(HERE / "reference")
@@ -56,6 +60,8 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+# Pages refer to the names of the library without its module.
+rst_prolog = ".. currentmodule:: spectral_select"
 # In docstrings, |v| is an absolute value, not a substitution.
 rst_epilog = r".. |v| replace:: \|v\|"
 myst_heading_anchors = 3
@@ -103,23 +109,30 @@ sphinx_gallery_conf = {
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 html_theme = "pydata_sphinx_theme"
-html_title = "spectral_select"
+html_title = f"{project} {version}"
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_favicon = "_static/favicon.svg"
-html_copy_source = True
 html_math_renderer = "mathml"
-html_sidebars = {"index": []}
+# These pages belong to no part, so their sidebar would be empty.
+html_sidebars = {page: [] for page in ("index", "search", "genindex", "py-modindex")}
+# A site with several versions lists them in a file that all of them read; see RELEASING.md.
+versions = os.environ.get("DOCS_VERSIONS_URL")
 html_theme_options = {
-    "logo": {"text": "spectral_select"},
+    "logo": {"text": project if versions else f"{project} {version}"},
     "show_prev_next": True,
-    "header_links_before_dropdown": 4,
+    "header_links_before_dropdown": 6,
     "navbar_persistent": ["search-button"],
-    "navbar_end": ["theme-switcher"],
+    "navbar_end": ["theme-switcher", *(["version-switcher"] if versions else [])],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": ["page-toc", "sourcelink"],
     "show_toc_level": 2,
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
+if versions:
+    html_theme_options |= {
+        "switcher": {"json_url": versions, "version_match": version},
+        "check_switcher": False,  # the site builds without a network
+    }

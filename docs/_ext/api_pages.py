@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from spectral_select import integrations
+from spectral_select._cli.main import _COMMANDS
 
 
 def public_modules() -> list[str]:
@@ -25,9 +26,10 @@ def write_reference(folder: Path) -> list[str]:
         module = importlib.import_module(name)
         _write(folder / f"{page}.rst", _page(module))
         generated |= {f"{name}.{public}.rst" for public in _described(module)}
+    commands = write_commands(folder)
     # Delete pages for names that no longer exist, because Sphinx would warn about them.
     for page in [*folder.glob("*.rst"), *(folder / "generated").glob("*.rst")]:
-        if page.stem not in {*pages, "index"} and page.name not in generated:
+        if page.stem not in {*pages, "index", *commands} and page.name not in generated:
             page.unlink()
     title = "Reference"
     lines = [title, "=" * len(title), ""]
@@ -41,6 +43,11 @@ def write_reference(folder: Path) -> list[str]:
         "",
         *(f"   {_short(page)} <{page}>" for page in pages),
         "   /command_line",
+        "   /frameworks",
+        "   /frameworks_batches",
+        "   /glossary",
+        "   /references",
+        "   /changelog",
         "",
         ".. toctree::",
         "   :maxdepth: 1",
@@ -54,6 +61,16 @@ def write_reference(folder: Path) -> list[str]:
     ]
     _write(folder / "index.rst", "\n".join(lines))
     return [str(folder / f"{page}.rst") for page in pages]
+
+
+def write_commands(folder: Path) -> list[str]:
+    """Write a page for each sub-command; return their names."""
+    names = [f"command_{name}" for name in _COMMANDS]
+    for name, page in zip(_COMMANDS, names, strict=True):
+        title = f"spectral-select {name}"
+        lines = [title, "=" * len(title), "", f".. command-help:: {name}", ""]
+        _write(folder / f"{page}.rst", "\n".join(lines))
+    return names
 
 
 def _short(page: str) -> str:

@@ -1,4 +1,4 @@
-"""``.. command-help::`` and ``.. every-command::``: the output of ``--help``."""
+"""``.. command-help:: [COMMAND]``: the output of ``--help``."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from spectral_select._cli.main import _COMMANDS, main
+from spectral_select._cli.main import main
 
 
 class CommandHelp(SphinxDirective):
@@ -22,21 +22,10 @@ class CommandHelp(SphinxDirective):
         return [help_of(*self.arguments)]
 
 
-class EveryCommand(SphinxDirective):
-    """Show the help text of each sub-command in a separate section."""
-
-    def run(self) -> list[nodes.Node]:
-        """Return the sections."""
-        lines = []
-        for name in _COMMANDS:
-            lines += [name, "-" * len(name), "", f".. command-help:: {name}", ""]
-        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
-
-
 def help_of(*command: str) -> nodes.literal_block:
     """Return the help text of the program, or of a sub-command, as a literal block."""
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "88"  # argparse wraps to the terminal width
+    os.environ["COLUMNS"] = "79"  # argparse wraps to the terminal width
     try:
         with contextlib.redirect_stdout(io.StringIO()) as out:
             main([*command, "--help"])
@@ -49,7 +38,6 @@ def help_of(*command: str) -> nodes.literal_block:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directives."""
+    """Register the directive."""
     app.add_directive("command-help", CommandHelp)
-    app.add_directive("every-command", EveryCommand)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,58 +1,46 @@
-"""Tables and figures from the committed JSON files, so that no number is typed by hand.
+"""``.. benchmark:: NAME`` shows a table of results from a script in ``benchmarks``.
 
-``.. training-results:: PATTERN…`` writes one section for each group of runs that
-``spectral-select train`` stored in ``docs/results``, from the files whose names match.
-``.. paper-results::`` compares these runs with the numbers in the SALN paper.
-``.. training-table:: FILE`` shows a short table for one file. ``.. benchmark:: NAME`` shows a table
-of results from a script in ``benchmarks``.
+The tables come from the committed JSON files, so that no number is typed by hand. This module also
+has what the other directives share.
 """
 
+import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatch
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from spectral_select.integrations.report import FORMAT, Results, draw_curves, read_results
-from spectral_select.integrations.report.costs import cost_of
-from spectral_select.integrations.report.intervals import mean_interval
-from spectral_select.integrations.report.run_groups import (
-    ResultsFolder,
-    RunGroup,
-    group_runs,
-    relative_seconds,
-)
-from spectral_select.integrations.report.saln_paper import comparable, differences, paper_data
-from spectral_select.integrations.report.tables import Table, paper_tables, summary_table
-
 DOCS = Path(__file__).parents[1]
-RESULTS = DOCS / "results"
 BENCHMARKS = DOCS.parent / "benchmarks" / "results"
 # Inside the source folder, because Sphinx copies images from there.
 PICTURES = DOCS / "_build" / "curves"
+DOWNLOADS = DOCS / "_build" / "tables"
+MAX_COLUMNS = 8  # a wider table does not fit on the page; it becomes a download
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
     """Return a table in reStructuredText; each cell must be a single line of text."""
+    if len(head) > MAX_COLUMNS:
+        raise ValueError(
+            f"the table {caption!r} has {len(head)} columns, at most {MAX_COLUMNS} fit"
+        )
     lines = [f".. list-table:: {caption}".rstrip(), "   :header-rows: 1", ""]
     for row in [head, *rows]:
         lines += [f"   {'-' if place else '* -'} {cell}" for place, cell in enumerate(row)]
     return "\n".join("  " + line if line.startswith("   - ") else line for line in lines) + "\n"
 
 
-def training_results() -> list[tuple[Path, Results]]:
-    """Return the committed training results with their paths."""
-    return [
-        (path, read_results(path))
-        for path in sorted(RESULTS.glob("*.json"))
-        if json.loads(path.read_text(encoding="utf-8")).get("format") == FORMAT
-    ]
+def download(name: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Write a CSV file for the reader to download; return the link to it."""
+    DOWNLOADS.mkdir(parents=True, exist_ok=True)
+    with (DOWNLOADS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([head, *rows])
+    return f":download:`{name}.csv </_build/tables/{name}.csv>`"
 
 
 def seconds(value: float) -> str:
@@ -60,128 +48,6 @@ def seconds(value: float) -> str:
     if value >= 1:
         return f"{value:,.{0 if value >= 100 else 1}f} s"
     return f"{value * 1e3:.3g} ms"
-
-
-def training_table(results: Results) -> str:
-    """Return the table for one comparison."""
-    by_method = ResultsFolder(RESULTS, results).runs_by_method()
-    rows = []
-    for method, runs in by_method.items():
-        ratios = relative_seconds(runs, by_method.get("full", []))
-        selection = mean(sum(run.seconds("selection")) + cost_of(run).precompute for run in runs)
-        accuracy, loss = (
-            mean_interval(run.final("test", quantity) for run in runs)
-            for quantity in ("accuracy", "loss")
-        )
-        rows.append(
-            [
-                f"``{method}``",
-                f"{mean(run.n_samples for run in runs):,.0f}",
-                f"{mean(run.n_steps for run in runs):,.0f}",
-                seconds(mean(sum(run.seconds()) for run in runs)),
-                f"{median(ratios):.2f}" if ratios else "–",
-                seconds(selection) if method != "full" else "–",
-                accuracy.format(1, scale=100) if accuracy else "–",
-                loss.format(3) if loss else "–",
-            ]
-        )
-    head = ["method", "samples trained on", "steps", "wall-clock", "epoch time relative to full"]
-    return table([*head, "selection", "test accuracy (%)", "test loss"], rows)
-
-
-def committed_groups(patterns: Sequence[str] = ("*",)) -> list[RunGroup]:
-    """Return the committed runs, grouped by configuration and dataset."""
-    groups = group_runs(
-        [
-            ResultsFolder(path, results)
-            for path, results in training_results()
-            if any(fnmatch(path.stem, pattern) for pattern in patterns)
-        ]
-    )
-    return [group for group in groups if group.runs]
-
-
-def to_rst(content: Table) -> str:
-    """Convert a table from the report to reStructuredText."""
-    # A list table has a single header row, so group names are added to the column names.
-    above = [name for name, n_columns in content.groups for _ in range(n_columns)]
-    above = above or [""] * len(content.head)
-    head = [
-        f"{name}, {group}" if group else name
-        for name, group in zip(content.head, above, strict=True)
-    ]
-    marks = {"above": " ▲", "below": " ▼"}
-    rows = [
-        [
-            f"``{row.name}``" + (f" ({row.remark})" if row.remark else ""),
-            *(cell.text + marks.get(cell.kind, "") for cell in row.cells),
-        ]
-        for row in content.rows
-    ]
-    return table(head, rows, content.caption)
-
-
-def setting(group: RunGroup) -> str:
-    """Describe the data, configuration and hardware of a group in one sentence."""
-    results = group.results
-    config, data, hardware = results.config, results.data, results.hardware or {}
-    seeds = group.seeds
-    return (
-        f"{(data.count or {})['train']:,} training images in {data.n_classes} classes at "
-        f"{config['image_size']} px, weights {config['weights']}, {config['epochs']} epochs; "
-        f"{config['candidate_size']} candidates per step, {config['filter_ratio']:.0%} of them "
-        "discarded; "
-        + (f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds")
-        + f"; {hardware.get('gpu') or hardware['processor']}, {hardware['cores']} cores."
-    )
-
-
-def heading(group: RunGroup) -> list[str]:
-    """Return the title of a group, with its file names if the title is not unique."""
-    title = group.title
-    if sum(other.title == title for other in committed_groups()) > 1:
-        title += f" ({', '.join(source.folder.stem for source in group.sources)})"
-    return [title, "~" * len(title), ""]
-
-
-def training_section(group: RunGroup) -> str:
-    """Return the setting, commands, table and curves for one group."""
-    lines = [*heading(group), setting(group), *group.notes, ""]
-    for source in group.sources:
-        lines += [".. code-block:: text", "", f"   {source.results.command}", ""]
-    lines += [to_rst(summary_table(group)), ""]
-    for source in group.sources:
-        name = source.folder.stem
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        draw_curves(source.results, PICTURES / f"{name}.png")
-        lines += [
-            f".. figure:: /_build/curves/{name}.png",
-            f"   :alt: Accuracy and loss of {group.title} by method, epoch and time",
-            "",
-            f"All numbers: :download:`{name}.json </results/{name}.json>`.",
-            "",
-        ]
-    return "\n".join(lines)
-
-
-def paper_section(group: RunGroup) -> str:
-    """Return the results of one group next to the numbers in the paper."""
-    if not comparable(group.results.data.name):
-        return ""
-    paper, same_data = paper_data(group.results.data.name)
-    lines = [*heading(group), setting(group), ""]
-    if not same_data:
-        lines += [
-            ".. warning::",
-            "",
-            f"   These runs use {group.data_name}, whereas the paper uses {paper.name}, so the "
-            "numbers cannot be compared.",
-            "",
-        ]
-    lines += ["Differences from the paper's setting:", ""]
-    lines += [f"- {text}" for text in differences(group.results, same_data, paper)] + [""]
-    lines += [to_rst(content) + "\n" for content in paper_tables(group, paper)]
-    return "\n".join(lines)
 
 
 def solver_single(results: Mapping[str, Any]) -> str:
@@ -271,16 +137,17 @@ def wrong_labels(results: Mapping[str, Any]) -> str:
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for cell in results["cells"]:
         groups.setdefault((cell["data"], cell["kind"]), []).append(cell)
-    rows = []
-    for (data, kind), cells in groups.items():
-        row = [data, kind]
-        for key in ("ap", "f1"):
+    texts = []
+    for key, measure in {"ap": "average precision of the ranking", "f1": "F1 of the flags"}.items():
+        rows = []
+        for (data, kind), cells in groups.items():
+            row = [data, kind]
             for name in names:
                 values = [cell[key] for cell in cells if cell["method"] == name]
                 row.append(f"{sum(values) / len(values):.2f}")
-        rows.append(row)
-    measures = [f"{measure}, {name}" for measure in ("AP", "F1") for name in names]
-    return table(["data", "mistakes", *measures], rows)
+            rows.append(row)
+        texts.append(table(["data", "mistakes", *names], rows, measure))
+    return "\n".join(texts)
 
 
 def outliers(results: Mapping[str, Any]) -> str:
@@ -305,6 +172,23 @@ def sampler_cost(part: str) -> Callable[[Mapping[str, Any]], str]:
     return make
 
 
+def backbones(results: Mapping[str, Any]) -> str:
+    """Return the table of backbones and their speed."""
+    rows = [
+        [
+            f"``{one['backbone']}``",
+            f"{one['library']} {one['library_version']}",
+            f"{one['dim']:,}",
+            f"{one['parameters'] / 1e6:.1f} M",
+            f"{one['network_images_per_second']:.3g}",
+            f"{one['preprocessing_images_per_second']:.3g}",
+        ]
+        for one in results["backbones"]
+    ]
+    head = ["backbone", "library", "embedding length", "parameters", "network, images/s"]
+    return table([*head, "preprocessing, images/s"], rows)
+
+
 def time_to_accuracy(results: Mapping[str, Any]) -> str:
     """Return the table of what each method costs to come close to full training's accuracy."""
     rows = []
@@ -324,23 +208,6 @@ def time_to_accuracy(results: Mapping[str, Any]) -> str:
     return table([*head, "time relative to full"], rows, results["data"]["name"])
 
 
-def backbones(results: Mapping[str, Any]) -> str:
-    """Return the table of backbones and their speed."""
-    rows = [
-        [
-            f"``{one['backbone']}``",
-            f"{one['library']} {one['library_version']}",
-            f"{one['dim']:,}",
-            f"{one['parameters'] / 1e6:.1f} M",
-            f"{one['network_images_per_second']:.3g}",
-            f"{one['preprocessing_images_per_second']:.3g}",
-        ]
-        for one in results["backbones"]
-    ]
-    head = ["backbone", "library", "embedding length", "parameters", "network, images/s"]
-    return table([*head, "preprocessing, images/s"], rows)
-
-
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "solver-single": ("solver_speed", solver_single),
     "solver-fit": ("solver_speed", solver_fit),
@@ -349,8 +216,8 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "solver-gpu": ("solver_on_gpu", solver_on_gpu),
     "wrong-labels": ("wrong_labels", wrong_labels),
     "wrong-labels-images": ("wrong_labels_images", wrong_labels),
-    "outliers": ("outliers", outliers),
     "backbones": ("backbone_speed", backbones),
+    "outliers": ("outliers", outliers),
     "sampler-training": ("sampler_overhead", sampler_cost("training")),
     "sampler-loader": ("sampler_overhead", sampler_cost("loader")),
     "time-caltech-101": ("time_caltech-101", time_to_accuracy),
@@ -366,42 +233,6 @@ def provenance(results: Mapping[str, Any]) -> str:
         f"``{results['command']}`` on {hardware['cores']} cores ({hardware['cpu']}), "
         f"{hardware['memory_gib']} GiB; {packages}."
     )
-
-
-class TrainingResults(SphinxDirective):
-    """A section for each group of committed runs."""
-
-    optional_arguments = 1
-    final_argument_whitespace = True
-    make = staticmethod(training_section)
-
-    def run(self) -> list[nodes.Node]:
-        """Return the sections."""
-        groups = committed_groups((self.arguments or ["*"])[0].split())
-        if not groups:
-            raise ExtensionError(f"no training results in {RESULTS}")
-        for source in (source for group in groups for source in group.sources):
-            self.env.note_dependency(str(source.folder))
-        text = "\n".join(self.make(group) for group in groups)
-        return self.parse_text_to_nodes(text, allow_section_headings=True)
-
-
-class PaperResults(TrainingResults):
-    """The same sections, compared with the numbers in the SALN paper."""
-
-    make = staticmethod(paper_section)
-
-
-class TrainingTable(SphinxDirective):
-    """The table for one committed training-results file, named without its suffix."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        """Return the table."""
-        path = RESULTS / f"{self.arguments[0]}.json"
-        self.env.note_dependency(str(path))
-        return self.parse_text_to_nodes(training_table(read_results(path)))
 
 
 class Benchmark(SphinxDirective):
@@ -421,9 +252,6 @@ class Benchmark(SphinxDirective):
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directives."""
-    app.add_directive("training-results", TrainingResults)
-    app.add_directive("paper-results", PaperResults)
-    app.add_directive("training-table", TrainingTable)
+    """Register the directive."""
     app.add_directive("benchmark", Benchmark)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -13,8 +13,8 @@ sys.path.append(str(ROOT / "benchmarks"))
 from _accuracy_report import difference, sections  # noqa: E402
 
 from spectral_select.integrations.report.figures.drawing import (  # noqa: E402
+    method_styles,
     new_figure,
-    style_of,
     tidy,
     to_png,
 )
@@ -34,11 +34,12 @@ def main() -> None:
     """Draw the picture from the committed results."""
     figure = new_figure(10, 3.6)
     axes = figure.subplots(1, 2)
+    styles = method_styles(METHODS)
     for axis, (title, file) in zip(axes, DATA.items(), strict=True):
         results = json.loads((ROOT / f"benchmarks/results/{file}.json").read_text(encoding="utf-8"))
         found = {name: cells for name, share, _, cells in sections(results) if share == 0.2}
         for number, method in enumerate(METHODS):
-            style = style_of(method) | {"linestyle": "", "markersize": 6}
+            style = styles[method] | {"linestyle": "", "markersize": 6}
             gains = [difference(found[name][method], found[name]["random"]) for name in CONDITIONS]
             axis.errorbar(
                 [place + 0.16 * (number - 1.5) for place in range(len(gains))],

@@ -1,29 +1,44 @@
-"""A batch, its Fiedler order, and the fifth kept by the stratified rule."""
+"""Gains of two methods over a random subset, from the committed results."""
+
+import json
+import sys
+from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
-from _style import digits_batch
-from sklearn.decomposition import PCA
 
-from spectral_select import FiedlerBatchSelector
+ROOT = Path.cwd().parents[1]
+sys.path.append(str(ROOT / "benchmarks"))
+from _accuracy_report import difference, sections  # noqa: E402
 
-X, y = digits_batch(200)
-selector = FiedlerBatchSelector(rule="stratified", laplacian="symmetric").fit(X)
-v, kept = selector.fiedler_vector_, selector.support_
-flat = PCA(2).fit_transform(X)
-unit = X / np.linalg.norm(X, axis=1, keepdims=True)
-similarity = unit @ unit.T
+from spectral_select.integrations.report.figures.drawing import method_styles  # noqa: E402
 
-figure, axes = plt.subplots(1, 3, figsize=(11, 3.5), layout="constrained")
-titles = ("a candidate batch is a graph", "its Fiedler vector orders it", "a fifth is kept")
-for axis, title in zip(axes, titles, strict=True):
-    axis.set(title=title, xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)
-for i, j in zip(*np.nonzero(np.triu(similarity > 0.86, 1)), strict=True):
-    axes[0].plot(*flat[[i, j]].T, color="0.75", linewidth=0.5, zorder=0)
-axes[0].scatter(*flat.T, color="0.25", s=12)
-limit = np.quantile(np.abs(v), 0.98)
-colors = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "ec": "0.6", "lw": 0.3}
-axes[1].scatter(*flat.T, c=v, s=26, **colors)
-axes[2].scatter(*flat[~kept].T, color="0.85", s=12)
-axes[2].scatter(*flat[kept].T, c=v[kept], s=60, **colors | {"ec": "black", "lw": 1})
+METHODS = ("guided", "fiedler")
+styles = method_styles(METHODS)
+figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), sharey=True, layout="constrained")
+for axis, (name, file) in zip(
+    axes,
+    {"Caltech-101": "heads_caltech-101", "CIFAR-10": "heads_cifar-10"}.items(),
+    strict=True,
+):
+    path = ROOT / "benchmarks" / "results" / f"{file}.json"
+    results = json.loads(path.read_text(encoding="utf-8"))
+    found = {
+        condition: cells
+        for condition, share, budget, cells in sections(results)
+        if (share, budget) == (0.2, "wall-clock")
+    }
+    for place, method in enumerate(METHODS):
+        gains = [difference(cells[method], cells["random"]) for cells in found.values()]
+        axis.errorbar(
+            [gain.mean for gain in gains],
+            [y + 0.16 * (2 * place - 1) for y in range(len(found))],
+            xerr=[gain.half_width for gain in gains],
+            **styles[method] | {"linestyle": "", "markersize": 7},
+            label=method,
+        )
+    labels = [condition.replace("-wrong", ",\nwrong").replace("-", " ") for condition in found]
+    axis.set_yticks(range(len(found)), labels)
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set(title=name, xlabel="points gained over random")
+axes[0].invert_yaxis()
+axes[0].legend(frameon=False, loc="lower left")

@@ -42,5 +42,5 @@ axes[-1].set_xlabel("sample; those to the right of the line are copies")
 plt.show()
 
 # %%
-# With labels, `GuidedSampler` also uses label trust and hardness. :doc:`/evidence/redundant` shows
-# what this gains.
+# With labels, `GuidedSampler` also uses label trust and hardness. :doc:`/evidence/redundant_data`
+# shows what this gains.

@@ -84,7 +84,7 @@ BENCHMARKS = {
 
 # Command lines that a page assumes to have been run.
 SETUP = {
-    "evidence/index.rst": [
+    "evidence/how_measured.rst": [
         "spectral-select extract photos --out train.store",
         "spectral-select extract photos --split test --out test.store",
     ],

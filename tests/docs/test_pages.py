@@ -74,7 +74,7 @@ def test_referenced_files_exist():
         ("mislabelled", "howto/wrong_labels.rst"),
         ("noisy labels", "howto/wrong_labels.rst"),
         ("deduplicate", "howto/inspect.rst"),
-        ("coreset", "evidence/index.rst"),
+        ("coreset", "evidence/more_methods.rst"),
         ("curriculum", "guide/schedules.rst"),
         ("speed up training", "evidence/cost.rst"),
     ],

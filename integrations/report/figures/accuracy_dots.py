@@ -4,8 +4,8 @@ from spectral_select.integrations.report.figures.drawing import (
     Picture,
     drawn_name,
     limits_around,
+    method_styles,
     new_figure,
-    style_of,
     tidy,
     to_png,
 )
@@ -31,11 +31,12 @@ def draw_final_accuracy(group: RunGroup, prefix: str) -> Picture:
     figure = new_figure(5.4, max(1.4 + 0.3 * len(group.runs), 2.4))
     axis = figure.subplots()
     texts, values = [], []
+    styles = method_styles(list(group.runs))
     for place, (method, runs) in enumerate(group.runs.items()):
         interval = group.mean(method, final_test_accuracy)
         if interval is None:
             continue
-        style = style_of(method)
+        style = styles[method]
         by_seed = [100 * value for value in map(final_test_accuracy, runs) if value is not None]
         values += by_seed
         if len(by_seed) > 1:
@@ -60,6 +61,6 @@ def draw_final_accuracy(group: RunGroup, prefix: str) -> Picture:
         f"{prefix}-final-accuracy.png",
         to_png(figure),
         f"Dot plot of final test accuracy by method: {'; '.join(texts)}.",
-        "Final test accuracy: the mean with its 95% confidence interval, and a ring for each seed. "
+        "Final test accuracy: mean with 95% confidence interval, and a small ring for each seed. "
         "The table lists intervals that extend beyond the axis.",
     )

@@ -16,8 +16,8 @@ from spectral_select.integrations.report.figures.drawing import (
     Picture,
     drawn_name,
     limits_around,
+    method_styles,
     new_figure,
-    style_of,
     tidy,
     to_png,
 )
@@ -80,8 +80,10 @@ def _overview(source: ResultsFolder) -> Any:
         (axes[1, 0], "test", "loss", "Test loss"),
         (axes[1, 1], "batches", "loss", "Loss on the training batches"),
     ]
-    for method, runs in source.runs_by_method().items():
-        style = style_of(method)
+    by_method = source.runs_by_method()
+    styles = method_styles(list(by_method))
+    for method, runs in by_method.items():
+        style = styles[method]
         for axis, part, quantity, _ in panels:
             _plot_by_epoch(axis, runs, part, quantity, style, method)
         _plot_against_time(axes[0, 1], runs, style, method)
@@ -119,8 +121,9 @@ def draw_by_epoch(group: RunGroup, prefix: str, quantity: str) -> Picture:
     """
     figure = new_figure(5.4, 4.6)
     axis = figure.subplots()
+    styles = method_styles(list(group.runs))
     for method, runs in group.runs.items():
-        _plot_by_epoch(axis, runs, "test", quantity, style_of(method), method)
+        _plot_by_epoch(axis, runs, "test", quantity, styles[method], method)
     axis.set(xlabel="epoch", ylabel=f"test {quantity}{_unit(quantity)}")
     if quantity == "loss":
         axis.set_yscale("log")
@@ -155,8 +158,9 @@ def draw_against_time(group: RunGroup, prefix: str) -> Picture:
     """
     figure = new_figure(5.4, 4.6)
     axis = figure.subplots()
+    styles = method_styles(list(group.runs))
     for method, runs in group.runs.items():
-        style = style_of(method)
+        style = styles[method]
         _plot_against_time(axis, runs, style, method)
         interval = group.mean(method, final_test_accuracy)
         if interval is not None:

@@ -6,26 +6,25 @@ from dataclasses import dataclass
 from io import BytesIO
 from math import isfinite
 from typing import Any, TypeAlias
-from zlib import crc32
 
 __all__ = [
     "LineStyle",
     "Picture",
     "drawn_name",
     "limits_around",
+    "method_styles",
     "new_figure",
-    "style_of",
     "tidy",
     "to_png",
 ]
 
-# Okabe and Ito's palette, which is distinguishable with any color vision.
-_COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Okabe and Ito's palette, which is distinguishable with any color vision, and gray.
+_COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#7f7f7f")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINE_STYLES = ("-", "--", ":")
-# The methods that are compared most often have colors of their own.
-_FIRST = ("full", "random", "fiedler", "guided", "jest", "infobatch", "turns")
-_LONGEST = 40  # characters shown of a name; the text next to a figure contains the full name
+# These methods look the same in every figure. The others take the remaining styles.
+_FIXED = ("full", "guided", "fiedler", "stratified", "jest", "infobatch", "random")
+_LONGEST = 40  # characters of a name; the text next to a figure has the full name
 
 
 #: Keyword arguments of matplotlib's ``plot``.
@@ -63,23 +62,32 @@ class Picture:
         return f"data:image/{kind};base64,{b64encode(data).decode()}"
 
 
-def style_of(method: str) -> LineStyle:
-    """Return the color, marker and line style of a method, the same in all figures.
+def method_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
+    """Return the color, marker and line style of each method.
 
-    Parameters
-    ----------
-    method : str
-        The method, with its options.
+    The methods that most figures compare have a fixed style. All others are drawn with broken
+    lines, in the order given.
+
+    Examples
+    --------
+    >>> styles = method_styles(["mine", "guided", "random"])
+    >>> styles["guided"] == method_styles(["guided"])["guided"]
+    True
+    >>> styles["mine"]["linestyle"]
+    '--'
     """
-    if method in _FIRST:
-        place, turn = _FIRST.index(method), 0
-    else:
-        number = crc32(method.encode())
-        place, turn = number % len(_COLORS), 1 + number // len(_COLORS)
+    places = {name: place for place, name in enumerate(_FIXED)}
+    for name in methods:
+        places.setdefault(name, len(places))
+    return {name: _style(places[name]) for name in methods}
+
+
+def _style(place: int) -> LineStyle:
+    turn = place // len(_COLORS)
     return {
-        "color": _COLORS[place],
+        "color": _COLORS[place % len(_COLORS)],
         "marker": _MARKERS[(place + turn) % len(_MARKERS)],
-        "linestyle": _LINE_STYLES[min(turn, 1 + turn % 2)],
+        "linestyle": _LINE_STYLES[turn % len(_LINE_STYLES)],
         "markersize": 4,
         "linewidth": 1.6,
     }
@@ -138,6 +146,6 @@ def to_png(figure: Any, *, dpi: int = 160) -> bytes:
     for text in set(figure.findobj(Text)) - powers:
         text.set_parse_math(False)
     buffer = BytesIO()
-    # Leave out matplotlib's version, so that equal figures result in equal files.
+    # Without matplotlib's version in the file, equal figures result in equal files.
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
