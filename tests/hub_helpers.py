@@ -1,8 +1,10 @@
 """Small Hugging Face datasets."""
 
 import numpy as np
-from datasets import ClassLabel, Dataset, Features, Image, Value
+from datasets import ClassLabel, Dataset, Features, Image, Value, disable_progress_bars
 from PIL import Image as PillowImage
+
+disable_progress_bars()  # some tests look at stderr
 
 
 def hub_images(n, seed=0, side=12, names=("cat", "dog")):

@@ -38,6 +38,8 @@ def load_training_data(args: argparse.Namespace, config: "TrainConfig") -> "Labe
             f"spectral-select extract {args.dataset} --out texts.store, then "
             "spectral-select train texts.store"
         )
+    if data.train.labels is None:
+        raise ValueError(f"{args.dataset} has no labels to train on; name them by --label-column")
     return data
 
 

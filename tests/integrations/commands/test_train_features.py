@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from hub_helpers import hub_images
 from image_helpers import write_images
 from safetensors.numpy import load_file
 from sklearn.datasets import load_wine
@@ -117,3 +118,5 @@ def test_errors_of_other_datasets(fails, tmp_path):
     assert "--labels is for stores and tables" in fails("train", photos, "--labels", "x")
     texts = write_texts(tmp_path / "texts.jsonl")
     assert "texts.jsonl holds texts; extract their embeddings first" in fails("train", texts)
+    hub_images(8).remove_columns("label").save_to_disk(tmp_path / "pets")
+    assert "has no labels to train on" in fails("train", f"hf-dataset:{tmp_path / 'pets'}")
