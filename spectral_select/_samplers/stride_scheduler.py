@@ -8,7 +8,7 @@ In epoch e, which visits k_e of n samples, sample i has the inclusion probabilit
 
 (1)  π_i = min(1, c·w_i), with c such that Σ π_i = k_e, for weights w_i.
 
-From a random start u_i in [0, 1), as in systematic sampling [2]_, it accumulates
+Starting from a random u_i in [0, 1), as in systematic sampling [2]_, sample i accumulates
 
 (2)  A_i(e) = u_i + π_i(0) + … + π_i(e − 1),
 
@@ -20,7 +20,7 @@ and visit number j is due when A_i reaches j. After v_i visits, the next one is 
 
 This is the rule "earliest deadline first": a visit that does not fit into its epoch moves to the
 next one and is never lost. Among samples of equal weight, all are visited before any is
-revisited. One part of the log weights is introduced gradually: it is multiplied by
+revisited. Part of the log weights (`growing`) can be introduced gradually: it is multiplied by
 
 (5)  f_e = min(1, (k_0 + … + k_{e−1}) / n),
 
@@ -51,7 +51,7 @@ __all__ = ["StrideScheduler", "fraction_seen", "inclusion_probabilities"]
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-# Rounding removes differences in the last bits between machines, which could change visits.
+# Weights can differ in the last bits between machines; rounding keeps this from changing visits.
 _DECIMALS = 6
 # Smallest log weight. The weight is still positive, so that every sample is visited eventually.
 _MIN_LOG_WEIGHT = -600.0
@@ -60,7 +60,7 @@ REPLAY_MAX = 2**17
 
 
 def inclusion_probabilities(log_weights: ArrayLike, share: float) -> Floats:
-    """Return probabilities in proportion to weights, capped at 1, with mean `share`: equation (1).
+    """Return probabilities proportional to the weights, capped at 1, with mean `share`: (1).
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def _capped(weights: Floats, share: float) -> Floats:
 
 
 def fraction_seen(n_visits: int, n: int) -> float:
-    """Return the fraction of the data seen after `n_visits` of `n` samples, at most 1: (5)."""
+    """Return the fraction of `n` samples seen after `n_visits` visits, at most 1: (5)."""
     return min(n_visits / n, 1.0)
 
 
@@ -137,7 +137,10 @@ class StrideScheduler:
         self._n_selected = n_selected
         self._starts = np.random.default_rng(seed).random(len(self._log_weights))
         self._weights: tuple[float, Floats] = -1.0, self._starts  # with the fraction seen
-        self._rates: tuple[tuple[float, int], Floats] = (-1.0, 0), self._starts  # with their key
+        self._rates: tuple[tuple[float, int], Floats] = (
+            (-1.0, 0),
+            self._starts,
+        )  # cached, with (fraction seen, k)
         self._restart()
 
     def _restart(self) -> None:
