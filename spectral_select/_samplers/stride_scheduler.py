@@ -140,7 +140,7 @@ class StrideScheduler:
         self._rates: tuple[tuple[float, int], Floats] = (
             (-1.0, 0),
             self._starts,
-        )  # cached, with (fraction seen, k)
+        )  # cached
         self._restart()
 
     def _restart(self) -> None:
