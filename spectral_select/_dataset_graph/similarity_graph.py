@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.metrics import euclidean_distances
 
+from spectral_select._dataset_graph.moments import accumulate_moments, combine_moments
 from spectral_select._utils.array_namespace import Array, to_numpy
 
 __all__ = ["Block", "Graph", "Rows", "cosine_graph", "heat_graph", "unit_rows"]
@@ -60,16 +61,18 @@ class Rows:
             return
         if sparse.issparse(X):
             return
-        total, squares = np.zeros(self.d), np.zeros(self.d)
-        for place in self.places(self.d):
-            rows = np.asarray(to_numpy(X[place]), np.float64)
-            total += rows.sum(0)
-            squares += np.square(rows).sum(0)
-        mean = total / self.n
-        spread = np.sqrt(np.maximum(squares / self.n - mean**2, 0.0))
-        self.mean = mean.astype(np.float32)
-        constant = spread <= 1e-6 * np.maximum(np.abs(mean), np.finfo(np.float32).tiny)
-        self._scale = (1 / np.where(constant, np.inf, spread)).astype(np.float32)
+        moments = combine_moments(
+            accumulate_moments(to_numpy(X[place])) for place in self.places(self.d)
+        )
+        self.mean, self._scale = moments.mean_and_scale()
+
+    @classmethod
+    def scaled(cls, X: Any, mean: Block, scale: Block) -> "Rows":
+        """Return rows that are standardized by a given mean and scale."""
+        rows = cls.__new__(cls)
+        rows._X, (rows.n, rows.d) = X, X.shape
+        rows.mean, rows._scale = mean, scale
+        return rows
 
     def places(self, width: int) -> Iterator[slice]:
         """Yield the blocks of rows for which arrays of `width` columns stay small."""

@@ -14,11 +14,19 @@ from spectral_select._dataset_graph.nearest_neighbors import Indices, Points, ne
 from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._utils.array_namespace import Array, to_numpy
 
-__all__ = ["NearDuplicates", "find_near_duplicates"]
+__all__ = [
+    "N_NEIGHBORS",
+    "NearDuplicates",
+    "chance_rows",
+    "find_near_duplicates",
+    "first_twins",
+    "largest_distance",
+    "numbered_groups",
+]
 
 _SIMILARITY = 0.95
 _CHANCE = 1e-3  # share of samples that may have a near-duplicate by chance
-_N_NEIGHBORS = 10
+N_NEIGHBORS = 10
 _N_SAMPLED, _LEAST_SAMPLED = 1000, 64
 _STEP = 4096  # rows that are hashed at a time
 
@@ -80,25 +88,35 @@ def find_near_duplicates(
     """
     datasets = [rows] if other is None else [rows, Rows(other, like=rows)]
     points = Points(*datasets)
-    limit = float(np.sqrt(2 * (1 - (_SIMILARITY if similarity is None else similarity))))
-    if similarity is None:
-        limit = min(limit, _by_chance(Points(rows), seed))
-    found = nearest_neighbors(points, _N_NEIGHBORS, seed)
+    limit = largest_distance(Points(rows), similarity, seed)
+    found = nearest_neighbors(points, N_NEIGHBORS, seed)
     close = found.distances <= limit
     i, column = np.nonzero(close)
-    twin = _first_twins([X] if other is None else [X, other])
+    twin = first_twins([X] if other is None else [X, other])
     copies = np.flatnonzero(twin != np.arange(points.n))
     i, j = np.r_[i, copies], np.r_[found.indices[i, column], twin[copies]]
     links = sparse.coo_array((np.ones(len(i), bool), (i, j)), shape=(points.n, points.n))
     component = connected_components(links, directed=False)[1]
     n = rows.n
     return NearDuplicates(
-        group=_numbered(component[:n]),
+        group=numbered_groups(component[:n]),
         exact=np.bincount(twin[:n], minlength=points.n)[twin[:n]] > 1,
         similarity=1 - np.square(found.distances[:n, 0], dtype=np.float64) / 2,
         across=_across(component, np.where(close, found.indices, -1), n),
         least_similarity=1 - limit**2 / 2,
     )
+
+
+def largest_distance(points: Points, similarity: float | None, seed: int) -> float:
+    """Return the distance up to which two points are near-duplicates; reads few points."""
+    limit = float(np.sqrt(2 * (1 - (_SIMILARITY if similarity is None else similarity))))
+    return limit if similarity is not None else min(limit, _by_chance(points, seed))
+
+
+def chance_rows(n: int, seed: int) -> Indices:
+    """Return the rows that `largest_distance` reads for n points."""
+    order = np.random.default_rng(seed).permutation(n)
+    return np.sort(order[: min(_N_SAMPLED, max(n // 8, _LEAST_SAMPLED))])
 
 
 def _by_chance(points: Points, seed: int) -> float:
@@ -114,8 +132,7 @@ def _by_chance(points: Points, seed: int) -> float:
     .. [1] E. Levina and P. Bickel, "Maximum likelihood estimation of intrinsic dimension",
        NeurIPS 2004.
     """
-    order = np.random.default_rng(seed).permutation(points.n)
-    some = points[np.sort(order[: min(_N_SAMPLED, max(points.n // 8, _LEAST_SAMPLED))])]
+    some = points[chance_rows(points.n, seed)]
     if len(some) <= 10:
         return 0.0
     distances = euclidean_distances(some.astype(np.float64))
@@ -129,7 +146,7 @@ def _by_chance(points: Points, seed: int) -> float:
     return float(np.median(nearest[:, 0])) * float(chance ** (spread / np.log(2)))
 
 
-def _first_twins(datasets: list[Array]) -> Indices:
+def first_twins(datasets: list[Array]) -> Indices:
     """Return, for each row, the first row in any dataset that has the same features."""
     first: dict[bytes, int] = {}
     twins: list[int] = []
@@ -143,7 +160,7 @@ def _first_twins(datasets: list[Array]) -> Indices:
     return np.array(twins)
 
 
-def _numbered(component: Indices) -> Indices:
+def numbered_groups(component: Indices) -> Indices:
     """Return the number of each component with at least two members, −1 for the others."""
     _, where, inverse, counts = np.unique(
         component, return_index=True, return_inverse=True, return_counts=True
