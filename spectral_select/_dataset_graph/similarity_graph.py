@@ -29,7 +29,15 @@ from sklearn.metrics import euclidean_distances
 from spectral_select._dataset_graph.moments import accumulate_moments, combine_moments
 from spectral_select._utils.array_namespace import Array, to_numpy
 
-__all__ = ["Block", "Graph", "Rows", "cosine_graph", "heat_graph", "unit_rows"]
+__all__ = [
+    "Block",
+    "Graph",
+    "Rows",
+    "cosine_graph",
+    "evenly_spaced_rows",
+    "heat_graph",
+    "unit_rows",
+]
 
 Block = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -168,12 +176,16 @@ def heat_graph(
     """
     some_rows = unit_rows if unit else np.asarray
     centers: Block = some_rows(rows[landmarks])
-    some = np.unique(np.linspace(0, rows.n - 1, min(rows.n, _N_DISTANCES)).astype(np.int64))
-    x = some_rows(rows[some])
+    x = some_rows(rows[evenly_spaced_rows(rows.n)])
     distances = _squares(x)[:, None] + _squares(centers) - 2 * (x @ centers.T)
     median = float(np.median(distances))
     name = f"heat {scale:g}{'' if unit else ', lengths kept'}"
     return Graph(name, unit, centers, scale / max(median, _LEAST_DISTANCE))
+
+
+def evenly_spaced_rows(n: int) -> NDArray[np.int64]:
+    """Return the rows from which `heat_graph` estimates the median distance."""
+    return np.unique(np.linspace(0, n - 1, min(n, _N_DISTANCES)).astype(np.int64))
 
 
 def unit_rows(rows: Block) -> Block:
