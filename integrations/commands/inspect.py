@@ -12,9 +12,16 @@ from numpy.typing import NDArray
 
 from spectral_select import DatasetInspection, EmbeddingStore, inspect_dataset
 from spectral_select._cli.feature_arguments import add_feature_arguments, column_names
+from spectral_select._cli.parquet_arguments import (
+    add_parquet_arguments,
+    check_parquet_arguments,
+    report_skipped,
+    show_progress,
+)
 from spectral_select._features.readers import read_columns, read_features, read_labels
 from spectral_select._features.row_names import RowNames
 from spectral_select._utils.table_files import TABLE_SUFFIXES
+from spectral_select._utils.validation import check_number, check_positive_int
 
 __all__ = ["add_arguments", "run"]
 
@@ -35,6 +42,8 @@ examples:
                                # texts that extract embedded
   spectral-select inspect texts.parquet --columns embedding --labels topic --show text \\
       --report page.html       # the text is shown instead of an image
+  spectral-select inspect 'embeddings/*.parquet' --id id --embedding embedding \\
+      --label label --out scores   # many files, one file of scores for each
 """
 
 _SHOWN = 5  # entries of each kind in the summary
@@ -44,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``spectral-select inspect``."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     add_feature_arguments(parser)
+    add_parquet_arguments(parser)
     parser.add_argument(
         "other",
         metavar="OTHER",
@@ -77,6 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--labels",
+        "--label",
         metavar="NAME",
         help="array in the .npz file, column in the Parquet or CSV file, or a .npy file (default: "
         "the labels in the store; without labels, only outliers and near-duplicates are found)",
@@ -107,6 +118,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run ``spectral-select inspect``."""
+    check_parquet_arguments(args, ("other", "report", "show", "images", "key", "columns"))
+    if args.id is not None:
+        return _run_on_files(args)
     _check_outputs(args)
     read = partial(
         read_features,
@@ -159,6 +173,32 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.report}: the page")
         if images is None and names.paths is not None and "text" not in shown:
             print(_hint(args.features))
+    return 0
+
+
+def _run_on_files(args: argparse.Namespace) -> int:
+    """Write a file of scores for each of many Parquet files."""
+    from spectral_select._parquet.inspect_files import InspectOptions, inspect_files
+
+    check_positive_int(args.landmarks, "--landmarks")
+    if args.duplicate_similarity is not None:
+        check_number(args.duplicate_similarity, "--duplicate-similarity", 0, 1)
+    if not 0 <= args.seed < 2**32:
+        raise ValueError(f"--seed must be between 0 and 2**32 - 1; got {args.seed}")
+    import_module("pyarrow.parquet")
+    skipped = inspect_files(
+        args.features,
+        Path(args.out),
+        id_column=args.id,
+        embedding_column=args.embedding,
+        label_column=args.labels,
+        options=InspectOptions(
+            args.landmarks, args.duplicate_similarity, args.seed, args.skip_corrupt
+        ),
+        report=show_progress,
+    )
+    report_skipped(skipped)
+    print(f"{args.out}: scores, a file for each input file")
     return 0
 
 

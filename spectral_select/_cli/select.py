@@ -12,6 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select._cli.feature_arguments import add_feature_arguments
+from spectral_select._cli.parquet_arguments import (
+    add_parquet_arguments,
+    check_parquet_arguments,
+    report_skipped,
+    show_progress,
+)
 from spectral_select._features.row_names import RowNames
 from spectral_select._utils.atomic_files import write_atomically
 from spectral_select._utils.table_files import TABLE_SUFFIXES, write_table
@@ -57,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``spectral-select select``."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     add_feature_arguments(parser)
+    add_parquet_arguments(parser)
     parser.add_argument(
         "--out",
         "-o",
@@ -149,6 +156,9 @@ def _add_guided_arguments(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run ``spectral-select select``."""
+    check_parquet_arguments(args, ("key", "columns", "shuffle"))
+    if args.id is not None:
+        return _run_on_files(args)
     out = _check_out(args.out)
     options = _check_options(args)
     from spectral_select._features.readers import read_features, read_labels
@@ -189,6 +199,29 @@ def run(args: argparse.Namespace) -> int:
         + (f"; the rows cover {names.extent}" if names.extent else ""),
         file=sys.stderr,
     )
+    return 0
+
+
+def _run_on_files(args: argparse.Namespace) -> int:
+    """Write a file of selected ids for each of many Parquet files."""
+    if args.method != "fiedler":
+        raise ValueError(f"--id needs --method fiedler; got --method {args.method}")
+    if args.candidate_size is None:
+        raise ValueError("--id needs --candidate-size, the number of rows in a candidate batch")
+    options = _check_options(args)
+    import_module("pyarrow.parquet")
+    from spectral_select._parquet.select_files import select_files
+
+    skipped = select_files(
+        args.features,
+        Path(args.out),
+        _make_selector(args, options),
+        id_column=args.id,
+        embedding_column=args.embedding,
+        skip_corrupt=args.skip_corrupt,
+        report=show_progress,
+    )
+    report_skipped(skipped)
     return 0
 
 

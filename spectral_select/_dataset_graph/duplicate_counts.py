@@ -7,7 +7,7 @@ from sklearn.metrics import euclidean_distances
 from spectral_select._dataset_graph.nearest_neighbors import Points, nearest_neighbors
 from spectral_select._dataset_graph.similarity_graph import Rows
 
-__all__ = ["count_near_duplicates", "near_duplicate_distance"]
+__all__ = ["chance_rows", "count_near_duplicates", "near_duplicate_distance"]
 
 _SIMILARITY = 0.95
 _CHANCE = 3e-4  # share of samples that may have a near-duplicate by chance
@@ -53,6 +53,17 @@ def near_duplicate_distance(points: Points, seed: int) -> float:
     return min(float(np.sqrt(2 * (1 - _SIMILARITY))), _by_chance(points, seed))
 
 
+def chance_rows(n: int, seed: int) -> NDArray[np.int64]:
+    """Return the rows that `near_duplicate_distance` reads for n points, ascending."""
+    return np.unique(np.concatenate(_subsets(n, seed)))
+
+
+def _subsets(n: int, seed: int) -> list[NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    size = min(_SUBSET, n)
+    return [np.sort(rng.choice(n, size, replace=False)) for _ in range(_N_SUBSETS)]
+
+
 def _by_chance(points: Points, seed: int) -> float:
     """Return the distance below which few samples have a neighbor by chance.
 
@@ -69,13 +80,12 @@ def _by_chance(points: Points, seed: int) -> float:
     .. [1] E. Levina and P. Bickel, "Maximum likelihood estimation of intrinsic dimension",
        NeurIPS 2004.
     """
-    rng = np.random.default_rng(seed)
     size = min(_SUBSET, points.n)
     if size <= 10:
         return 0.0
     nearest, ratios = [], []
-    for _ in range(_N_SUBSETS):
-        some = points[np.sort(rng.choice(points.n, size, replace=False))]
+    for subset in _subsets(points.n, seed):
+        some = points[subset]
         distances = euclidean_distances(some.astype(np.float64))
         np.fill_diagonal(distances, np.inf)
         found = np.sort(np.partition(distances, 9, axis=1)[:, :10], axis=1)

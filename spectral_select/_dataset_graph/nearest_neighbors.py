@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 
 from spectral_select._dataset_graph.similarity_graph import Block, Rows, unit_rows
 
-__all__ = ["Neighbors", "Points", "nearest_neighbors"]
+__all__ = ["Neighbors", "Points", "nearest_cells", "nearest_neighbors"]
 
 Indices = NDArray[np.int64]
 
@@ -104,6 +104,11 @@ def nearest_neighbors(points: Points, k: int, seed: int) -> Neighbors:
     return Neighbors(search.indices, search.distances)
 
 
+def nearest_cells(points: Block, landmarks: Block, k: int) -> Indices:
+    """Return the cells that each point joins, those of its `k` nearest landmarks."""
+    return np.argpartition(_squared(points, landmarks), k - 1, axis=1)[:, :k]
+
+
 def _squared(a: Block, b: Block) -> Block:
     """Return the squared distances of the points in `a` and `b`, shape (len(a), len(b))."""
     squares: Block = a @ (-2 * b.T)
@@ -143,8 +148,7 @@ class _Search:
         step = max(1, _BLOCK_ENTRIES // max(n_cells, self._points.d))
         for start in range(0, len(members), step):
             place = slice(start, start + step)
-            squares = _squared(self._points[members[place]], landmarks)
-            cells[place] = np.argpartition(squares, _CELLS - 1, axis=1)[:, :_CELLS]
+            cells[place] = nearest_cells(self._points[members[place]], landmarks, _CELLS)
         order = np.argsort(cells.ravel(), kind="stable")
         bounds = np.searchsorted(cells.ravel()[order], np.arange(1, n_cells))
         for of_cell in np.split(order // _CELLS, bounds):

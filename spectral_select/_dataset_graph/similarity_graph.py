@@ -26,9 +26,18 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.metrics import euclidean_distances
 
+from spectral_select._dataset_graph.moments import Moments, accumulate_moments, combine_moments
 from spectral_select._utils.array_namespace import Array, to_numpy
 
-__all__ = ["Block", "Graph", "Rows", "cosine_graph", "heat_graph", "unit_rows"]
+__all__ = [
+    "Block",
+    "Graph",
+    "Rows",
+    "cosine_graph",
+    "evenly_spaced_rows",
+    "heat_graph",
+    "unit_rows",
+]
 
 Block = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -60,20 +69,29 @@ class Rows:
             return
         if sparse.issparse(X):
             return
-        total, squares, unit = np.zeros(self.d), np.zeros(self.d), 0.0
-        for place in self.places(self.d):
-            rows = np.asarray(to_numpy(X[place]), np.float64)
-            # In this unit, squares neither overflow nor vanish.
-            unit = unit or float(np.abs(rows).max())
-            rows = rows / (unit or 1.0)
-            total += rows.sum(0)
-            squares += np.square(rows).sum(0)
-        unit, mean = unit or 1.0, total / self.n
-        spread = np.sqrt(np.maximum(squares / self.n - mean**2, 0.0))
-        constant = spread <= np.maximum(1e-6 * np.abs(mean), np.finfo(np.float64).tiny)
-        double = X.dtype == np.float64  # single precision may not hold the values of double
-        self.mean = (mean * unit).astype(np.float64 if double else np.float32)
-        self._scale = (1 / np.where(constant, np.inf, spread) / unit).astype(self.mean.dtype)
+        unit = 0.0
+
+        def parts() -> Iterator[Moments]:
+            nonlocal unit
+            for place in self.places(self.d):
+                rows = np.asarray(to_numpy(X[place]), np.float64)
+                unit = unit or float(np.abs(rows).max())
+                # In this unit, squares neither overflow nor vanish.
+                yield accumulate_moments(rows / (unit or 1.0))
+
+        mean, scale = combine_moments(parts()).mean_and_scale()
+        # Single precision may not hold the values of double.
+        dtype = np.float64 if X.dtype == np.float64 else np.float32
+        self.mean = (mean * (unit or 1.0)).astype(dtype)
+        self._scale = (scale / (unit or 1.0)).astype(dtype)
+
+    @classmethod
+    def scaled(cls, X: Any, mean: NDArray[Any], scale: NDArray[Any]) -> "Rows":
+        """Return rows that are standardized by a given mean and scale."""
+        rows = cls.__new__(cls)
+        rows._X, (rows.n, rows.d) = X, X.shape
+        rows.mean, rows._scale = mean.astype(np.float32), scale.astype(np.float32)
+        return rows
 
     def places(self, width: int) -> Iterator[slice]:
         """Yield the blocks of rows for which arrays of `width` columns stay small."""
@@ -169,12 +187,16 @@ def heat_graph(
     """
     some_rows = unit_rows if unit else np.asarray
     centers: Block = some_rows(rows[landmarks])
-    some = np.unique(np.linspace(0, rows.n - 1, min(rows.n, _N_DISTANCES)).astype(np.int64))
-    x = some_rows(rows[some])
+    x = some_rows(rows[evenly_spaced_rows(rows.n)])
     distances = _squares(x)[:, None] + _squares(centers) - 2 * (x @ centers.T)
     median = float(np.median(distances))
     name = f"heat {scale:g}{'' if unit else ', lengths kept'}"
     return Graph(name, unit, centers, scale / max(median, _LEAST_DISTANCE))
+
+
+def evenly_spaced_rows(n: int) -> NDArray[np.int64]:
+    """Return the rows from which `heat_graph` estimates the median distance."""
+    return np.unique(np.linspace(0, n - 1, min(n, _N_DISTANCES)).astype(np.int64))
 
 
 def unit_rows(rows: Block) -> Block:

@@ -14,9 +14,16 @@ from spectral_select._dataset_graph.nearest_neighbors import Indices, Points, ne
 from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._utils.array_namespace import Array, to_numpy
 
-__all__ = ["NearDuplicates", "find_near_duplicates"]
+__all__ = [
+    "N_NEIGHBORS",
+    "NearDuplicates",
+    "find_near_duplicates",
+    "first_twins",
+    "largest_distance",
+    "numbered_groups",
+]
 
-_N_NEIGHBORS = 10
+N_NEIGHBORS = 10
 _STEP = 4096  # rows that are hashed at a time
 
 
@@ -77,21 +84,18 @@ def find_near_duplicates(
     """
     datasets = [rows] if other is None else [rows, Rows(other, like=rows)]
     points = Points(*datasets)
-    if similarity is None:
-        limit = near_duplicate_distance(Points(rows), seed)
-    else:
-        limit = float(np.sqrt(2 * (1 - similarity)))
-    found = nearest_neighbors(points, _N_NEIGHBORS, seed)
+    limit = largest_distance(Points(rows), similarity, seed)
+    found = nearest_neighbors(points, N_NEIGHBORS, seed)
     close = found.distances <= limit
     i, column = np.nonzero(close)
-    twin = _first_twins([X] if other is None else [X, other])
+    twin = first_twins([X] if other is None else [X, other])
     copies = np.flatnonzero(twin != np.arange(points.n))
     i, j = np.r_[i, copies], np.r_[found.indices[i, column], twin[copies]]
     links = sparse.coo_array((np.ones(len(i), bool), (i, j)), shape=(points.n, points.n))
     component = connected_components(links, directed=False)[1]
     n = rows.n
     return NearDuplicates(
-        group=_numbered(component[:n]),
+        group=numbered_groups(component[:n]),
         exact=np.bincount(twin[:n], minlength=points.n)[twin[:n]] > 1,
         similarity=1 - np.square(found.distances[:n, 0], dtype=np.float64) / 2,
         across=_across(component, np.where(close, found.indices, -1), n),
@@ -99,7 +103,14 @@ def find_near_duplicates(
     )
 
 
-def _first_twins(datasets: list[Array]) -> Indices:
+def largest_distance(points: Points, similarity: float | None, seed: int) -> float:
+    """Return the distance up to which two points are near-duplicates; reads `chance_rows` only."""
+    if similarity is None:
+        return near_duplicate_distance(points, seed)
+    return float(np.sqrt(2 * (1 - similarity)))
+
+
+def first_twins(datasets: list[Array]) -> Indices:
     """Return, for each row, the first row in any dataset that has the same features."""
     first: dict[bytes, int] = {}
     twins: list[int] = []
@@ -113,7 +124,7 @@ def _first_twins(datasets: list[Array]) -> Indices:
     return np.array(twins)
 
 
-def _numbered(component: Indices) -> Indices:
+def numbered_groups(component: Indices) -> Indices:
     """Return the number of each component with at least two members, −1 for the others."""
     _, where, inverse, counts = np.unique(
         component, return_index=True, return_inverse=True, return_counts=True

@@ -13,9 +13,17 @@ distance to the nearest neighbors if outliers resemble each other (`benchmarks/o
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_select._dataset_graph.similarity_graph import Rows, heat_graph
+from spectral_select._dataset_graph.similarity_graph import Block, Graph, Rows, heat_graph
 
-__all__ = ["is_outlier", "outlier_scores"]
+__all__ = [
+    "is_below",
+    "is_outlier",
+    "mean_degrees",
+    "outlier_fence",
+    "outlier_graph",
+    "outlier_score",
+    "outlier_scores",
+]
 
 _GAMMA = 8.0
 _FENCE = 1.6  # distance below the median, in units of the distance of the lowest tenth
@@ -40,16 +48,34 @@ def outlier_scores(rows: Rows, n_landmarks: int, seed: int) -> NDArray[np.float6
     """
     order = np.random.default_rng(seed).permutation(rows.n)
     landmarks = np.sort(order[:n_landmarks])
-    graph = heat_graph(rows, _GAMMA, landmarks)
+    graph = outlier_graph(rows, landmarks)
     degrees = np.empty(rows.n)
     for place in rows.places(len(landmarks)):
-        degrees[place] = graph.basis(rows[place]).sum(1, dtype=np.float64)
-    others = np.full(rows.n, float(len(landmarks)))
-    others[landmarks] -= 1
-    degrees[landmarks] -= 1
-    degrees = np.maximum(degrees, 0) / np.maximum(others, 1)
-    usual = max(float(np.median(degrees)), np.finfo(float).tiny)
-    return usual / (degrees + usual)
+        numbers = np.arange(place.start, place.stop)
+        degrees[place] = mean_degrees(rows[place], numbers, graph, landmarks)
+    return outlier_score(degrees, float(np.median(degrees)))
+
+
+def outlier_graph(rows: Rows, landmarks: NDArray[np.int64]) -> Graph:
+    """Return the narrow heat kernel (1) of some landmarks, given by their row numbers."""
+    return heat_graph(rows, _GAMMA, landmarks)
+
+
+def mean_degrees(
+    block: Block, numbers: NDArray[np.int64], graph: Graph, landmarks: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the degrees (1) of a block of standardized rows, given with their row numbers."""
+    degrees = graph.basis(block).sum(1, dtype=np.float64)
+    itself = np.isin(numbers, landmarks)
+    degrees[itself] -= 1
+    others = len(landmarks) - itself.astype(np.float64)
+    return np.asarray(np.maximum(degrees, 0) / np.maximum(others, 1))
+
+
+def outlier_score(degrees: NDArray[np.float64], median: float) -> NDArray[np.float64]:
+    """Return the scores of a block of degrees, given the median of all degrees."""
+    usual = max(median, np.finfo(float).tiny)
+    return np.asarray(usual / (degrees + usual))
 
 
 def is_outlier(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -63,6 +89,19 @@ def is_outlier(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
     scores : ndarray of shape (n,)
         Result of `outlier_scores`.
     """
-    log_degree = np.log(np.maximum(1 - scores, np.finfo(float).tiny) / scores)
-    median, low = np.quantile(log_degree, [0.5, 0.1])
-    return np.asarray(log_degree < median - _FENCE * (median - low))
+    return is_below(scores, outlier_fence(scores))
+
+
+def outlier_fence(scores: NDArray[np.float64]) -> float:
+    """Return the value of ln f, relative to the median, below which a sample is an outlier."""
+    median, low = np.quantile(_log_degree(scores), [0.5, 0.1])
+    return float(median - _FENCE * (median - low))
+
+
+def is_below(scores: NDArray[np.float64], fence: float) -> NDArray[np.bool_]:
+    """Return whether each score of a block is below the fence on the scale of ln f."""
+    return np.asarray(_log_degree(scores) < fence)
+
+
+def _log_degree(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.log(np.maximum(1 - scores, np.finfo(float).tiny) / scores))

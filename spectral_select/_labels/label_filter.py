@@ -20,17 +20,31 @@ wrong labels too closely: on images they rank them clearly worse.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, sparse
+from scipy import linalg
 from scipy.special import softmax
 
 from spectral_select._dataset_graph.similarity_graph import Graph, Rows, cosine_graph, heat_graph
+from spectral_select._labels.label_sums import (
+    Factors,
+    LabelSums,
+    accumulate_labels,
+    combine_label_sums,
+    evenly_spread,
+)
 
-__all__ = ["LabelFilter", "fit_label_filter"]
+__all__ = [
+    "LabelFilter",
+    "choose_label_graph",
+    "fit_label_filter",
+    "label_factors",
+    "sampled_rows",
+    "solve_label_filter",
+]
 
 Block: TypeAlias = NDArray[np.float32]
 Floats: TypeAlias = NDArray[np.float64]
@@ -47,46 +61,8 @@ _N_COMPARED, _N_LANDMARKS = 4096, 512
 # Rows by which strength and temperature are chosen; rows for the noise matrix, and most entries
 # of their scores.
 _N_CHOSEN, _N_SAMPLED, _MAX_ENTRIES = 4096, 20_000, 2**24
-_LEAST_DEGREE = 1e-3  # of the mean degree
 _LEAST_LEFT = 1e-6  # 1 − h
 _ROUNDING, _TINY = 3e-7, 1e-12
-
-
-@dataclass
-class _Factors:
-    """The rows s of a normalized graph, and what (1) needs of them."""
-
-    graph: Graph
-    weights: Block  # whose products with b are the degrees
-    least: float  # smallest degree
-    n: int  # rows of the graph
-    mean: Block | float = 0.0  # subtracted from s
-
-    @classmethod
-    def of(cls, graph: Graph, rows: Rows, sampled: Labels, n: int) -> "_Factors":
-        """Return the factors of n rows, with the degrees estimated from a sample of the rows."""
-        if graph.landmarks is None:
-            total = np.zeros(graph.size(rows.d))
-            for part in rows.parts(sampled, len(total)):
-                total += graph.basis(rows[part]).sum(0, dtype=np.float64)
-            weights = total * (n / len(sampled))
-        else:
-            # The landmarks are a sample, for which K⁻¹·Σ b = 1.
-            weights = np.full(len(graph.landmarks), n / len(graph.landmarks))
-        few = rows[sampled[_spread(len(sampled), _N_LANDMARKS)]]
-        usual = np.mean(graph.basis(few) @ weights)
-        factors = cls(graph, weights.astype(np.float32), _LEAST_DEGREE * float(usual), n)
-        # Near the mean, single precision keeps more digits of G.
-        factors.mean = factors(few).mean(0)
-        return factors
-
-    def __call__(self, rows: Block) -> Block:
-        """Return s of each row."""
-        basis = self.graph.basis(rows)
-        degrees = np.maximum(basis @ self.weights, np.float32(self.least))
-        basis *= np.sqrt(self.n / degrees)[:, None]
-        basis -= self.mean
-        return basis
 
 
 @dataclass
@@ -137,7 +113,7 @@ class LabelFilter:
     temperature: float
     error: float
     sampled: Labels
-    _factors: _Factors
+    _factors: Factors
     _ridge: _Ridge
     _table: Block | None = None
 
@@ -160,7 +136,11 @@ class LabelFilter:
         return self._table[place]
 
     def _probabilities(self, place: Place) -> Block:
-        scores = self._ridge.left_out(self._factors(self.rows[place]), self.labels[place])
+        return self.of_rows(self.rows[place], self.labels[place])
+
+    def of_rows(self, rows: Block, labels: Labels) -> Block:
+        """Return the left-out class probabilities of standardized rows with these labels."""
+        scores = self._ridge.left_out(self._factors(rows), labels)
         return np.asarray(softmax(scores / np.float32(self.temperature), axis=1))
 
     def places(self) -> list[slice]:
@@ -188,6 +168,39 @@ def fit_label_filter(
         Seed of the landmarks, and of the rows on which choices are made.
     """
     order = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))
+    graph, start, best = choose_label_graph(rows, labels, n_classes, n_landmarks, order)
+    if best is not None:
+        return best
+    return _fit(rows, labels, n_classes, graph, None, sampled_rows(order, n_classes), start)
+
+
+def sampled_rows(order: Labels, n_classes: int) -> Labels:
+    """Return the rows on which choices are made: the first of a random order, sorted."""
+    n_sampled = min(_N_SAMPLED, max(_MAX_ENTRIES // n_classes, n_classes))
+    return np.sort(order[:n_sampled])
+
+
+def choose_label_graph(
+    rows: Rows, labels: Labels, n_classes: int, n_landmarks: int, order: Labels
+) -> tuple[Graph, int, LabelFilter | None]:
+    """Compare the graphs on a few rows.
+
+    Parameters
+    ----------
+    rows, labels, n_classes, n_landmarks
+        As for `fit_label_filter`.
+    order : ndarray of shape (m,)
+        Labeled rows in random order, of which the first are used.
+
+    Returns
+    -------
+    graph : Graph
+        The best graph.
+    start : int
+        Place of its λ among the strengths.
+    best : LabelFilter or None
+        The filter, if it already used all rows and landmarks.
+    """
     compared = np.sort(order[:_N_COMPARED])
     few = np.sort(order[: min(n_landmarks, _N_LANDMARKS)])
     heats = HEATS if n_landmarks else ()
@@ -198,14 +211,12 @@ def fit_label_filter(
         fitted.append(_fit(rows, labels, n_classes, graph, compared, compared, start))
         start = STRENGTHS.index(fitted[-1].strength)
     heat, best = min(zip((None, *heats), fitted, strict=True), key=lambda pair: pair[1].error)
+    graph, start = best._factors.graph, STRENGTHS.index(best.strength)
     if len(compared) == rows.n and (heat is None or len(few) == min(n_landmarks, rows.n)):
-        return best
-    graph = best._factors.graph
+        return graph, start, best
     if heat is not None:
         graph = heat_graph(rows, heat[0], np.sort(order[:n_landmarks]), unit=heat[1])
-    n_sampled = min(_N_SAMPLED, max(_MAX_ENTRIES // n_classes, n_classes))
-    start = STRENGTHS.index(best.strength)
-    return _fit(rows, labels, n_classes, graph, None, np.sort(order[:n_sampled]), start)
+    return graph, start, None
 
 
 def _fit(
@@ -221,28 +232,35 @@ def _fit(
 
     The search for λ begins at the place `start` of the strengths.
     """
-    m, kernel = graph.size(rows.d), graph.kernel(rows.d)
+    m = graph.size(rows.d)
     places: list[Place] = [*(rows.places(m) if used is None else rows.parts(used, m))]
-    chosen = np.sort(sampled[_spread(len(sampled), _N_CHOSEN)])
-    factors = _Factors.of(graph, rows, chosen, rows.n if used is None else len(used))
-    gram, sums = np.zeros((m, m)), np.zeros(m)
-    products, counts = np.zeros((m, n_classes)), np.zeros(n_classes)
-    for place in places:
-        known = np.flatnonzero(labels[place] >= 0)
-        given, s = labels[place][known], factors(rows[place])
-        s = s if len(known) == len(s) else s[known]
-        gram += s.T @ s
-        sums += s.sum(0, dtype=np.float64)
-        ones = np.ones(len(known), np.float32)
-        shape = (len(known), n_classes)
-        indicators = sparse.csr_array((ones, (np.arange(len(known)), given)), shape=shape)
-        products += (indicators.T @ s).T
-        counts += np.bincount(given, minlength=n_classes)
-    n = int(counts.sum())
-    mean, prior = sums / n, (counts / n).astype(np.float32)
+    factors = label_factors(rows, graph, sampled, rows.n if used is None else len(used))
+    sums = combine_label_sums(
+        accumulate_labels(rows[place], labels[place], factors, n_classes) for place in places
+    )
+    return solve_label_filter(rows, labels, factors, sums, sampled, start)
+
+
+def label_factors(rows: Rows, graph: Graph, sampled: Labels, n: int) -> Factors:
+    """Return the factors of a graph of n rows, estimated from some rows of `sampled`."""
+    return Factors.of(graph, rows, _chosen(sampled), n)
+
+
+def solve_label_filter(
+    rows: Rows, labels: Labels, factors: Factors, sums: LabelSums, sampled: Labels, start: int
+) -> LabelFilter:
+    """Solve (1), and choose λ and T on some rows of `sampled`; no other rows are read.
+
+    The search for λ begins at the place `start` of the strengths.
+    """
+    graph, m, chosen = factors.graph, len(sums.total), _chosen(sampled)
+    kernel = graph.kernel(rows.d)
+    gram, products = sums.gram.copy(), sums.products.copy()
+    n = int(sums.counts.sum())
+    mean, prior = sums.total / n, (sums.counts / n).astype(np.float32)
     gram -= n * np.outer(mean, mean)
-    products -= np.outer(mean, counts)
-    factors.mean += mean.astype(np.float32)
+    products -= np.outer(mean, sums.counts)
+    factors = replace(factors, mean=factors.mean + mean.astype(np.float32))
     # The mean eigenvalue of the normalized graph is that of K⁻¹·G.
     unit = float(np.trace(linalg.solve(kernel, gram, assume_a="pos"))) / min(m, n)
     # What rounding in single precision may take from an eigenvalue of G.
@@ -263,6 +281,10 @@ def _fit(
     return LabelFilter(rows, labels, temperature, error, sampled, factors, ridge)
 
 
+def _chosen(sampled: Labels) -> Labels:
+    return np.sort(sampled[evenly_spread(len(sampled), _N_CHOSEN)])
+
+
 def _lowest(
     evaluate: Callable[[int], tuple[float, _Ridge, Block]], n: int, start: int
 ) -> tuple[float, _Ridge, Block]:
@@ -275,11 +297,6 @@ def _lowest(
         if best != start:
             break
     return found
-
-
-def _spread(n: int, most: int) -> Labels:
-    """Return at most `most` of n places, evenly spread."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
 def _squared_error(scores: Block, labels: Labels) -> float:

@@ -20,7 +20,15 @@ from spectral_select._utils.validation import (
     check_not_masked,
 )
 
-__all__ = ["WrongLabels", "find_wrong_labels", "wrong_labels_in"]
+__all__ = [
+    "LabelScores",
+    "NoiseSums",
+    "WrongLabels",
+    "accumulate_noise",
+    "find_wrong_labels",
+    "score_labels",
+    "wrong_labels_in",
+]
 
 _ALIKE = 0.3  # β of (1)
 _TIMES = 1.5  # a label is flagged if another class is more likely by this factor
@@ -209,38 +217,104 @@ def _result(
     probabilities: Probabilities,
     graph: str,
 ) -> WrongLabels:
-    n = len(labels)
-    trust, predicted, probability, suspicion = (np.empty(n) for _ in range(4))
-    suggested, wrong = np.empty(n, np.int64), np.empty(n, bool)
-    for place in places:
-        P, given = probabilities(place), labels[place]
-        rows = np.arange(len(P))
-        predicted[place] = P[rows, given]
-        q = noise.true_classes(P)
-        own = q[rows, given]  # of an unlabeled sample, replaced below
-        right = own * noise.diagonal[given]
-        labeled = noise.times(q)[rows, given]
-        suspicion[place] = 1 - right / np.maximum(labeled, _TINY)
-        trust[place] = right / np.maximum(labeled + _ALIKE * own * (1 - own), _TINY)
-        suggested[place] = q.argmax(1)
-        probability[place] = q[rows, suggested[place]]
-        wrong[place] = probability[place] > _TIMES * own
-    known = labels >= 0
-    counts = np.bincount(labels[known], minlength=len(classes))
-    suspicion = np.clip(suspicion[known], 0, 1)
-    by_class = np.bincount(labels[known], suspicion, len(classes))
+    parts = [score_labels(noise, probabilities(place), labels[place]) for place in places]
+    joined = [np.concatenate(part) for part in zip(*map(_fields, parts), strict=True)]
+    scores = LabelScores(*joined)
+    summary = accumulate_noise(scores, labels, len(classes))
     return WrongLabels(
-        wrong=wrong & known,
-        trust=np.where(known, np.clip(trust, 0, 1), np.nan),
-        label_probability=np.where(known, predicted, np.nan),
-        suggested=classes[suggested],
-        suggested_probability=probability,
+        wrong=scores.wrong,
+        trust=scores.trust,
+        label_probability=scores.label_probability,
+        suggested=classes[scores.suggested],
+        suggested_probability=scores.probability,
         classes=classes,
-        noise_rate=float(suspicion.mean()),
-        class_noise_rate=by_class / np.maximum(counts, 1),
+        noise_rate=summary.rate,
+        class_noise_rate=summary.class_rate,
         noise_matrix=noise.dense(),
         graph=graph,
     )
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """Scores of the labels of a block of rows, arrays of shape (k,).
+
+    Attributes
+    ----------
+    wrong : ndarray of bool
+        Whether the label is flagged.
+    trust : ndarray of float64
+        Probability that it is right; NaN without a label.
+    label_probability : ndarray of float64
+        Probability with which the other labels predict it; NaN without a label.
+    suggested : ndarray of int64
+        Number of the most likely class.
+    probability : ndarray of float64
+        Its probability.
+    suspicion : ndarray of float64
+        1 minus the trust without the last term of (1) in `find_wrong_labels`.
+    """
+
+    wrong: NDArray[np.bool_]
+    trust: NDArray[np.float64]
+    label_probability: NDArray[np.float64]
+    suggested: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    suspicion: NDArray[np.float64]
+
+
+def score_labels(
+    noise: NoiseMatrix, P: NDArray[np.float32], labels: NDArray[np.int64]
+) -> LabelScores:
+    """Return the scores of a block of labels from their left-out class probabilities `P`."""
+    q = noise.true_classes(P)
+    rows = np.arange(len(q))
+    known = labels >= 0
+    own = q[rows, labels].astype(np.float64)  # of an unlabeled sample, replaced below
+    right = own * noise.diagonal[labels]
+    labeled = noise.times(q)[rows, labels]
+    trust = right / np.maximum(labeled + _ALIKE * own * (1 - own), _TINY)
+    suggested = q.argmax(1)
+    probability = q[rows, suggested].astype(np.float64)
+    return LabelScores(
+        wrong=known & (probability > _TIMES * own),
+        trust=np.where(known, np.clip(trust, 0, 1), np.nan),
+        label_probability=np.where(known, P[rows, labels], np.nan).astype(np.float64),
+        suggested=suggested,
+        probability=probability,
+        suspicion=np.clip(1 - right / np.maximum(labeled, _TINY), 0, 1),
+    )
+
+
+@dataclass
+class NoiseSums:
+    """Sums of the suspicion, and number of labels, of each class; shape (n_classes,) each."""
+
+    suspicion: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+    @property
+    def rate(self) -> float:
+        """Estimated share of wrong labels."""
+        return float(self.suspicion.sum() / max(self.counts.sum(), 1))
+
+    @property
+    def class_rate(self) -> NDArray[np.float64]:
+        """Estimated share of wrong labels among those of each class."""
+        return self.suspicion / np.maximum(self.counts, 1)
+
+
+def accumulate_noise(scores: LabelScores, labels: NDArray[np.int64], n_classes: int) -> NoiseSums:
+    """Return the sums of a block of labels; those of several blocks can be added."""
+    known = labels >= 0
+    by_class = np.bincount(labels[known], scores.suspicion[known], n_classes)
+    return NoiseSums(
+        np.asarray(by_class, np.float64), np.bincount(labels[known], minlength=n_classes)
+    )
+
+
+def _fields(scores: LabelScores) -> tuple[NDArray[Any], ...]:
+    return tuple(vars(scores).values())
 
 
 def _places(n: int, width: int) -> list[slice]:

@@ -1,0 +1,118 @@
+"""The normalized rows of a similarity graph, and sums over them that are added block by block.
+
+With the basis b_i and the degrees d_i of a graph (`similarity_graph`), the rows are
+s_i = √(n/d_i)·b_i less their mean. `accumulate_labels` makes the sums of a block, and
+`combine_label_sums` adds them; `label_filter` solves for the filter.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from spectral_select._dataset_graph.similarity_graph import Graph, Rows
+
+__all__ = ["Factors", "LabelSums", "accumulate_labels", "combine_label_sums", "evenly_spread"]
+
+Block: TypeAlias = NDArray[np.float32]
+Floats: TypeAlias = NDArray[np.float64]
+Labels: TypeAlias = NDArray[np.int64]
+
+_N_LANDMARKS = 512  # rows from which the mean degree is estimated
+_LEAST_DEGREE = 1e-3  # of the mean degree
+
+
+@dataclass
+class Factors:
+    """The rows s of a normalized graph, and what (1) needs of them."""
+
+    graph: Graph
+    weights: Block  # whose products with b are the degrees
+    least: float  # smallest degree
+    n: int  # rows of the graph
+    mean: Block | float = 0.0  # subtracted from s
+
+    @classmethod
+    def of(cls, graph: Graph, rows: Rows, sampled: Labels, n: int) -> "Factors":
+        """Return the factors of n rows, with the degrees estimated from a sample of the rows."""
+        if graph.landmarks is None:
+            total = np.zeros(graph.size(rows.d))
+            for part in rows.parts(sampled, len(total)):
+                total += graph.basis(rows[part]).sum(0, dtype=np.float64)
+            weights = total * (n / len(sampled))
+        else:
+            # The landmarks are a sample, for which K⁻¹·Σ b = 1.
+            weights = np.full(len(graph.landmarks), n / len(graph.landmarks))
+        few = rows[sampled[evenly_spread(len(sampled), _N_LANDMARKS)]]
+        usual = np.mean(graph.basis(few) @ weights)
+        factors = cls(graph, weights.astype(np.float32), _LEAST_DEGREE * float(usual), n)
+        # Near the mean, single precision keeps more digits of G.
+        factors.mean = factors(few).mean(0)
+        return factors
+
+    def __call__(self, rows: Block) -> Block:
+        """Return s of each row."""
+        basis = self.graph.basis(rows)
+        degrees = np.maximum(basis @ self.weights, np.float32(self.least))
+        basis *= np.sqrt(self.n / degrees)[:, None]
+        basis -= self.mean
+        return basis
+
+
+@dataclass
+class LabelSums:
+    """Sums over labeled rows s and their class indicators Y.
+
+    Attributes
+    ----------
+    gram : ndarray of shape (m, m)
+        Σ s·sᵀ.
+    total : ndarray of shape (m,)
+        Σ s.
+    products : ndarray of shape (m, n_classes)
+        Σ s·Yᵀ.
+    counts : ndarray of shape (n_classes,)
+        Σ Y.
+    """
+
+    gram: Floats
+    total: Floats
+    products: Floats
+    counts: Floats
+
+
+def accumulate_labels(rows: Block, labels: Labels, factors: Factors, n_classes: int) -> LabelSums:
+    """Return the sums of a block of standardized rows; a label of -1 leaves its row out."""
+    known = np.flatnonzero(labels >= 0)
+    given, s = labels[known], factors(rows)
+    s = s if len(known) == len(s) else s[known]
+    ones = np.ones(len(known), np.float32)
+    shape = (len(known), n_classes)
+    indicators = sparse.csr_array((ones, (np.arange(len(known)), given)), shape=shape)
+    return LabelSums(
+        gram=np.asarray(s.T @ s, np.float64),
+        total=s.sum(0, dtype=np.float64),
+        products=np.asarray((indicators.T @ s).T, np.float64),
+        counts=np.bincount(given, minlength=n_classes).astype(np.float64),
+    )
+
+
+def combine_label_sums(states: Iterable[LabelSums]) -> LabelSums:
+    """Return the sums of all parts, added in the given order."""
+    states = iter(states)
+    first = next(states)
+    sums = LabelSums(*(part.copy() for part in vars(first).values()))
+    for state in states:
+        sums.gram += state.gram
+        sums.total += state.total
+        sums.products += state.products
+        sums.counts += state.counts
+    return sums
+
+
+def evenly_spread(n: int, most: int) -> Labels:
+    """Return at most `most` of n places, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))

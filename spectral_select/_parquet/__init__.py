@@ -1,0 +1,1 @@
+"""Datasets in many Parquet files, read block by block and never loaded as a whole."""

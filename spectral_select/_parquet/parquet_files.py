@@ -1,0 +1,173 @@
+"""Parquet files of ids, embeddings and labels, read block by block."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_select._features.arrow_tables import matrix_of_column
+from spectral_select._utils.labels import check_labels
+
+__all__ = ["CorruptFileError", "ParquetBlock", "ParquetFiles", "find_files"]
+
+_BLOCK_ENTRIES = 2**21
+
+
+class CorruptFileError(ValueError):
+    """A Parquet file that cannot be read.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    why : str
+        What the reader reported.
+    """
+
+    def __init__(self, path: Path, why: object) -> None:
+        super().__init__(f"{path} cannot be read: {' '.join(str(why).split())}")
+        self.path = path
+
+
+@dataclass
+class ParquetBlock:
+    """Consecutive rows of a file.
+
+    Attributes
+    ----------
+    start : int
+        Number of the first row in the file.
+    ids : pyarrow.Array
+        Ids.
+    features : ndarray of shape (k, d)
+        Embeddings, in the type of the file.
+    labels : ndarray of shape (k,) or None
+        Labels.
+    """
+
+    start: int
+    ids: Any
+    features: NDArray[Any]
+    labels: NDArray[Any] | None
+
+
+def find_files(pattern: str) -> list[Path]:
+    """Return the files that match a pattern, or those in a folder, sorted by name.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    found = Path(pattern)
+    names = (
+        [str(path) for path in found.rglob("*.parquet")]
+        if found.is_dir()
+        else glob.glob(pattern, recursive=True)  # noqa: PTH207 - absolute patterns too
+    )
+    files = sorted(Path(name) for name in names if Path(name).is_file())
+    if not files:
+        raise ValueError(f"no Parquet file matches {pattern!r}")
+    return files
+
+
+class ParquetFiles:
+    """Parquet files with the same columns.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+    id_column, embedding_column : str
+        Columns of ids and of lists of numbers.
+    label_column : str, optional
+        Column of labels.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        id_column: str,
+        embedding_column: str,
+        label_column: str | None = None,
+    ) -> None:
+        self.paths = list(paths)
+        self.id, self.embedding, self.label = id_column, embedding_column, label_column
+        root = Path(os.path.commonpath([path.absolute().parent for path in self.paths]))
+        self.names = [path.absolute().relative_to(root).as_posix() for path in self.paths]
+
+    def ids_and_labels(self, path: Path) -> tuple[Any, NDArray[Any] | None]:
+        """Return all ids of a file, as Arrow array, and its labels; embeddings are not read."""
+        import pyarrow as pa
+
+        columns = [self.id, *([self.label] if self.label else [])]
+        with _open(path) as file:
+            for name in [*columns, self.embedding]:
+                if name not in file.schema_arrow.names:
+                    known = ", ".join(map(repr, file.schema_arrow.names))
+                    raise ValueError(f"{path} has no column {name!r}; it has {known}")
+            table = _read(path, lambda: file.read(columns=columns))
+        ids = table[self.id]
+        if ids.null_count:
+            row = int(np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))[0])
+            raise ValueError(f"{path} has no {self.id!r} in row {row}")
+        return pa.chunked_array(ids.chunks, ids.type), self._labels(path, table)
+
+    def blocks(self, path: Path) -> Iterator[ParquetBlock]:
+        """Yield the rows of a file in blocks of bounded size, in order."""
+        import pyarrow as pa
+
+        columns = [self.id, self.embedding, *([self.label] if self.label else [])]
+        start, width = 0, 0
+        with _open(path) as file:
+            # The width is not in the schema; the first rows tell how many rows fit a block.
+            first = _read(path, lambda: next(file.iter_batches(1, columns=[self.embedding]), None))
+            if first is None or not first.num_rows:
+                return
+            value = first.column(0)[0].as_py()
+            width = max(len(value) if isinstance(value, list) else 1, 1)
+            batches = file.iter_batches(max(1, _BLOCK_ENTRIES // width), columns=columns)
+            while (batch := _read(path, lambda: next(batches, None))) is not None:
+                table = pa.Table.from_batches([batch])
+                what = f"column {self.embedding!r} of {path} (rows from {start})"
+                features = matrix_of_column(table[self.embedding], what)
+                bad = np.flatnonzero(~np.isfinite(features).all(1))
+                if len(bad):
+                    raise ValueError(
+                        f"column {self.embedding!r} of {path} must be finite; row "
+                        f"{start + bad[0]} is not"
+                    )
+                labels = self._labels(path, table, start)
+                yield ParquetBlock(start, batch.column(self.id), features, labels)
+                start += batch.num_rows
+
+    def _labels(self, path: Path, table: Any, start: int = 0) -> NDArray[Any] | None:
+        if self.label is None:
+            return None
+        what = f"column {self.label!r} of {path} (rows from {start})"
+        column = table[self.label]
+        if not len(column):
+            return np.empty(0, np.int64)
+        values = column.to_numpy() if not column.null_count else column.to_pylist()
+        return check_labels(values, len(column), what)
+
+
+def _open(path: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    return _read(path, lambda: pq.ParquetFile(path, memory_map=False, pre_buffer=False))
+
+
+def _read(path: Path, read: Any) -> Any:
+    """Return what `read` returns; name the file if it is damaged."""
+    import pyarrow as pa
+
+    try:
+        return read()
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptFileError(path, error) from error

@@ -1,0 +1,109 @@
+"""Selection of rows of Parquet files by the Fiedler vector of each candidate batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_select._parquet.file_index import index_files
+from spectral_select._parquet.output_folder import OutputFolder
+from spectral_select._parquet.parquet_files import ParquetFiles, find_files
+from spectral_select._selectors.fiedler_selector import FiedlerBatchSelector
+
+__all__ = ["select_files"]
+
+_SMALLEST_PART = 2**14  # rows of which candidate batches are made at a time
+
+
+def select_files(
+    pattern: str,
+    out: Path,
+    selector: FiedlerBatchSelector,
+    *,
+    id_column: str,
+    embedding_column: str,
+    skip_corrupt: bool = False,
+    report: Callable[[str], object] = lambda message: None,
+) -> list[str]:
+    """Write the ids and scores of the selected rows, one file per input file.
+
+    Candidate batches are consecutive rows of a file, so files do not depend on each other.
+
+    Parameters
+    ----------
+    pattern : str
+        Pattern of the files' names, or a folder.
+    out : Path
+        Folder for the ids.
+    selector : FiedlerBatchSelector
+        The selector, with a `candidate_size`.
+    id_column, embedding_column : str
+        Columns to read.
+    skip_corrupt : bool, default=False
+        Whether to leave out files that cannot be read.
+    report : callable, optional
+        Called with a line of text after each file.
+
+    Returns
+    -------
+    list of str
+        Messages about files that were skipped.
+
+    Raises
+    ------
+    ValueError
+        If a file, an id or an embedding is invalid, or if `out` holds other scores.
+    """
+    if selector.candidate_size is None:
+        raise ValueError("candidate_size must be given for Parquet files; got None")
+    files = ParquetFiles(find_files(pattern), id_column, embedding_column)
+    options = {key: value for key, value in selector.get_params().items() if value is not None}
+    with OutputFolder(out, files, {**options, "skip_corrupt": skip_corrupt}) as folder:
+        if folder.complete:
+            report("all files are done already")
+            return []
+        _, skipped = index_files(files, skip_corrupt)
+        for name, path in zip(files.names, files.paths, strict=True):
+            if folder.is_done(name):
+                continue
+            folder.write(name, _select(files, path, selector))
+            report(f"selected: {name}")
+        folder.finish({"skipped": skipped})
+    return skipped
+
+
+def _select(files: ParquetFiles, path: Path, selector: FiedlerBatchSelector) -> dict[str, Any]:
+    import pyarrow as pa
+
+    ids, scores = [], []
+    for part_ids, X in _parts(files, path, int(selector.candidate_size or 1)):
+        selector.fit(X)
+        kept = np.sort(selector.sample_indices_)
+        ids += part_ids.take(pa.array(kept)).chunks
+        scores.append(selector.scores_[kept])
+    if not ids:
+        return {}
+    return {files.id: pa.chunked_array(ids), "score": np.concatenate(scores)}
+
+
+def _parts(files: ParquetFiles, path: Path, size: int) -> Iterator[tuple[Any, NDArray[Any]]]:
+    """Yield whole numbers of candidate batches; the last part holds the rest of the file."""
+    import pyarrow as pa
+
+    step = size * max(1, -(-_SMALLEST_PART // size))
+    ids: list[Any] = []
+    features: list[NDArray[Any]] = []
+    for block in files.blocks(path):
+        ids.append(block.ids)
+        features.append(block.features)
+        # The rest may be too small for a batch of its own, so one part is held back.
+        while sum(map(len, features)) >= 2 * step:
+            every, X = pa.chunked_array(ids), np.concatenate(features)
+            yield every[:step], X[:step]
+            ids, features = every[step:].chunks, [X[step:]]
+    if features:
+        yield pa.chunked_array(ids), np.concatenate(features)
