@@ -51,9 +51,13 @@ def assign_cells(rows: Rows, landmarks: NDArray[np.float32]) -> NDArray[np.int64
 
 
 def write_cells(
-    folder: Path, features: list[NDArray[Any]], cells: list[NDArray[np.int64]], count: int
+    folder: Path,
+    first: int,
+    features: list[NDArray[Any]],
+    cells: list[NDArray[np.int64]],
+    count: int,
 ) -> None:
-    """Write the rows of a file in the order of their cells."""
+    """Write consecutive rows in the order of their cells; `first` is the first row's number."""
     of_row = np.concatenate(cells)
     width = of_row.shape[1]
     order = np.argsort(of_row.ravel(), kind="stable")
@@ -76,22 +80,18 @@ def write_cells(
 
     folder.mkdir(exist_ok=True)
     write_atomically(folder / "rows.npy", write)
-    write_atomically(folder / "members.npy", lambda file: np.save(file, members))
+    write_atomically(folder / "members.npy", lambda file: np.save(file, members + first))
     write_atomically(folder / "bounds.npy", lambda file: np.save(file, bounds))
 
 
-def read_cell(
-    folders: list[Path], starts: NDArray[np.int64], cell: int
-) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return the row numbers and rows of a cell, from all files."""
+def read_cell(folders: list[Path], cell: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return the row numbers, ascending, and the rows of a cell."""
     numbers, rows = [], []
-    for folder, start in zip(folders, starts, strict=False):
-        if not (folder / "bounds.npy").exists():  # a file without rows
-            continue
+    for folder in folders:
         first, last = np.load(folder / "bounds.npy", mmap_mode="r")[cell : cell + 2]
         if first < last:
             members = np.load(folder / "members.npy", mmap_mode="r")
-            numbers.append(np.asarray(members[first:last]) + start)
+            numbers.append(np.array(members[first:last]))
             rows.append(np.array(np.load(folder / "rows.npy", mmap_mode="r")[first:last]))
     if not rows:
         return np.empty(0, np.int64), np.empty((0, 0))

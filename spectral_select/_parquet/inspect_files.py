@@ -60,10 +60,16 @@ from spectral_select._parquet.clusters import (
 from spectral_select._parquet.file_index import FileIndex, index_files
 from spectral_select._parquet.gathered_rows import GatheredRows
 from spectral_select._parquet.output_folder import OutputFolder
-from spectral_select._parquet.parquet_files import ParquetBlock, ParquetFiles, find_files
+from spectral_select._parquet.parquet_files import (
+    CorruptFileError,
+    ParquetBlock,
+    ParquetFiles,
+    find_files,
+)
 
 __all__ = ["InspectOptions", "inspect_files"]
 
+_WAITING_BYTES = 2**27
 _MOST_DEGREES = 2**20  # degrees from which median and fence are taken
 
 
@@ -118,12 +124,51 @@ def inspect_files(
         if folder.complete:
             report("all files are done already")
             return []
-        index, skipped = index_files(files, options.skip_corrupt)
-        report(f"{index.n:,} rows in {len(files.paths)} files, {len(index.classes)} classes")
-        _Inspection(files, index, folder, options, report).run()
+        skipped = folder.leave_out_known(files)
+        while True:
+            index, unreadable = index_files(files, options.skip_corrupt)
+            classes = f", {len(index.classes)} classes" if label_column else ""
+            report(f"{index.n:,} rows in {len(files.paths)} files{classes}")
+            try:
+                _Inspection(files, index, folder, options, report).run()
+                break
+            except CorruptFileError as error:
+                # Its ids can be read, but its embeddings cannot: begin again without it.
+                if not options.skip_corrupt:
+                    raise
+                folder.leave_out(files, error)
+                skipped.append(str(error))
+        skipped += unreadable
         folder.finish({"n_rows": index.n, "skipped": skipped})
         shutil.rmtree(folder.state, ignore_errors=True)
     return skipped
+
+
+class _Waiting:
+    """Rows that wait to be written to cells, so that large files need no more memory."""
+
+    def __init__(self, folder: Path, n_cells: int) -> None:
+        self._folder, self._n_cells = folder, n_cells
+        self._part, self._first = 0, 0
+        self._features: list[NDArray[Any]] = []
+        self._cells: list[NDArray[np.int64]] = []
+
+    def add(self, first: int, features: NDArray[Any], cells: NDArray[np.int64]) -> None:
+        """Add a block of rows, the first of which has the number `first`."""
+        if not self._features:
+            self._first = first
+        self._features.append(features)
+        self._cells.append(cells)
+        if sum(part.nbytes for part in self._features) >= _WAITING_BYTES:
+            self.write()
+
+    def write(self) -> None:
+        """Write the rows that wait."""
+        if self._features:
+            folder = self._folder.with_name(f"{self._folder.name}-{self._part:06d}")
+            write_cells(folder, self._first, self._features, self._cells, self._n_cells)
+            self._part += 1
+            self._features, self._cells = [], []
 
 
 class _Inspection:
@@ -213,10 +258,11 @@ class _Inspection:
         degrees = [saved["degrees"]]
         needs_sums = len(self.index.classes) > 0 and self.filter is None
         for number in range(int(saved["done"]), len(self.files.paths)):
-            features, cells = [], []
             start = int(self.index.starts[number])
+            waiting = _Waiting(self.folder.state / f"cells-{number:06d}", len(self.cells))
             for block in self.files.blocks(self.files.paths[number]):
                 rows = Rows.scaled(block.features, self.mean, self.scale)
+                parts: list[LabelSums] = []
                 for place in rows.places(len(self.landmarks)):
                     numbers = start + block.start + np.arange(place.start, place.stop)
                     standardized = rows[place]
@@ -227,11 +273,12 @@ class _Inspection:
                         part = accumulate_labels(
                             standardized, labels, self.factors, len(self.index.classes)
                         )
-                        sums = part if sums is None else combine_label_sums([sums, part])
-                features.append(block.features)
-                cells.append(assign_cells(rows, self.cells))
-            if features:
-                write_cells(self._cells_of(number), features, cells, len(self.cells))
+                        parts.append(part)
+                if parts:  # once for each block read: the sums are large
+                    sums = combine_label_sums(parts if sums is None else [sums, *parts])
+                cells = assign_cells(rows, self.cells)
+                waiting.add(start + block.start, block.features, cells)
+            waiting.write()
             degrees = [np.concatenate(degrees)]
             state = {} if sums is None else vars(sums)
             save_state(path, done=number + 1, degrees=degrees[0], **state)
@@ -261,21 +308,16 @@ class _Inspection:
         labels = self.index.labels[numbers].astype(np.int64)
         return self.filter.of_rows(rows, labels)  # type: ignore[union-attr]
 
-    def _cells_of(self, number: int) -> Path:
-        return self.folder.state / f"cells-{number:06d}"
-
     def _link(self) -> dict[str, NDArray[Any]]:
         """Pass 3: near-duplicates within each cell."""
-        folders = [self._cells_of(number) for number in range(len(self.files.paths))]
+        folders = sorted(self.folder.state.glob("cells-*"))
         paths = []
         for cell in range(len(self.cells)):
             path = self.folder.state / f"pairs-{cell:04d}.npz"
             paths.append(path)
             if path.exists():
                 continue
-            numbers, X = read_cell(folders, self.index.starts, cell)
-            order = np.argsort(numbers, kind="stable")
-            numbers, X = numbers[order], X[order]
+            numbers, X = read_cell(folders, cell)
             rows = Rows.scaled(X, self.mean, self.scale)
             save_state(path, **close_pairs(numbers, X, rows, self.limit, self.options.seed))
             if cell % 16 == 15:

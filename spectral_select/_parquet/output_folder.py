@@ -1,9 +1,10 @@
 """A folder of scores: one file per input file, a marker for each, and the state of the work."""
 
+import shutil
 from pathlib import Path
 from typing import Any, Self
 
-from spectral_select._parquet.parquet_files import ParquetFiles
+from spectral_select._parquet.parquet_files import CorruptFileError, ParquetFiles
 from spectral_select._utils.atomic_files import write_atomically
 from spectral_select._utils.json_files import read_json_object, write_json_atomically
 from spectral_select._utils.locks import FolderLock
@@ -33,6 +34,7 @@ class OutputFolder:
     def __init__(self, path: Path, files: ParquetFiles, options: dict[str, Any]) -> None:
         self.path, self.state = path, path / ".state"
         self._done = path / "completions"
+        self._left_out = path / "left_out.json"
         path.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(path)
         try:
@@ -71,6 +73,25 @@ class OutputFolder:
     def is_done(self, name: str) -> bool:
         """Return whether the scores of a file are written."""
         return (self._done / name).exists() and (self.path / name).exists()
+
+    def leave_out(self, files: ParquetFiles, error: CorruptFileError) -> None:
+        """Leave out a file, discard the state that included it, and remember this."""
+        name = files.remove(error.path)
+        known = read_json_object(self._left_out) if self._left_out.exists() else {}
+        # First the state: without it, a killed process only repeats work.
+        for outdated in (self.state, self._done):
+            shutil.rmtree(outdated)
+            outdated.mkdir()
+        write_json_atomically(self._left_out, {**known, name: str(error)})
+
+    def leave_out_known(self, files: ParquetFiles) -> list[str]:
+        """Leave out the files that an interrupted command left out; return its messages."""
+        if not self._left_out.exists():
+            return []
+        known = read_json_object(self._left_out)
+        for name in known:
+            files.remove(files.paths[files.names.index(name)])
+        return [str(message) for message in known.values()]
 
     def write(self, name: str, columns: dict[str, Any]) -> None:
         """Write the scores of a file, then its marker."""

@@ -101,6 +101,12 @@ class ParquetFiles:
         root = Path(os.path.commonpath([path.absolute().parent for path in self.paths]))
         self.names = [path.absolute().relative_to(root).as_posix() for path in self.paths]
 
+    def remove(self, path: Path) -> str:
+        """Leave out a file, and return its name."""
+        number = self.paths.index(path)
+        del self.paths[number]
+        return self.names.pop(number)
+
     def ids_and_labels(self, path: Path) -> tuple[Any, NDArray[Any] | None]:
         """Return all ids of a file, as Arrow array, and its labels; embeddings are not read."""
         import pyarrow as pa

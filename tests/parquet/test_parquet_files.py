@@ -141,6 +141,21 @@ def test_corrupt_file_is_named_and_skipped_if_asked(data, tmp_path, capsys):
     assert len(scores(tmp_path / "other")) == 800
 
 
+def test_corrupt_embeddings_are_skipped_if_asked(data, tmp_path, capsys):
+    folder = write(tmp_path / "in", data)
+    path = folder / "a/1.parquet"
+    chunk = pq.ParquetFile(path).metadata.row_group(1).column(1)
+    damaged = bytearray(path.read_bytes())
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    damaged[start : start + 40] = b"\xff" * 40
+    path.write_bytes(damaged)
+    assert inspect(folder, tmp_path / "out") == 2
+    assert "a/1.parquet cannot be read" in capsys.readouterr().err
+    assert inspect(folder, tmp_path / "other", "--skip-corrupt") == 0
+    assert "a/1.parquet cannot be read" in capsys.readouterr().err
+    assert len(scores(tmp_path / "other")) == 800
+
+
 @pytest.mark.parametrize(
     ("ids", "message"),
     [(["r0"] + [f"x{i}" for i in range(399)], "distinct ids; 'r0'"), ([None] * 400, "has no 'id'")],

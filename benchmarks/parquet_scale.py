@@ -1,0 +1,137 @@
+"""Label trust and near-duplicates of many Parquet files on one machine: time and memory.
+
+    python benchmarks/parquet_scale.py --folder FOLDER          # 5,000,000 x 256 in 50 files
+    python benchmarks/parquet_scale.py --folder FOLDER --rows 500000 --out small.json
+
+Makes float16 embeddings of 100 classes, with 5% wrong labels and 1% near-copies, reads the files
+alone, and runs ``spectral-select inspect`` in a process of its own. Reported are seconds, rows per
+second, the largest resident memory, and how many planted rows are found. FOLDER needs about four
+times the space of the embeddings (10 GB at full size) and is kept for a second run.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from _harness import write
+
+from spectral_select._parquet.parquet_files import ParquetFiles, find_files
+
+RESULTS = Path("benchmarks/results/parquet_scale.json")
+CLASSES, D, FILES = 100, 256, 50
+WRONG, COPIES = 0.05, 0.01
+
+
+def make_file(path: Path, number: int, n: int) -> None:
+    """Write a file: clusters of classes in 32 dimensions, and noise in all."""
+    rng = np.random.default_rng(number)
+    shared = np.random.default_rng(10_000)
+    centers = shared.normal(size=(CLASSES, 32)).astype(np.float32)
+    basis = shared.normal(size=(32, D)).astype(np.float32) / np.sqrt(32)
+    y = rng.integers(0, CLASSES, n)
+    latent = centers[y] + 0.7 * rng.normal(size=(n, 32)).astype(np.float32)
+    X = latent @ basis + 0.3 * rng.normal(size=(n, D)).astype(np.float32)
+    copies = int(COPIES * n)
+    X[-copies:] = X[:copies] + 0.02 * rng.normal(size=(copies, D)).astype(np.float32)
+    wrong = rng.random(n) < WRONG
+    labels = np.where(wrong, (y + rng.integers(1, CLASSES, n)) % CLASSES, y)
+    values = pa.array(X.astype(np.float16).ravel())
+    columns = {
+        "id": np.arange(n) + number * n,
+        "embedding": pa.FixedSizeListArray.from_arrays(values, D),
+        "label": labels,
+        "planted_wrong": wrong,
+    }
+    temporary = path.with_suffix(".tmp")
+    pq.write_table(pa.table(columns), temporary, row_group_size=50_000, compression="none")
+    temporary.replace(path)
+
+
+def read_alone(files: ParquetFiles) -> float:
+    start = time.perf_counter()
+    for path in files.paths:
+        for block in files.blocks(path):
+            del block
+    return time.perf_counter() - start
+
+
+def inspect(inputs: Path, out: Path, label: bool) -> dict[str, Any]:
+    """Run the command, and return its seconds and largest resident memory."""
+    command = [sys.executable, "-m", "spectral_select", "inspect", str(inputs), "--id", "id"]
+    command += ["--embedding", "embedding", "--out", str(out)]
+    command += ["--label", "label"] if label else []
+    start = time.perf_counter()
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"inspect ended with status {os.waitstatus_to_exitcode(status)}")
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "resident_gib": usage.ru_maxrss / 2**20}
+
+
+def found(inputs: Path, out: Path) -> dict[str, float]:
+    """Return how many planted wrong labels and copies are found, and how many flags are right."""
+    wrong, flagged, copies, grouped = [], [], [], []
+    for path in find_files(str(inputs)):
+        planted = pq.read_table(path, columns=["planted_wrong"])["planted_wrong"].to_numpy()
+        scores = pq.read_table(out / path.name, columns=["wrong_label", "duplicate_group"])
+        group, k = scores["duplicate_group"].to_numpy(), int(COPIES * len(planted))
+        wrong.append(planted)
+        flagged.append(scores["wrong_label"].to_numpy())
+        copies.append((group[:k] >= 0) & (group[:k] == group[-k:]))
+        grouped.append(group[k:-k] >= 0)
+    truth, flags = np.concatenate(wrong), np.concatenate(flagged)
+    return {
+        "wrong_labels_recall": float(flags[truth].mean()),
+        "wrong_labels_precision": float(truth[flags].mean()),
+        "copies_recall": float(np.concatenate(copies).mean()),
+        "others_grouped": float(np.concatenate(grouped).mean()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, required=True, help="folder for data and scores")
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    inputs, scores = args.folder / f"in-{args.rows}", args.folder / "scores"
+    inputs.mkdir(parents=True, exist_ok=True)
+    for number in range(FILES):
+        path = inputs / f"{number:03d}.parquet"
+        if not path.exists():
+            make_file(path, number, args.rows // FILES)
+            print(f"made {path}", flush=True)
+    files = ParquetFiles(find_files(str(inputs)), "id", "embedding", "label")
+    size = sum(path.stat().st_size for path in files.paths)
+    if shutil.disk_usage(args.folder).free < 3 * size:
+        raise SystemExit(f"{args.folder} needs {3 * size / 2**30:.0f} GiB of free space")
+    shutil.rmtree(scores, ignore_errors=True)
+    reading = read_alone(files)
+    print(f"reading the files alone: {reading:.1f} s", flush=True)
+    result = inspect(inputs, scores, label=True)
+    record = {
+        "rows": args.rows,
+        "features": D,
+        "files": FILES,
+        "bytes": size,
+        "read_alone_seconds": reading,
+        **result,
+        "rows_per_second": args.rows / result["seconds"],
+        "times_reading": result["seconds"] / reading,
+        **found(inputs, scores),
+    }
+    print(record, flush=True)
+    write(args.out, record)
+
+
+if __name__ == "__main__":
+    main()
