@@ -52,6 +52,7 @@ default_role = "py:obj"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 autosummary_context = {"guides": GUIDES}
 templates_path = ["_templates"]
 # Pass a list of pages; otherwise Sphinx would search the pages of the previous build.
