@@ -88,6 +88,11 @@ plot_rcparams = {
 }
 plot_apply_rcparams = True
 
+# Delete pages of examples that no longer exist, because Sphinx would warn about them.
+for page in (HERE / "examples").glob("plot_*"):
+    if page.is_file() and not (HERE / "gallery" / f"{page.name.split('.')[0]}.py").exists():
+        page.unlink()
+
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "examples",
