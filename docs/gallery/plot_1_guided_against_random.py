@@ -68,7 +68,8 @@ def train_network(sampler, n_epochs, seed):
 
 # %%
 # The guided network trains on few wrong labels. For the same number of samples, it is more accurate
-# than with random subsets. With fewer wrong labels, the difference is smaller.
+# than with random subsets. This is one setting with three seeds. We chose it because the difference
+# is clear: with 20% or 30% wrong labels, it was between -0.3 and +0.6 points here.
 
 colors = {"full": "#000000", "random": "#7f7f7f", "guided": "#0072b2"}
 figure, axis = plt.subplots(figsize=(8, 4.4), layout="constrained")
