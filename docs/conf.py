@@ -52,6 +52,7 @@ default_role = "py:obj"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 autosummary_context = {"guides": GUIDES}
 templates_path = ["_templates"]
 # Pass a list of pages; otherwise Sphinx would search the pages of the previous build.
@@ -86,6 +87,11 @@ plot_rcparams = {
     "savefig.bbox": "tight",
 }
 plot_apply_rcparams = True
+
+# Delete pages of examples that no longer exist, because Sphinx would warn about them.
+for page in (HERE / "examples").glob("plot_*"):
+    if page.is_file() and not (HERE / "gallery" / f"{page.name.split('.')[0]}.py").exists():
+        page.unlink()
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",

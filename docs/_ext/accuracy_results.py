@@ -74,7 +74,8 @@ def comparison(results: Results, baseline: str) -> str:
                 ]
                 rows.append([f"``{method}``", *cells])
         kept = "" if several else f"{plan['shares'][0]:.0%} kept, "
-        caption = f"{kept}{BUDGETS[budget]}: points gained over ``{baseline}``"
+        name = results["data"]["name"]
+        caption = f"{name}: {kept}{BUDGETS[budget]}: points gained over ``{baseline}``"
         texts.append(table(["", *head], rows, caption))
     return "\n".join(texts)
 

@@ -41,4 +41,4 @@ for axis, (name, file) in zip(
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set(title=name, xlabel="points gained over random")
 axes[0].invert_yaxis()
-axes[0].legend(frameon=False, loc="lower left")
+axes[0].legend(frameon=False, loc="center")
