@@ -63,7 +63,7 @@ $(VENV)/bin/python:
 
 $(VENV)-oldest/oldest.txt: pyproject.toml tests/oldest_requirements.py
 	mkdir -p $(@D)
-	$(PYTHON) tests/oldest_requirements.py torch timm hf open_clip report frameworks test dev > $@
+	$(PYTHON) tests/oldest_requirements.py torch timm hf open_clip st report frameworks test dev > $@
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing into $(VENV): PyTorch takes a few minutes the first time."

@@ -10,7 +10,7 @@ from package_helpers import ROOT, build_sdist, build_wheel, copy_source
 import spectral_select
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = {"torch", "report", "frameworks", "docs", "test", "dev"}
+EXTRAS = set(PROJECT["optional-dependencies"])
 
 
 def package_files():
