@@ -49,15 +49,6 @@ def write_reference(folder: Path) -> list[str]:
         "   /references",
         "   /changelog",
         "",
-        ".. toctree::",
-        "   :maxdepth: 1",
-        "   :caption: Measured, and sources",
-        "",
-        "   /benchmarks",
-        "   /reproduce",
-        "   /glossary",
-        "   /references",
-        "",
     ]
     _write(folder / "index.rst", "\n".join(lines))
     return [str(folder / f"{page}.rst") for page in pages]

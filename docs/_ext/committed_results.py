@@ -172,6 +172,26 @@ def sampler_cost(part: str) -> Callable[[Mapping[str, Any]], str]:
     return make
 
 
+def label_speed(results: Mapping[str, Any]) -> str:
+    """Return the table of time and memory of find_wrong_labels."""
+    rows = []
+    for case in results["cases"]:
+        above = (case["peak_bytes"] - case["features_bytes"]) / 2**30
+        rows.append(
+            [
+                f"{case['rows']:,} × {case['features']}",
+                case["dtype"] + (", memory-mapped" if case["mapped"] else ""),
+                f"{case['classes']:,}",
+                case["graph"],
+                seconds(case["seconds"]),
+                f"{case['seconds'] / case['gram_seconds']:,.1f}",
+                f"{above:.2f} GiB",
+            ]
+        )
+    head = ["n × d", "features", "classes", "graph", "time", "times Gram"]
+    return table([*head, "memory above the features"], rows)
+
+
 def backbones(results: Mapping[str, Any]) -> str:
     """Return the table of backbones and their speed."""
     rows = [
@@ -216,6 +236,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "solver-gpu": ("solver_on_gpu", solver_on_gpu),
     "wrong-labels": ("wrong_labels", wrong_labels),
     "wrong-labels-images": ("wrong_labels_images", wrong_labels),
+    "label-speed": ("label_speed", label_speed),
     "backbones": ("backbone_speed", backbones),
     "outliers": ("outliers", outliers),
     "sampler-training": ("sampler_overhead", sampler_cost("training")),
