@@ -88,7 +88,7 @@ class TextDataset(LabeledDataset):
     Examples
     --------
     >>> from spectral_select.integrations.data.folders import PART_NAMES
-    from spectral_select.integrations.data.labeled_dataset import SplitOptions
+    >>> from spectral_select.integrations.data.labeled_dataset import SplitOptions
     >>> parts = {"train": (Texts(["a cat", "a dog"], ["0", "1"]), None)}
     >>> data = TextDataset.divide("pets", parts, [], SplitOptions(test_fraction=0.5), "one part")
     >>> len(data.train), len(data.test), data.unit

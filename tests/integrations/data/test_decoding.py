@@ -22,7 +22,7 @@ def test_decodes_requested_images_once():
 
 def test_is_on_the_device_if_it_fits(monkeypatch):
     room = {"meta": 30 * 3 * 8 * 8}
-    monkeypatch.setattr(decoded, "_room", lambda device: room[device.type])
+    monkeypatch.setattr(decoded, "cache_room", lambda device: room[device.type])
     images = DecodedImages(Recorded(30), 8, cache_bytes=10**6, device=torch.device("meta"))
     assert images.resident
     assert images.take([4, 2]).device.type == "meta"

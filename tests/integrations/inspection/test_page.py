@@ -97,7 +97,7 @@ def test_long_lists_are_cut_and_say_so(tmp_path):
     page = (tmp_path / "p.html").read_text()
     assert len(found.label_issues_) > 200
     assert page.count('<li class="suspect"') == 200
-    assert f"Shown are 200 of {len(found.label_issues_)} labels" in page
+    assert f"Showing 200 of {len(found.label_issues_)} labels" in page
 
 
 def written(tmp_path, found, **options):
