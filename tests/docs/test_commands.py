@@ -168,6 +168,14 @@ def write_parquet(path):
     pq.write_table(pa.table(columns), path)
 
 
+def write_embedding_files(path):
+    Path(path).mkdir(exist_ok=True)
+    rows, labels = table(), np.arange(len(table())) % 3
+    for number, part in enumerate(np.array_split(np.arange(len(rows)), 2)):
+        columns = {"id": part, "embedding": list(rows[part]), "label": labels[part]}
+        pq.write_table(pa.table(columns), Path(path, f"part-{number}.parquet"))
+
+
 def write_csv(path):
     columns = {f"x{i}": column for i, column in enumerate(table()[:90].T)}
     csv.write_csv(pa.table(columns | {"kind": [f"kind {i % 3}" for i in range(90)]}), path)
@@ -222,6 +230,7 @@ INPUTS = {
     r"\bst:\S+": ("all-MiniLM-L6-v2", lambda path: write_sentence_model(Path(path))),
     r"\bhf-dataset:pets\b": ("pets", lambda path: hub_images(60).save_to_disk(path)),
     r"\btable\.csv\b": ("table.csv", write_csv),
+    r"embeddings/\*\.parquet": ("embeddings", write_embedding_files),
 }
 
 
