@@ -87,10 +87,12 @@ class Rows:
 
     @classmethod
     def scaled(cls, X: Any, mean: NDArray[Any], scale: NDArray[Any]) -> "Rows":
-        """Return rows that are standardized by a given mean and scale."""
-        rows = cls.__new__(cls)
+        """Return rows of real numbers that are standardized by a given mean and scale."""
+        rows, dtype = cls.__new__(cls), X.dtype
         rows._X, (rows.n, rows.d) = X, X.shape
-        rows.mean, rows._scale = mean.astype(np.float32), scale.astype(np.float32)
+        # Single precision may hold neither doubles nor long integers.
+        dtype = np.float32 if dtype in (np.float16, np.float32) else np.float64
+        rows.mean, rows._scale = mean.astype(dtype), scale.astype(dtype)
         return rows
 
     def places(self, width: int) -> Iterator[slice]:

@@ -109,31 +109,33 @@ def matrix_of_table(table: Any, columns: Sequence[str] | None, what: str) -> NDA
     return np.column_stack(arrays)
 
 
-def matrix_of_column(column: Any, what: str) -> NDArray[Any]:
+def matrix_of_column(column: Any, what: str, start: int = 0) -> NDArray[Any]:
     """Return a chunked array of equally long lists as a matrix, chunk by chunk.
 
     The chunks are not combined in Arrow, because together they may hold more than 2³¹ numbers.
+    Messages count rows from `start`, the number of the first row in the file.
     """
     if not _is_list(column.type):
         raise ValueError(f"{what} must hold lists of numbers; got type {column.type}")
     if column.null_count:
-        raise ValueError(f"{what} has no value in row {_first_null(column)}")
+        raise ValueError(f"{what} has no value in row {start + _first_null(column)}")
     chunks = [chunk for chunk in column.chunks if len(chunk)]
-    parts, n_rows, width = [], 0, 0
+    parts: list[NDArray[Any]] = []
+    row, width = start, 0
     for chunk in chunks:
         lengths = _lengths(chunk)
-        width = width if n_rows else int(lengths[0])
+        width = width if parts else int(lengths[0])
         if (lengths != width).any():
-            row = int(np.flatnonzero(lengths != width)[0])
+            odd = int(np.flatnonzero(lengths != width)[0])
             raise ValueError(
-                f"{what} has lists of different lengths: {width} in row 0, "
-                f"{lengths[row]} in row {n_rows + row}"
+                f"{what} has lists of different lengths: {width} in row {start}, "
+                f"{lengths[odd]} in row {row + odd}"
             )
         values = chunk.flatten()
         if values.null_count:
-            raise ValueError(f"{what} lacks a value in row {n_rows + _first_null(values) // width}")
+            raise ValueError(f"{what} lacks a value in row {row + _first_null(values) // width}")
         parts.append(values.to_numpy(zero_copy_only=False).reshape(len(chunk), width))
-        n_rows += len(chunk)
+        row += len(chunk)
     if not parts:
         return np.empty((0, 0), np.float32)
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_select._parquet.parquet_files import CorruptFileError, ParquetFiles
+from spectral_select._parquet.parquet_files import ParquetFiles
 
 __all__ = ["FileIndex", "index_files"]
 
@@ -36,46 +36,23 @@ class FileIndex:
         return int(self.starts[-1])
 
 
-def index_files(files: ParquetFiles, skip_corrupt: bool) -> tuple[FileIndex, list[str]]:
+def index_files(files: ParquetFiles) -> FileIndex:
     """Read ids and labels of all files, and check them.
-
-    Parameters
-    ----------
-    files : ParquetFiles
-        The files. Those that are skipped are removed from it.
-    skip_corrupt : bool
-        Whether to leave out files that cannot be read.
-
-    Returns
-    -------
-    index : FileIndex
-        The index.
-    skipped : list of str
-        Messages about files that were left out.
 
     Raises
     ------
+    CorruptFileError
+        If a file cannot be read.
     ValueError
-        If an id is missing or occurs twice, if a label is missing, or if a file cannot be read.
+        If an id is missing or occurs twice, or if a label is missing.
     """
     keys: list[NDArray[np.int64]] = []
     labels: list[NDArray[Any]] = []
-    kept: list[int] = []
-    skipped: list[str] = []
-    for number, path in enumerate(files.paths):
-        try:
-            ids, of_file = files.ids_and_labels(path)
-        except CorruptFileError as error:
-            if not skip_corrupt:
-                raise
-            skipped.append(str(error))
-            continue
-        kept.append(number)
+    for path in files.paths:
+        ids, of_file = files.ids_and_labels(path)
         keys.append(_keys(ids))
         if of_file is not None:
             labels.append(of_file)
-    files.paths = [files.paths[number] for number in kept]
-    files.names = [files.names[number] for number in kept]
     starts = np.cumsum([0, *map(len, keys)])
     if starts[-1] < 2:
         raise ValueError(f"the files must hold at least 2 rows; got {starts[-1]}")
@@ -89,7 +66,7 @@ def index_files(files: ParquetFiles, skip_corrupt: bool) -> tuple[FileIndex, lis
         if len(classes) < 2:
             raise ValueError(f"column {files.label!r} must hold at least two classes; got 1 class")
         codes = np.concatenate([np.searchsorted(classes, p).astype(np.int32) for p in labels])
-    return FileIndex(starts, classes, codes), skipped
+    return FileIndex(starts, classes, codes)
 
 
 def _keys(ids: Any) -> NDArray[np.int64]:

@@ -29,7 +29,7 @@ class GatheredRows:
 
     def __init__(self, numbers: NDArray[np.int64], values: NDArray[Any], n: int) -> None:
         self._numbers, self._values = numbers, values
-        self.shape = (n, *values.shape[1:])
+        self.shape, self.dtype = (n, *values.shape[1:]), values.dtype
 
     def __getitem__(self, numbers: Any) -> NDArray[Any]:
         places = np.searchsorted(self._numbers, numbers)

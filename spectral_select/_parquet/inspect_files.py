@@ -8,7 +8,6 @@ file, so that a killed process loses at most one.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,29 +118,29 @@ def inspect_files(
         If a file, an id, a label or an embedding is invalid, or if `out` holds other scores.
     """
     options = options or InspectOptions()
-    files = ParquetFiles(find_files(pattern), id_column, embedding_column, label_column)
-    with OutputFolder(out, files, vars(options)) as folder:
+    files = ParquetFiles(find_files(pattern, out), id_column, embedding_column, label_column)
+    # Skipped files are recorded by name, so the option itself may change between commands.
+    scored_by = {key: value for key, value in vars(options).items() if key != "skip_corrupt"}
+    with OutputFolder(out, files, scored_by) as folder:
+        folder.leave_out_known(files, options.skip_corrupt)
         if folder.complete:
+            folder.remove_state()  # of a process killed at the very end
             report("all files are done already")
-            return []
-        skipped = folder.leave_out_known(files)
+            return folder.messages()
         while True:
-            index, unreadable = index_files(files, options.skip_corrupt)
-            classes = f", {len(index.classes)} classes" if label_column else ""
-            report(f"{index.n:,} rows in {len(files.paths)} files{classes}")
             try:
+                index = index_files(files)
+                classes = f", {len(index.classes)} classes" if label_column else ""
+                report(f"{index.n:,} rows in {len(files.paths)} files{classes}")
                 _Inspection(files, index, folder, options, report).run()
                 break
             except CorruptFileError as error:
-                # Its ids can be read, but its embeddings cannot: begin again without it.
+                # All scores depend on all files: begin again without it.
                 if not options.skip_corrupt:
                     raise
-                folder.leave_out(files, error)
-                skipped.append(str(error))
-        skipped += unreadable
-        folder.finish({"n_rows": index.n, "skipped": skipped})
-        shutil.rmtree(folder.state, ignore_errors=True)
-    return skipped
+                folder.leave_out(files, error, restart=True)
+        folder.finish({"n_rows": index.n})
+        return folder.messages()
 
 
 class _Waiting:
@@ -211,7 +210,7 @@ class _Inspection:
                 if values and values[0].shape[1] != block.features.shape[1]:
                     raise ValueError(
                         f"{self.files.paths[number]} has embeddings of {block.features.shape[1]} "
-                        f"numbers; the files before have {values[0].shape[1]}"
+                        f"numbers; {self.files.paths[0]} has {values[0].shape[1]}"
                     )
                 part = accumulate_moments(block.features)
                 moments = part if moments is None else combine_moments([moments, part])
@@ -337,7 +336,7 @@ class _Inspection:
             columns |= {key: np.concatenate([part[key] for part in found]) for key in found[0]}
             place = slice(start, int(self.index.starts[number + 1]))
             columns |= {key: values[place] for key, values in duplicates.items()}
-        self.folder.write(self.files.names[number], columns)
+        self.folder.write(self.files.names[number], self.files.paths[number], columns)
 
     def _columns(self, block: ParquetBlock, start: int) -> tuple[Any, dict[str, NDArray[Any]]]:
         rows = Rows.scaled(block.features, self.mean, self.scale)

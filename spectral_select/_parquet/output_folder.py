@@ -1,9 +1,16 @@
-"""A folder of scores: one file per input file, a marker for each, and the state of the work."""
+"""A folder of scores: one file per input file, a marker for each, and the state of the work.
 
+Only scores end in ``.parquet``, and readers of datasets ignore names that begin with an
+underscore, so the folder can be read as one table.
+"""
+
+import platform
 import shutil
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
+from spectral_select import __version__
 from spectral_select._parquet.parquet_files import CorruptFileError, ParquetFiles
 from spectral_select._utils.atomic_files import write_atomically
 from spectral_select._utils.json_files import read_json_object, write_json_atomically
@@ -11,6 +18,9 @@ from spectral_select._utils.locks import FolderLock
 from spectral_select._utils.manifest import Manifest
 
 __all__ = ["OutputFolder"]
+
+# Packages whose versions may change the last digit of a score.
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow")
 
 
 class OutputFolder:
@@ -28,88 +38,141 @@ class OutputFolder:
     Raises
     ------
     ValueError
-        If the folder holds scores of other files or options.
+        If the folder holds scores of other files, options or versions, or input files.
     """
 
     def __init__(self, path: Path, files: ParquetFiles, options: dict[str, Any]) -> None:
-        self.path, self.state = path, path / ".state"
-        self._done = path / "completions"
-        self._left_out = path / "left_out.json"
+        self.path = path
+        progress = path / "_progress"
+        self.state = progress / "state"
+        self._done, self._left_out = progress / "done", progress / "left_out.json"
+        self._summary = path / "_SUCCESS"
+        self._names = list(files.names)
+        self._sizes = {
+            name: _size_and_time(file) for name, file in zip(files.names, files.paths, strict=True)
+        }
+        _check_apart(path, files)
+        manifest = Manifest(
+            {
+                "files": self._sizes,
+                "columns": [files.id, files.embedding, files.label],
+                "options": options,
+                "versions": _versions(),
+            }
+        )
         path.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(path)
         try:
-            manifest = Manifest(
-                {
-                    "files": {
-                        name: [file.stat().st_size, file.stat().st_mtime_ns]
-                        for name, file in zip(files.names, files.paths, strict=True)
-                    },
-                    "columns": [files.id, files.embedding, files.label],
-                    "options": options,
-                }
-            )
-            saved = path / "manifest.json"
+            saved = progress / "manifest.json"
             if saved.exists():
                 if changes := Manifest(read_json_object(saved)).diff(manifest):
                     raise ValueError(
                         f"{path} holds scores made otherwise ({'; '.join(changes[:3])}); "
                         "name another folder, or remove it"
                     )
-            elif any(entry.name != ".lock" for entry in path.iterdir()):
+            elif any(entry.name not in (".lock", progress.name) for entry in path.iterdir()):
                 raise ValueError(f"{path} holds other files; name an empty or a new folder")
-            else:
-                write_json_atomically(saved, manifest.content)
-            self.state.mkdir(exist_ok=True)
+            self.state.mkdir(parents=True, exist_ok=True)
             self._done.mkdir(exist_ok=True)
+            if not saved.exists():
+                write_json_atomically(saved, manifest.content)
         except BaseException:
             self._lock.close()
             raise
 
     @property
     def complete(self) -> bool:
-        """Whether all files are done."""
-        return (self.path / "complete.json").exists()
+        """Whether all files are done, and none of the scores was removed since."""
+        if not self._summary.exists():
+            return False
+        left_out = self._known()
+        return all(self.is_done(name) for name in self._names if name not in left_out)
 
     def is_done(self, name: str) -> bool:
         """Return whether the scores of a file are written."""
-        return (self._done / name).exists() and (self.path / name).exists()
+        return self._marker(name).exists() and (self.path / name).exists()
 
-    def leave_out(self, files: ParquetFiles, error: CorruptFileError) -> None:
-        """Leave out a file, discard the state that included it, and remember this."""
+    def leave_out(self, files: ParquetFiles, error: CorruptFileError, *, restart: bool) -> None:
+        """Leave out a file and remember this; `restart` discards scores that depend on it."""
         name = files.remove(error.path)
-        known = read_json_object(self._left_out) if self._left_out.exists() else {}
         # First the state: without it, a killed process only repeats work.
-        for outdated in (self.state, self._done):
+        for outdated in (self.state, self._done) if restart else ():
             shutil.rmtree(outdated)
             outdated.mkdir()
-        write_json_atomically(self._left_out, {**known, name: str(error)})
+        write_json_atomically(self._left_out, {**self._known(), name: str(error)})
 
-    def leave_out_known(self, files: ParquetFiles) -> list[str]:
-        """Leave out the files that an interrupted command left out; return its messages."""
-        if not self._left_out.exists():
-            return []
-        known = read_json_object(self._left_out)
-        for name in known:
+    def leave_out_known(self, files: ParquetFiles, skip_corrupt: bool) -> None:
+        """Leave out the files that an interrupted command left out.
+
+        Raises
+        ------
+        ValueError
+            If there are such files, and `skip_corrupt` is False.
+        """
+        for name, message in self._known().items():
+            if not skip_corrupt:
+                raise ValueError(f"{message}; without it, {self.path} was made: skip it again")
             files.remove(files.paths[files.names.index(name)])
-        return [str(message) for message in known.values()]
 
-    def write(self, name: str, columns: dict[str, Any]) -> None:
-        """Write the scores of a file, then its marker."""
+    def messages(self) -> list[str]:
+        """Return a message about each file that was left out."""
+        return list(self._known().values())
+
+    def write(self, name: str, source: Path, columns: dict[str, Any]) -> None:
+        """Write the scores of the file `source`, then their marker.
+
+        Raises
+        ------
+        ValueError
+            If the file has changed since the work began.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        if _size_and_time(source) != self._sizes[name]:
+            raise ValueError(f"{source} has changed while it was read; name another output folder")
         table = pa.table(columns)
-        for path in (self.path / name, self._done / name):
+        self._summary.unlink(missing_ok=True)  # scores were removed since
+        for path in (self.path / name, self._marker(name)):
             path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path / name, lambda file: pq.write_table(table, file))
-        write_atomically(self._done / name, lambda file: None)
+        write_atomically(self._marker(name), lambda file: None)
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Record that all files are done."""
-        write_json_atomically(self.path / "complete.json", summary)
+        write_json_atomically(self._summary, {**summary, "skipped": self.messages()})
+        self.remove_state()
+
+    def remove_state(self) -> None:
+        """Remove the state of the work, which may be larger than the embeddings."""
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def _marker(self, name: str) -> Path:
+        return self._done / f"{name}.done"
+
+    def _known(self) -> dict[str, str]:
+        return read_json_object(self._left_out) if self._left_out.exists() else {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._lock.close()
+
+
+def _size_and_time(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _versions() -> dict[str, str]:
+    named = {name: metadata.version(name) for name in _PACKAGES}
+    return {"spectral_select": __version__, "python": platform.python_version(), **named}
+
+
+def _check_apart(out: Path, files: ParquetFiles) -> None:
+    """Raise if scores and embeddings would be in the same folder."""
+    whole = out.resolve()
+    for path in files.paths:
+        if path.resolve().is_relative_to(whole):
+            raise ValueError(f"{out} holds the input file {path}; name a folder apart from it")

@@ -46,25 +46,24 @@ class ParquetBlock:
         Ids.
     features : ndarray of shape (k, d)
         Embeddings, in the type of the file.
-    labels : ndarray of shape (k,) or None
-        Labels.
     """
 
     start: int
     ids: Any
     features: NDArray[Any]
-    labels: NDArray[Any] | None
 
 
-def find_files(pattern: str) -> list[Path]:
+def find_files(pattern: str, out: Path | None = None) -> list[Path]:
     """Return the files that match a pattern, or those in a folder, sorted by name.
 
     Raises
     ------
     ValueError
-        If there is none.
+        If there is none, or if the folder contains `out`, where scores would later be found.
     """
     found = Path(pattern)
+    if out is not None and found.is_dir() and out.resolve().is_relative_to(found.resolve()):
+        raise ValueError(f"{out} is inside the folder of embeddings {found}; name another folder")
     names = (
         [str(path) for path in found.rglob("*.parquet")]
         if found.is_dir()
@@ -128,39 +127,40 @@ class ParquetFiles:
         """Yield the rows of a file in blocks of bounded size, in order."""
         import pyarrow as pa
 
-        columns = [self.id, self.embedding, *([self.label] if self.label else [])]
-        start, width = 0, 0
+        columns, what = [self.id, self.embedding], f"column {self.embedding!r} of {path}"
         with _open(path) as file:
-            # The width is not in the schema; the first rows tell how many rows fit a block.
+            # The width is not in the schema; the first row tells how many rows fit a block.
             first = _read(path, lambda: next(file.iter_batches(1, columns=[self.embedding]), None))
             if first is None or not first.num_rows:
                 return
-            value = first.column(0)[0].as_py()
-            width = max(len(value) if isinstance(value, list) else 1, 1)
+            table = pa.Table.from_batches([first])
+            width = matrix_of_column(table[self.embedding], what).shape[1]
+            if width == 0:
+                raise ValueError(f"{what} holds an empty list in row 0")
+            start = 0
             batches = file.iter_batches(max(1, _BLOCK_ENTRIES // width), columns=columns)
             while (batch := _read(path, lambda: next(batches, None))) is not None:
-                table = pa.Table.from_batches([batch])
-                what = f"column {self.embedding!r} of {path} (rows from {start})"
-                features = matrix_of_column(table[self.embedding], what)
+                column = pa.Table.from_batches([batch])[self.embedding]
+                features = matrix_of_column(column, what, start)
+                if features.shape[1] != width:
+                    raise ValueError(
+                        f"{what} has lists of different lengths: {width} in row 0, "
+                        f"{features.shape[1]} in row {start}"
+                    )
                 bad = np.flatnonzero(~np.isfinite(features).all(1))
                 if len(bad):
-                    raise ValueError(
-                        f"column {self.embedding!r} of {path} must be finite; row "
-                        f"{start + bad[0]} is not"
-                    )
-                labels = self._labels(path, table, start)
-                yield ParquetBlock(start, batch.column(self.id), features, labels)
+                    raise ValueError(f"{what} must be finite; row {start + bad[0]} is not")
+                yield ParquetBlock(start, batch.column(self.id), features)
                 start += batch.num_rows
 
-    def _labels(self, path: Path, table: Any, start: int = 0) -> NDArray[Any] | None:
+    def _labels(self, path: Path, table: Any) -> NDArray[Any] | None:
         if self.label is None:
             return None
-        what = f"column {self.label!r} of {path} (rows from {start})"
         column = table[self.label]
         if not len(column):
             return np.empty(0, np.int64)
         values = column.to_numpy() if not column.null_count else column.to_pylist()
-        return check_labels(values, len(column), what)
+        return check_labels(values, len(column), f"column {self.label!r} of {path}")
 
 
 def _open(path: Path) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spectral_select._parquet.file_index import index_files
 from spectral_select._parquet.output_folder import OutputFolder
-from spectral_select._parquet.parquet_files import ParquetFiles, find_files
+from spectral_select._parquet.parquet_files import CorruptFileError, ParquetFiles, find_files
 from spectral_select._selectors.fiedler_selector import FiedlerBatchSelector
 
 __all__ = ["select_files"]
@@ -60,20 +60,27 @@ def select_files(
     """
     if selector.candidate_size is None:
         raise ValueError("candidate_size must be given for Parquet files; got None")
-    files = ParquetFiles(find_files(pattern), id_column, embedding_column)
+    files = ParquetFiles(find_files(pattern, out), id_column, embedding_column)
     options = {key: value for key, value in selector.get_params().items() if value is not None}
-    with OutputFolder(out, files, {**options, "skip_corrupt": skip_corrupt}) as folder:
+    with OutputFolder(out, files, options) as folder:
+        folder.leave_out_known(files, skip_corrupt)
         if folder.complete:
             report("all files are done already")
-            return []
-        _, skipped = index_files(files, skip_corrupt)
-        for name, path in zip(files.names, files.paths, strict=True):
-            if folder.is_done(name):
-                continue
-            folder.write(name, _select(files, path, selector))
-            report(f"selected: {name}")
-        folder.finish({"skipped": skipped})
-    return skipped
+            return folder.messages()
+        while True:
+            try:
+                n_rows = index_files(files).n
+                for name, path in zip(files.names, files.paths, strict=True):
+                    if not folder.is_done(name):
+                        folder.write(name, path, _select(files, path, selector))
+                        report(f"selected: {name}")
+                break
+            except CorruptFileError as error:
+                if not skip_corrupt:
+                    raise
+                folder.leave_out(files, error, restart=False)
+        folder.finish({"n_rows": n_rows})
+        return folder.messages()
 
 
 def _select(files: ParquetFiles, path: Path, selector: FiedlerBatchSelector) -> dict[str, Any]:

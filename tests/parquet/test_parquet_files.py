@@ -1,17 +1,15 @@
-"""Scores of many Parquet files: equal to those in memory, resumed, and never half-written."""
+"""Scores of many Parquet files: equal to those in memory; bad columns are named."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
+import re
 
 import numpy as np
 import pytest
+from parquet_helpers import arguments, inspect, scores, write
 from sklearn.datasets import load_digits
 
 from spectral_select import FiedlerBatchSelector, inspect_dataset
 from spectral_select._cli.main import main
+from spectral_select._parquet import parquet_files
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -24,44 +22,6 @@ def data():
     X, y = X[:1200].astype(np.float16), y[:1200]
     X[7] = X[900]
     return X, np.where(rng.random(len(y)) < 0.1, (y + 1) % 10, y)
-
-
-def column(X, kind):
-    values = pa.array(np.ascontiguousarray(X).ravel())
-    if kind == "fixed":
-        return pa.FixedSizeListArray.from_arrays(values, X.shape[1])
-    offsets = np.arange(len(X) + 1) * X.shape[1]
-    if kind == "large":
-        return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values)
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
-
-
-def write(folder, data, kind="fixed", names=("a/0", "a/1", "b/0")):
-    X, y = data
-    for name, rows in zip(names, np.array_split(np.arange(len(X)), len(names)), strict=True):
-        path = folder / f"{name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        columns = {
-            "id": [f"r{i}" for i in rows],
-            "embedding": column(X[rows], kind),
-            "label": y[rows],
-        }
-        pq.write_table(pa.table(columns), path, row_group_size=150)
-    return folder
-
-
-def arguments(folder, out, *more):
-    columns = ["--id", "id", "--embedding", "embedding"]
-    return [str(folder), *columns, "--out", str(out), *more]
-
-
-def inspect(folder, out, *more):
-    return main(["inspect", *arguments(folder, out, "--label", "label", *more)])
-
-
-def scores(out):
-    names = sorted(p for f in "ab" for p in (out / f).rglob("*.parquet"))
-    return pa.concat_tables([pq.read_table(path) for path in names])
 
 
 @pytest.mark.parametrize("kind", ["fixed", "list", "large"])
@@ -94,66 +54,41 @@ def test_planted_copies_are_found_across_cells(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.flatnonzero(exact), np.r_[:100, 1500:1600])
 
 
-def test_killed_commands_resume_to_the_same_bytes(data, tmp_path):
-    folder = write(tmp_path / "in", data, names=[f"a/{k}" for k in range(6)])
-    assert inspect(folder, tmp_path / "whole") == 0
-    out = tmp_path / "killed"
-    command = ["inspect", *arguments(folder, out, "--label", "label")]
-    kills = 0
-    for wait in range(1, 9):  # killed after one more line of progress each time
-        process = subprocess.Popen(
-            [sys.executable, "-m", "spectral_select", *command],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        for _ in range(1 + wait % 4):
-            process.stderr.readline()
-        time.sleep(0.002 * wait)
-        os.kill(process.pid, signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-        process.stderr.close()
-    assert kills > 3
-    assert main(command) == 0
-    for path in (tmp_path / "whole/").rglob("*.parquet"):
-        other = out / path.relative_to(tmp_path / "whole")
-        assert path.read_bytes() == other.read_bytes()
+def test_doubles_far_from_zero_are_standardized(data, tmp_path):
+    X, y = data[0] + np.float64(3e5), data[1]
+    assert inspect(write(tmp_path / "in", (X, y)), tmp_path / "out") == 0
+    found, expected = scores(tmp_path / "out"), inspect_dataset(X, y).columns()
+    for name in ("label_trust", "outlier_score", "largest_similarity"):
+        np.testing.assert_allclose(found[name].to_numpy(), expected[name], atol=1e-3)
 
 
-def test_second_call_does_nothing(data, tmp_path, capsys):
-    folder = write(tmp_path / "in", data)
-    inspect(folder, tmp_path / "out")
-    times = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.parquet")}
-    assert inspect(folder, tmp_path / "out") == 0
-    assert times == {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.parquet")}
-    assert "done already" in capsys.readouterr().err
-    assert inspect(folder, tmp_path / "out", "--seed", "1") == 2
-    assert "made otherwise" in capsys.readouterr().err
-
-
-def test_corrupt_file_is_named_and_skipped_if_asked(data, tmp_path, capsys):
-    folder = write(tmp_path / "in", data)
-    (folder / "a/1.parquet").write_bytes(b"PAR1 not a table PAR1")
-    assert inspect(folder, tmp_path / "out") == 2
-    assert "a/1.parquet cannot be read" in capsys.readouterr().err
-    assert inspect(folder, tmp_path / "other", "--skip-corrupt") == 0
-    assert "skipped: " in capsys.readouterr().err
-    assert len(scores(tmp_path / "other")) == 800
-
-
-def test_corrupt_embeddings_are_skipped_if_asked(data, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("row", "value", "message"),
+    [
+        (390, None, "a/1.parquet has no value in row 390"),
+        (
+            390,
+            [1.0] * 63,
+            "a/1.parquet has lists of different lengths: 64 in row .*, 63 in row 390",
+        ),
+        (390, [1.0] * 63 + [None], "a/1.parquet lacks a value in row 390"),
+        (390, [1.0] * 63 + [np.nan], "a/1.parquet must be finite; row 390 is not"),
+        (0, [], "a/1.parquet holds an empty list in row 0"),
+    ],
+)
+def test_bad_embedding_is_named(data, tmp_path, monkeypatch, run, row, value, message):
+    monkeypatch.setattr(parquet_files, "_BLOCK_ENTRIES", 64 * 128)  # several blocks a file
     folder = write(tmp_path / "in", data)
     path = folder / "a/1.parquet"
-    chunk = pq.ParquetFile(path).metadata.row_group(1).column(1)
-    damaged = bytearray(path.read_bytes())
-    start = chunk.dictionary_page_offset or chunk.data_page_offset
-    damaged[start : start + 40] = b"\xff" * 40
-    path.write_bytes(damaged)
-    assert inspect(folder, tmp_path / "out") == 2
-    assert "a/1.parquet cannot be read" in capsys.readouterr().err
-    assert inspect(folder, tmp_path / "other", "--skip-corrupt") == 0
-    assert "a/1.parquet cannot be read" in capsys.readouterr().err
-    assert len(scores(tmp_path / "other")) == 800
+    table = pq.read_table(path, partitioning=None)
+    embeddings = table["embedding"].to_pylist()
+    embeddings[row] = value
+    column = pa.array(embeddings, pa.list_(pa.float32()))
+    pq.write_table(table.set_column(1, "embedding", column), path)
+    status, _, err = run("inspect", *arguments(folder, tmp_path / "out"))
+    assert status == 2
+    assert re.search(message, err.splitlines()[-1])
+    assert not list((tmp_path / "out").rglob("*.parquet"))
 
 
 @pytest.mark.parametrize(
