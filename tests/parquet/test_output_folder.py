@@ -42,45 +42,52 @@ def damage(path, column):
     path.write_bytes(damaged)
 
 
-def start_and_kill(command, rng):
-    """Kill a command at a random moment after its first lines; return whether it was running."""
+def start_and_kill(command, step, rng):
+    """Kill a command at a random moment after some lines about a step.
+
+    Returns whether the command was still running.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "spectral_select", *command],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
     )
-    for _ in range(rng.integers(1, 6)):
-        process.stderr.readline()
-    time.sleep(rng.uniform(0, 0.05))
+    lines = (line for line in process.stderr if line.startswith(step))
+    for _ in range(rng.integers(1, 5)):
+        next(lines, None)
+    time.sleep(rng.uniform(0, 0.03))
     process.kill()
     process.stderr.close()
     return process.wait() < 0
 
 
 @pytest.mark.parametrize(
-    ("kills", "n_files"), [(2, 8), pytest.param(20, 40, marks=pytest.mark.slow)]
+    ("steps", "n_files"),
+    [
+        (["pass 2", "scores"], 12),
+        pytest.param(["pass 1"] * 4 + ["pass 2"] * 4 + ["scores"] * 12, 60, marks=pytest.mark.slow),
+    ],
+    ids=["2 kills", "20 kills"],
 )
-def test_killed_command_resumes_to_the_same_bytes(data, tmp_path, kills, n_files):
+def test_killed_command_resumes_to_the_same_bytes(data, tmp_path, steps, n_files):
     names = [f"a/{k:02}" for k in range(n_files)]
     folder, out = write(tmp_path / "in", data, names=names), tmp_path / "killed"
     assert inspect(folder, tmp_path / "whole") == 0
     whole = contents(tmp_path / "whole")
     assert len(whole) == n_files
     command = ["inspect", *arguments(folder, out, "--label", "label")]
-    rng, killed, partial = np.random.default_rng(0), 0, 0
-    while killed < kills:
-        if start_and_kill(command, rng):
-            killed += 1
-            left = contents(out)
-            assert left.items() <= whole.items()  # each file of scores is whole or absent
-            partial += 0 < len(left) < n_files
-        else:  # it was faster: kill another one
+    rng, partial = np.random.default_rng(0), 0
+    for step in steps:
+        while not start_and_kill(command, step, rng):  # it was faster: kill another one
             assert contents(out) == whole
             shutil.rmtree(out)
+        left = contents(out)
+        assert left.items() <= whole.items()  # each file of scores is whole or absent
+        partial += 0 < len(left) < n_files
+    assert partial  # killed between two files of scores
     assert main(command) == 0
     assert contents(out) == whole
-    assert kills == 2 or partial
     assert not [path for path in out.rglob("*") if path.suffix == ".tmp"]
     assert not (out / "_progress/state").exists()
 
