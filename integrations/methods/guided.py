@@ -10,16 +10,17 @@ near-duplicates tells how often the sample comes in other guise.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._features.feature_table import as_rows
 from spectral_select._samplers.guided_visits import GuidedVisits
 from spectral_select._selectors.guided_weights import fill_unknown, guided_parts, log_weights
 from spectral_select._selectors.weighted_sampling import gumbel_top_k
-from spectral_select._utils.validation import check_number
+from spectral_select._utils.validation import check_matrix, check_number
 from spectral_select.integrations.methods.checks import given
 from spectral_select.integrations.methods.interface import (
     FEATURES,
@@ -36,9 +37,54 @@ from spectral_select.integrations.methods.registry import register
 __all__ = ["Guided", "GuidedFresh", "GuidedLoss", "LabelFree"]
 
 
+@dataclass(frozen=True)
+class _Powers(Method):
+    """A method whose options are powers of the parts of the weights."""
+
+    def __post_init__(self) -> None:
+        for name, power in asdict(self).items():
+            check_number(power, name, 0, 1e6)
+
+
+@dataclass(frozen=True)
+class _OverEpochs(_Powers):
+    """Visits that are scheduled over the epochs; powers that a method lacks are 0."""
+
+    uses_labels: ClassVar[bool]
+    needs = frozenset({FEATURES})
+
+    @property
+    def schedules_epoch(self) -> bool:
+        """Whether `visits` selects whole epochs; True, because of stride scheduling."""
+        return True
+
+    def visits(
+        self,
+        labels: Indices,
+        features: NDArray[np.floating],
+        n_selected: Callable[[int], int],
+        *,
+        seed: int,
+        dynamics: Floats | None = None,
+    ) -> GuidedVisits:
+        """Return the schedule of all visits, as in `GuidedSampler`."""
+        known = labels if self.uses_labels else None
+        return GuidedVisits(as_rows(features), known, n_selected, seed=seed, **self._powers())
+
+    def choose(self, candidates: Candidates) -> Choice:
+        """Draw from a single candidate batch, based on that batch's graph."""
+        known = candidates.labels if self.uses_labels else None
+        parts, _ = guided_parts(_rows(candidates.features), known, **self._powers())
+        keys = log_weights(parts, None)
+        return Choice(gumbel_top_k(keys, candidates.n_keep, candidates.rng))
+
+    def _powers(self) -> dict[str, float]:
+        return {"hardness_power": 0.0, "trust_power": 0.0, **asdict(self)}
+
+
 @register
 @dataclass(frozen=True)
-class Guided(Method):
+class Guided(_OverEpochs):
     """Visit each sample at its own rate, based on label trust, hardness and near-duplicates.
 
     Visits are scheduled over the epochs as in `GuidedSampler`. They do not depend on the
@@ -61,38 +107,12 @@ class Guided(Method):
 
     name = "guided"
     summary = "visits by label trust, hardness and near-duplicates; selected ahead of training"
-    needs = frozenset({FEATURES})
-
-    def __post_init__(self) -> None:
-        _check_powers(self)
-
-    @property
-    def schedules_epoch(self) -> bool:
-        """Whether `visits` selects whole epochs; True, because of stride scheduling."""
-        return True
-
-    def visits(
-        self,
-        labels: Indices,
-        features: NDArray[np.floating],
-        n_selected: Callable[[int], int],
-        *,
-        seed: int,
-        dynamics: Floats | None = None,
-    ) -> GuidedVisits:
-        """Return the schedule of all visits, as in `GuidedSampler`."""
-        return GuidedVisits(as_rows(features), labels, n_selected, seed=seed, **asdict(self))
-
-    def choose(self, candidates: Candidates) -> Choice:
-        """Draw from a single candidate batch, based on that batch's graph."""
-        parts, _ = guided_parts(candidates.features, candidates.labels, **asdict(self))
-        keys = log_weights(parts, None)
-        return Choice(gumbel_top_k(keys, candidates.n_keep, candidates.rng))
+    uses_labels = True
 
 
 @register
 @dataclass(frozen=True)
-class LabelFree(Method):
+class LabelFree(_OverEpochs):
     """Visit each sample at its own rate, based on near-duplicates alone.
 
     These are the visits of `GuidedSampler` without labels.
@@ -107,51 +127,12 @@ class LabelFree(Method):
 
     name = "label-free"
     summary = "visits in turn, near-duplicates less often; without labels, selected ahead"
-    needs = frozenset({FEATURES})
-
-    def __post_init__(self) -> None:
-        _check_powers(self)
-
-    @property
-    def schedules_epoch(self) -> bool:
-        """Whether `visits` selects whole epochs; True, because of stride scheduling."""
-        return True
-
-    def visits(
-        self,
-        labels: Indices,
-        features: NDArray[np.floating],
-        n_selected: Callable[[int], int],
-        *,
-        seed: int,
-        dynamics: Floats | None = None,
-    ) -> GuidedVisits:
-        """Return the schedule of all visits, as in `GuidedSampler`."""
-        return GuidedVisits(
-            as_rows(features),
-            None,
-            n_selected,
-            hardness_power=0.0,
-            trust_power=0.0,
-            duplicate_power=self.duplicate_power,
-            seed=seed,
-        )
-
-    def choose(self, candidates: Candidates) -> Choice:
-        """Draw from a single candidate batch, based on that batch's graph."""
-        parts, _ = guided_parts(
-            candidates.features,
-            None,
-            hardness_power=0.0,
-            trust_power=0.0,
-            duplicate_power=self.duplicate_power,
-        )
-        return Choice(gumbel_top_k(parts[:, 0], candidates.n_keep, candidates.rng))
+    uses_labels = False
 
 
 @dataclass(frozen=True)
-class _ByLoss(Method):
-    """Draw without replacement in proportion to trust^c · hardness^a · loss^p / duplicates^b.
+class _ByLoss(_Powers):
+    """Draw without replacement, with the weight trust^c · hardness^a · loss^p / duplicates^b.
 
     A large loss is less informative in a class with wrong labels, so a sample's power p
     decreases with the estimated noise rate in its class (see `guided_parts`).
@@ -161,9 +142,6 @@ class _ByLoss(Method):
     trust_power: float = 2.0
     hardness_power: float = 0.25
     duplicate_power: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check_powers(self)
 
     def precompute(self, labels: Indices, features: NDArray[np.floating]) -> Floats:
         """Return the parts of each sample's weight that stay constant during training.
@@ -178,7 +156,7 @@ class _ByLoss(Method):
         ndarray of shape (n_samples, 3)
             The parts of `guided_parts`.
         """
-        parts, _ = guided_parts(features, labels, **asdict(self))
+        parts, _ = guided_parts(_rows(features), labels, **asdict(self))
         return parts
 
     def _draw(self, loss: Floats, candidates: Candidates) -> Choice:
@@ -244,6 +222,5 @@ class GuidedFresh(_ByLoss):
         return self._draw(loss, candidates)
 
 
-def _check_powers(method: Any) -> None:
-    for name, power in asdict(method).items():
-        check_number(power, name, 0, 1e6)
+def _rows(features: Any) -> Rows:
+    return Rows(check_matrix(features, "features"))

@@ -59,6 +59,7 @@ class Rows:
         Rows whose mean and scale are used for standardizing; by default, those of `X`.
     """
 
+    @np.errstate(all="ignore")  # underflow to 0 is correct
     def __init__(self, X: Array, like: "Rows | None" = None) -> None:
         self._X = X
         self.n, self.d = X.shape

@@ -9,6 +9,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._features.feature_table import FeatureRows
 from spectral_select._samplers.stride_scheduler import StrideScheduler
 from spectral_select._selectors.guided_weights import guided_parts
@@ -64,8 +65,8 @@ class GuidedVisits:
     def prepare(self) -> StrideScheduler:
         """Compute the weights of the dataset, once, and return the scheduler."""
         if self._scheduler is None:
-            X = check_matrix(self._rows.whole(), "features")
-            parts, _ = guided_parts(X, self._codes, **self._powers)
+            rows = Rows(check_matrix(self._rows.whole(), "features"))
+            parts, _ = guided_parts(rows, self._codes, **self._powers)
             self._scheduler = StrideScheduler(
                 parts[:, 0], self._n_selected, self._seed, growing=parts[:, 1]
             )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval
 
+from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._fiedler.fiedler_vector import seed_of
 from spectral_select._selectors.guided_weights import fill_unknown, guided_parts, log_weights
 from spectral_select._selectors.ratio import batch_counts
@@ -80,7 +81,7 @@ class GuidedEstimator(BaseEstimator):
         if losses is not None:
             losses = _check_losses(losses, n)
         parts, self.wrong_labels_ = guided_parts(
-            X,
+            Rows(X),
             y,
             hardness_power=self.hardness_power,
             trust_power=self.trust_power,

@@ -9,27 +9,26 @@ h = 1 − P, where P is the probability with which the other labels predict this
 network's loss ℓ, if there is one.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spectral_select._dataset_graph.duplicate_counts import count_near_duplicates
 from spectral_select._dataset_graph.similarity_graph import Rows
-from spectral_select._labels.wrong_labels import WrongLabels, find_wrong_labels
+from spectral_select._labels.wrong_labels import WrongLabels, wrong_labels_in
 
 __all__ = ["fill_unknown", "guided_parts", "log_weights"]
 
 # No sample is excluded, because the graph may err and every sample should be visited.
 _MIN_TRUST, _MIN_HARDNESS, _MIN_LOSS = 0.01, 0.05, 1e-3
 _SEED = 0  # the weights belong to the data; they are the same for all seeds
+_N_LANDMARKS = 1024  # as in find_wrong_labels
 
 Floats = NDArray[np.float64]
 
 
 @np.errstate(all="ignore")  # underflow to 0 is correct; inputs are checked
 def guided_parts(
-    X: Any,
+    rows: Rows,
     y: ArrayLike | None,
     *,
     hardness_power: float,
@@ -44,8 +43,8 @@ def guided_parts(
 
     Parameters
     ----------
-    X : array of shape (n, d)
-        Checked features.
+    rows : Rows
+        The dataset, n rows.
     y : array-like of shape (n,) or None
         The labels; None ignores trust and hardness.
     hardness_power, trust_power, duplicate_power, loss_power : float
@@ -58,13 +57,13 @@ def guided_parts(
     found : WrongLabels or None
         What was found about the labels.
     """
-    parts = np.zeros((X.shape[0], 3))
+    parts = np.zeros((rows.n, 3))
     parts[:, 2] = loss_power
     if duplicate_power:
-        parts[:, 0] -= duplicate_power * np.log1p(count_near_duplicates(Rows(X), _SEED))
+        parts[:, 0] -= duplicate_power * np.log1p(count_near_duplicates(rows, _SEED))
     if y is None:
         return parts, None
-    found = find_wrong_labels(X, y)
+    found = wrong_labels_in(rows, y, pred_probs=None, n_landmarks=_N_LANDMARKS, seed=_SEED)
     codes = np.searchsorted(found.classes, np.asarray(y))
     parts[:, 0] += trust_power * np.log(np.maximum(found.trust, _MIN_TRUST))
     hardness = np.maximum(1 - found.label_probability, _MIN_HARDNESS)
