@@ -178,7 +178,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_on_files(args: argparse.Namespace) -> int:
     """Write a file of scores for each of many Parquet files."""
-    from spectral_select._parquet.inspect_files import InspectOptions, inspect_files
+    from spectral_select._inspection.block_inspection import InspectOptions
+    from spectral_select._parquet.inspect_files import inspect_files
 
     check_positive_int(args.landmarks, "--landmarks")
     if args.duplicate_similarity is not None:
@@ -192,9 +193,8 @@ def _run_on_files(args: argparse.Namespace) -> int:
         id_column=args.id,
         embedding_column=args.embedding,
         label_column=args.labels,
-        options=InspectOptions(
-            args.landmarks, args.duplicate_similarity, args.seed, args.skip_corrupt
-        ),
+        options=InspectOptions(args.landmarks, args.duplicate_similarity, args.seed),
+        skip_corrupt=args.skip_corrupt,
         report=show_progress,
     )
     report_skipped(skipped)

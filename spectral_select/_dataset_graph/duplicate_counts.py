@@ -7,7 +7,7 @@ from sklearn.metrics import euclidean_distances
 from spectral_select._dataset_graph.nearest_neighbors import Points, nearest_neighbors
 from spectral_select._dataset_graph.similarity_graph import Rows
 
-__all__ = ["chance_rows", "count_near_duplicates", "near_duplicate_distance"]
+__all__ = ["count_near_duplicates", "near_duplicate_distance"]
 
 _SIMILARITY = 0.95
 _CHANCE = 3e-4  # share of samples that may have a near-duplicate by chance
@@ -38,24 +38,29 @@ def count_near_duplicates(rows: Rows, seed: int) -> NDArray[np.int64]:
     return counts
 
 
-def near_duplicate_distance(points: Points, seed: int) -> float:
+def near_duplicate_distance(
+    points: Points, seed: int, *, similarity: float | None = None, n: int | None = None
+) -> float:
     """Return the distance up to which two samples are near-duplicates.
 
-    It is that of a cosine of 0.95, or less where samples would often be that similar by chance.
+    By default it is that of a cosine of 0.95, or less where samples would often be that similar by
+    chance.
 
     Parameters
     ----------
     points : Points
-        The dataset.
+        The dataset, or a random part of it.
     seed : int
         Seed for sampling.
+    similarity : float, optional
+        The cosine.
+    n : int, optional
+        Size of the dataset; by default the number of points.
     """
-    return min(float(np.sqrt(2 * (1 - _SIMILARITY))), _by_chance(points, seed))
-
-
-def chance_rows(n: int, seed: int) -> NDArray[np.int64]:
-    """Return the rows that `near_duplicate_distance` reads for n points, ascending."""
-    return np.unique(np.concatenate(_subsets(n, seed)))
+    if similarity is not None:
+        return float(np.sqrt(2 * (1 - similarity)))
+    by_chance = _by_chance(points, points.n if n is None else n, seed)
+    return min(float(np.sqrt(2 * (1 - _SIMILARITY))), by_chance)
 
 
 def _subsets(n: int, seed: int) -> list[NDArray[np.int64]]:
@@ -64,8 +69,8 @@ def _subsets(n: int, seed: int) -> list[NDArray[np.int64]]:
     return [np.sort(rng.choice(n, size, replace=False)) for _ in range(_N_SUBSETS)]
 
 
-def _by_chance(points: Points, seed: int) -> float:
-    """Return the distance below which few samples have a neighbor by chance.
+def _by_chance(points: Points, n: int, seed: int) -> float:
+    """Return the distance below which few of n samples have a neighbor by chance.
 
     In a dataset of intrinsic dimension D, the number of neighbors within r is proportional to
     r^D. So for the distances to the fifth and tenth neighbors, (r_5/r_10)^D has the distribution
@@ -96,7 +101,7 @@ def _by_chance(points: Points, seed: int) -> float:
     inverse = float(np.median(ratio)) / np.log(2) if len(ratio) else 0.0  # 1/D
     if inverse == 0:  # copies only
         return 0.0
-    wanted = _CHANCE * size / points.n  # neighbors on average, of those in the subset
+    wanted = _CHANCE * size / n  # neighbors on average, of those in the subset
     held = -np.log(1 - _QUANTILE)
     radius = float(np.quantile(np.concatenate(nearest), _QUANTILE))
     return radius * float((wanted / held) ** inverse)

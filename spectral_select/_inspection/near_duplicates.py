@@ -19,7 +19,6 @@ __all__ = [
     "NearDuplicates",
     "find_near_duplicates",
     "first_twins",
-    "largest_distance",
     "numbered_groups",
 ]
 
@@ -84,7 +83,7 @@ def find_near_duplicates(
     """
     datasets = [rows] if other is None else [rows, Rows(other, like=rows)]
     points = Points(*datasets)
-    limit = largest_distance(Points(rows), similarity, seed)
+    limit = near_duplicate_distance(Points(rows), seed, similarity=similarity)
     found = nearest_neighbors(points, N_NEIGHBORS, seed)
     close = found.distances <= limit
     i, column = np.nonzero(close)
@@ -101,13 +100,6 @@ def find_near_duplicates(
         across=_across(component, np.where(close, found.indices, -1), n),
         least_similarity=1 - limit**2 / 2,
     )
-
-
-def largest_distance(points: Points, similarity: float | None, seed: int) -> float:
-    """Return the distance up to which two points are near-duplicates; reads `chance_rows` only."""
-    if similarity is None:
-        return near_duplicate_distance(points, seed)
-    return float(np.sqrt(2 * (1 - similarity)))
 
 
 def first_twins(datasets: list[Array]) -> Indices:

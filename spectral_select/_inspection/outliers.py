@@ -51,8 +51,8 @@ def outlier_scores(rows: Rows, n_landmarks: int, seed: int) -> NDArray[np.float6
     graph = outlier_graph(rows, landmarks)
     degrees = np.empty(rows.n)
     for place in rows.places(len(landmarks)):
-        numbers = np.arange(place.start, place.stop)
-        degrees[place] = mean_degrees(rows[place], numbers, graph, landmarks)
+        is_landmark = np.isin(np.arange(place.start, place.stop), landmarks)
+        degrees[place] = mean_degrees(rows[place], is_landmark, graph)
     return outlier_score(degrees, float(np.median(degrees)))
 
 
@@ -61,15 +61,11 @@ def outlier_graph(rows: Rows, landmarks: NDArray[np.int64]) -> Graph:
     return heat_graph(rows, _GAMMA, landmarks)
 
 
-def mean_degrees(
-    block: Block, numbers: NDArray[np.int64], graph: Graph, landmarks: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return the degrees (1) of a block of standardized rows, given with their row numbers."""
-    degrees = graph.basis(block).sum(1, dtype=np.float64)
-    itself = np.isin(numbers, landmarks)
-    degrees[itself] -= 1
-    others = len(landmarks) - itself.astype(np.float64)
-    return np.asarray(np.maximum(degrees, 0) / np.maximum(others, 1))
+def mean_degrees(block: Block, is_landmark: NDArray[np.bool_], graph: Graph) -> NDArray[np.float64]:
+    """Return the degrees (1) of a block of standardized rows; `is_landmark` tells which are one."""
+    basis = graph.basis(block)
+    degrees = basis.sum(1, dtype=np.float64) - is_landmark
+    return np.asarray(np.maximum(degrees, 0) / np.maximum(basis.shape[1] - is_landmark, 1))
 
 
 def outlier_score(degrees: NDArray[np.float64], median: float) -> NDArray[np.float64]:

@@ -1,39 +1,89 @@
 """What must be known of all files before embeddings are read: row counts, ids and classes."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_select._inspection.row_sample import RowBlock
 from spectral_select._parquet.parquet_files import ParquetFiles
 
-__all__ = ["FileIndex", "index_files"]
+__all__ = ["FileIndex", "FileRows", "index_files", "keys_of_ids"]
+
+
+@dataclass
+class FileRows:
+    """What is known of the rows of a file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    start : int
+        Number of its first row in the dataset.
+    keys : ndarray of shape (k,), int64
+        A number made from the id of each row.
+    labels : ndarray of shape (k,), int32, or None
+        Number of the class of each row.
+    duplicates : dict
+        Columns of scores that are known already.
+    """
+
+    path: Path
+    start: int
+    keys: NDArray[np.int64]
+    labels: NDArray[np.int32] | None
+    duplicates: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def blocks(self, files: ParquetFiles) -> Iterator[tuple[Any, int, RowBlock]]:
+        """Yield ids, number of the first row in the dataset, and rows of each block."""
+        for block in files.blocks(self.path):
+            place = slice(block.start, block.start + len(block.features))
+            labels = None if self.labels is None else self.labels[place].astype(np.int64)
+            rows = RowBlock(self.keys[place], block.features, labels)
+            yield block.ids, self.start + block.start, rows
 
 
 @dataclass
 class FileIndex:
-    """Row counts of all files, and labels as class numbers.
+    """Row counts, keys and labels of all files.
 
     Attributes
     ----------
     starts : ndarray of shape (n_files + 1,)
         Number of the first row of each file in the dataset, then the number of all rows.
+    keys : ndarray of shape (n,), int64
+        A number made from the id of each row; see `keys_of_ids`.
     classes : ndarray of shape (n_classes,)
         The classes, sorted; empty without labels.
-    labels : ndarray of shape (n,), int32
+    labels : ndarray of shape (n,), int32, or None
         Number of the class of each row.
     """
 
     starts: NDArray[np.int64]
+    keys: NDArray[np.int64]
     classes: NDArray[Any]
-    labels: NDArray[np.int32]
+    labels: NDArray[np.int32] | None
 
     @property
     def n(self) -> int:
         """Number of rows."""
         return int(self.starts[-1])
+
+    def rows_of(self, path: Path, number: int) -> FileRows:
+        """Return what is known of the rows of a file, given with its number."""
+        place = slice(int(self.starts[number]), int(self.starts[number + 1]))
+        labels = None if self.labels is None else self.labels[place]
+        return FileRows(path, place.start, self.keys[place], labels)
+
+    def numbers_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers of the rows with these keys."""
+        order = np.argsort(self.keys)
+        return np.asarray(order[np.searchsorted(self.keys, keys, sorter=order)])
 
 
 def index_files(files: ParquetFiles) -> FileIndex:
@@ -50,14 +100,15 @@ def index_files(files: ParquetFiles) -> FileIndex:
     labels: list[NDArray[Any]] = []
     for path in files.paths:
         ids, of_file = files.ids_and_labels(path)
-        keys.append(_keys(ids))
+        keys.append(keys_of_ids(ids))
         if of_file is not None:
             labels.append(of_file)
     starts = np.cumsum([0, *map(len, keys)])
     if starts[-1] < 2:
         raise ValueError(f"the files must hold at least 2 rows; got {starts[-1]}")
-    _check_distinct(files, keys, starts)
-    classes, codes = np.empty(0, np.int64), np.empty(0, np.int32)
+    every = np.concatenate(keys)
+    _check_distinct(files, every, starts)
+    classes, codes = np.empty(0, np.int64), None
     if files.label is not None:
         parts = [np.unique(part) for part in labels if len(part)]
         if len({part.dtype.kind == "U" for part in parts}) > 1:
@@ -66,11 +117,11 @@ def index_files(files: ParquetFiles) -> FileIndex:
         if len(classes) < 2:
             raise ValueError(f"column {files.label!r} must hold at least two classes; got 1 class")
         codes = np.concatenate([np.searchsorted(classes, p).astype(np.int32) for p in labels])
-    return FileIndex(starts, classes, codes)
+    return FileIndex(starts, every, classes, codes)
 
 
-def _keys(ids: Any) -> NDArray[np.int64]:
-    """Return ids as 64-bit integers: integers as they are, others by a hash."""
+def keys_of_ids(ids: Any) -> NDArray[np.int64]:
+    """Return Arrow ids as 64-bit integers: integers as they are, others by a hash."""
     from pyarrow import types
 
     if types.is_integer(ids.type):
@@ -84,9 +135,8 @@ def _keys(ids: Any) -> NDArray[np.int64]:
 
 
 def _check_distinct(
-    files: ParquetFiles, keys: list[NDArray[np.int64]], starts: NDArray[np.int64]
+    files: ParquetFiles, every: NDArray[np.int64], starts: NDArray[np.int64]
 ) -> None:
-    every = np.concatenate(keys)
     ordered = np.sort(every)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     seen: dict[str, str] = {}

@@ -6,6 +6,7 @@ underscore, so the folder can be read as one table.
 
 import platform
 import shutil
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -80,43 +81,55 @@ class OutputFolder:
             self._lock.close()
             raise
 
-    @property
-    def complete(self) -> bool:
-        """Whether all files are done, and none of the scores was removed since."""
-        if not self._summary.exists():
-            return False
-        left_out = self._known()
-        return all(self.is_done(name) for name in self._names if name not in left_out)
+    def fill(
+        self,
+        files: ParquetFiles,
+        work: Callable[[], int],
+        *,
+        skip_corrupt: bool,
+        restart: bool,
+        report: Callable[[str], object],
+    ) -> list[str]:
+        """Write the scores, unless all are there already.
+
+        Parameters
+        ----------
+        files : ParquetFiles
+            The input files; those that are left out are removed.
+        work : callable
+            Writes the scores of all `files`, and returns the number of rows.
+        skip_corrupt : bool
+            Whether to leave out files that cannot be read.
+        restart : bool
+            Whether all scores depend on all files, so that they are discarded with one of these.
+        report : callable
+            Called with a line of text.
+
+        Returns
+        -------
+        list of str
+            Messages about files that were left out, by an interrupted command too.
+        """
+        self._leave_out_known(files, skip_corrupt)
+        if self._complete:
+            self._remove_state()  # of a process killed at the very end
+            report("all files are done already")
+            return self._messages()
+        while True:
+            try:
+                n_rows = work()
+                break
+            except CorruptFileError as error:
+                if not skip_corrupt:
+                    raise
+                self._leave_out(files, error, restart=restart)
+        write_json_atomically(self._summary, {"n_rows": n_rows, "skipped": self._messages()})
+        self._remove_state()
+        return self._messages()
 
     def is_done(self, name: str) -> bool:
         """Return whether the scores of a file are written."""
         return self._marker(name).exists() and (self.path / name).exists()
-
-    def leave_out(self, files: ParquetFiles, error: CorruptFileError, *, restart: bool) -> None:
-        """Leave out a file and remember this; `restart` discards scores that depend on it."""
-        name = files.remove(error.path)
-        # First the state: without it, a killed process only repeats work.
-        for outdated in (self.state, self._done) if restart else ():
-            shutil.rmtree(outdated)
-            outdated.mkdir()
-        write_json_atomically(self._left_out, {**self._known(), name: str(error)})
-
-    def leave_out_known(self, files: ParquetFiles, skip_corrupt: bool) -> None:
-        """Leave out the files that an interrupted command left out.
-
-        Raises
-        ------
-        ValueError
-            If there are such files, and `skip_corrupt` is False.
-        """
-        for name, message in self._known().items():
-            if not skip_corrupt:
-                raise ValueError(f"{message}; without it, {self.path} was made: skip it again")
-            files.remove(files.paths[files.names.index(name)])
-
-    def messages(self) -> list[str]:
-        """Return a message about each file that was left out."""
-        return list(self._known().values())
 
     def write(self, name: str, source: Path, columns: dict[str, Any]) -> None:
         """Write the scores of the file `source`, then their marker.
@@ -138,13 +151,34 @@ class OutputFolder:
         write_atomically(self.path / name, lambda file: pq.write_table(table, file))
         write_atomically(self._marker(name), lambda file: None)
 
-    def finish(self, summary: dict[str, Any]) -> None:
-        """Record that all files are done."""
-        write_json_atomically(self._summary, {**summary, "skipped": self.messages()})
-        self.remove_state()
+    @property
+    def _complete(self) -> bool:
+        """Whether all files are done, and none of the scores was removed since."""
+        if not self._summary.exists():
+            return False
+        left_out = self._known()
+        return all(self.is_done(name) for name in self._names if name not in left_out)
 
-    def remove_state(self) -> None:
-        """Remove the state of the work, which may be larger than the embeddings."""
+    def _leave_out(self, files: ParquetFiles, error: CorruptFileError, *, restart: bool) -> None:
+        name = files.remove(error.path)
+        # First the state: without it, a killed process only repeats work.
+        for outdated in (self.state, self._done) if restart else ():
+            shutil.rmtree(outdated)
+            outdated.mkdir()
+        write_json_atomically(self._left_out, {**self._known(), name: str(error)})
+
+    def _leave_out_known(self, files: ParquetFiles, skip_corrupt: bool) -> None:
+        """Leave out the files that an interrupted command left out."""
+        for name, message in self._known().items():
+            if not skip_corrupt:
+                raise ValueError(f"{message}; without it, {self.path} was made: skip it again")
+            files.remove(files.paths[files.names.index(name)])
+
+    def _messages(self) -> list[str]:
+        return list(self._known().values())
+
+    def _remove_state(self) -> None:
+        # It may be larger than the embeddings.
         shutil.rmtree(self.state, ignore_errors=True)
 
     def _marker(self, name: str) -> Path:

