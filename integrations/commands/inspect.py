@@ -15,6 +15,7 @@ from spectral_select._cli.feature_arguments import add_feature_arguments, column
 from spectral_select._cli.parquet_arguments import (
     add_parquet_arguments,
     check_parquet_arguments,
+    engine_arguments,
     report_skipped,
     show_progress,
 )
@@ -196,6 +197,7 @@ def _run_on_files(args: argparse.Namespace) -> int:
         options=InspectOptions(args.landmarks, args.duplicate_similarity, args.seed),
         skip_corrupt=args.skip_corrupt,
         report=show_progress,
+        **engine_arguments(args),
     )
     report_skipped(skipped)
     print(f"{args.out}: scores, a file for each input file")

@@ -3,8 +3,26 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
-__all__ = ["add_parquet_arguments", "check_parquet_arguments", "report_skipped", "show_progress"]
+from spectral_select._utils.validation import check_positive_int
+
+__all__ = [
+    "add_parquet_arguments",
+    "check_parquet_arguments",
+    "engine_arguments",
+    "report_skipped",
+    "show_progress",
+]
+
+# Arguments that need --id, and their defaults.
+_OF_FILES = {
+    "embedding": None,
+    "skip_corrupt": False,
+    "workers": None,
+    "engine": "local",
+    "address": None,
+}
 
 
 def add_parquet_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,13 +38,28 @@ def add_parquet_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--skip-corrupt", action="store_true", help="leave out files that cannot be read"
     )
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="number of processes (default: one for each core, for at least 100,000 rows)",
+    )
+    group.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="where to run (default: local)"
+    )
+    group.add_argument(
+        "--address",
+        help="address of a Ray cluster, whose machines see the files under the same names "
+        "(default: a cluster started on this machine)",
+    )
 
 
 def check_parquet_arguments(args: argparse.Namespace, unsupported: tuple[str, ...]) -> None:
     """Raise if the arguments do not fit together; `unsupported` are refused with ``--id``."""
     if args.id is None:
-        if args.embedding is not None or args.skip_corrupt:
-            raise ValueError("--embedding and --skip-corrupt need --id")
+        for name, default in _OF_FILES.items():
+            if getattr(args, name) != default:
+                raise ValueError(f"--{name.replace('_', '-')} needs --id")
         return
     if args.embedding is None:
         raise ValueError("--id needs --embedding, the column of embeddings")
@@ -36,8 +69,23 @@ def check_parquet_arguments(args: argparse.Namespace, unsupported: tuple[str, ..
         if getattr(args, name):
             option = "--" + name.replace("_", "-")
             raise ValueError(f"{option} cannot be used with --id")
+    if args.workers is not None:
+        check_positive_int(args.workers, "--workers")
+        if args.engine == "ray":
+            raise ValueError("--workers is for --engine local; Ray uses its whole cluster")
+    if args.address is not None and args.engine != "ray":
+        raise ValueError("--address needs --engine ray")
     if Path(args.out).is_file():
         raise ValueError(f"--out must be a folder; {args.out} is a file")
+
+
+def engine_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `inspect_files` and `select_files` that say where they run."""
+    if args.engine == "local":
+        return {"workers": args.workers}
+    from spectral_select._parquet.ray_tasks import ray_tasks
+
+    return {"engine": ray_tasks(args.address)}
 
 
 def show_progress(message: str) -> None:

@@ -15,6 +15,7 @@ from spectral_select._cli.feature_arguments import add_feature_arguments
 from spectral_select._cli.parquet_arguments import (
     add_parquet_arguments,
     check_parquet_arguments,
+    engine_arguments,
     report_skipped,
     show_progress,
 )
@@ -220,6 +221,7 @@ def _run_on_files(args: argparse.Namespace) -> int:
         embedding_column=args.embedding,
         skip_corrupt=args.skip_corrupt,
         report=show_progress,
+        **engine_arguments(args),
     )
     report_skipped(skipped)
     return 0

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import euclidean_distances
 
-from spectral_select._dataset_graph.nearest_neighbors import Points, nearest_neighbors
+from spectral_select._dataset_graph.near_pairs import Points, near_pairs
 from spectral_select._dataset_graph.similarity_graph import Rows
 
 __all__ = ["count_near_duplicates", "near_duplicate_distance"]
@@ -33,9 +33,8 @@ def count_near_duplicates(rows: Rows, seed: int) -> NDArray[np.int64]:
     ndarray of shape (n,)
     """
     points = Points(rows)
-    found = nearest_neighbors(points, _MOST, seed)
-    counts: NDArray[np.int64] = (found.distances <= near_duplicate_distance(points, seed)).sum(1)
-    return counts
+    found = near_pairs(points, near_duplicate_distance(points, seed), seed, most=_MOST)
+    return np.minimum(np.bincount(found.pairs.ravel(), minlength=points.n), _MOST)
 
 
 def near_duplicate_distance(

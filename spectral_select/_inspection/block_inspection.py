@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select._dataset_graph.duplicate_counts import near_duplicate_distance
-from spectral_select._dataset_graph.nearest_neighbors import Points, nearest_cells
+from spectral_select._dataset_graph.near_pairs import Points, nearest_cells
 from spectral_select._dataset_graph.similarity_graph import Block, Rows
 from spectral_select._inspection.duplicate_cells import CELLS, CellPairs, close_pairs, n_cells
 from spectral_select._inspection.outliers import (

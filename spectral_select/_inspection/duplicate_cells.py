@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
-from spectral_select._dataset_graph.nearest_neighbors import Points, nearest_neighbors
+from spectral_select._dataset_graph.near_pairs import Points, near_pairs
 from spectral_select._dataset_graph.similarity_graph import Rows
-from spectral_select._inspection.near_duplicates import N_NEIGHBORS, first_twins, numbered_groups
+from spectral_select._inspection.near_duplicates import (
+    first_twins,
+    linked_rows,
+    numbered_groups,
+)
 
 __all__ = ["CELLS", "CellPairs", "close_pairs", "group_pairs", "n_cells"]
 
@@ -68,21 +70,15 @@ def close_pairs(
     seed : int
         Seed for the landmarks within the cell.
     """
-    k = len(keys)
-    if k < 2:
-        none = np.empty((0, 2), np.int64)
-        return CellPairs(keys, np.full(k, np.inf, np.float32), none, np.zeros(k, bool))
-    found = nearest_neighbors(Points(rows), N_NEIGHBORS, seed)
-    i, column = np.nonzero(found.distances <= limit)
-    j = found.indices[i, column]
+    found = near_pairs(Points(rows), limit, seed)
     # Only rows at distance 0 can be identical.
-    same = np.flatnonzero(found.distances[:, 0] == 0)
+    same = np.unique(found.pairs[found.distances == 0])
     twin = same[first_twins([X[same]])] if len(same) else same
     copies, twin = same[twin != same], twin[twin != same]
-    exact = np.zeros(k, bool)
+    exact = np.zeros(len(keys), bool)
     exact[copies] = exact[twin] = True
-    pairs = np.sort(np.column_stack([np.r_[i, copies], np.r_[j, twin]]), axis=1)
-    return CellPairs(keys, found.distances[:, 0], keys[np.unique(pairs, axis=0)], exact)
+    pairs = np.r_[found.pairs, np.c_[twin, copies]]
+    return CellPairs(keys, found.nearest, keys[pairs], exact)
 
 
 def group_pairs(pairs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -93,6 +89,4 @@ def group_pairs(pairs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np
     keys, places = np.unique(pairs, return_inverse=True)
     if not len(keys):
         return keys, keys
-    i, j = places.reshape(-1, 2).T
-    graph = sparse.coo_array((np.ones(len(i), bool), (i, j)), shape=(len(keys), len(keys)))
-    return keys, numbered_groups(connected_components(graph, directed=False)[1])
+    return keys, numbered_groups(linked_rows(places.reshape(-1, 2), len(keys)))

@@ -10,19 +10,18 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from spectral_select._dataset_graph.duplicate_counts import near_duplicate_distance
-from spectral_select._dataset_graph.nearest_neighbors import Indices, Points, nearest_neighbors
+from spectral_select._dataset_graph.near_pairs import Indices, NearPairs, Points, near_pairs
 from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._utils.array_namespace import Array, to_numpy
 
 __all__ = [
-    "N_NEIGHBORS",
     "NearDuplicates",
     "find_near_duplicates",
     "first_twins",
+    "linked_rows",
     "numbered_groups",
 ]
 
-N_NEIGHBORS = 10
 _STEP = 4096  # rows that are hashed at a time
 
 
@@ -76,7 +75,7 @@ def find_near_duplicates(
         Checked features of another dataset.
     similarity : float or None
         Similarity from which samples are near-duplicates: 1 − δ²/2 for the distance δ of
-        `nearest_neighbors`, which is their cosine if they have the same length. None is 0.95, and
+        `near_pairs`, which is their cosine if they have the same length. None is 0.95, and
         closer where samples would often be that similar by chance.
     seed : int
         Seed for the landmarks and for sampling.
@@ -84,22 +83,25 @@ def find_near_duplicates(
     datasets = [rows] if other is None else [rows, Rows(other, like=rows)]
     points = Points(*datasets)
     limit = near_duplicate_distance(Points(rows), seed, similarity=similarity)
-    found = nearest_neighbors(points, N_NEIGHBORS, seed)
-    close = found.distances <= limit
-    i, column = np.nonzero(close)
+    found = near_pairs(points, limit, seed)
     twin = first_twins([X] if other is None else [X, other])
     copies = np.flatnonzero(twin != np.arange(points.n))
-    i, j = np.r_[i, copies], np.r_[found.indices[i, column], twin[copies]]
-    links = sparse.coo_array((np.ones(len(i), bool), (i, j)), shape=(points.n, points.n))
-    component = connected_components(links, directed=False)[1]
+    component = linked_rows(np.r_[found.pairs, np.c_[twin[copies], copies]], points.n)
     n = rows.n
     return NearDuplicates(
         group=numbered_groups(component[:n]),
         exact=np.bincount(twin[:n], minlength=points.n)[twin[:n]] > 1,
-        similarity=1 - np.square(found.distances[:n, 0], dtype=np.float64) / 2,
-        across=_across(component, np.where(close, found.indices, -1), n),
+        similarity=1 - np.square(found.nearest[:n], dtype=np.float64) / 2,
+        across=_across(component, found, n),
         least_similarity=1 - limit**2 / 2,
     )
+
+
+def linked_rows(pairs: Indices, n: int) -> Indices:
+    """Return the number of the component that each of n rows belongs to, linked by `pairs`."""
+    i, j = pairs.T
+    links = sparse.coo_array((np.ones(len(i), bool), (i, j)), shape=(n, n))
+    return np.asarray(connected_components(links, directed=False)[1], np.int64)
 
 
 def first_twins(datasets: list[Array]) -> Indices:
@@ -127,12 +129,13 @@ def numbered_groups(component: Indices) -> Indices:
     return number[inverse]
 
 
-def _across(component: Indices, near: Indices, n: int) -> Indices:
+def _across(component: Indices, found: NearPairs, n: int) -> Indices:
     """Return a row of the other dataset in each sample's component, the nearest if known."""
     of_component = np.full(len(component), -1)
     others = np.arange(len(component) - n)[::-1]
     of_component[component[n:][::-1]] = others
     across = of_component[component[:n]]
-    for column in near[:n].T[::-1]:
-        across = np.where(column >= n, column - n, across)
+    i, j = found.pairs[np.argsort(-found.distances, kind="stable")].T
+    apart = (i < n) & (j >= n)
+    across[i[apart]] = j[apart] - n  # the nearest is assigned last
     return across

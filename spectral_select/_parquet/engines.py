@@ -1,23 +1,49 @@
-"""Where the work on each file is done: in this process, one file after another, or elsewhere."""
+"""Where the work on each file is done: in this process, or in several.
+
+An engine calls a function on each of some items, and yields the results in the order of the items,
+so that sums are added in the same order everywhere.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
-__all__ = ["Engine", "in_this_process"]
+import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+__all__ = ["Engine", "local_engine", "worker_processes"]
+
+# Arguments: function, items, and what the function needs besides the item.
+Engine: TypeAlias = Callable[..., Iterator[Any]]
+
+_MANY_ROWS = 100_000  # for which it is worth starting processes
 
 
-class Engine(Protocol):
-    """Calls a function on each of some items, and yields the results in the order of the items."""
-
-    def __call__(
-        self, function: Callable[..., Any], items: Iterable[Any], *shared: Any
-    ) -> Iterator[Any]:
-        """Yield ``function(item, *shared)`` for each item."""
+def local_engine(workers: int | None, n_rows: int) -> Engine:
+    """Return the engine of this machine; None is as many processes as are worth it."""
+    if workers is None:
+        workers = joblib.cpu_count() if n_rows >= _MANY_ROWS else 1
+    return _in_this_process if workers == 1 else worker_processes(workers)
 
 
-def in_this_process(
+def _in_this_process(
     function: Callable[..., Any], items: Iterable[Any], *shared: Any
 ) -> Iterator[Any]:
-    """Do the work in this process."""
     for item in items:
         yield function(item, *shared)
+
+
+def worker_processes(n: int) -> Engine:
+    """Return an engine of n processes with one thread each."""
+
+    def engine(function: Callable[..., Any], items: Iterable[Any], *shared: Any) -> Iterator[Any]:
+        with joblib.parallel_config("loky", inner_max_num_threads=1):
+            pool = joblib.Parallel(n, return_as="generator")
+        try:
+            yield from pool(joblib.delayed(function)(item, *shared) for item in items)
+        except TerminatedWorkerError as error:
+            raise OSError(
+                "a worker process was killed, perhaps for lack of memory; repeat the command to "
+                "resume, with fewer workers"
+            ) from error
+
+    return engine

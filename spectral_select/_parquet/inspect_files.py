@@ -28,7 +28,7 @@ from spectral_select._inspection.row_sample import RowSample, accumulate_sample,
 from spectral_select._labels.label_sums import LabelSums
 from spectral_select._parquet.cell_files import CellWriter, read_cell
 from spectral_select._parquet.checkpoints import load_state, save_state
-from spectral_select._parquet.engines import Engine, in_this_process
+from spectral_select._parquet.engines import Engine, local_engine
 from spectral_select._parquet.file_index import FileIndex, FileRows, index_files
 from spectral_select._parquet.output_folder import OutputFolder
 from spectral_select._parquet.parquet_files import ParquetFiles, find_files
@@ -45,7 +45,8 @@ def inspect_files(
     label_column: str | None = None,
     options: InspectOptions | None = None,
     skip_corrupt: bool = False,
-    engine: Engine = in_this_process,
+    workers: int | None = None,
+    engine: Engine | None = None,
     report: Callable[[str], object] = lambda message: None,
 ) -> list[str]:
     """Write the scores of all rows of some Parquet files, one file per input file.
@@ -62,8 +63,10 @@ def inspect_files(
         Options.
     skip_corrupt : bool, default=False
         Whether to leave out files that cannot be read.
+    workers : int, optional
+        Number of processes; by default one for each core if there are many rows.
     engine : Engine, optional
-        Where the work is done; scores do not depend on it.
+        Where else the work is done. Scores do not depend on it.
     report : callable, optional
         Called with a line of text after each step.
 
@@ -85,7 +88,8 @@ def inspect_files(
             index = index_files(files)
             classes = f", {len(index.classes)} classes" if label_column else ""
             report(f"{index.n:,} rows in {len(files.paths)} files{classes}")
-            _Inspection(files, index, folder, options, engine, report).run()
+            at = engine or local_engine(workers, index.n)
+            _Inspection(files, index, folder, options, at, report).run()
             return index.n
 
         # All scores depend on all files.

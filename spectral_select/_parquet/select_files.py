@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_select._parquet.engines import Engine, in_this_process
+from spectral_select._parquet.engines import Engine, local_engine
 from spectral_select._parquet.file_index import index_files
 from spectral_select._parquet.output_folder import OutputFolder
 from spectral_select._parquet.parquet_files import ParquetFiles, find_files
@@ -28,7 +28,8 @@ def select_files(
     id_column: str,
     embedding_column: str,
     skip_corrupt: bool = False,
-    engine: Engine = in_this_process,
+    workers: int | None = None,
+    engine: Engine | None = None,
     report: Callable[[str], object] = lambda message: None,
 ) -> list[str]:
     """Write the ids and scores of the selected rows, one file per input file.
@@ -47,8 +48,10 @@ def select_files(
         Columns to read.
     skip_corrupt : bool, default=False
         Whether to leave out files that cannot be read.
+    workers : int, optional
+        Number of processes; by default one for each core if there are many rows.
     engine : Engine, optional
-        Where the work is done; scores do not depend on it.
+        Where else the work is done. Scores do not depend on it.
     report : callable, optional
         Called with a line of text after each file.
 
@@ -75,9 +78,8 @@ def select_files(
                 for path, name in zip(files.paths, files.names, strict=True)
                 if not folder.is_done(name)
             }
-            for (path, name), columns in zip(
-                names.items(), engine(_select, list(names), files, selector), strict=True
-            ):
+            found = (engine or local_engine(workers, n_rows))(_select, names, files, selector)
+            for (path, name), columns in zip(names.items(), found, strict=True):
                 folder.write(name, path, columns)
                 report(f"selected: {name}")
             return n_rows

@@ -14,6 +14,7 @@ _EXTRAS = {
     "huggingface_hub": "hf",
     "open_clip": "open_clip",
     "sentence_transformers": "st",
+    "ray": "ray",
     "jinja2": "report",
     "matplotlib": "report",
     "tensorboard": "report",

@@ -1,0 +1,6 @@
+"""Inspection and selection of Ray datasets; needs ``pip install 'spectral_select[ray]'``."""
+
+from spectral_select.integrations.ray.inspection import inspect
+from spectral_select.integrations.ray.selection import select
+
+__all__ = ["inspect", "select"]

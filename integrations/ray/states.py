@@ -1,0 +1,99 @@
+"""States that are summed over the blocks of a Ray dataset, through its aggregations."""
+
+import pickle
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar
+
+from ray.data.aggregate import AggregateFnV2
+from ray.data.block import BlockAccessor
+
+from spectral_select._inspection.block_inspection import (
+    InspectionPlan,
+    InspectionSums,
+    combine_sums,
+)
+from spectral_select._inspection.row_sample import RowSample, accumulate_sample, combine_samples
+from spectral_select.integrations.ray.blocks import Columns
+
+__all__ = ["SampleState", "SumsState", "state_of"]
+
+State = TypeVar("State")
+
+
+class _State(AggregateFnV2[bytes, bytes], ABC, Generic[State]):
+    """An aggregation whose accumulator holds the bytes of a state; empty bytes are none."""
+
+    def __init__(self, columns: Columns) -> None:
+        super().__init__("state", lambda: b"", on=None, ignore_nulls=False)
+        self._columns = columns
+
+    @abstractmethod
+    def accumulate(self, table: Any) -> State:
+        """Return the state of a table with at least one row."""
+
+    @abstractmethod
+    def add(self, a: State, b: State) -> State:
+        """Return the state of both."""
+
+    def aggregate_block(self, block: Any) -> bytes:
+        table = BlockAccessor.for_block(block).to_arrow()
+        return pickle.dumps(self.accumulate(table)) if table.num_rows else b""
+
+    def combine(self, current: bytes, new: bytes) -> bytes:
+        if not (current and new):
+            return current or new
+        # These are bytes that `aggregate_block` made in this cluster.
+        states: Any = [pickle.loads(part) for part in (current, new)]  # noqa: S301
+        return pickle.dumps(self.add(*states))
+
+
+class SampleState(_State[RowSample]):
+    """The sample of a dataset."""
+
+    def __init__(self, columns: Columns, size: int, seed: int) -> None:
+        super().__init__(columns)
+        self._size, self._seed = size, seed
+
+    def accumulate(self, table: Any) -> RowSample:  # noqa: D102 - see _State
+        states = (
+            accumulate_sample(block, self._size, self._seed)
+            for _, block in self._columns.blocks(table)
+        )
+        return combine_samples(states, self._size)
+
+    def add(self, a: RowSample, b: RowSample) -> RowSample:  # noqa: D102
+        widths = [state.features.shape[1] for state in (a, b)]
+        if widths[0] != widths[1]:
+            raise ValueError(
+                f"column {self._columns.embedding!r} has embeddings of {widths[0]} and of "
+                f"{widths[1]} numbers"
+            )
+        return combine_samples([a, b], self._size)
+
+
+class SumsState(_State[InspectionSums]):
+    """The sums of an inspection; `plan` is a reference to the plan."""
+
+    def __init__(self, columns: Columns, plan: Any) -> None:
+        super().__init__(columns)
+        self._plan = plan
+
+    def accumulate(self, table: Any) -> InspectionSums:  # noqa: D102
+        import ray
+
+        plan: InspectionPlan = ray.get(self._plan)
+        sums = None
+        for _, block in self._columns.blocks(table):
+            part = plan.accumulate(block)
+            sums = part if sums is None else combine_sums([sums, part])
+        assert sums is not None  # noqa: S101 - the table has rows
+        return sums
+
+    def add(self, a: InspectionSums, b: InspectionSums) -> InspectionSums:  # noqa: D102
+        return combine_sums([a, b])
+
+
+def state_of(dataset: Any, state: _State[State]) -> State:
+    """Return the state of all rows of a dataset."""
+    found: State = pickle.loads(dataset.aggregate(state)["state"])  # noqa: S301 - made above
+    return found

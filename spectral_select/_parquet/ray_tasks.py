@@ -1,0 +1,65 @@
+"""Work on files as tasks of a Ray cluster, which repeats the tasks of a worker that dies."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from typing import Any
+
+from spectral_select._parquet.engines import Engine
+
+__all__ = ["connect", "ray_tasks"]
+
+
+def connect(address: str | None = None) -> None:
+    """Connect this process to a Ray cluster, by default one that is started on this machine.
+
+    Raises
+    ------
+    OSError
+        If there is no cluster at `address`.
+    """
+    ray: Any = import_module("ray")
+
+    if ray.is_initialized():
+        return
+    options = {"include_dashboard": False} if address is None else {}
+    try:
+        ray.init(address or "local", log_to_driver=False, logging_level="error", **options)
+    except (ConnectionError, ValueError) as error:
+        raise OSError(f"no Ray cluster was reached at {address}: {error}") from error
+
+
+def ray_tasks(address: str | None = None) -> Engine:
+    """Return an engine that runs each call as a task of a Ray cluster; see `connect`.
+
+    All machines of the cluster must see the files under the same names.
+    """
+    ray: Any = import_module("ray")
+
+    connect(address)
+
+    def engine(function: Callable[..., Any], items: Iterable[Any], *shared: Any) -> Iterator[Any]:
+        task = ray.remote(function)
+        given = [ray.put(value) for value in shared]
+        most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))  # that wait or run
+        waiting: deque[Any] = deque()
+        for item in items:
+            waiting.append(task.remote(item, *given))
+            if len(waiting) == most:
+                yield _result(waiting.popleft())
+        while waiting:
+            yield _result(waiting.popleft())
+
+    return engine
+
+
+def _result(task: Any) -> Any:
+    ray: Any = import_module("ray")
+
+    try:
+        return ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except ray.exceptions.RayError as error:
+        first = str(error).strip().splitlines()[0]
+        raise OSError(f"the Ray cluster failed ({first}); repeat the command to resume") from error
