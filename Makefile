@@ -9,7 +9,7 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 # Each test process gets one compute thread: the processes already use every core.
 ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo docs test test-oldest test-slow test-gpu coverage lint types pytest format clean
+.PHONY: demo docs test test-oldest test-slow test-ray test-gpu coverage lint types pytest format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo  ## train on digits: everything, a random fifth, the Fiedler vector's fifth
@@ -26,17 +26,20 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 pytest: $(VENV)/.dev
-	$(ONE_THREAD) $(PYTEST) -m "not slow and not gpu"
+	$(ONE_THREAD) $(PYTEST) -m "not slow and not gpu and not ray"
 
 test-slow: $(VENV)/.dev  ## long checks, run before a release
 	$(ONE_THREAD) HYPOTHESIS_PROFILE=nightly $(PYTEST) -m slow
+
+test-ray: $(VENV)/.dev  ## the same work on a small local Ray cluster
+	$(ONE_THREAD) $(BIN)/python -m pytest -m ray tests
 
 test-gpu: $(VENV)/.dev  ## what only a GPU can show, on a machine that has one
 	$(BIN)/python -m pytest -m gpu tests/gpu
 
 coverage: $(VENV)/.dev  ## which lines and branches no test reaches
 	rm -f .coverage .coverage.*
-	$(ONE_THREAD) $(BIN)/python -m coverage run -m pytest -q -n $(WORKERS) --dist loadgroup -m "not slow and not gpu"
+	$(ONE_THREAD) $(BIN)/python -m coverage run -m pytest -q -n $(WORKERS) --dist loadgroup -m "not slow and not gpu and not ray"
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report
 

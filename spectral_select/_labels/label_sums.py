@@ -92,10 +92,12 @@ def accumulate_labels(rows: Block, labels: Labels, factors: Factors, n_classes: 
     ones = np.ones(len(known), np.float32)
     shape = (len(known), n_classes)
     indicators = sparse.csr_array((ones, (np.arange(len(known)), given)), shape=shape)
+    # Rounding in single precision would change the scores with the size of the blocks.
+    s = s.astype(np.float64)
     return LabelSums(
-        gram=np.asarray(s.T @ s, np.float64),
-        total=s.sum(0, dtype=np.float64),
-        products=np.asarray((indicators.T @ s).T, np.float64),
+        gram=s.T @ s,
+        total=s.sum(0),
+        products=(indicators.T @ s).T,
         counts=np.bincount(given, minlength=n_classes).astype(np.float64),
     )
 
