@@ -119,6 +119,7 @@ html_title = f"{project} {version}"
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_search_scorer = str(HERE / "_static" / "search_scorer.js")
 html_math_renderer = "mathml"
 # The reference pages and the search replace the generated indices.
 html_use_index = html_domain_indices = False
