@@ -119,9 +119,12 @@ html_title = f"{project} {version}"
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_search_scorer = str(HERE / "_static" / "search_scorer.js")
 html_math_renderer = "mathml"
+# The reference pages and the search replace the generated indices.
+html_use_index = html_domain_indices = False
 # These pages belong to no part, so their sidebar would be empty.
-html_sidebars = {page: [] for page in ("index", "search", "genindex", "py-modindex")}
+html_sidebars = {page: [] for page in ("index", "search")}
 # A site with several versions lists them in a file that all of them read; see RELEASING.md.
 versions = os.environ.get("DOCS_VERSIONS_URL")
 html_theme_options = {

@@ -29,6 +29,7 @@ BUDGETS = {
     "first-run": "equal cost, including forward passes for selection and preparation",
 }
 MAX_PANELS = 3
+NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"  # a number and its interval stay on one line
 
 Results = Mapping[str, Any]
 
@@ -37,7 +38,8 @@ def marked(interval: Interval | None) -> str:
     """Return a difference with its interval, marked if the interval excludes 0."""
     if interval is None:
         return ""
-    return interval.format(1, signed=True) + {1: " ▲", -1: " ▼", 0: ""}[interval.side]
+    text = interval.format(1, signed=True) + {1: " ▲", -1: " ▼", 0: ""}[interval.side]
+    return text.replace(" ", NARROW_SPACE)
 
 
 def narrowed(results: Results, options: Mapping[str, Sequence[str]]) -> Results:
@@ -85,7 +87,7 @@ def accuracy(cells: Mapping[str, Any], method: str) -> str:
     if method not in cells:
         return ""
     interval = mean_interval(100 * value for value in cells[method]["accuracy"])
-    return "" if interval is None else interval.format(1)
+    return "" if interval is None else interval.format(1).replace(" ", NARROW_SPACE)
 
 
 def all_numbers(name: str, results: Results) -> str:

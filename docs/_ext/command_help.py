@@ -19,6 +19,7 @@ class CommandHelp(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the help as a literal block."""
+        self.env.note_reread()  # the help may have changed, although the page has not
         return [help_of(*self.arguments)]
 
 

@@ -200,12 +200,12 @@ def backbones(results: Mapping[str, Any]) -> str:
             f"{one['library']} {one['library_version']}",
             f"{one['dim']:,}",
             f"{one['parameters'] / 1e6:.1f} M",
-            f"{one['network_images_per_second']:.3g}",
-            f"{one['preprocessing_images_per_second']:.3g}",
+            f"{float(format(one['network_images_per_second'], '.3g')):,g}",
+            f"{float(format(one['preprocessing_images_per_second'], '.3g')):,g}",
         ]
         for one in results["backbones"]
     ]
-    head = ["backbone", "library", "embedding length", "parameters", "network, images/s"]
+    head = ["backbone", "library", "length", "parameters", "network, images/s"]
     return table([*head, "preprocessing, images/s"], rows)
 
 

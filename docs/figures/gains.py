@@ -1,4 +1,4 @@
-"""What selection gains over a random fifth: the picture in README.
+"""What selection gains over a random fifth: the picture in README and on the start page.
 
 python docs/figures/gains.py    # writes docs/results/gains.png
 """
@@ -25,8 +25,8 @@ CONDITIONS = {
     "as-is": "as is",
     "long-tailed": "long tail",
     "redundant": "near-copies",
-    "instance-wrong-labels": "20% wrong\nbetween classes",
-    "wrong-labels": "20% wrong\nat random",
+    "instance-wrong-labels": "20% wrong,\nbetween\nclasses",
+    "wrong-labels": "20% wrong,\nat random",
 }
 
 

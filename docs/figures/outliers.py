@@ -26,7 +26,7 @@ for axis, (title, options) in zip(axes, cases.items(), strict=True):
     shared = len(np.intersect1d(top, low)) / len(top)
     participation = 1 / (v**4).sum()
     axis.scatter(degree, np.abs(v), s=10, color="0.6")
-    axis.scatter(degree[top], np.abs(v)[top], s=14, color="C3")
+    axis.scatter(degree[top], np.abs(v)[top], s=14, color="#d55e00")
     axis.set_title(title)
     axis.set(xlabel="degree (sum of weights)", ylabel="|v|")
     axis.set_ylim(top=1.45 * np.abs(v).max())

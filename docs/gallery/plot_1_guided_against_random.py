@@ -64,12 +64,13 @@ def train_network(make_sampler, seed, n_epochs=30):
     return np.array(accuracies)
 
 
+colors = {"random fifth": "#7f7f7f", "guided fifth": "#0072b2", "all samples": "black"}
 figure, axis = plt.subplots(figsize=(8, 4.4), layout="constrained")
 for name, make_sampler in samplers.items():
     runs = np.stack([train_network(make_sampler, seed) for seed in range(3)])
     samples, accuracy = runs[0, :, 0], 100 * runs[:, :, 1]
-    line = axis.plot(samples, accuracy.mean(0), label=name)[0]
-    axis.fill_between(samples, accuracy.min(0), accuracy.max(0), alpha=0.2, color=line.get_color())
+    axis.plot(samples, accuracy.mean(0), color=colors[name], label=name)
+    axis.fill_between(samples, accuracy.min(0), accuracy.max(0), alpha=0.2, color=colors[name])
     print(f"{name:>13}: {accuracy[:, -1].mean():.1f}% (mean of 3 seeds)")
 axis.set(xlabel="samples trained on", ylabel="test accuracy (%)", ylim=(60, 100))
 axis.legend(loc="lower right", frameon=False)

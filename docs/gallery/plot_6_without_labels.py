@@ -29,11 +29,12 @@ print(f"{len(data)} samples, {is_copy.mean():.0%} of them copies")
 
 sampler = GuidedSampler(None, features=data, filter_ratio=0.8, seed=0)
 figure, axes = plt.subplots(2, 1, figsize=(8, 3.6), sharex=True, layout="constrained")
-for axis, name in zip(axes, ("random", "GuidedSampler(None, ...)"), strict=True):
+colors = {"random": "#7f7f7f", "GuidedSampler(None, ...)": "#882255"}
+for axis, (name, color) in zip(axes, colors.items(), strict=True):
     for epoch in range(5):
         k = len(data) // 5
         chosen = list(sampler) if "Guided" in name else rng.choice(len(data), k, replace=False)
-        axis.plot(chosen, np.full(len(chosen), epoch), "|", color="#009e73", markersize=12)
+        axis.plot(chosen, np.full(len(chosen), epoch), "|", color=color, markersize=12)
         if epoch == 0:
             print(f"{name:>25}: {is_copy[chosen].mean():.0%} copies in the first epoch")
     axis.axvline(509.5, color="black", linewidth=0.8)

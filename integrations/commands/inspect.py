@@ -280,9 +280,10 @@ def _summarize(
         print("labels: none were given")
     else:
         issues = found.label_issues_
+        share = wrong.noise_rate
         print(
-            f"labels: {len(issues):,} to check; an estimated {100 * wrong.noise_rate:.1f}% of all "
-            "labels are wrong"
+            f"labels: {len(issues):,} to check, the least trusted first; an estimated "
+            f"{share:.1%} of all labels ({share * shape[0]:,.0f}) are wrong"
         )
         for i in issues[:_SHOWN]:
             print(

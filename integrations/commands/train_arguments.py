@@ -1,11 +1,14 @@
 """The arguments of the train command; this module does not import torch."""
 
 import argparse
+import textwrap
 
 from spectral_select._cli.feature_arguments import add_column_arguments
 from spectral_select.integrations.commands.dataset_arguments import add_dataset_arguments
 
 __all__ = ["add_arguments"]
+
+_LINE = 88  # characters in a line of the list of methods
 
 _DESCRIPTION = """\
 Train the same network with several selection methods and compare them: on every sample
@@ -35,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.description = _DESCRIPTION
     width = max(map(len, method_names())) + 2
-    listed = [f"  {name:<{width}}{get_method(name).summary}" for name in method_names()]
+    listed = []
+    for name in method_names():
+        first, *rest = textwrap.wrap(get_method(name).summary, _LINE - width)
+        listed += [f"  {name:<{width}}{first}", *(" " * (width + 2) + line for line in rest)]
     parser.epilog = "\n".join(["methods:", *listed, "", _EPILOG])
     add_dataset_arguments(parser)
     parser.add_argument(

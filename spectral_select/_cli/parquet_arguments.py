@@ -29,9 +29,9 @@ def add_parquet_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the columns of Parquet files; ``--id`` asks for a file of scores for each file."""
     group = parser.add_argument_group(
         "many Parquet files",
-        "With --id, FEATURES is a folder of Parquet files or a quoted pattern. They are read block "
-        "by block, and --out is a folder that receives a file of ids and scores for each. An "
-        "interrupted command resumes when it is repeated.",
+        "With --id, FEATURES is a folder of Parquet files or a quoted pattern. They are\n"
+        "read block by block, and --out is a folder that receives a file of ids and\n"
+        "scores for each. An interrupted command resumes when it is repeated.",
     )
     group.add_argument("--id", metavar="COLUMN", help="column of distinct ids")
     group.add_argument("--embedding", metavar="COLUMN", help="column of lists of numbers")

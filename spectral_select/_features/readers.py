@@ -121,7 +121,9 @@ def read_labels(
             return stored
     kind = path.suffix.lower()
     if labels is None:
-        raise ValueError(f"{path} has no default labels; name an array, a column or a .npy file")
+        raise ValueError(
+            f"{path} has no default labels; name an array, a column or a .npy file (--labels)"
+        )
     if Path(labels).suffix.lower() == ".npy":
         if not Path(labels).exists():
             raise FileNotFoundError(f"there is no file {labels}; expected a .npy file of labels")

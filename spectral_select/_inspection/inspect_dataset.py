@@ -187,8 +187,8 @@ def inspect_dataset(
     duplicate_similarity : float, optional
         Similarity in [0, 1] from which two samples are near-duplicates. The similarity is 1 minus
         half the squared distance of the standardized rows, relative to their lengths; for rows of
-        equal length, it is the cosine. The default is 0.95, or the similarity that one sample in
-        a thousand reaches by chance, if that is larger, as in tables with few features.
+        equal length, it is the cosine. The default is 0.95, or the similarity that three samples
+        in ten thousand reach by chance, if that is larger, as in tables with few features.
     n_landmarks : int, default=1024
         Maximum number of landmarks in nonlinear graphs. More are slower but more accurate.
     paths, other_paths : sequence of str, optional

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spectral_select import FiedlerBatchSelector, __version__, save_embeddings
-from spectral_select._cli.main import main
+from spectral_select._cli.main import _COMMANDS, main
 from spectral_select._features.readers import read_features
 from spectral_select._fiedler.fiedler_vector import AFFINITIES, LAPLACIANS
 from spectral_select._selectors.rules import RULES
@@ -54,6 +54,12 @@ class TestHelp:
         assert len(examples) >= 4
         for words in examples:
             assert _parser(command).parse_args(words[1:]).command == command
+
+    @pytest.mark.parametrize("command", [[], *([name] for name in _COMMANDS)], ids=str)
+    def test_lines_fit_on_the_page(self, run, monkeypatch, command):
+        monkeypatch.setenv("COLUMNS", "79")
+        _, out, _ = run(*command, "--help")
+        assert max(map(len, out.splitlines())) <= 100
 
     def test_top_level(self, run):
         status, out, err = run("--help")

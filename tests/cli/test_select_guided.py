@@ -73,7 +73,11 @@ def test_shuffle_keeps_rows_and_labels_together(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("features", "options", "message"),
     [
-        ("bare", [], "bare has no default labels; name an array"),
+        (
+            "bare",
+            [],
+            "bare has no default labels; name an array, a column or a .npy file (--lab",
+        ),
         ("x.npy", ["--labels", "y"], "must be in a .npy file; got 'y'"),
         ("x.npy", ["--labels", "absent.npy"], "there is no file absent.npy"),
         ("both.npz", ["--labels", "z"], "has no array 'z'"),

@@ -18,12 +18,19 @@ __all__ = [
     "to_png",
 ]
 
-# Okabe and Ito's palette, which is distinguishable with any color vision, and gray.
-_COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#7f7f7f")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# Okabe and Ito's palette, which is distinguishable with any color vision, and gray and wine
+# instead of its yellow, which is too light for lines.
+_COLORS = (
+    *("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#7f7f7f"),
+    *("#56b4e9", "#882255"),
+)
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "d", "p")
 _LINE_STYLES = ("-", "--", ":")
 # These methods look the same in every figure. The others take the remaining styles.
-_FIXED = ("full", "guided", "fiedler", "stratified", "jest", "infobatch", "random")
+_FIXED = (
+    *("full", "guided", "fiedler", "stratified", "jest", "infobatch", "random"),
+    *("turns", "label-free"),
+)
 _LONGEST = 40  # characters of a name; the text next to a figure has the full name
 
 
