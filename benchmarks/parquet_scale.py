@@ -1,24 +1,28 @@
 """Label trust and near-duplicates of many Parquet files on one machine: time and memory.
 
     python benchmarks/parquet_scale.py --folder FOLDER          # 5,000,000 x 256 in 50 files
-    python benchmarks/parquet_scale.py --folder FOLDER --rows 500000 --out small.json
+    python benchmarks/parquet_scale.py --folder FOLDER --rows 500000 --ray --out small.json
 
 Makes float16 embeddings of 100 classes, with 5% wrong labels and 1% near-copies, reads the files
 alone, and runs ``spectral-select inspect`` in a process of its own. Reported are seconds, rows per
-second, the largest resident memory, and how many planted rows are found. FOLDER needs about four
+second, the largest resident memory of all its processes together, and how many planted rows are
+found. With ``--ray``, the command also runs on local Ray clusters of one and two CPUs, and once
+more with a worker that is killed; the scores are compared byte for byte. FOLDER needs about four
 times the space of the embeddings (10 GB at full size) and is kept for a second run.
 """
 
 import argparse
-import os
+import contextlib
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from _harness import write
@@ -63,18 +67,74 @@ def read_alone(files: ParquetFiles) -> float:
     return time.perf_counter() - start
 
 
-def inspect(inputs: Path, out: Path, label: bool) -> dict[str, Any]:
+def inspect(inputs: Path, out: Path, *more: str, kill: bool = False) -> dict[str, Any]:
     """Run the command, and return its seconds and largest resident memory."""
+    shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "spectral_select", "inspect", str(inputs), "--id", "id"]
-    command += ["--embedding", "embedding", "--out", str(out)]
-    command += ["--label", "label"] if label else []
+    command += ["--embedding", "embedding", "--label", "label", "--out", str(out), *more]
     start = time.perf_counter()
     process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"inspect ended with status {os.waitstatus_to_exitcode(status)}")
+    most, done = [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            most.append(resident(process.pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    if kill:
+        kill_worker()
+    status = process.wait()
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "resident_gib": usage.ru_maxrss / 2**20}
+    done.set()
+    watcher.join()
+    if status:
+        raise SystemExit(f"inspect ended with status {status}")
+    return {"seconds": seconds, "resident_gib": max(most) / 2**30}
+
+
+def resident(pid: int) -> int:
+    """Return the resident memory of a process and its children; shared pages count for each."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        parent = psutil.Process(pid)
+        for process in [parent, *parent.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+    return total
+
+
+def kill_worker() -> None:
+    """Kill the first process in which Ray works on pass 2."""
+    while True:
+        for process in psutil.process_iter(["cmdline"]):
+            if "ray::_sums_of_file" in " ".join(process.info["cmdline"] or ()):
+                process.kill()
+                return
+        time.sleep(0.05)
+
+
+def on_ray(inputs: Path, folder: Path, expected: Path) -> dict[str, Any]:
+    """Run the command on local clusters, and compare the scores."""
+    results = {}
+    program = Path(sys.executable).with_name("ray")
+    for name, n_cpus, kill in (("1", 1, False), ("2", 2, False), ("2, one killed", 2, True)):
+        options = ["--head", "--port=6399", f"--num-cpus={n_cpus}", "--include-dashboard=false"]
+        subprocess.run([program, "start", *options], check=True, stdout=subprocess.DEVNULL)
+        try:
+            out = folder / "scores-ray"
+            more = ("--engine", "ray", "--address", "127.0.0.1:6399")
+            result = inspect(inputs, out, *more, kill=kill)
+        finally:
+            subprocess.run([program, "stop", "--force"], check=True, stdout=subprocess.DEVNULL)
+        names = [path.name for path in find_files(str(inputs))]
+        result["same_bytes"] = all(
+            (out / name).read_bytes() == (expected / name).read_bytes() for name in names
+        )
+        del result["resident_gib"]  # the workers are children of the cluster
+        results[name] = result
+        print(name, result, flush=True)
+    return results
 
 
 def found(inputs: Path, out: Path) -> dict[str, float]:
@@ -101,6 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="folder for data and scores")
     parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--ray", action="store_true", help="also on local Ray clusters")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     inputs, scores = args.folder / f"in-{args.rows}", args.folder / "scores"
@@ -114,10 +175,9 @@ def main() -> None:
     size = sum(path.stat().st_size for path in files.paths)
     if shutil.disk_usage(args.folder).free < 3 * size:
         raise SystemExit(f"{args.folder} needs {3 * size / 2**30:.0f} GiB of free space")
-    shutil.rmtree(scores, ignore_errors=True)
     reading = read_alone(files)
     print(f"reading the files alone: {reading:.1f} s", flush=True)
-    result = inspect(inputs, scores, label=True)
+    result = inspect(inputs, scores)
     record = {
         "rows": args.rows,
         "features": D,
@@ -129,6 +189,8 @@ def main() -> None:
         "times_reading": result["seconds"] / reading,
         **found(inputs, scores),
     }
+    if args.ray:
+        record["ray"] = on_ray(inputs, args.folder, scores)
     print(record, flush=True)
     write(args.out, record)
 

@@ -22,7 +22,7 @@ from spectral_select.integrations.ray.partitions import (
     join_by_key,
     n_partitions,
 )
-from spectral_select.integrations.ray.states import SampleState, SumsState, state_of
+from spectral_select.integrations.ray.states import IndexState, SampleState, SumsState, state_of
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -117,14 +117,17 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _inspect(ds: Dataset, columns: Columns, options: InspectOptions) -> Dataset:
-    columns = replace(columns, classes=_classes(ds, columns))
-    n = ds.count()
-    if n < 2:
-        raise ValueError(f"the dataset must have at least 2 rows; got {n}")
-    parts = n_partitions(n)
+    names = [name for name in columns.names if name != columns.embedding]
+    index = state_of(ds.select_columns(names), IndexState(columns))
+    if index.n < 2:
+        raise ValueError(f"the dataset must have at least 2 rows; got {index.n}")
+    if index.classes is not None and len(index.classes) < 2:
+        raise ValueError(f"column {columns.label!r} must hold at least two classes; got 1 class")
+    columns = replace(columns, classes=index.classes)
+    parts = n_partitions(index.n)
     check_distinct_ids(ds, columns, parts)
     sample = state_of(ds, SampleState(columns, options.sample_size, options.seed))
-    classes = np.empty(0, np.int64) if columns.classes is None else columns.classes
+    classes = np.empty(0, np.int64) if index.classes is None else index.classes
     plan = InspectionPlan(sample, classes, options)
     shared = ray.put(plan)
     scorer = ray.put(plan.scorer(state_of(ds, SumsState(columns, shared))))
@@ -155,20 +158,6 @@ def _inspect(ds: Dataset, columns: Columns, options: InspectOptions) -> Dataset:
 
     scored: Dataset = joined.map_batches(finish, batch_format="pyarrow")
     return scored
-
-
-def _classes(ds: Dataset, columns: Columns) -> Any:
-    if columns.label is None:
-        return None
-
-    def distinct(table: Any) -> Any:
-        return pa.table({"label": np.unique(columns.labels(table))})
-
-    labels = ds.select_columns([columns.label]).map_batches(distinct, batch_format="pyarrow")
-    classes = np.unique(np.array(labels.unique("label")))
-    if len(classes) < 2:
-        raise ValueError(f"column {columns.label!r} must hold at least two classes; got 1 class")
-    return classes
 
 
 def _nearest(ds: Dataset, columns: Columns, plan: Any, n_cells: int) -> Dataset:

@@ -2,8 +2,11 @@
 
 import pickle
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from ray.data.aggregate import AggregateFnV2
 from ray.data.block import BlockAccessor
 
@@ -15,7 +18,7 @@ from spectral_select._inspection.block_inspection import (
 from spectral_select._inspection.row_sample import RowSample, accumulate_sample, combine_samples
 from spectral_select.integrations.ray.blocks import Columns
 
-__all__ = ["SampleState", "SumsState", "state_of"]
+__all__ = ["IndexState", "SampleState", "SumsState", "state_of"]
 
 State = TypeVar("State")
 
@@ -47,6 +50,30 @@ class _State(AggregateFnV2[bytes, bytes], ABC, Generic[State]):
         return pickle.dumps(self.add(*states))
 
 
+@dataclass
+class Index:
+    """Number of rows, and the classes that occur, sorted; None without labels."""
+
+    n: int
+    classes: NDArray[Any] | None
+
+
+class IndexState(_State[Index]):
+    """The index of a dataset; its ids and labels are checked."""
+
+    def accumulate(self, table: Any) -> Index:  # noqa: D102 - see _State
+        columns = self._columns
+        columns.keys(table)
+        return Index(table.num_rows, np.unique(columns.labels(table)) if columns.label else None)
+
+    def add(self, a: Index, b: Index) -> Index:  # noqa: D102
+        if a.classes is None or b.classes is None:
+            return Index(a.n + b.n, None)
+        if (a.classes.dtype.kind == "U") != (b.classes.dtype.kind == "U"):
+            raise TypeError(f"column {self._columns.label!r} holds strings in some rows only")
+        return Index(a.n + b.n, np.union1d(a.classes, b.classes))
+
+
 class SampleState(_State[RowSample]):
     """The sample of a dataset."""
 
@@ -54,7 +81,7 @@ class SampleState(_State[RowSample]):
         super().__init__(columns)
         self._size, self._seed = size, seed
 
-    def accumulate(self, table: Any) -> RowSample:  # noqa: D102 - see _State
+    def accumulate(self, table: Any) -> RowSample:  # noqa: D102
         states = (
             accumulate_sample(block, self._size, self._seed)
             for _, block in self._columns.blocks(table)
@@ -95,5 +122,8 @@ class SumsState(_State[InspectionSums]):
 
 def state_of(dataset: Any, state: _State[State]) -> State:
     """Return the state of all rows of a dataset."""
-    found: State = pickle.loads(dataset.aggregate(state)["state"])  # noqa: S301 - made above
-    return found
+    found = dataset.aggregate(state)
+    if found is None or not found["state"]:
+        raise ValueError("the dataset has no rows")
+    result: State = pickle.loads(found["state"])  # noqa: S301 - made above
+    return result

@@ -93,11 +93,11 @@ def accumulate_labels(rows: Block, labels: Labels, factors: Factors, n_classes: 
     shape = (len(known), n_classes)
     indicators = sparse.csr_array((ones, (np.arange(len(known)), given)), shape=shape)
     # Rounding in single precision would change the scores with the size of the blocks.
-    s = s.astype(np.float64)
+    exact: Floats = s.astype(np.float64)
     return LabelSums(
-        gram=s.T @ s,
-        total=s.sum(0),
-        products=(indicators.T @ s).T,
+        gram=exact.T @ exact,
+        total=exact.sum(0),
+        products=(indicators.T @ exact).T,
         counts=np.bincount(given, minlength=n_classes).astype(np.float64),
     )
 

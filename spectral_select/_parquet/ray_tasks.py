@@ -1,5 +1,7 @@
 """Work on files as tasks of a Ray cluster, which repeats the tasks of a worker that dies."""
 
+import re
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
@@ -8,6 +10,8 @@ from typing import Any
 from spectral_select._parquet.engines import Engine
 
 __all__ = ["connect", "ray_tasks"]
+
+_SECONDS = 10.0  # after which a machine counts as unreachable
 
 
 def connect(address: str | None = None) -> None:
@@ -24,8 +28,11 @@ def connect(address: str | None = None) -> None:
         return
     options = {"include_dashboard": False} if address is None else {}
     try:
+        if host := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address or ""):
+            # Ray itself would try for minutes, and then end this process.
+            socket.create_connection((host[1], int(host[2])), timeout=_SECONDS).close()
         ray.init(address or "local", log_to_driver=False, logging_level="error", **options)
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise OSError(f"no Ray cluster was reached at {address}: {error}") from error
 
 

@@ -76,6 +76,7 @@ def test_killed_worker_changes_nothing(folder, tmp_path):
     for message in process.stderr:
         if message.startswith("pass 1") and killed == 0:
             killed += kill_a_task(process.pid)
+    process.stderr.close()
     assert process.wait() == 0
     assert killed == 1
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
@@ -95,7 +96,8 @@ def kill_a_task(pid):
     return False
 
 
-def test_no_cluster_at_the_address(folder, tmp_path, capsys):
-    line = arguments(folder, tmp_path / "out", "--engine", "ray", "--address", "127.0.0.1:1")
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"])
+def test_no_cluster_at_the_address(folder, tmp_path, capsys, address):
+    line = arguments(folder, tmp_path / "out", "--engine", "ray", "--address", address)
     assert main(["inspect", *line]) == 2
-    assert "no Ray cluster was reached at 127.0.0.1:1" in capsys.readouterr().err
+    assert f"no Ray cluster was reached at {address}" in capsys.readouterr().err

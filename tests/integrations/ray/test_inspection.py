@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 from parquet_helpers import arguments, scores, write
+from ray.data.block import BlockAccessor
 from ray_helpers import cluster, dataset, sorted_columns
 from sklearn.datasets import load_digits
 
@@ -85,13 +86,9 @@ def test_rows_in_several_cells_and_partitions(files, monkeypatch):
 def test_arrays_of_ray_and_no_labels(data):
     X = data[0].astype(np.float32)
     rows = {"id": np.arange(len(X)), "embedding": X}
-    found = inspect(
-        ray.data.from_numpy(X)
-        .zip(ray.data.from_numpy(rows["id"]))
-        .map_batches(lambda batch: {"id": batch["data_1"], "embedding": batch["data"]}),
-        id_column="id",
-        embedding_column="embedding",
-    )
+    blocks = [{"id": rows["id"][k : k + 300], "embedding": X[k : k + 300]} for k in (0, 300, 600)]
+    ds = ray.data.from_blocks([BlockAccessor.batch_to_arrow_block(block) for block in blocks])
+    found = inspect(ds, id_column="id", embedding_column="embedding")
     columns = sorted_columns(found)
     assert list(columns) == [
         "id",
@@ -149,6 +146,11 @@ def test_one_class_is_refused(files):
     same = [t.set_column(2, "label", pa.array(np.zeros(len(t), int))) for t in files[0]]
     with pytest.raises(ValueError, match="at least two classes; got 1 class"):
         inspect(dataset(same), **COLUMNS)
+
+
+def test_empty_dataset_is_refused(files):
+    with pytest.raises(ValueError, match="no rows"):
+        inspect(dataset([files[0][0].slice(0, 0)]), **COLUMNS)
 
 
 def test_worker_that_is_killed_changes_nothing(files, tmp_path):
