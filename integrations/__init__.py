@@ -24,6 +24,7 @@ PUBLIC_MODULES = (
     "models.sentence_encoder",
     "models.text_extraction",
     "models.tfidf",
+    "ray",
     "report",
     "training.comparison",
     "training.config",

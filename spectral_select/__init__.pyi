@@ -9,6 +9,7 @@ from ._inspection.near_duplicates import NearDuplicates
 from ._labels.wrong_labels import WrongLabels, find_wrong_labels
 from ._samplers.class_balanced import ClassBalancedSampler, WeightedDataset
 from ._samplers.guided_sampler import GuidedSampler
+from ._samplers.sample_scores import SampleScores, load_scores
 from ._samplers.schedules import (
     ConstantSchedule,
     CosineSchedule,
@@ -41,6 +42,7 @@ __all__ = [
     "GuidedSampler",
     "LinearSchedule",
     "NearDuplicates",
+    "SampleScores",
     "Schedule",
     "SelectionTimings",
     "SpectralBatchSampler",
@@ -54,6 +56,7 @@ __all__ = [
     "fiedler_vector",
     "find_wrong_labels",
     "inspect_dataset",
+    "load_scores",
     "make_schedule",
     "n_candidates",
     "n_kept",

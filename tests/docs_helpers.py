@@ -4,6 +4,8 @@ import re
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from spectral_select._cli.main import _COMMANDS, _parser
 
 ROOT = Path(__file__).parents[1]
@@ -20,6 +22,12 @@ PROGRAMS = ("spectral-select", "torchrun", "python", "pip", "make")
 
 def name(path):
     return path.relative_to(DOCS).as_posix()
+
+
+def with_ray(pages):
+    """Return parameters of a test; the page that starts Ray is for `make test-ray`."""
+    marks = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
+    return [pytest.param(p, marks=marks if str(p).endswith("ray.rst") else ()) for p in pages]
 
 
 def blocks(path, kinds):

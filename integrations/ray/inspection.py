@@ -132,8 +132,7 @@ def _inspect(ds: Dataset, columns: Columns, options: InspectOptions) -> Dataset:
     shared = ray.put(plan)
     scorer = ray.put(plan.scorer(state_of(ds, SumsState(columns, shared))))
     nearest = _nearest(ds, columns, shared, plan.n_cells).materialize()
-    keys, group = group_pairs(_all_pairs(nearest))
-    groups = ray.put((keys, group))
+    groups = ray.put(group_pairs(_all_pairs(nearest)))
 
     def score(table: Any) -> Any:
         return _scores(table, columns, ray.get(scorer))
@@ -143,18 +142,27 @@ def _inspect(ds: Dataset, columns: Columns, options: InspectOptions) -> Dataset:
     joined = join_by_key(scores, nearest.drop_columns(["links"]), schema, parts)
 
     def finish(table: Any) -> Any:
-        keys, group = ray.get(groups)
+        known = ray.get(groups)
         own = table["key"].to_numpy()
-        place = np.minimum(np.searchsorted(keys, own), max(len(keys) - 1, 0))
-        found = np.full(len(own), -1)
-        if len(keys):
-            found = np.where(keys[place] == own, group[place], -1)
-        distance = table["distance"].to_numpy().astype(np.float64)
-        exact = table["exact"]
+        place = np.searchsorted(known.keys, own) % max(len(known.keys), 1)
+        linked = np.zeros(len(own), bool)
+        group, count = np.full(len(own), -1), np.zeros(len(own), np.int64)
+        if len(known.keys):
+            linked = known.keys[place] == own
+        group[linked] = known.group[place[linked]]
+        count[linked] = known.count[place[linked]]
+        columns = {
+            "duplicate_group": pa.array(group),
+            "exact_duplicate": table["exact"],
+            "near_duplicates": pa.array(count),
+            "largest_similarity": pa.array(
+                1 - np.square(table["distance"].to_numpy(), dtype=np.float64) / 2
+            ),
+        }
         table = table.drop_columns(["key", "distance", "exact"])
-        table = table.append_column("duplicate_group", pa.array(found))
-        table = table.append_column("exact_duplicate", exact)
-        return table.append_column("largest_similarity", pa.array(1 - np.square(distance) / 2))
+        for name, values in columns.items():
+            table = table.append_column(name, values)
+        return table
 
     scored: Dataset = joined.map_batches(finish, batch_format="pyarrow")
     return scored

@@ -25,7 +25,7 @@ __all__ = ["NearPairs", "Points", "near_pairs", "nearest_cells"]
 Indices = NDArray[np.int64]
 
 _TREE_FEATURES = 20  # largest number for which a k-d tree is fast
-_CELLS = 3  # cells that each row joins
+_CELLS = 2  # cells that each row joins; a third finds farther pairs only
 _CELL_ROWS = 512  # target number of rows in a cell
 _LEAF_ROWS = 1024  # largest number of rows that are all compared with each other
 _MOST_LANDMARKS = 1024
@@ -85,7 +85,7 @@ class NearPairs:
     nearest: Block
 
 
-def near_pairs(points: Points, limit: float, seed: int, *, most: int = 10) -> NearPairs:
+def near_pairs(points: Points, limit: float, seed: int, *, most: int = 32) -> NearPairs:
     """Return the pairs of points whose distance is at most `limit`.
 
     Parameters
@@ -96,7 +96,7 @@ def near_pairs(points: Points, limit: float, seed: int, *, most: int = 10) -> Ne
         The distance.
     seed : int
         Seed for the landmarks.
-    most : int, default=10
+    most : int, default=32
         If a row has more than this number of pairs within a cell, those with the nearest points.
     """
     if points.n < 2:

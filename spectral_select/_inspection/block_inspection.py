@@ -211,6 +211,7 @@ class InspectionScorer:
                     "suggested_label": plan.classes[scores.suggested],
                     "suggested_probability": scores.probability,
                     "label_trust": scores.trust,
+                    "label_probability": scores.label_probability,
                     "wrong_label": scores.wrong,
                 }
             outlier = outlier_score(plan.degrees(standardized, hashes[place]), self._median)

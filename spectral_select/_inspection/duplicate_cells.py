@@ -18,7 +18,7 @@ from spectral_select._inspection.near_duplicates import (
     numbered_groups,
 )
 
-__all__ = ["CELLS", "CellPairs", "close_pairs", "group_pairs", "n_cells"]
+__all__ = ["CELLS", "CellPairs", "DuplicateGroups", "close_pairs", "group_pairs", "n_cells"]
 
 CELLS = 2  # cells that each row joins
 _CELL_ROWS = 8192
@@ -81,12 +81,30 @@ def close_pairs(
     return CellPairs(keys, found.nearest, keys[pairs], exact)
 
 
-def group_pairs(pairs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the keys that occur in pairs, ascending, and the group of each.
+@dataclass
+class DuplicateGroups:
+    """Groups of near-duplicates.
 
-    Groups are numbered from 0 in the order of their smallest keys.
+    Attributes
+    ----------
+    keys : ndarray of shape (k,)
+        Keys of the rows that have near-duplicates, ascending.
+    group : ndarray of shape (k,)
+        Number of each row's group, from 0 in the order of their smallest keys.
+    count : ndarray of shape (k,)
+        Number of near-duplicates of each row, itself not counted.
     """
+
+    keys: NDArray[np.int64]
+    group: NDArray[np.int64]
+    count: NDArray[np.int64]
+
+
+def group_pairs(pairs: NDArray[np.int64]) -> DuplicateGroups:
+    """Return the groups that are linked by pairs of keys, shape (m, 2), repeated or not."""
+    pairs = np.unique(pairs, axis=0)
     keys, places = np.unique(pairs, return_inverse=True)
     if not len(keys):
-        return keys, keys
-    return keys, numbered_groups(linked_rows(places.reshape(-1, 2), len(keys)))
+        return DuplicateGroups(keys, keys, keys)
+    group = numbered_groups(linked_rows(places.reshape(-1, 2), len(keys)))
+    return DuplicateGroups(keys, group, np.bincount(places.ravel()))

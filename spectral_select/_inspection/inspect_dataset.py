@@ -110,6 +110,7 @@ class DatasetInspection:
                 "suggested_label": wrong.suggested,
                 "suggested_probability": wrong.suggested_probability,
                 "label_trust": wrong.trust,
+                "label_probability": wrong.label_probability,
                 "wrong_label": wrong.wrong,
             }
         found = self.duplicates
@@ -118,6 +119,7 @@ class DatasetInspection:
             "outlier_score": self.outlier_score,
             "duplicate_group": found.group,
             "exact_duplicate": found.exact,
+            "near_duplicates": found.count,
             "largest_similarity": found.similarity,
             "duplicate_in_other": found.across,
         }

@@ -35,6 +35,9 @@ class NearDuplicates:
         Number of the group, from 0 in the order of the samples; -1 for samples in no group.
     exact : ndarray of shape (n,), bool
         Whether another sample has exactly the same features.
+    count : ndarray of shape (n,)
+        Number of near-duplicates of each sample, itself not counted. Samples that are linked only
+        through others do not count.
     similarity : ndarray of shape (n,)
         Similarity to the most similar sample in either dataset; at most 1.
     across : ndarray of shape (n,)
@@ -55,6 +58,7 @@ class NearDuplicates:
 
     group: Indices
     exact: NDArray[np.bool_]
+    count: Indices
     similarity: NDArray[np.float64]
     across: Indices
     least_similarity: float
@@ -86,11 +90,13 @@ def find_near_duplicates(
     found = near_pairs(points, limit, seed)
     twin = first_twins([X] if other is None else [X, other])
     copies = np.flatnonzero(twin != np.arange(points.n))
-    component = linked_rows(np.r_[found.pairs, np.c_[twin[copies], copies]], points.n)
-    n = rows.n
+    pairs = np.r_[found.pairs, np.c_[twin[copies], copies]]
+    component, n = linked_rows(pairs, points.n), rows.n
+    inside = np.unique(pairs[pairs.max(1) < n], axis=0)
     return NearDuplicates(
         group=numbered_groups(component[:n]),
         exact=np.bincount(twin[:n], minlength=points.n)[twin[:n]] > 1,
+        count=np.bincount(inside.ravel(), minlength=n),
         similarity=1 - np.square(found.nearest[:n], dtype=np.float64) / 2,
         across=_across(component, found, n),
         least_similarity=1 - limit**2 / 2,

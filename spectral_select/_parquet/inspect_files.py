@@ -176,12 +176,14 @@ class _Inspection:
             pairs.append(state["pairs"])
             if cell % 16 == 0:
                 self.report(f"pass 3: {cell} of {plan.n_cells} cells")
-        keys, of_key = group_pairs(np.concatenate(pairs))
-        group = np.full(n, -1)
-        group[self.index.numbers_of(keys)] = of_key
+        groups = group_pairs(np.concatenate(pairs))
+        numbers = self.index.numbers_of(groups.keys)
+        group, count = np.full(n, -1), np.zeros(n, np.int64)
+        group[numbers], count[numbers] = groups.group, groups.count
         return {
             "duplicate_group": group,
             "exact_duplicate": exact,
+            "near_duplicates": count,
             "largest_similarity": 1 - np.square(distance, dtype=np.float64) / 2,
         }
 

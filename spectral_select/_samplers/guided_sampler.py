@@ -39,10 +39,10 @@ class GuidedSampler(DistributedSampler[int]):
     ----------
     labels : array-like of shape (n_samples,) or None
         Label of each sample: integers or strings. None for data without labels, as in
-        self-supervised training and regression.
+        self-supervised training and regression, and for saved scores.
     features : array, tensor, store, column, table or path
         One row per sample, of shape (n_samples, n_features), in any form that
-        `SpectralBatchSampler` accepts.
+        `SpectralBatchSampler` accepts. The result of `load_scores` replaces features and labels.
     filter_ratio : float, default=0.8
         Share of the dataset that an epoch leaves out, in [0, 1). Of n samples,
         ``n_kept(n, filter_ratio)`` are yielded.
@@ -78,6 +78,7 @@ class GuidedSampler(DistributedSampler[int]):
     GuidedBatchSelector : The same weights for a single selection, in scikit-learn.
     SpectralBatchSampler : Selection by the Fiedler vector of candidate batches.
     find_wrong_labels : The trust itself.
+    load_scores : Saved scores in the place of features and labels.
 
     Notes
     -----

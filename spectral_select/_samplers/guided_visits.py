@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._features.feature_table import FeatureRows
+from spectral_select._samplers.sample_scores import SampleScores
 from spectral_select._samplers.stride_scheduler import StrideScheduler
 from spectral_select._selectors.guided_weights import guided_parts
 from spectral_select._utils.labels import check_labels, class_codes
@@ -58,6 +59,8 @@ class GuidedVisits:
         }
         self._classes = self._codes = None
         if labels is not None:
+            if isinstance(rows, SampleScores):
+                raise ValueError("labels must be None with saved scores, which know the labels")
             labels = check_labels(labels, rows.n_rows, "labels")
             self._classes, self._codes = class_codes(labels, "labels")
         self._scheduler: StrideScheduler | None = None
@@ -65,8 +68,11 @@ class GuidedVisits:
     def prepare(self) -> StrideScheduler:
         """Compute the weights of the dataset, once, and return the scheduler."""
         if self._scheduler is None:
-            rows = Rows(check_matrix(self._rows.whole(), "features"))
-            parts, _ = guided_parts(rows, self._codes, **self._powers)
+            if isinstance(self._rows, SampleScores):
+                parts = self._rows.parts(**self._powers)
+            else:
+                rows = Rows(check_matrix(self._rows.whole(), "features"))
+                parts, _ = guided_parts(rows, self._codes, **self._powers)
             self._scheduler = StrideScheduler(
                 parts[:, 0], self._n_selected, self._seed, growing=parts[:, 1]
             )

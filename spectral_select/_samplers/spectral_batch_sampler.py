@@ -38,7 +38,9 @@ from spectral_select._samplers.epoch_order import (
 from spectral_select._samplers.epoch_plan import BatchSizes, EpochPlan, make_plan
 from spectral_select._samplers.framework_position import framework_position
 from spectral_select._samplers.prefetch import Prefetcher
+from spectral_select._samplers.sample_scores import SampleScores
 from spectral_select._samplers.schedules import Schedule, ScheduleLike, make_schedule
+from spectral_select._samplers.score_selector import ScoreSelector
 from spectral_select._samplers.selection_pass import (
     SelectionPass,
     SelectionTimings,
@@ -97,7 +99,8 @@ class SpectralBatchSampler(BatchSampler):
         One row per sample: a NumPy array or memory map of shape (n_samples, n_features), a SciPy
         sparse array, a torch tensor on any device, an embedding store, a column of a Hugging Face
         dataset, an Arrow array or table, or the path of a ``.npy``, ``.npz`` or Parquet file or a
-        store. Required.
+        store. Required. With the result of `load_scores` instead, samples are drawn from each
+        candidate batch in proportion to their weights, and there is no `selector`.
     selector : estimator, optional
         An estimator with `fit`, `get_support` and the parameters `filter_ratio` and
         `candidate_size`; by default, `FiedlerBatchSelector`. Clones are fitted to the candidate
@@ -187,6 +190,14 @@ class SpectralBatchSampler(BatchSampler):
                 "inside a *_dataloader hook. For fit, Trainer(use_distributed_sampler=False) also "
                 "works, but predict rebuilds the batch sampler even then"
             )
+        self._rows = as_rows(features)
+        if isinstance(self._rows, SampleScores):
+            if selector is not None:
+                raise ValueError(
+                    "selector must be None with saved scores, which replace both features and "
+                    f"selector; got {selector!r}"
+                )
+            selector = ScoreSelector()
         self._selector = check_selector(FiedlerBatchSelector() if selector is None else selector)
         ratio = self._selector.get_params(deep=False)["filter_ratio"]
         self._sizes = BatchSizes(
@@ -198,7 +209,6 @@ class SpectralBatchSampler(BatchSampler):
         self._prefetch = check_int(prefetch, "prefetch", 0)
         if sampler is not None:
             check_sampler(sampler)
-        self._rows = as_rows(features)
         check_count(self._rows, dataset_of(sampler))
         if dataset is not None:
             check_belongs(features, self._rows, dataset)

@@ -16,7 +16,7 @@ from spectral_select._dataset_graph.duplicate_counts import count_near_duplicate
 from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._labels.wrong_labels import WrongLabels, wrong_labels_in
 
-__all__ = ["fill_unknown", "guided_parts", "log_weights"]
+__all__ = ["fill_unknown", "guided_parts", "log_weights", "parts_of_scores"]
 
 # No sample is excluded, because the graph may err and every sample should be visited.
 _MIN_TRUST, _MIN_HARDNESS, _MIN_LOSS = 0.01, 0.05, 1e-3
@@ -57,20 +57,54 @@ def guided_parts(
     found : WrongLabels or None
         What was found about the labels.
     """
-    parts = np.zeros((rows.n, 3))
-    parts[:, 2] = loss_power
+    n_alike = np.zeros(rows.n)
     if duplicate_power:
-        parts[:, 0] -= duplicate_power * np.log1p(count_near_duplicates(rows, _SEED))
-    if y is None:
-        return parts, None
-    found = wrong_labels_in(rows, y, pred_probs=None, n_landmarks=_N_LANDMARKS, seed=_SEED)
-    codes = np.searchsorted(found.classes, np.asarray(y))
-    parts[:, 0] += trust_power * np.log(np.maximum(found.trust, _MIN_TRUST))
-    hardness = np.maximum(1 - found.label_probability, _MIN_HARDNESS)
-    parts[:, 1] = hardness_power * np.log(hardness)
-    if trust_power:
+        n_alike += count_near_duplicates(rows, _SEED)
+    found = None
+    if y is not None:
+        found = wrong_labels_in(rows, y, pred_probs=None, n_landmarks=_N_LANDMARKS, seed=_SEED)
+    parts = parts_of_scores(
+        n_alike,
+        None if found is None else found.trust,
+        None if found is None else found.label_probability,
+        hardness_power=hardness_power,
+        trust_power=trust_power,
+        duplicate_power=duplicate_power,
+    )
+    parts[:, 2] = loss_power
+    if found is not None and trust_power:
+        codes = np.searchsorted(found.classes, np.asarray(y))
         parts[:, 2] *= np.maximum(1 - 2 * found.class_noise_rate[codes], 0)
     return parts, found
+
+
+def parts_of_scores(
+    near_duplicates: NDArray[np.generic],
+    trust: Floats | None,
+    label_probability: Floats | None,
+    *,
+    hardness_power: float,
+    trust_power: float,
+    duplicate_power: float,
+) -> Floats:
+    """Return the parts of the weights (1) without losses, shape (n, 3).
+
+    Parameters
+    ----------
+    near_duplicates : ndarray of shape (n,)
+        Number of near-duplicates of each sample, itself not counted.
+    trust, label_probability : ndarray of shape (n,) or None
+        t and P; None ignores trust and hardness.
+    hardness_power, trust_power, duplicate_power : float
+        a, c and b of (1).
+    """
+    parts = np.zeros((len(near_duplicates), 3))
+    parts[:, 0] -= duplicate_power * np.log1p(near_duplicates)
+    if trust is not None and label_probability is not None:
+        parts[:, 0] += trust_power * np.log(np.maximum(trust, _MIN_TRUST))
+        hardness = np.maximum(1 - label_probability, _MIN_HARDNESS)
+        parts[:, 1] = hardness_power * np.log(hardness)
+    return parts
 
 
 def log_weights(parts: Floats, losses: ArrayLike | None) -> Floats:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from docs_helpers import PAGES as PAGE_FILES
-from docs_helpers import ROOT, blocks, every_command_line
+from docs_helpers import ROOT, blocks, every_command_line, with_ray
 from hub_helpers import hub_images
 from PIL import Image
 from pyarrow import csv
@@ -311,7 +311,7 @@ def run(line, monkeypatch):
         assert Path(arguments[arguments.index("--out") + 1]).exists(), line
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", with_ray(PAGES))
 def test_command_lines_of_page_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("webbrowser.open", lambda url: True)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from docs_helpers import PAGES, ROOT, blocks, every_command_line, name
+from docs_helpers import PAGES, ROOT, blocks, every_command_line, name, with_ray
 
 from spectral_select._cli.main import _COMMANDS, _parser
 
@@ -19,7 +19,7 @@ def python(path):
 WITH_PYTHON = [path for path in PAGES if python(path)]
 
 
-@pytest.mark.parametrize("path", WITH_PYTHON, ids=name)
+@pytest.mark.parametrize("path", with_ray(WITH_PYTHON), ids=name)
 def test_python_code_of_page_runs(path, tmp_path):
     script = tmp_path / "page.py"
     script.write_text("\n".join(python(path)), encoding="utf-8")

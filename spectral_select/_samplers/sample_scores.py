@@ -1,0 +1,149 @@
+"""Saved scores of a dataset, which samplers use in the place of its features."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spectral_select._features.feature_table import ArrayRows
+from spectral_select._selectors.guided_weights import parts_of_scores
+
+__all__ = ["SampleScores", "load_scores"]
+
+_POWERS = {"hardness_power": 0.25, "trust_power": 2.0, "duplicate_power": 1.0}
+_OF_LABELS = ("label_trust", "label_probability")
+
+
+class SampleScores(ArrayRows):
+    """Scores of the samples of a dataset; see `load_scores`.
+
+    As features, they are one column: the weight with which `GuidedBatchSelector` would draw each
+    sample.
+
+    Parameters
+    ----------
+    near_duplicates : array-like of shape (n,)
+        Number of near-duplicates of each sample, itself not counted.
+    label_trust : array-like of shape (n,), optional
+        Probability that the label is right.
+    label_probability : array-like of shape (n,), optional
+        Probability with which the other labels predict this one.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or if a score is outside its range.
+    """
+
+    def __init__(
+        self,
+        near_duplicates: ArrayLike,
+        label_trust: ArrayLike | None = None,
+        label_probability: ArrayLike | None = None,
+    ) -> None:
+        self.near_duplicates = _checked(near_duplicates, "near_duplicates", None, np.inf)
+        n = len(self.near_duplicates)
+        if (label_trust is None) != (label_probability is None):
+            raise ValueError("label_trust and label_probability must be given together")
+        self.label_trust = self.label_probability = None
+        if label_trust is not None and label_probability is not None:
+            self.label_trust = _checked(label_trust, "label_trust", n, 1)
+            self.label_probability = _checked(label_probability, "label_probability", n, 1)
+        super().__init__(np.exp(self.parts(**_POWERS).sum(1))[:, None])
+
+    def parts(self, **powers: float) -> NDArray[np.float64]:
+        """Return the parts of the weights; see `parts_of_scores`."""
+        return parts_of_scores(
+            self.near_duplicates, self.label_trust, self.label_probability, **powers
+        )
+
+
+def load_scores(
+    path: str | os.PathLike[str],
+    *,
+    ids: Sequence[Any] | NDArray[Any] | None = None,
+    id_column: str = "id",
+) -> SampleScores:
+    """Load the scores that ``spectral-select inspect`` wrote, for a sampler.
+
+    A sampler takes them in the place of features, so training needs no embeddings.
+
+    Parameters
+    ----------
+    path : path
+        A Parquet file, or the folder that ``inspect --id`` wrote.
+    ids : sequence of length n, optional
+        Ids of the samples in the order of the training dataset. By default, the dataset has the
+        order of the scores: sorted files, and the rows in each.
+    id_column : str, default="id"
+        Column of the ids; used only with `ids`.
+
+    Returns
+    -------
+    SampleScores
+        Scores of the n samples.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there are no scores, if the folder is not complete, or if an id has none.
+
+    See Also
+    --------
+    GuidedSampler, SpectralBatchSampler : Take the scores as `features`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn.datasets import load_digits
+    >>> from spectral_select import GuidedSampler, inspect_dataset, load_scores
+    >>> X, y = load_digits(return_X_y=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     inspect_dataset(X, y).write(f"{folder}/scores.parquet")
+    ...     scores = load_scores(f"{folder}/scores.parquet")
+    >>> sampler = GuidedSampler(None, features=scores)
+    >>> len(sampler)
+    359
+    """
+    pa, pq, pc = (import_module(f"pyarrow{name}") for name in ("", ".parquet", ".compute"))
+    path = Path(path)
+    files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+    if not files:
+        raise ValueError(f"{path} is neither a Parquet file nor a folder with scores")
+    if path.is_dir() and (path / "_progress").exists() and not (path / "_SUCCESS").exists():
+        raise ValueError(f"{path} is not complete: repeat the command that writes it")
+    known = pq.read_schema(files[0]).names
+    wanted = ["near_duplicates", *(name for name in _OF_LABELS if name in known)]
+    wanted += [] if ids is None else [id_column]
+    if missing := [name for name in wanted if name not in known]:
+        raise ValueError(f"{files[0]} has no column {missing[0]!r}; it has {', '.join(known)}")
+    tables = (pq.read_table(file, columns=wanted, partitioning=None) for file in files)
+    table = pa.concat_tables(part for part in tables if part.num_rows)
+    if ids is not None:
+        own = table[id_column].combine_chunks()
+        places = pc.index_in(pa.array(ids, own.type), value_set=own)
+        if places.null_count:
+            lost = np.flatnonzero(places.is_null().to_numpy(zero_copy_only=False))[0]
+            raise ValueError(f"ids[{lost}] is {ids[lost]!r}, for which {path} has no scores")
+        table = table.take(places)
+    columns = {name: table[name].to_numpy() for name in wanted if name != id_column}
+    return SampleScores(**columns)
+
+
+def _checked(values: ArrayLike, name: str, n: int | None, most: float) -> NDArray[np.float64]:
+    array = np.asarray(values, np.float64)
+    if array.ndim != 1 or not len(array) or (n is not None and len(array) != n):
+        expected = "n" if n is None else str(n)
+        raise ValueError(f"{name} must have shape ({expected},); got {array.shape}")
+    bad = np.flatnonzero(~((array >= 0) & (array <= most)))
+    if len(bad):
+        raise ValueError(
+            f"{name} must be between 0 and {most:g}; row {bad[0]} is {array[bad[0]]:g}"
+        )
+    return array

@@ -1,0 +1,54 @@
+"""The selector of batches by saved scores."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from spectral_select._selectors.ratio import batch_counts
+from spectral_select._selectors.weighted_sampling import gumbel_top_k
+
+__all__ = ["ScoreSelector"]
+
+
+class ScoreSelector(BaseEstimator):
+    """Draw rows from each candidate batch, in proportion to the weights in their only column.
+
+    Parameters
+    ----------
+    filter_ratio : float, default=0.8
+        Share of each candidate batch that is left out.
+    candidate_size : int, optional
+        Number of rows in a candidate batch; by default all.
+    random_state : int, default=0
+        Seed.
+    """
+
+    def __init__(
+        self,
+        filter_ratio: float = 0.8,
+        candidate_size: int | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.filter_ratio = filter_ratio
+        self.candidate_size = candidate_size
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Draw rows of `X`, shape (n, 1)."""
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.asarray(X, np.float64)[:, 0])
+        size, k, last_k = batch_counts(len(logs), self.candidate_size, self.filter_ratio)
+        rng, kept = np.random.default_rng(self.random_state), []
+        for start in range(0, len(logs), size):
+            batch = logs[start : start + size]
+            count = k if len(batch) == size else last_k
+            kept.append(start + np.sort(gumbel_top_k(batch, count, rng)))
+        self._kept = np.concatenate(kept)
+        self._n = len(logs)
+        return self
+
+    def get_support(self, indices: bool = False) -> NDArray[Any]:
+        """Return which rows are drawn, as a mask or as indices."""
+        return self._kept if indices else np.isin(np.arange(self._n), self._kept)
