@@ -36,7 +36,8 @@ def write_reference(folder: Path) -> list[str]:
     lines += [
         "`spectral_select` is the library. It requires NumPy, SciPy and scikit-learn; the samplers",
         "also require PyTorch (extra ``torch``). ``spectral_select.integrations`` contains the",
-        "modules behind the command line; all of them require the extra ``torch``.",
+        "modules behind the command line, which require the extra ``torch``, and ``ray``, which",
+        "requires the extra of this name.",
         "",
         ".. toctree::",
         "   :maxdepth: 1",

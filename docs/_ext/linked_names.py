@@ -16,6 +16,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
 
+from spectral_select._cli.main import _COMMANDS
+
 # The page of the guide, and other pages, for each public name of the library.
 GUIDES = {
     "ClassBalancedSampler": ["guide/batches"],
@@ -31,6 +33,7 @@ GUIDES = {
     "GuidedSampler": ["guide/trust", "tutorials/pytorch"],
     "LinearSchedule": ["guide/schedules"],
     "NearDuplicates": ["howto/inspect"],
+    "SampleScores": ["howto/parquet"],
     "Schedule": ["guide/schedules"],
     "SelectionTimings": ["tutorials/pytorch"],
     "SpectralBatchSampler": ["guide/batches", "tutorials/pytorch"],
@@ -43,6 +46,7 @@ GUIDES = {
     "fiedler_vector": ["guide/fiedler", "guide/certificate"],
     "find_wrong_labels": ["howto/wrong_labels"],
     "inspect_dataset": ["howto/inspect"],
+    "load_scores": ["howto/parquet"],
     "make_schedule": ["guide/schedules"],
     "n_candidates": ["guide/batches"],
     "n_kept": ["guide/batches"],
@@ -56,7 +60,8 @@ def public_names() -> dict[str, str]:
     for module in map(importlib.import_module, public_modules()):
         for name in module.__all__:
             value = getattr(module, name)
-            if inspect.isclass(value) or inspect.isroutine(value):
+            # Alone, `inspect` and `select` are commands and methods, not the functions of `ray`.
+            if (inspect.isclass(value) or inspect.isroutine(value)) and name not in _COMMANDS:
                 names.setdefault(name, f"{module.__name__}.{name}")
     return names
 

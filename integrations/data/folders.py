@@ -14,11 +14,11 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from spectral_select.integrations.data.images import ImageFiles
 
-__all__ = ["PART_NAMES", "ImageFolder", "read_image_folder"]
+__all__ = ["ImageFolder", "read_image_folder", "split_of"]
 
 _SUFFIX = r"([ _-]?(set|data|dataset|images|imgs|split))?"
-#: Names of splits, in any case, also as in "train_images" or "Test Set".
-PART_NAMES = {
+# Names of splits, in any case, also as in "train_images" or "Test Set".
+_PART_NAMES = {
     "train": re.compile(rf"(train|training|trainval){_SUFFIX}", re.IGNORECASE),
     "val": re.compile(rf"(val|valid|validation|validate|dev){_SUFFIX}", re.IGNORECASE),
     "test": re.compile(rf"(test|testing){_SUFFIX}", re.IGNORECASE),
@@ -119,12 +119,17 @@ def _layout(names: dict[str, str]) -> str:
     return "folders " + ", ".join(f"{v} as {k}" for k, v in sorted(names.items()))
 
 
+def split_of(name: str) -> str | None:
+    """Return the split that a folder, file or dataset of this name holds, or None."""
+    return next((split for split, names in _PART_NAMES.items() if names.fullmatch(name)), None)
+
+
 def _part_folders(folder: Path, scan: "_Scan") -> dict[str, str]:
     """Return the folder name of each split; `folder` itself has an empty name."""
     inside = scan.subfolders(folder)
     names: dict[str, str] = {}
     for name in inside:
-        part = next((k for k, names_of in PART_NAMES.items() if names_of.fullmatch(name)), None)
+        part = split_of(name)
         if part in names:
             raise ValueError(
                 f"{folder} has two folders for the {part} split, {names[part]} and {name}; "

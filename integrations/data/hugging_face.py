@@ -14,7 +14,7 @@ from PIL import Image
 
 from spectral_select._features.dataset_samples import label_column
 from spectral_select.integrations.data.class_names import label_codes, sorted_classes
-from spectral_select.integrations.data.folders import PART_NAMES
+from spectral_select.integrations.data.folders import split_of
 from spectral_select.integrations.data.images import ImageDataset, UnreadableImageError
 from spectral_select.integrations.data.labeled_dataset import SPLITS, LabeledDataset, SplitOptions
 from spectral_select.integrations.data.rgb import as_rgb
@@ -250,7 +250,7 @@ def _parts(found: Mapping[str, Any], name: str) -> tuple[dict[str, tuple[str, An
         return {"train": next(iter(found.items()))}, "one Hugging Face dataset"
     parts: dict[str, tuple[str, Any]] = {}
     for split_name, dataset in found.items():
-        part = next((k for k, names in PART_NAMES.items() if names.fullmatch(split_name)), None)
+        part = split_of(split_name)
         if part is not None:
             parts.setdefault(part, (split_name, dataset))
     if "train" not in parts:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_select.integrations.data.class_names import label_codes, sorted_classes
-from spectral_select.integrations.data.folders import PART_NAMES
+from spectral_select.integrations.data.folders import split_of
 from spectral_select.integrations.data.labeled_dataset import LabeledDataset, SplitOptions
 from spectral_select.integrations.data.text_files import TEXT_SUFFIXES, TextColumns, read_texts
 
@@ -87,7 +87,6 @@ class TextDataset(LabeledDataset):
 
     Examples
     --------
-    >>> from spectral_select.integrations.data.folders import PART_NAMES
     >>> from spectral_select.integrations.data.labeled_dataset import SplitOptions
     >>> parts = {"train": (Texts(["a cat", "a dog"], ["0", "1"]), None)}
     >>> data = TextDataset.divide("pets", parts, [], SplitOptions(test_fraction=0.5), "one part")
@@ -186,7 +185,7 @@ def _split_of(file: Path) -> str | None:
     """Return the split that a file in a folder holds texts of, or None."""
     if file.suffix.lower() not in TEXT_SUFFIXES or not file.is_file():
         return None
-    return next((key for key, names in PART_NAMES.items() if names.fullmatch(file.stem)), None)
+    return split_of(file.stem)
 
 
 def _files(path: Path) -> tuple[dict[str, Path], str]:

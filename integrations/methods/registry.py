@@ -1,10 +1,10 @@
 """Registry of methods by name, and parsing of names with options."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from spectral_select._utils.suggestions import did_you_mean
 from spectral_select.integrations.methods.interface import Method
 
 __all__ = ["check_methods", "get_method", "method_names", "register"]
@@ -116,8 +116,8 @@ def _hint(name: str) -> str:
     """Return a suggestion for an unknown method name."""
     if {part.partition(":")[0] for part in name.split(",")} <= {*_REGISTRY}:
         return "; separate methods with spaces"
-    close = difflib.get_close_matches(name, _REGISTRY, n=2)
-    return f": did you mean {' or '.join(close)}?" if close else ""
+    close = did_you_mean(name, _REGISTRY)
+    return f": {close}" if close else ""
 
 
 def _value(text: str, default: Any, what: str) -> Any:

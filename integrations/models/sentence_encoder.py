@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spectral_select.integrations.models.backbones import hash_weights
+from spectral_select.integrations.models.pretrained_weights import hash_weights
 
 __all__ = ["PREFIX", "SentenceEncoder"]
 

@@ -1,11 +1,11 @@
 """Construct torchvision's classification networks by name."""
 
-import difflib
 from typing import Any
 
 import torchvision
 from torch import nn
 
+from spectral_select._utils.suggestions import did_you_mean
 from spectral_select.integrations.models.pretrained_weights import Weights
 
 __all__ = ["check_name", "construct", "last_layer", "preset"]
@@ -17,8 +17,7 @@ def check_name(name: str) -> None:
         raise TypeError(f"the model's name must be a string; got {name!r}")
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+        hint = did_you_mean(name, known, f"known: {', '.join(known)}")
         raise ValueError(f"torchvision has no classification model called {name!r}; {hint}")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from spectral_select.integrations.methods import DYNAMICS, Method, Outputs
-from spectral_select.integrations.models.backbones import hash_weights
+from spectral_select.integrations.models.pretrained_weights import hash_weights
 from spectral_select.integrations.records.run_records import FinalRecord, Measurement, RunRecord
 from spectral_select.integrations.runtime.interrupts import Interrupt
 from spectral_select.integrations.training.checkpoints import Checkpoints

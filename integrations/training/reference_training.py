@@ -26,7 +26,7 @@ from spectral_select._utils.validation import check_positive_int
 from spectral_select.integrations.data.part import Part
 from spectral_select.integrations.data.splits import stratified_split
 from spectral_select.integrations.methods import get_method
-from spectral_select.integrations.models.backbones import hash_weights
+from spectral_select.integrations.models.pretrained_weights import hash_weights
 from spectral_select.integrations.runtime.provenance import describe_versions
 from spectral_select.integrations.training.budget import Budget
 from spectral_select.integrations.training.config import TrainConfig

@@ -190,16 +190,16 @@ def heat_graph(
     """
     some_rows = unit_rows if unit else np.asarray
     centers: Block = some_rows(rows[landmarks])
-    x = some_rows(rows[evenly_spaced_rows(rows.n)])
+    x = some_rows(rows[evenly_spaced_rows(rows.n, _N_DISTANCES)])
     distances = _squares(x)[:, None] + _squares(centers) - 2 * (x @ centers.T)
     median = float(np.median(distances))
     name = f"heat {scale:g}{'' if unit else ', lengths kept'}"
     return Graph(name, unit, centers, scale / max(median, _LEAST_DISTANCE))
 
 
-def evenly_spaced_rows(n: int) -> NDArray[np.int64]:
-    """Return the rows from which `heat_graph` estimates the median distance."""
-    return np.unique(np.linspace(0, n - 1, min(n, _N_DISTANCES)).astype(np.int64))
+def evenly_spaced_rows(n: int, most: int) -> NDArray[np.int64]:
+    """Return at most `most` of n row numbers, evenly spaced."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
 def unit_rows(rows: Block) -> Block:

@@ -28,13 +28,18 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy.special import softmax
 
-from spectral_select._dataset_graph.similarity_graph import Graph, Rows, cosine_graph, heat_graph
+from spectral_select._dataset_graph.similarity_graph import (
+    Graph,
+    Rows,
+    cosine_graph,
+    evenly_spaced_rows,
+    heat_graph,
+)
 from spectral_select._labels.label_sums import (
     Factors,
     LabelSums,
     accumulate_labels,
     combine_label_sums,
-    evenly_spread,
 )
 
 __all__ = [
@@ -282,7 +287,7 @@ def solve_label_filter(
 
 
 def _chosen(sampled: Labels) -> Labels:
-    return np.sort(sampled[evenly_spread(len(sampled), _N_CHOSEN)])
+    return np.sort(sampled[evenly_spaced_rows(len(sampled), _N_CHOSEN)])
 
 
 def _lowest(

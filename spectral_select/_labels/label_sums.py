@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from spectral_select._dataset_graph.similarity_graph import Graph, Rows
+from spectral_select._dataset_graph.similarity_graph import Graph, Rows, evenly_spaced_rows
 
-__all__ = ["Factors", "LabelSums", "accumulate_labels", "combine_label_sums", "evenly_spread"]
+__all__ = ["Factors", "LabelSums", "accumulate_labels", "combine_label_sums"]
 
 Block: TypeAlias = NDArray[np.float32]
 Floats: TypeAlias = NDArray[np.float64]
@@ -46,7 +46,7 @@ class Factors:
         else:
             # The landmarks are a sample, for which K⁻¹·Σ b = 1.
             weights = np.full(len(graph.landmarks), n / len(graph.landmarks))
-        few = rows[sampled[evenly_spread(len(sampled), _N_LANDMARKS)]]
+        few = rows[sampled[evenly_spaced_rows(len(sampled), _N_LANDMARKS)]]
         usual = np.mean(graph.basis(few) @ weights)
         factors = cls(graph, weights.astype(np.float32), _LEAST_DEGREE * float(usual), n)
         # Near the mean, single precision keeps more digits of G.
@@ -113,8 +113,3 @@ def combine_label_sums(states: Iterable[LabelSums]) -> LabelSums:
         sums.products += state.products
         sums.counts += state.counts
     return sums
-
-
-def evenly_spread(n: int, most: int) -> Labels:
-    """Return at most `most` of n places, evenly spread."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))

@@ -1,6 +1,5 @@
 """Image towers of OpenCLIP's models."""
 
-import difflib
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from spectral_select._utils.json_files import read_json_object
+from spectral_select._utils.suggestions import did_you_mean
 from spectral_select.integrations.models.hub_files import download, first_file
 from spectral_select.integrations.models.libraries.interface import (
     Backbone,
@@ -100,8 +100,7 @@ def _locate(request: BackboneRequest) -> _Source:
         request.reject_revision(f"{folder} is a folder")
         return _in_folder(folder, f"open_clip:{folder.name}", request, folder.name)
     if not tag:
-        close = difflib.get_close_matches(model, open_clip.list_models(), n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "open_clip.list_models()"
+        hint = did_you_mean(model, open_clip.list_models(), "open_clip.list_models() lists them")
         raise ValueError(f"OpenCLIP has no model called {model!r}; {hint}")
     groups = _WEIGHTS if request.weights == "default" else ()
     folder, commit = download(name, [_CONFIG], groups, revision=request.revision)

@@ -1,6 +1,5 @@
 """Networks from timm, without their classifier."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from spectral_select._utils.json_files import read_json_object
+from spectral_select._utils.suggestions import did_you_mean
 from spectral_select.integrations.models.hub_files import download, first_file, is_repository
 from spectral_select.integrations.models.libraries.interface import (
     Backbone,
@@ -116,8 +116,7 @@ def _registered(name: str) -> tuple[str, Mapping[str, Any]]:
 
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "timm.list_models() lists them"
+        hint = did_you_mean(architecture, timm.list_models(), "timm.list_models() lists them")
         raise ValueError(f"timm has no model called {architecture!r}; {hint}")
     try:
         config = get_pretrained_cfg(name)
