@@ -80,6 +80,11 @@ def inspect(
     of size `n_landmarks` × (`n_landmarks` + number of classes), and the ids of the
     near-duplicates. Embeddings are moved between machines once, twice each, when rows that may be
     near-duplicates are brought together.
+
+    Examples
+    --------
+    >>> from spectral_select.integrations.ray import inspect
+    >>> found = inspect(dataset, id_column="id", embedding_column="embedding")  # doctest: +SKIP
     """
     check_positive_int(n_landmarks, "n_landmarks")
     if duplicate_similarity is not None:

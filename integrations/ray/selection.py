@@ -62,6 +62,11 @@ def select(
     See Also
     --------
     spectral_select.FiedlerBatchSelector : The same for arrays in memory.
+
+    Examples
+    --------
+    >>> from spectral_select.integrations.ray import select
+    >>> found = select(dataset, id_column="id", embedding_column="embedding", selector=selector)  # doctest: +SKIP
     """
     if selector.candidate_size is None:
         raise ValueError("selector must have a candidate_size; got None")

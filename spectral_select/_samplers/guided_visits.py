@@ -69,7 +69,7 @@ class GuidedVisits:
         """Compute the weights of the dataset, once, and return the scheduler."""
         if self._scheduler is None:
             if isinstance(self._rows, SampleScores):
-                parts = self._rows.parts(**self._powers)
+                parts = self._rows.log_parts(**self._powers)
             else:
                 rows = Rows(check_matrix(self._rows.whole(), "features"))
                 parts, _ = guided_parts(rows, self._codes, **self._powers)

@@ -39,6 +39,12 @@ class SampleScores(ArrayRows):
     ------
     ValueError
         If lengths differ, or if a score is outside its range.
+
+    Examples
+    --------
+    >>> from spectral_select import SampleScores
+    >>> SampleScores([0, 3]).whole().round(2).tolist()
+    [[1.0], [0.25]]
     """
 
     def __init__(
@@ -55,10 +61,20 @@ class SampleScores(ArrayRows):
         if label_trust is not None and label_probability is not None:
             self.label_trust = _checked(label_trust, "label_trust", n, 1)
             self.label_probability = _checked(label_probability, "label_probability", n, 1)
-        super().__init__(np.exp(self.parts(**_POWERS).sum(1))[:, None])
+        super().__init__(np.exp(self.log_parts(**_POWERS).sum(1))[:, None])
 
-    def parts(self, **powers: float) -> NDArray[np.float64]:
-        """Return the parts of the weights; see `parts_of_scores`."""
+    def log_parts(self, **powers: float) -> NDArray[np.float64]:
+        """Return the parts of the weights; see `parts_of_scores`.
+
+        Parameters
+        ----------
+        **powers : float
+            The powers of hardness, trust and near-duplicates.
+
+        Returns
+        -------
+        ndarray of shape (n, 3)
+        """
         return parts_of_scores(
             self.near_duplicates, self.label_trust, self.label_probability, **powers
         )
