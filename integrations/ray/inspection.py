@@ -84,7 +84,8 @@ def inspect(
     Examples
     --------
     >>> from spectral_select.integrations.ray import inspect
-    >>> found = inspect(dataset, id_column="id", embedding_column="embedding")  # doctest: +SKIP
+    >>> columns = {"id_column": "id", "embedding_column": "embedding"}
+    >>> found = inspect(dataset, **columns)  # doctest: +SKIP
     """
     check_positive_int(n_landmarks, "n_landmarks")
     if duplicate_similarity is not None:

@@ -66,7 +66,8 @@ def select(
     Examples
     --------
     >>> from spectral_select.integrations.ray import select
-    >>> found = select(dataset, id_column="id", embedding_column="embedding", selector=selector)  # doctest: +SKIP
+    >>> columns = {"id_column": "id", "embedding_column": "embedding"}
+    >>> found = select(dataset, **columns, selector=selector)  # doctest: +SKIP
     """
     if selector.candidate_size is None:
         raise ValueError("selector must have a candidate_size; got None")
