@@ -3,8 +3,16 @@
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sklearn.datasets import load_digits
 
 from spectral_select._cli.main import main
+
+
+def noisy_digits(n, share=0.1, dtype=np.float16):
+    """Return n digits, and labels of which a share is wrong."""
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:n].astype(dtype), y[:n]
+    return X, np.where(np.random.default_rng(0).random(n) < share, (y + 1) % 10, y)
 
 
 def column(X, kind):

@@ -78,16 +78,11 @@ class Columns:
 
     def blocks(self, table: Any) -> Iterator[tuple[Any, RowBlock]]:
         """Yield the rows of a table in parts of bounded size, each with its ids."""
-        start, step = 0, 1
-        while start < table.num_rows:
+        width = self.features(table.slice(0, 1)).shape[1]
+        step = max(1, _BLOCK_ENTRIES // max(width, 1))
+        for start in range(0, table.num_rows, step):
             part = table.slice(start, step)
-            X = self.features(part)
-            if start == 0:  # one row, which tells the width
-                step = max(1, _BLOCK_ENTRIES // X.shape[1])
-                part = table.slice(start, step)
-                X = self.features(part)
             codes = None
             if self.classes is not None:
                 codes = np.searchsorted(self.classes, self.labels(part)).astype(np.int64)
-            yield part[self.id], RowBlock(self.keys(part), X, codes)
-            start += step
+            yield part[self.id], RowBlock(self.keys(part), self.features(part), codes)

@@ -148,27 +148,11 @@ def _inspect(ds: Dataset, columns: Columns, options: InspectOptions) -> Dataset:
     joined = join_by_key(scores, nearest.drop_columns(["links"]), schema, parts)
 
     def finish(table: Any) -> Any:
-        known = ray.get(groups)
-        own = table["key"].to_numpy()
-        place = np.searchsorted(known.keys, own) % max(len(known.keys), 1)
-        linked = np.zeros(len(own), bool)
-        group, count = np.full(len(own), -1), np.zeros(len(own), np.int64)
-        if len(known.keys):
-            linked = known.keys[place] == own
-        group[linked] = known.group[place[linked]]
-        count[linked] = known.count[place[linked]]
-        columns = {
-            "duplicate_group": pa.array(group),
-            "exact_duplicate": table["exact"],
-            "near_duplicates": pa.array(count),
-            "largest_similarity": pa.array(
-                1 - np.square(table["distance"].to_numpy(), dtype=np.float64) / 2
-            ),
-        }
-        table = table.drop_columns(["key", "distance", "exact"])
-        for name, values in columns.items():
-            table = table.append_column(name, values)
-        return table
+        key, distance, exact = (table[name].to_numpy() for name in ("key", "distance", "exact"))
+        scores = table.drop_columns(["key", "distance", "exact"])
+        for name, values in ray.get(groups).columns(key, distance, exact).items():
+            scores = scores.append_column(name, pa.array(values))
+        return scores
 
     scored: Dataset = joined.map_batches(finish, batch_format="pyarrow")
     return scored

@@ -23,7 +23,7 @@ def partition_of(keys: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 
 def check_distinct_ids(dataset: Any, columns: Columns, count: int) -> None:
-    """Raise if an id is missing or occurs twice.
+    """Raise if an id occurs twice.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import ray
 from numpy.typing import NDArray
 from ray.data.aggregate import AggregateFnV2
 from ray.data.block import BlockAccessor
@@ -106,15 +107,8 @@ class SumsState(_State[InspectionSums]):
         self._plan = plan
 
     def accumulate(self, table: Any) -> InspectionSums:  # noqa: D102
-        import ray
-
         plan: InspectionPlan = ray.get(self._plan)
-        sums = None
-        for _, block in self._columns.blocks(table):
-            part = plan.accumulate(block)
-            sums = part if sums is None else combine_sums([sums, part])
-        assert sums is not None  # noqa: S101 - the table has rows
-        return sums
+        return combine_sums(plan.accumulate(block) for _, block in self._columns.blocks(table))
 
     def add(self, a: InspectionSums, b: InspectionSums) -> InspectionSums:  # noqa: D102
         return combine_sums([a, b])

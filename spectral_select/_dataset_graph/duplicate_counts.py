@@ -33,7 +33,7 @@ def count_near_duplicates(rows: Rows, seed: int) -> NDArray[np.int64]:
     ndarray of shape (n,)
     """
     points = Points(rows)
-    found = near_pairs(points, near_duplicate_distance(points, seed), seed)
+    found = near_pairs(points, near_duplicate_distance(points, seed), seed, most=_MOST)
     return np.minimum(np.bincount(found.pairs.ravel(), minlength=points.n), _MOST)
 
 

@@ -76,8 +76,8 @@ class NearPairs:
     distances : ndarray of shape (m,)
         Square root of (1) for each pair.
     nearest : ndarray of shape (n,)
-        Distance of each row to the nearest other row that it was compared with; infinite if there
-        is none.
+        Distance of each row to the nearest other row that it was compared with; infinite for a
+        single row.
     """
 
     pairs: Indices

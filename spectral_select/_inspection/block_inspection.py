@@ -12,6 +12,7 @@ The blocks are read three times:
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -69,11 +70,14 @@ class InspectionSums:
 
 
 def combine_sums(states: Iterable[InspectionSums]) -> InspectionSums:
-    """Return the sums of all blocks together, added in the given order."""
-    states = list(states)
-    of_labels = [state.labels for state in states if state.labels is not None]
-    labels = combine_label_sums(of_labels) if of_labels else None
-    return InspectionSums(labels, np.concatenate([state.degrees for state in states]))
+    """Return the sums of all blocks together, added one at a time in the given order."""
+    return reduce(_both, states, InspectionSums(None, np.empty(0)))
+
+
+def _both(a: InspectionSums, b: InspectionSums) -> InspectionSums:
+    given = [state.labels for state in (a, b) if state.labels is not None]
+    labels = combine_label_sums(given) if len(given) == 2 else next(iter(given), None)
+    return InspectionSums(labels, np.concatenate([a.degrees, b.degrees]))
 
 
 class InspectionPlan:

@@ -99,6 +99,32 @@ class DuplicateGroups:
     group: NDArray[np.int64]
     count: NDArray[np.int64]
 
+    def columns(
+        self,
+        keys: NDArray[np.int64],
+        distance: NDArray[np.float32],
+        exact: NDArray[np.bool_],
+    ) -> dict[str, NDArray[Any]]:
+        """Return the columns of scores of the rows with these keys.
+
+        Parameters
+        ----------
+        keys, distance, exact : ndarray of shape (n,)
+            As in `CellPairs`; the smallest distance of each row, and whether any is exact.
+        """
+        place = np.searchsorted(self.keys, keys)
+        linked = np.append(self.keys, -1)[place] == keys
+        linked &= place < len(self.keys)
+        group, count = np.full(len(keys), -1), np.zeros(len(keys), np.int64)
+        group[linked] = self.group[place[linked]]
+        count[linked] = self.count[place[linked]]
+        return {
+            "duplicate_group": group,
+            "exact_duplicate": exact,
+            "near_duplicates": count,
+            "largest_similarity": 1 - np.square(distance, dtype=np.float64) / 2,
+        }
+
 
 def group_pairs(pairs: NDArray[np.int64]) -> DuplicateGroups:
     """Return the groups that are linked by pairs of keys, shape (m, 2), repeated or not."""

@@ -80,11 +80,6 @@ class FileIndex:
         labels = None if self.labels is None else self.labels[place]
         return FileRows(path, place.start, self.keys[place], labels)
 
-    def numbers_of(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the numbers of the rows with these keys."""
-        order = np.argsort(self.keys)
-        return np.asarray(order[np.searchsorted(self.keys, keys, sorter=order)])
-
 
 def index_files(files: ParquetFiles) -> FileIndex:
     """Read ids and labels of all files, and check them.

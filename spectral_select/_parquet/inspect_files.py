@@ -176,16 +176,7 @@ class _Inspection:
             pairs.append(state["pairs"])
             if cell % 16 == 0:
                 self.report(f"pass 3: {cell} of {plan.n_cells} cells")
-        groups = group_pairs(np.concatenate(pairs))
-        numbers = self.index.numbers_of(groups.keys)
-        group, count = np.full(n, -1), np.zeros(n, np.int64)
-        group[numbers], count[numbers] = groups.group, groups.count
-        return {
-            "duplicate_group": group,
-            "exact_duplicate": exact,
-            "near_duplicates": count,
-            "largest_similarity": 1 - np.square(distance, dtype=np.float64) / 2,
-        }
+        return group_pairs(np.concatenate(pairs)).columns(self.index.keys, distance, exact)
 
     def _score(self, scorer: InspectionScorer, duplicates: dict[str, NDArray[Any]]) -> None:
         """Pass 4: the scores of each file."""
@@ -215,14 +206,15 @@ def _sums_of_file(
 ) -> InspectionSums:
     """Return the sums of a file, and write its rows to cells."""
     cells = CellWriter(state / f"cells-{rows.start:012d}", plan.n_cells)
-    parts = [InspectionSums(None, np.empty(0))]
-    for _, start, block in rows.blocks(files):
-        part = plan.accumulate(block)
-        # One sum at a time: they are large.
-        parts = [combine_sums([*parts, part])]
-        cells.add(start, block, plan.cells_of(block.features))
+
+    def parts() -> Iterator[InspectionSums]:
+        for _, start, block in rows.blocks(files):
+            cells.add(start, block, plan.cells_of(block.features))
+            yield plan.accumulate(block)
+
+    sums = combine_sums(parts())
     cells.flush()
-    return parts[0]
+    return sums
 
 
 def _pairs_of_cell(cell: int, plan: InspectionPlan, folders: list[Path], state: Path) -> Path:

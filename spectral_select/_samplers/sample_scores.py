@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spectral_select._features.feature_table import ArrayRows
+from spectral_select._selectors.guided_selector import GuidedBatchSelector
 from spectral_select._selectors.guided_weights import parts_of_scores
 
 __all__ = ["SampleScores", "load_scores"]
 
-_POWERS = {"hardness_power": 0.25, "trust_power": 2.0, "duplicate_power": 1.0}
+_POWERS = ("hardness_power", "trust_power", "duplicate_power")
 _OF_LABELS = ("label_trust", "label_probability")
 
 
@@ -61,7 +62,9 @@ class SampleScores(ArrayRows):
         if label_trust is not None and label_probability is not None:
             self.label_trust = _checked(label_trust, "label_trust", n, 1)
             self.label_probability = _checked(label_probability, "label_probability", n, 1)
-        super().__init__(np.exp(self.log_parts(**_POWERS).sum(1))[:, None])
+        usual = GuidedBatchSelector().get_params()
+        parts = self.log_parts(**{name: usual[name] for name in _POWERS})
+        super().__init__(np.exp(parts.sum(1))[:, None])
 
     def log_parts(self, **powers: float) -> NDArray[np.float64]:
         """Return the parts of the weights; see `parts_of_scores`.

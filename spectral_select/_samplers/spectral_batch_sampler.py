@@ -40,7 +40,6 @@ from spectral_select._samplers.framework_position import framework_position
 from spectral_select._samplers.prefetch import Prefetcher
 from spectral_select._samplers.sample_scores import SampleScores
 from spectral_select._samplers.schedules import Schedule, ScheduleLike, make_schedule
-from spectral_select._samplers.score_selector import ScoreSelector
 from spectral_select._samplers.selection_pass import (
     SelectionPass,
     SelectionTimings,
@@ -53,6 +52,7 @@ from spectral_select._samplers.state import (
     describe_estimator,
 )
 from spectral_select._selectors.fiedler_selector import FiedlerBatchSelector
+from spectral_select._selectors.score_selector import ScoreSelector
 from spectral_select._utils.validation import check_bool, check_int
 
 __all__ = ["SpectralBatchSampler"]

@@ -13,7 +13,7 @@ from spectral_select._fiedler.fiedler_vector import seed_of
 from spectral_select._selectors.guided_weights import fill_unknown, guided_parts, log_weights
 from spectral_select._selectors.ratio import batch_counts
 from spectral_select._selectors.row_selector import RowSelectorMixin, checked_rows, keep_rows
-from spectral_select._selectors.weighted_sampling import gumbel_top_k
+from spectral_select._selectors.weighted_sampling import draw_from_batches
 from spectral_select._utils.array_namespace import to_numpy
 from spectral_select._utils.labels import check_labels
 from spectral_select._utils.validation import check_int, check_matrix, check_not_masked
@@ -89,18 +89,20 @@ class GuidedEstimator(BaseEstimator):
             loss_power=self.loss_power,
         )
         seed = seed_of(self.random_state)
-        size, k, last_k = batch_counts(n, self.candidate_size, self.filter_ratio)
-        kept, logs = [], np.empty(n)
-        for number, start in enumerate(range(0, n, size)):
-            batch = slice(start, min(start + size, n))
-            batch_losses = None if losses is None else fill_unknown(losses[batch])
-            logs[batch] = log_weights(parts[batch], batch_losses)
-            count = k if batch.stop - start == size else last_k
-            rng = np.random.default_rng([seed, number, _STREAM])
-            kept.append(start + np.sort(gumbel_top_k(logs[batch], count, rng)))
+        if losses is not None:
+            size, _, _ = batch_counts(n, self.candidate_size, self.filter_ratio)
+            starts = range(0, n, size)
+            losses = np.concatenate([fill_unknown(losses[s : s + size]) for s in starts])
+        logs = log_weights(parts, losses)
         with np.errstate(all="ignore"):
             self.weights_ = np.exp(logs)
-        keep_rows(self, np.concatenate(kept), n)
+        kept = draw_from_batches(
+            logs,
+            self.candidate_size,
+            self.filter_ratio,
+            lambda number: np.random.default_rng([seed, number, _STREAM]),
+        )
+        keep_rows(self, kept, n)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

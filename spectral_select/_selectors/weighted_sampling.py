@@ -1,11 +1,14 @@
 """Select k of n, by the largest scores or at random in proportion to weights."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["gumbel_top_k", "top_k"]
+from spectral_select._selectors.ratio import batch_counts
+
+__all__ = ["draw_from_batches", "gumbel_top_k", "top_k"]
 
 Indices = NDArray[np.int64]
 
@@ -54,6 +57,40 @@ def gumbel_top_k(log_weights: ArrayLike, k: int, rng: np.random.Generator) -> In
     # breaks ties.
     keys = np.where(tier == 1, keys, 0.0) + noise
     return _first(np.lexsort((noise, keys, tier))[::-1], k)
+
+
+def draw_from_batches(
+    log_weights: ArrayLike,
+    candidate_size: int | None,
+    filter_ratio: float,
+    generator: Callable[[int], np.random.Generator],
+) -> Indices:
+    """Draw from each of consecutive candidate batches, as `gumbel_top_k` does.
+
+    Parameters
+    ----------
+    log_weights : array-like of shape (n,)
+        Logarithms of the weights.
+    candidate_size : int or None
+        Size of a candidate batch; None is n.
+    filter_ratio : float
+        Share of each candidate batch that is left out.
+    generator : callable
+        ``generator(number)`` is the random generator of a candidate batch.
+
+    Returns
+    -------
+    ndarray of shape (n_kept,)
+        Distinct indices, ascending.
+    """
+    logs = np.asarray(log_weights)
+    size, k, last_k = batch_counts(len(logs), candidate_size, filter_ratio)
+    kept = []
+    for number, start in enumerate(range(0, len(logs), size)):
+        batch = logs[start : start + size]
+        count = k if len(batch) == size else last_k
+        kept.append(start + np.sort(gumbel_top_k(batch, count, generator(number))))
+    return np.concatenate(kept)
 
 
 def top_k(scores: ArrayLike, k: int) -> Indices:

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from parquet_helpers import inspect, write
-from sklearn.datasets import load_digits
+from parquet_helpers import inspect, noisy_digits, write
 
 from spectral_select import (
     FiedlerBatchSelector,
@@ -20,11 +19,9 @@ pq = pytest.importorskip("pyarrow.parquet")
 
 @pytest.fixture(scope="module")
 def data():
-    X, y = load_digits(return_X_y=True)
-    rng = np.random.default_rng(0)
-    X, y = X[:600].astype(np.float32), y[:600]
+    X, y = noisy_digits(600, 0.2, np.float32)
     X[300:330] = 1.002 * X[:30]
-    return X, np.where(rng.random(len(y)) < 0.2, (y + 1) % 10, y)
+    return X, y
 
 
 @pytest.fixture(scope="module")

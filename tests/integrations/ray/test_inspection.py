@@ -6,10 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import ray
-from parquet_helpers import arguments, scores, write
+from parquet_helpers import arguments, noisy_digits, scores, write
 from ray.data.block import BlockAccessor
 from ray_helpers import cluster, dataset, sorted_columns
-from sklearn.datasets import load_digits
 
 from spectral_select._cli.main import main
 from spectral_select._inspection import duplicate_cells
@@ -28,11 +27,9 @@ def _cluster():
 
 @pytest.fixture(scope="module")
 def data():
-    X, y = load_digits(return_X_y=True)
-    rng = np.random.default_rng(0)
-    X, y = X[:900].astype(np.float16), y[:900]
+    X, y = noisy_digits(900)
     X[7] = X[800]
-    return X, np.where(rng.random(len(y)) < 0.1, (y + 1) % 10, y)
+    return X, y
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spectral_select._samplers.score_selector import ScoreSelector
+from spectral_select._selectors.score_selector import ScoreSelector
 
 
 def test_draws_in_proportion_to_weights():

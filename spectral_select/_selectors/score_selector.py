@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from spectral_select._selectors.ratio import batch_counts
-from spectral_select._selectors.weighted_sampling import gumbel_top_k
+from spectral_select._selectors.weighted_sampling import draw_from_batches
 
 __all__ = ["ScoreSelector"]
 
@@ -39,13 +38,10 @@ class ScoreSelector(BaseEstimator):
         """Draw rows of `X`, shape (n, 1)."""
         with np.errstate(divide="ignore"):
             logs = np.log(np.asarray(X, np.float64)[:, 0])
-        size, k, last_k = batch_counts(len(logs), self.candidate_size, self.filter_ratio)
-        rng, kept = np.random.default_rng(self.random_state), []
-        for start in range(0, len(logs), size):
-            batch = logs[start : start + size]
-            count = k if len(batch) == size else last_k
-            kept.append(start + np.sort(gumbel_top_k(batch, count, rng)))
-        self._kept = np.concatenate(kept)
+        rng = np.random.default_rng(self.random_state)
+        self._kept = draw_from_batches(
+            logs, self.candidate_size, self.filter_ratio, lambda number: rng
+        )
         self._n = len(logs)
         return self
 
