@@ -9,7 +9,9 @@ from parquet_helpers import arguments, inspect, noisy_digits, scores, write
 from spectral_select import FiedlerBatchSelector, inspect_dataset
 from spectral_select._cli.main import main
 from spectral_select._dataset_graph import near_pairs
+from spectral_select._inspection.row_sample import hash_keys
 from spectral_select._parquet import parquet_files
+from spectral_select._parquet.file_index import keys_of_ids
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -33,6 +35,18 @@ def groups(numbers):
     return {frozenset(np.flatnonzero(numbers == k)) for k in set(numbers[numbers >= 0].tolist())}
 
 
+def in_memory(X, y):
+    """Return the scores in memory with the same landmarks, in the same order."""
+    n = len(X)
+    keys = keys_of_ids(pa.chunked_array([[f"r{i}" for i in range(n)]]))
+    place = np.empty(n, int)  # of each row in the table that is inspected
+    order = np.random.default_rng(0).permutation(n)
+    place[np.argsort(hash_keys(keys, 0))] = np.r_[np.sort(order[:1024]), order[1024:]]
+    rows = np.argsort(place)
+    found = inspect_dataset(X[rows], y[rows], random_state=0)
+    return {name: values[place] for name, values in found.columns().items()}
+
+
 def check_scores(found, expected):
     for name in ("label_trust", "outlier_score", "largest_similarity"):
         # Rounding in single precision is divided by the temperature of the filter.
@@ -41,10 +55,8 @@ def check_scores(found, expected):
 
 @pytest.mark.parametrize("kind", ["fixed", "list", "large"])
 def test_scores_equal_those_in_memory(data, one_cell, tmp_path, kind):
-    every = ["--landmarks", str(len(data[0]))]  # the samples have other rows otherwise
-    assert inspect(write(tmp_path / "in", data, kind), tmp_path / "out", *every) == 0
-    expected = inspect_dataset(*data, n_landmarks=len(data[0])).columns()
-    found = scores(tmp_path / "out")
+    assert inspect(write(tmp_path / "in", data, kind), tmp_path / "out") == 0
+    found, expected = scores(tmp_path / "out"), in_memory(*data)
     assert found["id"].to_pylist() == [f"r{i}" for i in range(len(data[0]))]
     for name in ("wrong_label", "suggested_label", "outlier", "exact_duplicate"):
         np.testing.assert_array_equal(found[name].to_numpy(), expected[name])
@@ -73,10 +85,8 @@ def test_planted_copies_are_found_across_cells(tmp_path, monkeypatch):
 
 def test_doubles_far_from_zero_are_standardized(data, one_cell, tmp_path):
     X, y = data[0] + np.float64(3e5), data[1]
-    every = ["--landmarks", str(len(X))]
-    assert inspect(write(tmp_path / "in", (X, y)), tmp_path / "out", *every) == 0
-    expected = inspect_dataset(X, y, n_landmarks=len(X)).columns()
-    found = scores(tmp_path / "out")
+    assert inspect(write(tmp_path / "in", (X, y)), tmp_path / "out") == 0
+    found, expected = scores(tmp_path / "out"), in_memory(X, y)
     check_scores(found, expected)
 
 
