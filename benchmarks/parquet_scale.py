@@ -13,6 +13,7 @@ times the space of the embeddings (10 GB at full size) and is kept for a second 
 
 import argparse
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -83,7 +84,7 @@ def inspect(inputs: Path, out: Path, *more: str, kill: bool = False) -> dict[str
     watcher = threading.Thread(target=watch)
     watcher.start()
     if kill:
-        kill_worker()
+        kill_worker(process)
     status = process.wait()
     seconds = time.perf_counter() - start
     done.set()
@@ -104,19 +105,21 @@ def resident(pid: int) -> int:
     return total
 
 
-def kill_worker() -> None:
-    """Kill the first process in which Ray works on pass 2."""
-    while True:
+def kill_worker(command: subprocess.Popen[bytes]) -> None:
+    """Kill the first process in which Ray works on pass 2 of a command."""
+    while command.poll() is None:
         for process in psutil.process_iter(["cmdline"]):
             if "ray::_sums_of_file" in " ".join(process.info["cmdline"] or ()):
                 process.kill()
                 return
         time.sleep(0.05)
+    raise SystemExit("inspect ended before a worker could be killed")
 
 
 def on_ray(inputs: Path, folder: Path, expected: Path) -> dict[str, Any]:
     """Run the command on local clusters, and compare the scores."""
     results = {}
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # these clusters end with the benchmark
     program = Path(sys.executable).with_name("ray")
     for name, n_cpus, kill in (("1", 1, False), ("2", 2, False), ("2, one killed", 2, True)):
         options = ["--head", "--port=6399", f"--num-cpus={n_cpus}", "--include-dashboard=false"]
