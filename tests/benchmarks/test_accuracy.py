@@ -184,7 +184,7 @@ def test_methods_may_look_at_other_features_than_networks(tmp_path, digits, caps
     assert data.describe()["choose_by"]["dim"] == 7
     out = ["--out", str(tmp_path / "x.json")]
     tiny = "--methods random guided --conditions as-is --shares 0.5 --budgets steps --rates 1e-3"
-    tiny = [*tiny.split(), "--seeds", "1", "--epochs", "1", "--candidate-size", "50"]
+    tiny = [*tiny.split(), "--seeds", "1", "--epochs", "3", "--candidate-size", "50"]
     accuracies = []
     for number, choose_by in enumerate([(), ("--choose-by", few)]):
         file = tmp_path / f"{number}.json"
