@@ -10,6 +10,7 @@ import ray
 @contextlib.contextmanager
 def cluster(n_cpus=2):
     options = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
+    ray.shutdown()  # commands of other tests stay connected until their process ends
     ray.init("local", num_cpus=n_cpus, object_store_memory=2 * 10**8, **options)
     try:
         yield

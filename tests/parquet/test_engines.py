@@ -22,8 +22,9 @@ def plus(item, other):
     return item + other
 
 
-def fails(item):
-    raise CorruptFileError(Path(f"{item}.parquet"), "no\n footer")
+def fails_at_1(item):
+    if item == 1:
+        raise CorruptFileError(Path(f"{item}.parquet"), "no\n footer")
 
 
 def ends(item):
@@ -53,9 +54,9 @@ def test_processes_write_the_same_bytes(tmp_path, command):
 
 
 def test_error_of_a_process_keeps_its_file():
-    with pytest.raises(CorruptFileError, match=r"0\.parquet cannot be read: no footer") as raised:
-        list(worker_processes(2)(fails, range(3)))
-    assert raised.value.path == Path("0.parquet")
+    with pytest.raises(CorruptFileError, match=r"1\.parquet cannot be read: no footer") as raised:
+        list(worker_processes(2)(fails_at_1, range(3)))
+    assert raised.value.path == Path("1.parquet")
 
 
 def test_killed_process_is_reported():

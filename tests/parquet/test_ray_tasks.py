@@ -7,6 +7,7 @@ import time
 import numpy as np
 import psutil
 import pytest
+import ray
 from parquet_helpers import arguments, write
 from ray_helpers import cluster
 from sklearn.datasets import load_digits
@@ -98,6 +99,7 @@ def kill_a_task(pid):
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"])
 def test_no_cluster_at_the_address(folder, tmp_path, capsys, address):
+    ray.shutdown()  # commands of other tests stay connected until their process ends
     line = arguments(folder, tmp_path / "out", "--engine", "ray", "--address", address)
     assert main(["inspect", *line]) == 2
     assert f"no Ray cluster was reached at {address}" in capsys.readouterr().err
