@@ -93,6 +93,7 @@ def test_arrays_of_ray_and_no_labels(data):
         "outlier_score",
         "duplicate_group",
         "exact_duplicate",
+        "near_duplicates",
         "largest_similarity",
     ]
     assert columns["duplicate_group"][7] == columns["duplicate_group"][800] >= 0
