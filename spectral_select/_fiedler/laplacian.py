@@ -11,8 +11,8 @@ orthogonal to 1, in the same order, and the eigenvalue λ of L becomes
 (2)  λ' = (λ + n)/2.
 
 So solvers work with L, which loses fewer digits if the similarities cancel, and only the results
-are converted. The normalized Laplacians need the degrees d', which are positive, and the products
-with the weights.
+are converted. Solvers for the normalized Laplacians work with the degrees d', which are positive,
+and multiply vectors by the weights.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class NegativeDegreeError(ValueError):
     def __init__(self, laplacian: str, degree: float, row: int) -> None:
         self.laplacian, self.degree, self.row = laplacian, degree, row
         super().__init__(
-            f"laplacian={laplacian!r} needs affinities whose rows do not sum to a negative number, "
+            f"laplacian={laplacian!r} requires affinities with nonnegative row sums, "
             f"but row {row} of X sums to {degree:.3g}. For cosine similarities S, pass (1 + S) / 2"
         )
 

@@ -1,4 +1,4 @@
-"""Wrong labels of a dataset, found on its similarity graph."""
+"""Find the wrong labels in a dataset on its similarity graph."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ class WrongLabels:
     wrong : ndarray of shape (n,), bool
         Whether a label is flagged: another class is more than 1.5 times as likely.
     trust : ndarray of shape (n,), float64
-        Probability that the label is right, in [0, 1]; the lowest first is the order in which
-        to look at samples. NaN for samples without a label.
+        Probability that the label is correct, in [0, 1]. Review the samples with the lowest
+        trust first. NaN for samples without a label.
     label_probability : ndarray of shape (n,), float64
-        Probability with which the other samples' labels, wrong ones included, predict this
-        label. NaN for samples without a label.
+        Probability of the given label, as predicted from the labels of the other samples
+        without correcting for wrong labels. NaN for samples without a label.
     suggested : ndarray of shape (n,)
         The most likely class of each sample.
     suggested_probability : ndarray of shape (n,), float64
-        Its probability.
+        Probability of the suggested class.
     classes : ndarray of shape (n_classes,)
         The classes, sorted.
     noise_rate : float
@@ -67,7 +67,7 @@ class WrongLabels:
     noise_matrix : ndarray of shape (n_classes, n_classes), float64
         Probability of each label (column) for samples of each true class (row).
     graph : str
-        The similarity graph that was chosen; empty for probabilities of a model alone.
+        Name of the chosen similarity graph. Empty if only `pred_probs` was given.
 
     Examples
     --------
@@ -100,26 +100,28 @@ def find_wrong_labels(
     n_landmarks: int = 1024,
     random_state: Any = None,
 ) -> WrongLabels:
-    """Find wrong labels from features, from the probabilities of a model, or from both.
+    """Find wrong labels from features, a model's class probabilities, or both.
 
     Parameters
     ----------
     X : array-like, sparse array or torch.Tensor of shape (n, d), or None
-        Features such as embeddings, finite; a memory map is read block by block. None uses
-        `pred_probs` alone.
+        Features, for example embeddings. Values must be finite. Memory maps are read in blocks.
+        If None, only `pred_probs` is used.
     y : array-like of shape (n,)
         Labels: integers or strings.
     pred_probs : array-like of shape (n, n_classes), optional
-        Class probabilities of a model that was not trained on the sample itself, as from
-        cross-validation; the columns are the sorted classes. With `X`, both are multiplied.
+        Class probabilities from a model that was not trained on the sample itself, for example
+        from cross-validation. Columns follow the sorted classes. If `X` is also given, the two
+        sets of probabilities are multiplied and renormalized.
     unlabeled : object, optional
-        The value in `y` that marks samples without a label, such as -1 or NaN. They get a
-        suggested label, and their trust is NaN. By default all samples have labels.
+        The value in `y` that marks samples without a label, such as -1 or NaN. These samples
+        get a suggested label, and their trust is NaN. By default, all samples have labels.
     n_landmarks : int, default=1024
-        Largest number of landmarks of a nonlinear graph. More are slower and sharper; with 0
-        only the linear graph is used, the fastest.
+        Maximum number of landmarks for the nonlinear graphs. More landmarks are slower and more
+        accurate. With 0, only the linear graph is used, which is fastest.
     random_state : int, RandomState or None, default=None
-        Seed of the landmarks and of the rows on which choices are made. None is a fixed seed.
+        Seed for choosing the landmarks and the rows used for model selection. None uses a fixed
+        seed.
 
     Returns
     -------
@@ -128,8 +130,8 @@ def find_wrong_labels(
     Raises
     ------
     ValueError, TypeError
-        If features or probabilities are not finite or have another shape, `y` has another
-        length, or there is only one class.
+        If features or probabilities are not finite or have the wrong shape, if the length of
+        `y` does not match, or if there is only one class.
 
     See Also
     --------
@@ -138,19 +140,19 @@ def find_wrong_labels(
 
     Notes
     -----
-    The labels are filtered on a similarity graph (cosine, or heat kernels of three widths, with
-    landmarks), which gives each sample class probabilities P to which its own label has not
-    contributed. Graph and strength of the filter are those with the smallest left-out error. The
-    noise matrix T, how often each class is labeled as another, is estimated at samples that do
-    not look like the other class. It gives the probabilities q of the true classes, with
-    P = q·T, and the trust in label g
+    A low-pass filter on a similarity graph (cosine, or heat kernels of three widths, with
+    landmarks) predicts class probabilities P for each sample from the labels of the other samples
+    (leave-one-out). The graph and the filter strength are chosen to minimize the leave-one-out
+    error. The noise matrix T holds the probability that a sample of one class is labeled as each
+    other class, estimated on samples that do not look like the other class. The probabilities q
+    of the true classes solve P = q·T. The trust in label g is
 
         t = q_g·T_gg / ((q·T)_g + β·q_g·(1 − q_g)),   β = 0.3.                            (1)
 
-    The last term allows for mistakes between classes that look alike at this sample, which the
-    noise matrix cannot hold. The noise rate is the mean of 1 − t without it. People's mistakes on
-    samples between two classes are therefore underestimated: no method can tell them from
-    correct labels of such samples by the features alone.
+    The last term of the denominator allows for mistakes between classes that look alike at this
+    sample, which the noise matrix cannot represent. The noise rate is the mean of 1 − t, with t
+    computed without this term. It therefore underestimates mistakes on samples that lie between
+    two classes: from the features alone, no method can distinguish them from correct labels.
 
     Examples
     --------
@@ -237,22 +239,22 @@ def _result(
 
 @dataclass(frozen=True)
 class LabelScores:
-    """Scores of the labels of a block of rows, arrays of shape (k,).
+    """Label scores for a block of rows, as arrays of shape (k,).
 
     Attributes
     ----------
     wrong : ndarray of bool
         Whether the label is flagged.
     trust : ndarray of float64
-        Probability that it is right; NaN without a label.
+        Probability that the label is correct; NaN for rows without a label.
     label_probability : ndarray of float64
-        Probability with which the other labels predict it; NaN without a label.
+        Probability of the label, as predicted from the other labels; NaN for rows without one.
     suggested : ndarray of int64
-        Number of the most likely class.
+        Index of the most likely class.
     probability : ndarray of float64
-        Its probability.
+        Probability of the most likely class.
     suspicion : ndarray of float64
-        1 minus the trust without the last term of (1) in `find_wrong_labels`.
+        1 − t, with t computed without the β term of (1) in `find_wrong_labels`.
     """
 
     wrong: NDArray[np.bool_]
@@ -266,11 +268,11 @@ class LabelScores:
 def score_labels(
     noise: NoiseMatrix, P: NDArray[np.float32], labels: NDArray[np.int64]
 ) -> LabelScores:
-    """Return the scores of a block of labels from their left-out class probabilities `P`."""
+    """Score a block of labels from their leave-one-out class probabilities `P`."""
     q = noise.true_classes(P)
     rows = np.arange(len(q))
     known = labels >= 0
-    own = q[rows, labels].astype(np.float64)  # of an unlabeled sample, replaced below
+    own = q[rows, labels].astype(np.float64)  # meaningless for unlabeled samples; masked below
     right = own * noise.diagonal[labels]
     labeled = noise.times(q)[rows, labels]
     trust = right / np.maximum(labeled + _ALIKE * own * (1 - own), _TINY)
@@ -288,7 +290,7 @@ def score_labels(
 
 @dataclass
 class NoiseSums:
-    """Sums of the suspicion, and number of labels, of each class; shape (n_classes,) each."""
+    """Per-class sum of suspicion and number of labels, each of shape (n_classes,)."""
 
     suspicion: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -305,7 +307,7 @@ class NoiseSums:
 
 
 def accumulate_noise(scores: LabelScores, labels: NDArray[np.int64], n_classes: int) -> NoiseSums:
-    """Return the sums of a block of labels; those of several blocks can be added."""
+    """Return the sums for a block of labels; sums of different blocks can be added."""
     known = labels >= 0
     by_class = np.bincount(labels[known], scores.suspicion[known], n_classes)
     return NoiseSums(
@@ -323,7 +325,7 @@ def _places(n: int, width: int) -> list[slice]:
 
 
 def _product(of_graph: Probabilities, given: NDArray[np.float32] | None) -> Probabilities:
-    """Return normalized products of the probabilities of graph and model."""
+    """Return the normalized product of the graph's and the model's probabilities."""
     if given is None:
         return of_graph
 
@@ -347,6 +349,6 @@ def _check_probabilities(pred_probs: ArrayLike, n: int, n_classes: int) -> NDArr
     if len(bad):
         raise ValueError(
             f"pred_probs must be probabilities whose rows sum to 1; row {bad[0]} sums to "
-            f"{sums[bad[0]]:g}, its least is {values[bad[0]].min():g}"
+            f"{sums[bad[0]]:g} and its minimum is {values[bad[0]].min():g}"
         )
     return values

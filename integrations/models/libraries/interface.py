@@ -1,4 +1,4 @@
-"""What every library of networks returns: a backbone, its transform, and the same errors."""
+"""Common interface of the model libraries: the backbone, its transform, and shared errors."""
 
 import textwrap
 from collections.abc import Callable, Iterator
@@ -26,8 +26,8 @@ __all__ = [
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-# Most libraries resize the shorter side to about 256 px before they crop, so a longer image would
-# take gigabytes.
+# Largest aspect ratio. Most libraries resize the shorter side to about 256 px before cropping, so
+# more elongated images would take gigabytes.
 _LONGEST = 1000
 
 #: Converts an image to a tensor of shape (3, height, width).
@@ -35,7 +35,7 @@ Transform = Callable[[Any], Tensor]
 
 
 class Backbone(nn.Module):
-    """Map images to embeddings, with a network minus its last layer or raw pixels.
+    """Map images to embeddings, either raw pixels or the output of a network's last hidden layer.
 
     Built by `build_backbone`. The embedding is what the network's last layer would receive,
     averaged over any remaining spatial dimensions.
@@ -51,7 +51,7 @@ class Backbone(nn.Module):
     image_size : int
         Side of the input images, in pixels; the longer one if they are not square.
     weights : str
-        Where the weights came from, to be recorded with results.
+        Origin of the weights, recorded with results.
     weights_hash : str
         Hash of the network's weights, from `hash_weights`.
     mean, std : tuple of three floats
@@ -106,8 +106,8 @@ class Backbone(nn.Module):
         Parameters
         ----------
         images : Tensor, shape (n, 3, height, width)
-            Either uint8 RGB, normalized here so that data loaders transfer only a quarter as
-            many bytes, or floating point, already normalized.
+            Either uint8 RGB, which is normalized here so that data loaders transfer a quarter of
+            the bytes, or floating point, already normalized.
 
         Returns
         -------
@@ -163,7 +163,7 @@ def finish(
     mean: tuple[float, ...] = _MEAN,
     std: tuple[float, ...] = _STD,
 ) -> tuple[Backbone, Transform]:
-    """Freeze a network and try it on one image, which gives the size and the length.
+    """Freeze a network, and run it on one image to determine `image_size` and `dim`.
 
     Parameters
     ----------
@@ -184,8 +184,8 @@ def finish(
     Raises
     ------
     ValueError
-        If the network cannot process images of this size, does not return a vector for each, or
-        returns another one the second time.
+        If the network cannot process images of this size, does not return one vector per image,
+        or returns different vectors for the same image.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def finish(
     (12, 2)
     """
     network.eval().requires_grad_(requires_grad=False)
-    # Noise, because networks that hide random patches are constant on a plain image.
+    # Use noise: on a uniform image, networks that mask random patches would look deterministic.
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     sample = transform(Image.fromarray(noise))
     if sample.ndim != 3:
@@ -234,7 +234,8 @@ def finish(
         )
     if not torch.allclose(first, second, rtol=1e-3, atol=1e-5, equal_nan=True):
         raise ValueError(
-            f"{name} returns another embedding each time for the same image, so it cannot be used"
+            f"{name} returns a different embedding each time for the same image, so it cannot be "
+            "used"
         )
     backbone.dim = first.shape[1]
     return backbone, transform

@@ -446,5 +446,5 @@ class TestFinish:
             def forward(self, images):
                 return torch.rand(1, 5)
 
-        with pytest.raises(ValueError, match="small returns another embedding each time"):
+        with pytest.raises(ValueError, match="small returns a different embedding each time"):
             self.finish(Random())

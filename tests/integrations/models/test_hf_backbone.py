@@ -320,7 +320,7 @@ class TestBadInput:
         model = transformers.ViTMAEModel(transformers.ViTMAEConfig(**VISION))
         model.save_pretrained(tmp_path)
         transformers.ViTImageProcessor(size=SQUARE).save_pretrained(tmp_path)
-        with pytest.raises(ValueError, match="returns another embedding each time"):
+        with pytest.raises(ValueError, match="returns a different embedding each time"):
             build_backbone(f"hf:{tmp_path}")
 
     def test_rejects_revision_of_a_folder(self, saved):
