@@ -218,6 +218,7 @@ def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "
         momentum=args.momentum,
         weight_decay=args.weight_decay,
         clip_norm=args.clip_norm,
+        evaluate_every=args.evaluate_every,
         augmentation=None if args.no_augment or table else Augmentation(**plain),
         device=device,
         amp=args.amp,

@@ -134,6 +134,13 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
         "without batch normalization does not learn",
     )
     network.add_argument(
+        "--evaluate-every",
+        metavar="N",
+        type=int,
+        default=1,
+        help="evaluate after every N epochs and after the last (default: %(default)s)",
+    )
+    network.add_argument(
         "--no-augment", action="store_true", help="train on the images without augmentation"
     )
 

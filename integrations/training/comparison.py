@@ -224,11 +224,12 @@ class _RoundRobin:
         begin = perf_counter()
         last = epoch == trainer.budget.n_epochs - 1
         measured: dict[str, Measurement] = {}
-        for name in ("val", "test", *["train"] * last):
-            self._stop_if_asked(every_call=True)
-            labels = getattr(self.data, name).labels
-            measured[name] = self._evaluate(trainer, self.parts[name], labels)
-        record.val, record.test = measured["val"], measured["test"]
+        if last or (epoch + 1) % self.config.evaluate_every == 0:
+            for name in ("val", "test", *["train"] * last):
+                self._stop_if_asked(every_call=True)
+                labels = getattr(self.data, name).labels
+                measured[name] = self._evaluate(trainer, self.parts[name], labels)
+            record.val, record.test = measured["val"], measured["test"]
         record.seconds.evaluation = perf_counter() - begin
         run.history.append(record)
         if last:

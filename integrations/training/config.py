@@ -51,6 +51,8 @@ class TrainConfig:
         Largest norm of the gradient over all parameters; longer gradients are scaled down to it.
         None does not clip. Pretrained networks without batch normalization, such as SqueezeNet,
         may need it: the first gradients of a new last layer can be large enough to destroy them.
+    evaluate_every : int
+        Number of epochs from one evaluation to the next. The last epoch is always evaluated.
     augmentation : Augmentation or None
         Random augmentation of the training images.
     device : torch.device
@@ -96,6 +98,7 @@ class TrainConfig:
     momentum: float = 0.9
     weight_decay: float = 0.0
     clip_norm: float | None = None
+    evaluate_every: int = 1
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     amp: bool = False
@@ -121,6 +124,7 @@ class TrainConfig:
         check_number(self.weight_decay, "weight_decay", 0)
         if self.clip_norm is not None:
             check_number(self.clip_norm, "clip_norm", 0, closed="neither")
+        check_positive_int(self.evaluate_every, "evaluate_every")
         check_in(self.lr_schedule, "lr_schedule", LR_SCHEDULES)
         check_int(self.prefetch, "prefetch", 0)
         check_int(self.cache_bytes, "cache_bytes", 0)

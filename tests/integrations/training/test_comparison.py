@@ -6,7 +6,7 @@ from train_helpers import data_set, features_of, settings
 
 from spectral_select.integrations.data.decoding import DecodedImages
 from spectral_select.integrations.methods import get_method
-from spectral_select.integrations.records.run_records import Measurement
+from spectral_select.integrations.records.run_records import NOT_MEASURED, Measurement
 from spectral_select.integrations.training.comparison import compare
 
 
@@ -87,6 +87,15 @@ def test_on_complete_gets_trainer_and_run():
     assert found == [("full-short", "complete"), ("random", "complete")]
     assert all(len(run.final_weights) == 64 for run in runs)
     assert len({run.final_weights for run in runs}) == 2
+
+
+def test_evaluations_can_be_rarer_and_change_nothing_else():
+    often, rarely = (compared(config=settings(epochs=5, evaluate_every=every)) for every in (1, 2))
+    for run, other in zip(rarely, often, strict=True):
+        measured = [epoch.test for epoch in other.history]
+        expected = [NOT_MEASURED, measured[1], NOT_MEASURED, measured[3], measured[4]]
+        assert [epoch.test for epoch in run.history] == expected
+        assert (run.final, run.final_weights) == (other.final, other.final_weights)
 
 
 def test_empty_part_is_not_measured():

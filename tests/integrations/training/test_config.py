@@ -19,6 +19,7 @@ from spectral_select.integrations.training.config import LR_SCHEDULES, TrainConf
         ({"momentum": 1.0}, r"momentum must be a number in \[0, 1\)"),
         ({"weight_decay": -1e-4}, r"weight_decay must be a number in \[0, inf\)"),
         ({"clip_norm": 0}, r"clip_norm must be a number in \(0, inf\); got 0"),
+        ({"evaluate_every": 0}, "evaluate_every must be an integer of at least 1; got 0"),
         ({"epochs": 0}, "epochs must be an integer"),
         ({"epochs": True}, "epochs must be an integer"),
         ({"image_size": -1}, "image_size must be an integer"),
