@@ -123,9 +123,9 @@ html_search_scorer = str(HERE / "_static" / "search_scorer.js")
 html_math_renderer = "mathml"
 # The reference pages and the search replace the generated indices.
 html_use_index = html_domain_indices = False
-# These pages belong to no part, so their sidebar would be empty.
+# These pages belong to no section, so their sidebar would be empty.
 html_sidebars = {page: [] for page in ("index", "search")}
-# A site with several versions lists them in a file that all of them read; see RELEASING.md.
+# A site with several versions lists them in a file that all versions read; see RELEASING.md.
 versions = os.environ.get("DOCS_VERSIONS_URL")
 html_theme_options = {
     "logo": {"text": project if versions else f"{project} {version}"},

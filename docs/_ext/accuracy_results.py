@@ -1,8 +1,8 @@
 """Tables and figures for the results of ``benchmarks/accuracy_vs_budget.py``.
 
 ``.. accuracy-results:: NAME [METHOD]`` shows a file in ``benchmarks/results``: the paired
-difference between each method and a random subset, or another method. Options choose what is
-shown; the link below the table leads to all of it.
+difference between each method and a random subset, or METHOD. Options choose what is shown; the
+link below the table leads to all numbers.
 """
 
 import json

@@ -37,7 +37,7 @@ def write_reference(folder: Path) -> list[str]:
         "`spectral_select` is the library. It requires NumPy, SciPy and scikit-learn; the samplers",
         "also require PyTorch (extra ``torch``). ``spectral_select.integrations`` contains the",
         "modules behind the command line, which require the extra ``torch``, and ``ray``, which",
-        "requires the extra of this name.",
+        "requires the extra ``ray``.",
         "",
         ".. toctree::",
         "   :maxdepth: 1",

@@ -1,7 +1,7 @@
 """``.. benchmark:: NAME`` shows a table of results from a script in ``benchmarks``.
 
 The tables come from the committed JSON files, so that no number is typed by hand. This module also
-has what the other directives share.
+contains helpers for the other directives.
 """
 
 import csv
@@ -20,7 +20,7 @@ BENCHMARKS = DOCS.parent / "benchmarks" / "results"
 # Inside the source folder, because Sphinx copies images from there.
 PICTURES = DOCS / "_build" / "curves"
 DOWNLOADS = DOCS / "_build" / "tables"
-MAX_COLUMNS = 8  # a wider table does not fit on the page; it becomes a download
+MAX_COLUMNS = 8  # wider tables do not fit on the page; offer them as a download
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
@@ -210,7 +210,7 @@ def backbones(results: Mapping[str, Any]) -> str:
 
 
 def time_to_accuracy(results: Mapping[str, Any]) -> str:
-    """Return the table of what each method costs to come close to full training's accuracy."""
+    """Return the table of each method's cost of nearly reaching the accuracy of full training."""
     rows = []
     for part in results["reached"]:
         for entry in part["methods"]:

@@ -1,4 +1,4 @@
-"""Link public names: to the reference wherever they occur, and from there to guide and examples.
+"""Link public names to the reference, and the reference to the guide and the examples.
 
 Names in literals, as in a Markdown page, become links like those in the default role. Signatures
 do not show the placeholder of a required argument.
@@ -18,7 +18,7 @@ from sphinx.transforms import SphinxTransform
 
 from spectral_select._cli.main import _COMMANDS
 
-# The page of the guide, and other pages, for each public name of the library.
+# Pages in the guide and elsewhere that explain each public name of the library.
 GUIDES = {
     "ClassBalancedSampler": ["guide/batches"],
     "ConstantSchedule": ["guide/schedules"],
@@ -60,7 +60,7 @@ def public_names() -> dict[str, str]:
     for module in map(importlib.import_module, public_modules()):
         for name in module.__all__:
             value = getattr(module, name)
-            # Alone, `inspect` and `select` are commands and methods, not the functions of `ray`.
+            # Unqualified, `inspect` and `select` are commands and methods, not functions of `ray`.
             if (inspect.isclass(value) or inspect.isroutine(value)) and name not in _COMMANDS:
                 names.setdefault(name, f"{module.__name__}.{name}")
     return names
@@ -110,7 +110,7 @@ def without_placeholder(*arguments: Any) -> tuple[str, str] | None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the transform and the change of signatures."""
+    """Register the transform and the event handlers."""
     app.add_transform(LinkLiterals)
     app.connect("missing-reference", in_another_module)
     app.connect("autodoc-process-signature", without_placeholder)

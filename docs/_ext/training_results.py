@@ -1,4 +1,4 @@
-"""Tables and figures of what ``spectral-select train`` stored in ``docs/results``.
+"""Tables and figures for the results of ``spectral-select train`` in ``docs/results``.
 
 ``.. training-results:: PATTERN ...`` writes one section for each group of runs in matching files.
 ``.. paper-results::`` compares all runs with the numbers in the SALN paper. ``.. training-table::
@@ -33,7 +33,7 @@ from spectral_select.integrations.report.saln_paper import comparable, differenc
 from spectral_select.integrations.report.tables import Table, paper_tables, summary_table
 
 RESULTS = DOCS / "results"
-CODE_WIDTH = 79  # characters; longer lines are cut at the edge of the page
+CODE_WIDTH = 79  # characters; longer lines are cut off at the edge of the page
 
 
 def training_results() -> list[tuple[Path, Results]]:
@@ -137,7 +137,7 @@ def wrapped(command: str) -> list[str]:
 
 
 def all_numbers(group: RunGroup) -> str:
-    """Return the links to the table of all runs, and to the files that it comes from."""
+    """Return the links to the table of all runs, and to its source files."""
     head = ["file", "method", "seed", "complete", "epochs", "steps", "samples"]
     head += ["training seconds", "total seconds", "test accuracy", "test loss"]
     rows = [
@@ -208,7 +208,7 @@ def paper_section(group: RunGroup) -> str:
 
 
 class TrainingResults(SphinxDirective):
-    """A section for each group of committed runs in files that match a pattern, or in all."""
+    """A section for each group of committed runs, from files that match a pattern or from all."""
 
     optional_arguments = 20
     make = staticmethod(training_section)

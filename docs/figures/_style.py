@@ -5,7 +5,7 @@ from sklearn.datasets import load_digits
 
 
 def digits_batch(n, classes=None, seed=0):
-    """Return n random digits, shape (n, 64), and their labels; optionally of given classes."""
+    """Return n random digits, shape (n, 64), and their labels, optionally from given classes."""
     X, y = load_digits(return_X_y=True)
     pool = np.arange(len(X)) if classes is None else np.flatnonzero(np.isin(y, classes))
     rows = np.random.default_rng(seed).choice(pool, n, replace=False)

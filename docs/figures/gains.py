@@ -1,4 +1,4 @@
-"""What selection gains over a random fifth: the picture in README and on the start page.
+"""Draw the gain over a random fifth, for README and the start page.
 
 python docs/figures/gains.py    # writes docs/results/gains.png
 """

@@ -2,7 +2,7 @@
 Training with wrong labels
 ==========================
 
-A fifth of the labels of the digits are replaced by others. A small network is trained on a random
+A fifth of the digit labels are replaced by wrong labels. A small network is trained on a random
 fifth of the samples per epoch, on the fifth that `GuidedSampler` yields, and on all samples.
 """
 
@@ -85,4 +85,4 @@ print(f"mean visits in 30 epochs: {visits[~wrong].mean():.1f} if the label is ri
       f"{visits[wrong].mean():.1f} if it is wrong")  # fmt: skip
 
 # %%
-# :doc:`/evidence/wrong_labels` shows the same for images, with confidence intervals.
+# :doc:`/evidence/wrong_labels` shows this comparison for images, with confidence intervals.

@@ -38,8 +38,8 @@ figure.suptitle("labels to check, the least trusted first")
 plt.show()
 
 # %%
-# Outliers resemble few other samples. Do not delete them unseen: rare and hard samples are among
-# them. ``found.to_frame()`` returns a table with one row for each sample.
+# Outliers resemble few other samples. Look at them before you delete them: rare and hard samples
+# are among them. ``found.to_frame()`` returns a table with one row for each sample.
 
 figure, axes = plt.subplots(1, 8, figsize=(10, 1.8), layout="constrained")
 for axis, i in zip(axes, found.outliers_[:8], strict=False):

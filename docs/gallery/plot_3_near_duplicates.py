@@ -2,8 +2,8 @@
 Removing near-duplicates
 ========================
 
-Copies of the same image, slightly changed, waste training time, and copies in the test set make a
-model look better than it is. This example plants copies and removes them.
+Slightly changed copies of an image waste training time, and copies in the test set make a model
+look better than it is. This example plants copies and removes them.
 """
 
 # %%
@@ -42,7 +42,7 @@ for axis in axes.flat:
 plt.show()
 
 # %%
-# To deduplicate, keep the first sample of each group, and drop what leaks into the test set:
+# To deduplicate, keep the first sample of each group, and drop samples leaked into the test set:
 
 drop = np.concatenate([*(group[1:] for group in groups), leaked])
 keep = np.setdiff1d(np.arange(len(train)), drop)
