@@ -93,7 +93,7 @@ class Guided(_OverEpochs):
     Parameters
     ----------
     trust_power : float, default=2
-        Power of the label trust; 0 treats every label as right.
+        Power of the label trust; 0 treats every label as correct.
     hardness_power : float, default=0.25
         Power of the hardness; 0 ignores it. The power grows from 0 in the first epoch to
         this value after as many visits as there are samples.
@@ -179,7 +179,7 @@ class GuidedLoss(_ByLoss):
     loss_power : float, default=0.5
         Power of the loss in a class without wrong labels; 0 ignores the loss.
     trust_power : float, default=2
-        Power of the label trust; 0 treats every label as right.
+        Power of the label trust; 0 treats every label as correct.
     hardness_power : float, default=0.25
         Power of the hardness; 0 ignores it.
     duplicate_power : float, default=1
@@ -205,7 +205,7 @@ class GuidedFresh(_ByLoss):
     loss_power : float, default=0.5
         Power of the loss in a class without wrong labels; 0 ignores the loss.
     trust_power : float, default=2
-        Power of the label trust; 0 treats every label as right.
+        Power of the label trust; 0 treats every label as correct.
     hardness_power : float, default=0.25
         Power of the hardness; 0 ignores it.
     duplicate_power : float, default=1
