@@ -300,7 +300,10 @@ def test_loader_that_reads_ahead_resumes_at_the_number_used():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ratio": 0.5}, "different configuration: .*filter_ratio=0.75, but this sampler has .*0.5"),
+        (
+            {"ratio": 0.5},
+            "different configuration: .*filter_ratio=0.75, but this sampler has .*0.5",
+        ),
         ({"seed": 4}, "different configuration: .*seed=3"),
         ({"trust_power": 0.5}, "different configuration: .*trust_power=2.0"),
         ({"hardness_power": 1}, "different configuration: .*hardness_power=0.25"),

@@ -216,7 +216,7 @@ def test_rejects_state_of_another_order():
     next(iter(sampler))
     again = build(sampler=range(199, -1, -1))
     again.load_state_dict(sampler.state_dict())
-    with pytest.raises(ValueError, match="a different order of the data: .* in epoch 0"):
+    with pytest.raises(ValueError, match=r"different order of the data: .* in epoch 0"):
         next(iter(again))
 
 
