@@ -1,4 +1,4 @@
-"""Run the command spectral-select by ``python -m spectral_select``."""
+"""Run the spectral-select command with ``python -m spectral_select``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Command-line arguments that name a file of features, the same for all commands."""
+"""Command-line arguments that name a file of features, shared by all commands."""
 
 import argparse
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["add_column_arguments", "add_feature_arguments", "column_names"]
 
 
 def column_names(text: str) -> list[str]:
-    """Return the names in a list separated by commas."""
+    """Return the names in a comma-separated list."""
     return text.split(",")
 
 

@@ -1,4 +1,4 @@
-"""Entry point of the command spectral-select: run a subcommand and report its errors."""
+"""Entry point of the spectral-select command: run a subcommand and report its errors."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ __all__ = ["UsageError", "main", "parse"]
 _PROG = "spectral-select"
 
 # Name of each command, its module with add_arguments(parser) and run(args) -> int, and its
-# summary. A module is imported only when its command is requested, and torch when it runs.
+# summary. A module is imported only when its command is requested, and torch only when it runs.
 _COMMANDS = {
     "extract": (
         "spectral_select.integrations.commands.extract",
@@ -44,7 +44,7 @@ _COMMANDS = {
 }
 
 _DESCRIPTION = """\
-Choose the samples that are worth a training step, by means of the Fiedler vector of each batch's
+Choose the samples that are worth a training step, using the Fiedler vector of each batch's
 similarity graph.
 """
 
@@ -188,7 +188,7 @@ def _add_debug(parser: argparse.ArgumentParser) -> None:
 
 
 def _is_told_in_a_line(error: BaseException) -> bool:
-    """Return whether one line suffices: not if a module other than an optional one is missing."""
+    """Return whether one line suffices; a missing required module needs the traceback."""
     return not isinstance(error, ImportError) or missing_package(error) is not None
 
 

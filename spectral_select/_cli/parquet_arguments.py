@@ -1,4 +1,4 @@
-"""Command-line arguments for datasets in many Parquet files, the same for all commands."""
+"""Command-line arguments for datasets in many Parquet files, shared by all commands."""
 
 import argparse
 import sys
@@ -26,7 +26,7 @@ _OF_FILES = {
 
 
 def add_parquet_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the columns of Parquet files; ``--id`` asks for a file of scores for each file."""
+    """Declare the arguments for many Parquet files, all of which need ``--id``."""
     group = parser.add_argument_group(
         "many Parquet files",
         "With --id, FEATURES is a folder of Parquet files or a quoted pattern. They are\n"
@@ -42,20 +42,20 @@ def add_parquet_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="number of processes (default: one for each core, for at least 100,000 rows)",
+        help="number of processes (default: one per core from 100,000 rows on, otherwise one)",
     )
     group.add_argument(
         "--engine", choices=("local", "ray"), default="local", help="where to run (default: local)"
     )
     group.add_argument(
         "--address",
-        help="address of a Ray cluster, whose machines see the files under the same names "
+        help="address of a Ray cluster, whose machines must see the files under the same names "
         "(default: a cluster started on this machine)",
     )
 
 
 def check_parquet_arguments(args: argparse.Namespace, unsupported: tuple[str, ...]) -> None:
-    """Raise if the arguments do not fit together; `unsupported` are refused with ``--id``."""
+    """Raise if arguments conflict; those in `unsupported` cannot be used with ``--id``."""
     if args.id is None:
         for name, default in _OF_FILES.items():
             if getattr(args, name) != default:
@@ -80,7 +80,7 @@ def check_parquet_arguments(args: argparse.Namespace, unsupported: tuple[str, ..
 
 
 def engine_arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments of `inspect_files` and `select_files` that say where they run."""
+    """Return the arguments of `inspect_files` and `select_files` that set where they run."""
     if args.engine == "local":
         return {"workers": args.workers}
     from spectral_select._parquet.ray_tasks import ray_tasks
@@ -94,6 +94,6 @@ def show_progress(message: str) -> None:
 
 
 def report_skipped(skipped: list[str]) -> None:
-    """Name the files that were left out."""
+    """Print the messages about skipped files."""
     for message in skipped:
         print(f"skipped: {message}", file=sys.stderr)

@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=tuple(_OF_METHOD),
         default="fiedler",
         help="fiedler: by the Fiedler vector, as in the paper; guided: rows whose label is "
-        "probably right but hard to predict; needs labels (default: %(default)s)",
+        "probably correct but hard to predict; needs labels (default: %(default)s)",
     )
     selection.add_argument(
         "--filter-ratio",
@@ -151,7 +151,7 @@ def _add_guided_arguments(group: Any) -> None:
         "--trust-power",
         metavar="C",
         type=float,
-        help="power of the label trust; 0 treats all labels as right (default: 1)",
+        help="power of the label trust; 0 treats all labels as correct (default: 1)",
     )
 
 

@@ -1,4 +1,4 @@
-"""How many near-duplicates each sample of a dataset has."""
+"""The number of near-duplicates of each sample in a dataset."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,14 @@ __all__ = ["count_near_duplicates", "near_duplicate_distance"]
 _SIMILARITY = 0.95
 _CHANCE = 3e-4  # share of samples that may have a near-duplicate by chance
 _SUBSET, _N_SUBSETS, _QUANTILE = 48, 24, 0.75
-_MOST = 32  # near-duplicates that are counted
+_MOST = 32  # maximum number of near-duplicates counted per sample
 
 
 def count_near_duplicates(rows: Rows, seed: int) -> NDArray[np.int64]:
-    """Return the number of near-duplicates of each sample, at most 32, itself not counted.
+    """Return the number of near-duplicates of each sample, excluding itself, and at most 32.
 
-    Only direct neighbors count. Groups would also hold samples that are linked through a chain
-    of others, such as all frames of a video.
+    Only direct neighbors are counted. Groups would also include samples that are linked through a
+    chain of others, such as all frames of a video.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def near_duplicate_distance(
 ) -> float:
     """Return the distance up to which two samples are near-duplicates.
 
-    By default it is that of a cosine of 0.95, or less where samples would often be that similar by
-    chance.
+    By default, this is the distance for a cosine of 0.95, or a smaller one if samples would often
+    be that similar by chance.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ def near_duplicate_distance(
     seed : int
         Seed for sampling.
     similarity : float, optional
-        The cosine.
+        Cosine from which two samples are near-duplicates.
     n : int, optional
-        Size of the dataset; by default the number of points.
+        Size of the dataset; by default, the number of points.
     """
     if similarity is not None:
         return float(np.sqrt(2 * (1 - similarity)))
@@ -74,10 +74,10 @@ def _by_chance(points: Points, n: int, seed: int) -> float:
     In a dataset of intrinsic dimension D, the number of neighbors within r is proportional to
     r^D. So for the distances to the fifth and tenth neighbors, (r_5/r_10)^D has the distribution
     Beta(5, 5), whose median is 1/2 (compare [1]_). The number of neighbors within r is Poisson, so
-    the distance to the nearest has the quantile q at the radius that holds −ln(1 − q) on average.
+    the q-quantile of the nearest distance is the radius that holds −ln(1 − q) rows on average.
 
-    Near-duplicates would make both distances too short, and they can be the majority. Subsets of
-    48 rows hold few copies of the same row, and a high quantile skips the rows that have one.
+    Near-duplicates, which can be the majority, would make these distances too short. Subsets of 48
+    rows hold few copies of the same row, and a high quantile skips the rows that have a copy.
 
     References
     ----------
@@ -100,7 +100,7 @@ def _by_chance(points: Points, n: int, seed: int) -> float:
     inverse = float(np.median(ratio)) / np.log(2) if len(ratio) else 0.0  # 1/D
     if inverse == 0:  # copies only
         return 0.0
-    wanted = _CHANCE * size / n  # neighbors on average, of those in the subset
+    wanted = _CHANCE * size / n  # mean number of neighbors in the subset
     held = -np.log(1 - _QUANTILE)
     radius = float(np.quantile(np.concatenate(nearest), _QUANTILE))
     return radius * float((wanted / held) ** inverse)

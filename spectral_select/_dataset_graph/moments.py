@@ -10,7 +10,7 @@ __all__ = ["Moments", "accumulate_moments", "combine_moments"]
 
 Floats = NDArray[np.float64]
 
-_CONSTANT = 1e-6  # spread, relative to the mean, below which a feature counts as constant
+_CONSTANT = 1e-6  # spread, relative to the mean, up to which a feature is treated as constant
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Moments:
     squares: Floats
 
     def mean_and_scale(self) -> tuple[Floats, Floats]:
-        """Return the mean, and 1 / standard deviation or 0 for constant features."""
+        """Return the mean and 1 / standard deviation, which is set to 0 for constant features."""
         mean = self.total / self.n
         spread = np.sqrt(np.maximum(self.squares / self.n - mean**2, 0.0))
         constant = spread <= _CONSTANT * np.maximum(np.abs(mean), np.finfo(np.float32).tiny)

@@ -7,7 +7,7 @@ distance of two points is
 
 the squared distance of the rows relative to their lengths.
 
-With few features, a k-d tree finds them. Otherwise each row joins the cells of its nearest
+With few features, a k-d tree finds the pairs. Otherwise, each row joins the cells of its nearest
 landmarks, and only rows that share a cell are compared. Identical rows share all cells. Large
 cells are divided again.
 """
@@ -24,14 +24,14 @@ __all__ = ["NearPairs", "Points", "near_pairs", "nearest_cells"]
 
 Indices = NDArray[np.int64]
 
-_TREE_FEATURES = 20  # largest number for which a k-d tree is fast
-_CELLS = 2  # cells that each row joins; a third finds farther pairs only
+_TREE_FEATURES = 20  # largest number of features for which a k-d tree is fast
+_CELLS = 2  # cells that each row joins; a third would find only more distant pairs
 _CELL_ROWS = 512  # target number of rows in a cell
 _LEAF_ROWS = 1024  # largest number of rows that are all compared with each other
 _MOST_LANDMARKS = 1024
 _BLOCK_ENTRIES = 2**21
-_MEASURED = 0.25  # squared distance below which it is measured from the difference
-_ROUNDING = 2e-6  # of a squared distance, in units of the squared lengths
+_MEASURED = 0.25  # squared distances below this are recomputed from differences
+_ROUNDING = 2e-6  # roundoff of a squared distance, relative to the squared lengths
 _LEAST_LENGTH = 1e-6  # smallest length of a row, in units of √d
 
 
@@ -72,12 +72,12 @@ class NearPairs:
     Attributes
     ----------
     pairs : ndarray of shape (m, 2)
-        Row numbers, the smaller first; each pair once.
+        Row numbers of each pair, the smaller first. No pair is repeated.
     distances : ndarray of shape (m,)
         Square root of (1) for each pair.
     nearest : ndarray of shape (n,)
-        Distance of each row to the nearest other row that it was compared with; infinite for a
-        single row.
+        Distance of each row to the nearest row that it was compared with; infinite if there is
+        only one row.
     """
 
     pairs: Indices
@@ -93,11 +93,11 @@ def near_pairs(points: Points, limit: float, seed: int, *, most: int = 32) -> Ne
     points : Points
         The n points.
     limit : float
-        The distance.
+        Largest distance of a pair.
     seed : int
         Seed for the landmarks.
     most : int, default=32
-        If a row has more than this number of pairs within a cell, those with the nearest points.
+        Maximum number of pairs per row within a cell; the closest pairs are kept.
     """
     if points.n < 2:
         none = np.empty((0, 2), np.int64)
@@ -110,7 +110,7 @@ def near_pairs(points: Points, limit: float, seed: int, *, most: int = 32) -> Ne
 
 
 def nearest_cells(points: Block, landmarks: Block, k: int) -> Indices:
-    """Return the cells that each point joins, those of its `k` nearest landmarks."""
+    """Return the cells that each point joins: those of its `k` nearest landmarks."""
     return np.argpartition(_squared(points, landmarks), k - 1, axis=1)[:, :k]
 
 
@@ -137,13 +137,13 @@ def _by_tree(points: Points, limit: float, k: int) -> NearPairs:
 
 
 def _distinct(pairs: Indices) -> tuple[Indices, Indices]:
-    """Return each pair once, the smaller number first, and its first place."""
+    """Return the distinct pairs, the smaller number first, and each one's first position."""
     pairs, first = np.unique(np.sort(pairs, axis=1), axis=0, return_index=True)
     return pairs, first
 
 
 class _Search:
-    """The pairs found so far, and each row's nearest; distances are squared until `measured`."""
+    """Collects pairs and each row's nearest row; distances are squared until `measured`."""
 
     def __init__(self, points: Points, limit: float, most: int, rng: np.random.Generator) -> None:
         self._points, self._limit, self._most, self._rng = points, limit, most, rng
@@ -176,7 +176,7 @@ class _Search:
             return
         points = self._points[members]
         longest = float(np.einsum("ij,ij->i", points, points).max())
-        # Rounding may push a close pair above the limit: `measured` decides.
+        # Rounding may push a close pair above the limit, so keep it until `measured` decides.
         bound = np.float32(self._limit**2 + _ROUNDING * longest)
         step = max(1, min(_LEAF_ROWS, 4 * _BLOCK_ENTRIES // len(members)))
         for start in range(0, len(members), step):
@@ -202,7 +202,7 @@ class _Search:
         self._pairs.append(np.column_stack([rows[i], columns[j]]))
 
     def measured(self) -> NearPairs:
-        """Return what was found, with distances measured from differences where they are small."""
+        """Return the result, with small distances recomputed from differences."""
         pairs, _ = _distinct(np.concatenate(self._pairs))
         distances = self._distances(pairs)
         pairs, distances = pairs[distances <= self._limit], distances[distances <= self._limit]

@@ -5,11 +5,11 @@ With the basis b(x) of a row, the similarity of two rows is
     S = B·K⁻¹·Bᵀ,   S_ij = b(x_i)ᵀ·K⁻¹·b(x_j),                                            (1)
 
 - cosine:  b(x) = (x̂, 1)/√2,  K = I,  so S_ij = (1 + x̂_i·x̂_j)/2;
-- heat:    b(x) = exp(−γ·‖x̂ − l‖²/s) for the landmarks l, and K is the kernel of the landmarks
-  (Nyström's method [1]_); s is the median of ‖x̂ − l‖²,
+- heat:    b(x) = exp(−γ·‖x̂ − l‖²/s) for the landmarks l, where s is the median of ‖x̂ − l‖², and
+  K is the kernel of the landmarks (Nyström's method [1]_).
 
-where x̂ is the standardized row x, scaled to length 1; for few features, a heat kernel may be that
-of x itself.
+Here x̂ is the standardized row x, scaled to length 1. With few features, a heat kernel may use x
+itself instead.
 
 References
 ----------
@@ -77,11 +77,11 @@ class Rows:
             for place in self.places(self.d):
                 rows = np.asarray(to_numpy(X[place]), np.float64)
                 unit = unit or float(np.abs(rows).max())
-                # In this unit, squares neither overflow nor vanish.
+                # In this unit, squares neither overflow nor underflow.
                 yield accumulate_moments(rows / (unit or 1.0))
 
         mean, scale = combine_moments(parts()).mean_and_scale()
-        # Single precision may not hold the values of double.
+        # Single precision cannot represent all double-precision values.
         dtype = np.float64 if X.dtype == np.float64 else np.float32
         self.mean = (mean * (unit or 1.0)).astype(dtype)
         self._scale = (scale / (unit or 1.0)).astype(dtype)
@@ -91,19 +91,19 @@ class Rows:
         """Return rows of real numbers that are standardized by a given mean and scale."""
         rows, dtype = cls.__new__(cls), X.dtype
         rows._X, (rows.n, rows.d) = X, X.shape
-        # Single precision may hold neither doubles nor long integers.
+        # Single precision cannot represent all doubles and long integers.
         dtype = np.float32 if dtype in (np.float16, np.float32) else np.float64
         rows.mean, rows._scale = mean.astype(dtype), scale.astype(dtype)
         return rows
 
     def places(self, width: int) -> Iterator[slice]:
-        """Yield the blocks of rows for which arrays of `width` columns stay small."""
+        """Yield blocks of rows, short enough that arrays of `width` columns stay small."""
         step = max(1, _BLOCK_ENTRIES // max(width, self.d))
         for start in range(0, self.n, step):
             yield slice(start, min(start + step, self.n))
 
     def parts(self, indices: NDArray[np.int64], width: int) -> Iterator[NDArray[np.int64]]:
-        """Yield the blocks of some rows, given by their numbers."""
+        """Yield blocks of the row numbers `indices`, sized as in `places`."""
         step = max(1, _BLOCK_ENTRIES // max(width, self.d))
         for start in range(0, len(indices), step):
             yield indices[start : start + step]
@@ -128,7 +128,7 @@ class Graph:
     unit : bool
         Whether rows are scaled to length 1.
     landmarks : ndarray of shape (m, d) or None
-        Rows at which the kernel is centered; None is the cosine graph.
+        Rows at which the kernel is centered; None means the cosine graph.
     rate : float
         γ/s.
     """
@@ -203,7 +203,7 @@ def evenly_spaced_rows(n: int, most: int) -> NDArray[np.int64]:
 
 
 def unit_rows(rows: Block) -> Block:
-    """Return the rows scaled to length 1; rows of zeros stay."""
+    """Return the rows scaled to length 1; rows of zeros stay zero."""
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     return np.asarray(rows / np.where(norms > 0, norms, 1)[:, None], np.float32)
 

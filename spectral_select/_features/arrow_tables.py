@@ -56,7 +56,7 @@ def feature_columns(
     Raises
     ------
     ValueError
-        If a column is missing or holds other values, or if the choice is ambiguous.
+        If a column is missing or holds unsupported values, or if the choice is ambiguous.
     """
     fields = {field.name: field.type for field in schema}
     if unknown := [name for name in columns or () if name not in fields]:
@@ -113,7 +113,7 @@ def matrix_of_column(column: Any, what: str, start: int = 0) -> NDArray[Any]:
     """Return a chunked array of equally long lists as a matrix, chunk by chunk.
 
     The chunks are not combined in Arrow, because together they may hold more than 2³¹ numbers.
-    Messages count rows from `start`, the number of the first row in the file.
+    In messages, rows are numbered from `start`, the number of the first row in the file.
     """
     if not _is_list(column.type):
         raise ValueError(f"{what} must hold lists of numbers; got type {column.type}")

@@ -30,7 +30,7 @@ __all__ = ["FeatureRows", "as_rows", "check_belongs", "check_count"]
 
 Indices = npt.NDArray[np.int64]
 
-# Number of rows that distinguish feature tables of the same shape.
+# Number of rows whose content distinguishes feature tables of the same shape.
 _SAMPLED_ROWS = 64
 
 
@@ -54,7 +54,7 @@ class FeatureRows(ABC):
     def fingerprint(self) -> str:
         """Return a string that depends on the table's shape and the content of some rows.
 
-        It covers 64 rows spread over the table; changes in other rows go unnoticed.
+        It covers 64 rows spread over the table. Changes in other rows go unnoticed.
         """
         rows = np.unique(np.linspace(0, self.n_rows - 1, _SAMPLED_ROWS).astype(np.int64))
         taken = self.take(rows)
@@ -179,8 +179,8 @@ def as_rows(features: Any) -> FeatureRows:
     Raises
     ------
     TypeError, ValueError
-        If `features` is of another kind, is empty, is not two-dimensional or is not real; for
-        features in memory, also if they hold NaN or infinity.
+        If `features` is of an unsupported kind, is empty, is not two-dimensional or is not real;
+        for features in memory, also if they hold NaN or infinity.
 
     Examples
     --------

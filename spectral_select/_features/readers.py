@@ -159,7 +159,7 @@ def read_columns(path: str | os.PathLike[str], columns: Sequence[str]) -> dict[s
     Raises
     ------
     ValueError
-        If the file is not a Parquet file or lacks a column.
+        If the file is not a Parquet or CSV file, or lacks a column.
     """
     path = Path(path)
     if path.suffix.lower() not in _TABLES:
@@ -228,7 +228,7 @@ def _described(shapes: dict[str, tuple[int, ...]]) -> str:
 def _read_table(
     path: Path, columns: Sequence[str] | None, exclude: Collection[str]
 ) -> NDArray[Any]:
-    """Return the features in a Parquet or CSV file; of a Parquet file, only they are read."""
+    """Return the features in a Parquet or CSV file, reading only their columns from Parquet."""
     chosen = feature_columns(_schema(path), columns, str(path), exclude)
     return matrix_of_table(_table(path, chosen), chosen, str(path))
 

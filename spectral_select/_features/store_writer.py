@@ -66,13 +66,13 @@ class StoreWriter:
     complete : bool
         Whether the store is complete, so that there is nothing left to write.
     earlier : mapping
-        Metadata of the rows left by an earlier writer; empty if there are no such rows.
+        Metadata of the rows that an earlier writer left; empty if there are none.
 
     Raises
     ------
     StoreError
-        If the folder holds a complete or partial store of other data, another backbone or other
-        weights, or if another process is writing to the folder.
+        If the folder holds a complete or partial store of different data, or from a different
+        backbone or different weights, or if another process is writing to the folder.
 
     Examples
     --------
@@ -152,7 +152,7 @@ class StoreWriter:
         return np.fromfile(self.path / _PARTIAL, np.float32, self.dim, offset=start)
 
     def write_block(self, block: ArrayLike) -> None:
-        """Append the next block; once this returns, the block survives a kill.
+        """Append the next block; once this returns, the block is safe on disk.
 
         Parameters
         ----------
@@ -188,7 +188,7 @@ class StoreWriter:
         Parameters
         ----------
         **more
-            Further metadata that JSON can hold.
+            Additional metadata that JSON can hold.
 
         Returns
         -------
@@ -255,7 +255,7 @@ class StoreWriter:
         self.earlier = store.meta
         if self._labels is not None and not np.array_equal(self._labels, store.labels):  # type: ignore[arg-type]
             raise StoreError(
-                f"{self.path} holds other labels; overwrite it or choose another folder"
+                f"{self.path} holds different labels; overwrite it or choose another folder"
             )
         return True
 
@@ -376,9 +376,9 @@ def save_embeddings(
     labels : array of int, shape (n,), optional
         Labels.
     paths : sequence of str, optional
-        Where each sample comes from. If given, the command ``select`` writes paths.
+        Where each sample comes from. If given, the command ``select`` writes the paths.
     overwrite : bool, default=False
-        Whether to replace a store in the folder.
+        Whether to replace an existing store in the folder.
     **meta
         Metadata that identifies the embeddings: ``fingerprint``, ``backbone``, ``dataset``, …
 

@@ -1,7 +1,7 @@
 """The cosine graph of one large batch, read block by block from memory or from disk.
 
-Both vectors of a product are multiplied by a block while it is in the cache, the cores share the
-blocks, and only a few blocks of a memory-mapped file are in memory at a time.
+Each block is multiplied by both vectors while it is in the cache. The cores share the blocks, and
+only a few blocks of a memory-mapped file are in memory at a time.
 """
 
 import mmap
@@ -26,7 +26,7 @@ _RELEASE_EVERY = 16
 
 
 def mapped_file(X: Array) -> mmap.mmap | None:
-    """Return the mapped file that a NumPy array views, or None, also if it is copy-on-write."""
+    """Return the file mapped by a NumPy array; None if there is none or it is copy-on-write."""
     found = map_beneath(X)
     # Pages of a copy-on-write map may hold changes that are in no file.
     return None if found is None or found.mode == "c" else found.base  # type: ignore[return-value]
@@ -108,5 +108,6 @@ def _factors(rows: Array, where: slice) -> Array:
     if not np.isfinite(largest).all():
         raise NotFiniteError
     factor = 1 / np.where(largest > 0, largest, 1)
-    # The reciprocal of a subnormal number overflows; such a row has no precision to lose.
+    # The reciprocal of a subnormal number may overflow. Capping it loses nothing, because such a
+    # row has no precision to lose.
     return np.minimum(factor, np.finfo(rows.dtype).max).astype(rows.dtype)

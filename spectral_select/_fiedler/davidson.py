@@ -62,8 +62,8 @@ KEPT_AT_RESTART = 6
 ACCUMULATION_CHUNK = 2**14
 # The roundoff tolerance grows by one floor per restart, up to this many floors.
 MAX_ROUNDOFF_GROWTH = 16
-# The start vectors share the graph's symmetries. On a star they are eigenvectors already, before
-# other eigenvectors with the same eigenvalue have entered the basis.
+# The start vectors share the graph's symmetries. On a star graph, they are already eigenvectors
+# before other eigenvectors with the same eigenvalue have entered the basis.
 MIN_MATVECS = 4
 
 
@@ -87,7 +87,7 @@ class RitzPairs:
     n_products: int
 
     def where(self, mask: Array, others: "RitzPairs") -> "RitzPairs":
-        """Return these pairs where `mask`, of shape (b,), holds, and `others` elsewhere."""
+        """Return these pairs where `mask`, of shape (b,), is True, and `others` elsewhere."""
         choose = namespace(mask).where
         return RitzPairs(
             choose(mask[:, None], self.values, others.values),
@@ -111,8 +111,8 @@ class RitzPairs:
 def residual_floor(operator: LaplacianOperator) -> Array:
     """Return the residual, of shape (b,), below which only roundoff is left.
 
-    It is max(8, √n / 8)·eps·‖A‖, with max |a| in place of ‖A‖, because the roundoff error of a
-    sum grows with the square root of its length.
+    The floor is max(8, √n / 8)·eps·‖A‖, because the roundoff error of a sum grows with the
+    square root of its length. max |a| stands in for ‖A‖.
     """
     a = operator.diagonal
     return max(8.0, a.shape[-1] ** 0.5 / 8) * epsilon(a) * _scale(a)
@@ -143,8 +143,7 @@ def davidson(
         Start vectors. The second one should have a component in every eigenvector. It also
         replaces expansion vectors that are linearly dependent on the basis.
     tol : float
-        Bound (4) at which a pair has converged. Iteration also stops when roundoff prevents
-        further progress.
+        Tolerance in (4). Iteration also stops when roundoff prevents further progress.
     max_products : int
         Maximum number of products with the affinity, each of two vectors.
     verbose : bool, default=False
@@ -248,7 +247,7 @@ class _Basis:
         # Two passes of Gram-Schmidt are enough. A vector that loses half of its squared norm
         # in the second pass was roundoff after the first (criterion of Kahan and Parlett).
         dependent = rest < 0.5
-        if dependent.any():  # rare; even on a GPU, this check costs less than the work
+        if dependent.any():  # rare; even on a GPU, checking is cheaper than replacing
             twice = self._replace_dependent(twice, dependent, q)
         self._q[:, m + 1 : stop + 1] = twice
         self.size, self.n_products = stop, self.n_products + 1
@@ -265,10 +264,10 @@ class _Basis:
         xp = namespace(t)
         noise = xp.concatenate([xp.roll(self._noise, q.shape[1] + j, -1) for j in (0, 1)], 1)
         fresh = xp.where(dependent[..., None], noise, t)
-        # Both vectors, because the second was orthogonalized against a first that was roundoff.
+        # Recompute both vectors: the second was orthogonalized against a possibly dependent first.
         for _ in range(3):
             fresh, _ = _orthonormalize_pair(_project_out(_unit(fresh), q))
-        # Vectors of other batches stay bitwise the same.
+        # Vectors of other batches stay bitwise identical.
         return xp.where((dependent[:, :1] | dependent[:, 1:])[..., None], fresh, t)
 
     def preconditioner(self, theta: Array) -> Array:
@@ -337,7 +336,7 @@ def _root(squares: Array) -> Array:
 def _inner(u: Array, v: Array) -> Array:
     """Return the inner products (b, s, t) of rows.
 
-    A float32 sum of a million products is too inaccurate, so chunks are added in float64.
+    A float32 sum of a million products is too inaccurate, so chunk sums are added in float64.
     """
     n = u.shape[-1]
     if n <= ACCUMULATION_CHUNK:

@@ -11,8 +11,8 @@ from spectral_select._utils.threads import one_blas_thread
 
 __all__ = ["STACK_MAX", "dense_pairs"]
 
-# Up to this order, all eigenvectors of a stack take as long as two of each matrix; above it,
-# torch.linalg.eigh becomes a sequential loop on CUDA.
+# Up to this order, computing all eigenvectors of a stack takes as long as computing two per
+# matrix. Above it, torch.linalg.eigh becomes a sequential loop on CUDA.
 STACK_MAX = 32
 
 

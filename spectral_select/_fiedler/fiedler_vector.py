@@ -35,10 +35,11 @@ def fiedler_vector(
 ) -> FiedlerResult:
     """Return the Fiedler vector of the similarity graph of the rows of `X`.
 
-    It minimizes vᵀ·L·v over unit vectors v ⟂ 1 [1]_. Here L = D − W, where W holds the weights
-    (1 + cos)/2 of all pairs of rows and D their row sums. The weights are not negative, so v is
-    the eigenvector of the second-smallest eigenvalue, also for signed features. If no cosine is
-    negative, it is the vector of Algorithm 1 of [2]_, whose eigenvalue is ``2 * value - n``.
+    The Fiedler vector minimizes vᵀ·L·v over unit vectors v ⟂ 1 [1]_. Here L = D − W, where W
+    holds the weights (1 + cos)/2 of all pairs of rows and D their row sums. The weights are not
+    negative, so v is the eigenvector of the second-smallest eigenvalue, even for signed features.
+    If no cosine is negative, v is the vector of Algorithm 1 of [2]_, whose eigenvalue is
+    ``2 * value - n``.
 
     Parameters
     ----------
@@ -47,13 +48,12 @@ def fiedler_vector(
         ``affinity="precomputed"``, symmetric affinities of shape (n, n) or (b, n, n). One large
         batch with n > 2d is read block by block, from memory or a memory-mapped file.
     laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
-        D − W; I − D^(-1/2)·W·D^(-1/2), whose vector is orthogonal to D^(1/2)·1; or I − D⁻¹·W,
-        whose vector is D^(-1/2) times the symmetric one, scaled to unit norm.
+        The Laplacian: D − W; I − D^(-1/2)·W·D^(-1/2), whose vector is orthogonal to D^(1/2)·1; or
+        I − D⁻¹·W, whose vector is D^(-1/2) times the symmetric one, scaled to unit norm.
     affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"
-        The weights (1 + cos)/2 between all rows; the cosines between nearest neighbors only, as a
-        sparse graph; or `X` itself, which stays sparse if it is. If a sparse graph is not
-        connected, the vector separates its largest component from the rest, and the status is
-        ``DISCONNECTED``.
+        The edge weights: (1 + cos)/2 between all rows; the cosines between nearest neighbors only,
+        as a sparse graph; or `X` itself, dense or sparse. If a sparse graph is not connected, the
+        vector separates its largest component from the rest, and the status is ``DISCONNECTED``.
     n_neighbors : int, default=10
         Number of neighbors per row for ``affinity="nearest_neighbors"``; two rows are linked if
         either is a neighbor of the other.
@@ -75,7 +75,7 @@ def fiedler_vector(
     Raises
     ------
     ValueError, TypeError
-        If features are empty, not finite or of another shape, if a parameter is outside its
+        If features are empty, not finite or of the wrong shape, if a parameter is outside its
         domain, or if a row of precomputed affinities has a negative sum and the Laplacian is
         normalized.
 

@@ -32,7 +32,7 @@ __all__ = [
     "unit_maximum",
 ]
 
-_LARGE = 2**19  # number of entries; measured
+_LARGE = 2**19  # matrix entries; from here, one vector at a time is faster (measured)
 
 
 class Graph(Protocol):
@@ -149,8 +149,8 @@ class SparseGraph:
 class NonnegativeGraph:
     """The graph with the weights (1 + s_ij)/2 ≥ 0 for cosine similarities s_ij.
 
-    Its degrees are positive, also for signed features. A row of zeros has the weight ½ to every
-    row, including itself.
+    Its degrees are positive, even for signed features. A row of zeros has weight ½ with every row,
+    including itself.
 
     Parameters
     ----------
@@ -201,14 +201,14 @@ def degrees_of(graph: Graph, like: Array) -> Array:
 def cosine_graph(X: Array, *, factored: bool | None = None) -> DenseGraph | FactoredGraph:
     """Return the cosine similarities of each batch as a graph, in the cheaper form.
 
-    The weights of this graph are negative where rows are opposite; see `NonnegativeGraph`.
+    Some weights may be negative; see `NonnegativeGraph`.
 
     Parameters
     ----------
     X : array of shape (b, n, d)
         Features in float32 or float64.
     factored : bool, optional
-        Whether to use the factors instead of the Gram matrix; by default, if n > 2d.
+        Whether to use the factors instead of the Gram matrix. By default, True if n > 2d.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Sparse nearest-neighbor graphs, and graphs that are not connected."""
+"""Sparse nearest-neighbor graphs and their connected components."""
 
 from typing import Any
 
@@ -25,8 +25,8 @@ def neighbor_affinity(X: Any, n_neighbors: int) -> sparse.csr_array:
     Returns
     -------
     csr_array of shape (n, n)
-        Symmetric: two rows are linked if either is a neighbor of the other and their similarity
-        is positive.
+        Symmetric affinities. Two rows are linked if either is a neighbor of the other and their
+        similarity is positive.
     """
     n = X.shape[0]
     k = min(n_neighbors, n - 1)
@@ -42,7 +42,7 @@ def neighbor_affinity(X: Any, n_neighbors: int) -> sparse.csr_array:
 
 
 def components(affinity: sparse.csr_array) -> np.ndarray[Any, Any]:
-    """Return the connected component of each vertex, as an index."""
+    """Return the index of each vertex's connected component."""
     linked = affinity.copy()
     linked.eliminate_zeros()
     return connected_components(linked, directed=False)[1]  # type: ignore[no-any-return]
@@ -52,13 +52,13 @@ def bisection_vector(labels: np.ndarray[Any, Any], null: Array) -> Array:
     """Return the unit vector that separates the largest component from all others.
 
     If a graph has more than two components, its Laplacian has many eigenvectors with eigenvalue 0
-    that are orthogonal to the trivial one. The one returned is constant, up to the factor `null`,
-    on the largest component and on the rest.
+    that are orthogonal to the trivial one. The returned vector is, up to the factor `null`,
+    constant on the largest component and constant on the rest.
 
     Parameters
     ----------
     labels : ndarray of shape (n,)
-        Component of each vertex. If several are largest, the first one is used.
+        Component of each vertex. If several components are largest, the first one is used.
     null : ndarray of shape (n,)
         The trivial eigenvector.
     """

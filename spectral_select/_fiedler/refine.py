@@ -12,11 +12,12 @@ v ⟂ 1
 (A − θ) is positive definite on the range of P, because v is close to the lowest eigenvector. If
 (2) is solved up to a residual ρ, the corrected vector has the residual ρ, apart from a component
 (rᵀ·t)·v and from the float32 roundoff in (A − θ)·t. Both are proportional to ‖t‖, so the
-Davis–Kahan bound needs no other product in float64:
+Davis–Kahan bound needs no further float64 product:
 
     ‖v − v*‖ ≤ √2·(‖ρ‖ + ‖r‖·‖t‖ + c·eps·‖A‖·‖t‖) / gap.                                (4)
 
-Norms and degrees are computed in float64 only in the first step, the Gram matrix never.
+The float64 norms and degrees are computed only in the first step. No Gram matrix is computed in
+float64.
 
 References
 ----------
@@ -68,7 +69,7 @@ def refine(
     gap : float
         Lower bound on the distance to the next eigenvalue of A.
     settles : callable
-        Called with a vector and a bound on its error; returns whether it is accurate enough.
+        Called with a vector and its error bound; returns whether the vector is accurate enough.
 
     Returns
     -------
@@ -145,7 +146,7 @@ def _product(graph: DenseGraph | FactoredGraph, batch: int) -> Product:
 
 
 class _Factors:
-    """S·v = X̂(X̂ᵀv) in float64; the first product also computes the degrees."""
+    """Computes S·v = X̂(X̂ᵀv) in float64; the first product also computes the degrees."""
 
     degrees: Floats
 

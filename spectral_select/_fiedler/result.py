@@ -65,8 +65,8 @@ class FiedlerResult:
         unnormalized Laplacian of cosine similarities, the eigenvalue of SALN's Algorithm 1 is
         ``2 * value - n``.
     gap : float or array of shape (b,)
-        Distance to the next eigenvalue found, minus its residual: a lower bound unless an
-        eigenvalue was missed altogether. It is 0 or negative if no gap could be established.
+        Distance to the next computed eigenvalue, minus its residual. This is a lower bound unless
+        the solver missed an eigenvalue. It is 0 or negative if no gap could be established.
     residual : float or array of shape (b,)
         ‖L·v − λ·v‖ as computed.
     error_bound : float or array of shape (b,)
@@ -111,7 +111,7 @@ def to_tensors(result: FiedlerResult, X: Array) -> FiedlerResult:
 
 
 def rescale(result: FiedlerResult, factor: float) -> FiedlerResult:
-    """Return the result for the affinities times `factor`."""
+    """Return the result for affinities multiplied by `factor`."""
     names = ("value", "gap", "residual")
     return replace(result, **{name: getattr(result, name) * factor for name in names})
 

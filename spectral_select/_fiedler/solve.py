@@ -43,8 +43,8 @@ _BLOCKED_MIN_BYTES = 2**25
 def solve(X: Array, **options: Any) -> FiedlerResult:
     """Return the Fiedler vectors of a checked stack (b, n, ·), or of one sparse array.
 
-    The options are the checked ones of `fiedler_vector`, `start_seed`, and `single`: whether to
-    use the fastest method for one batch instead of the method for stacks.
+    The options are those of `fiedler_vector`, already checked, plus `start_seed` and `single`,
+    which selects the fastest method for one batch instead of the method for stacks.
     """
     return solve_with_graph(X, **options)[0]
 
@@ -144,7 +144,7 @@ def _cosine_similarities(X: Array) -> Graph:
 
 
 def _start(operator: LaplacianOperator, seed: int) -> Array:
-    """Return a guess based on the degrees, and a random vector with all eigencomponents."""
+    """Return a guess based on the degrees, and noise with a component in every eigenvector."""
     a = operator.diagonal
     xp = namespace(a)
     low, high = xp.amin(a, -1)[:, None], xp.amax(xp.abs(a), -1)[:, None]
@@ -178,7 +178,7 @@ def _result(
     infinite = xp.full_like(gap, float("inf"))
     bound = xp.where(positive, (first + floor) / safe_gap, infinite)
     converged = xp.where(positive, first / safe_gap, infinite) <= tol
-    # If roundoff alone may move the vector by more than 0.1, it is not determined.
+    # The vector is not determined if roundoff alone could move it by more than 0.1.
     settled = to_numpy(first <= MAX_ROUNDOFF_GROWTH * floor)
     status = np.where(settled, Status.NEAR_DEGENERATE, Status.NOT_CONVERGED)
     determined = to_numpy(bound) < 0.1
@@ -202,7 +202,7 @@ def _to_requested_laplacian(operator: LaplacianOperator, laplacian: str, vectors
 def _disconnected(
     operator: LaplacianOperator, laplacian: str, labels: np.ndarray[Any, Any]
 ) -> FiedlerResult:
-    """Return the result for one disconnected graph: eigenvalue 0, and one of its eigenvectors."""
+    """Return the result for one disconnected graph: eigenvalue 0 and one of its eigenvectors."""
     vectors = bisection_vector(labels, operator.null[0])[None]
     zero = np.zeros(1, vectors.dtype)
     return FiedlerResult(
@@ -225,7 +225,7 @@ def _sign(vectors: Array) -> Array:
 
 
 def _single_vertices(operator: LaplacianOperator) -> FiedlerResult:
-    """Return zeros, the result for n = 1, where no unit vector is orthogonal to 1."""
+    """Return zeros for n = 1, because no unit vector is then orthogonal to 1."""
     zero = operator.diagonal[:, 0] * 0
     infinite = zero + float("inf")
     count = np.zeros(len(zero), np.int64)

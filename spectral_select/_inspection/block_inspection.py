@@ -4,7 +4,7 @@ The blocks are read three times:
 
 1. `accumulate_sample` and `combine_samples` make a `RowSample`, on which an `InspectionPlan`
    chooses graphs, landmarks and thresholds;
-2. `InspectionPlan.accumulate` and `combine_sums` make the sums for an `InspectionScorer`, and
+2. `InspectionPlan.accumulate` and `combine_sums` compute sums for an `InspectionScorer`, and
    `InspectionPlan.cells_of` sorts the rows into cells, in which near-duplicates are found
    (`duplicate_cells`);
 3. `InspectionScorer.score` returns the scores of each block.
@@ -43,8 +43,8 @@ from spectral_select._labels.wrong_labels import score_labels
 
 __all__ = ["InspectOptions", "InspectionPlan", "InspectionScorer", "InspectionSums", "combine_sums"]
 
-_MOST_DEGREES = 2**20  # degrees from which median and fence are taken
-_SAMPLE = 20_000  # rows on which choices are made
+_MOST_DEGREES = 2**20  # maximum number of degrees used to compute median and fence
+_SAMPLE = 20_000  # rows used to choose graphs, landmarks and thresholds
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class InspectOptions:
 
 @dataclass
 class InspectionSums:
-    """Sums for the label filter, None if it is known already, and degrees of some rows."""
+    """Sums for the label filter, None if they are not needed, and degrees of some rows."""
 
     labels: LabelSums | None
     degrees: NDArray[np.float64]
@@ -86,7 +86,7 @@ class InspectionPlan:
     Parameters
     ----------
     sample : RowSample
-        The sample, of `InspectOptions.sample_size` rows or all.
+        The sample: `InspectOptions.sample_size` rows, or all rows of a smaller dataset.
     classes : ndarray of shape (n_classes,)
         The classes; empty without labels.
     options : InspectOptions
@@ -97,7 +97,7 @@ class InspectionPlan:
         n, self.options, self.classes = sample.moments.n, options, classes
         self._mean, self._scale = sample.moments.mean_and_scale()
         rows = self._sample = Rows.scaled(sample.features, self._mean, self._scale)
-        order = np.arange(rows.n)  # which is random: see RowSample
+        order = np.arange(rows.n)  # rows are already in random order; see RowSample
         landmarks = order[: options.n_landmarks]
         self.n_landmarks = len(landmarks)
         self._last_landmark = sample.hashes[landmarks[-1]]
@@ -165,7 +165,7 @@ class InspectionPlan:
         return close_pairs(keys, features, self.rows(features), self._limit, self.options.seed)
 
     def scorer(self, sums: InspectionSums) -> "InspectionScorer":
-        """Return what scores the rows, given the sums of all blocks."""
+        """Return the scorer of the rows, given the sums of all blocks."""
         label_filter = self._filter
         if label_filter is None and sums.labels is not None:
             label_filter = solve_label_filter(

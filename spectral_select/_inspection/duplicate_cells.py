@@ -1,7 +1,7 @@
-"""Near-duplicates in a dataset that is too large for memory: rows are compared within cells.
+"""Near-duplicates in a dataset that is too large for memory, found by comparing rows in cells.
 
-Each row joins the cells of its nearest landmarks. Within a cell, the neighbors are found as in
-memory. Identical rows share all cells.
+Each row joins the cells of its nearest landmarks. Within a cell, neighbors are found as for a
+dataset in memory. Identical rows share all cells.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _MOST_CELLS = 1024
 
 
 def n_cells(n: int) -> int:
-    """Return the number of cells for n rows; few rows share one cell."""
+    """Return the number of cells for n rows; it is 1 for small datasets."""
     return 1 if n <= _CELL_ROWS else min(_MOST_CELLS, -(-n * CELLS // _CELL_ROWS))
 
 
@@ -64,7 +64,7 @@ def close_pairs(
     X : ndarray of shape (k, d)
         The rows.
     rows : Rows
-        The same, standardized.
+        The rows, standardized.
     limit : float
         Largest distance of near-duplicates.
     seed : int
@@ -90,9 +90,9 @@ class DuplicateGroups:
     keys : ndarray of shape (k,)
         Keys of the rows that have near-duplicates, ascending.
     group : ndarray of shape (k,)
-        Number of each row's group, from 0 in the order of their smallest keys.
+        Group number of each row. Groups are numbered from 0 in the order of their smallest keys.
     count : ndarray of shape (k,)
-        Number of near-duplicates of each row, itself not counted.
+        Number of near-duplicates of each row, excluding the row itself.
     """
 
     keys: NDArray[np.int64]
@@ -110,7 +110,8 @@ class DuplicateGroups:
         Parameters
         ----------
         keys, distance, exact : ndarray of shape (n,)
-            As in `CellPairs`; the smallest distance of each row, and whether any is exact.
+            Each row's key, its smallest distance in any cell, and whether it has an exact
+            duplicate in any cell.
         """
         place = np.searchsorted(self.keys, keys)
         linked = np.append(self.keys, -1)[place] == keys
@@ -127,7 +128,7 @@ class DuplicateGroups:
 
 
 def group_pairs(pairs: NDArray[np.int64]) -> DuplicateGroups:
-    """Return the groups that are linked by pairs of keys, shape (m, 2), repeated or not."""
+    """Return the groups linked by pairs of keys, shape (m, 2); pairs may be repeated."""
     pairs = np.unique(pairs, axis=0)
     keys, places = np.unique(pairs, return_inverse=True)
     if not len(keys):

@@ -33,18 +33,18 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DatasetInspection:
-    """What `inspect_dataset` found in n samples.
+    """Result of `inspect_dataset` for n samples.
 
     Attributes
     ----------
     labels : ndarray of shape (n,), or None
         The given labels.
     wrong_labels : WrongLabels or None
-        What `find_wrong_labels` returned; None without labels.
+        Result of `find_wrong_labels`; None without labels.
     outlier : ndarray of shape (n,), bool
         Whether a sample is unlike the others.
     outlier_score : ndarray of shape (n,), float64
-        From 0 to 1; 1/2 is typical, 1 is unlike all others.
+        From 0 to 1; 1/2 is typical, and 1 means unlike all others.
     duplicates : NearDuplicates
         Each sample's group of near-duplicates, and its near-duplicate in the other dataset.
     paths : tuple of str, or None
@@ -124,7 +124,7 @@ class DatasetInspection:
             "duplicate_in_other": found.across,
         }
         if self.other_paths is not None:
-            names = np.array([*self.other_paths, ""], object)  # −1 is the last
+            names = np.array([*self.other_paths, ""], object)  # −1 selects the empty name
             columns["duplicate_in_other_path"] = names[found.across]
         return columns
 
@@ -201,7 +201,7 @@ def inspect_dataset(
     Returns
     -------
     DatasetInspection
-        A table with one row per sample, and arrays of the samples found.
+        A table with one row per sample, and arrays of the flagged samples.
 
     Raises
     ------

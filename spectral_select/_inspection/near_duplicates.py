@@ -1,4 +1,4 @@
-"""Groups of near-duplicates in a dataset, and near-duplicates in another dataset."""
+"""Groups of near-duplicates in a dataset, and near-duplicates in a second dataset."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -32,12 +32,12 @@ class NearDuplicates:
     Attributes
     ----------
     group : ndarray of shape (n,)
-        Number of the group, from 0 in the order of the samples; -1 for samples in no group.
+        Group number, from 0 in the order of the samples; -1 for samples in no group.
     exact : ndarray of shape (n,), bool
         Whether another sample has exactly the same features.
     count : ndarray of shape (n,)
-        Number of near-duplicates of each sample, itself not counted. Samples that are linked only
-        through others do not count.
+        Number of near-duplicates of each sample, excluding the sample itself and samples that are
+        linked only through others.
     similarity : ndarray of shape (n,)
         Similarity to the most similar sample in either dataset; at most 1.
     across : ndarray of shape (n,)
@@ -74,13 +74,13 @@ def find_near_duplicates(
     X : array of shape (n, d)
         Checked features.
     rows : Rows
-        The same, standardized.
+        The rows of `X`, standardized.
     other : array of shape (m, d) or None
-        Checked features of another dataset.
+        Checked features of a second dataset.
     similarity : float or None
         Similarity from which samples are near-duplicates: 1 − δ²/2 for the distance δ of
-        `near_pairs`, which is their cosine if they have the same length. None is 0.95, and
-        closer where samples would often be that similar by chance.
+        `near_pairs`, which is their cosine if they have the same length. None means 0.95, or more
+        if samples would often be that similar by chance.
     seed : int
         Seed for the landmarks and for sampling.
     """
@@ -104,7 +104,7 @@ def find_near_duplicates(
 
 
 def linked_rows(pairs: Indices, n: int) -> Indices:
-    """Return the number of the component that each of n rows belongs to, linked by `pairs`."""
+    """Return the component number of each of n rows that are linked by `pairs`."""
     i, j = pairs.T
     links = sparse.coo_array((np.ones(len(i), bool), (i, j)), shape=(n, n))
     return np.asarray(connected_components(links, directed=False)[1], np.int64)
@@ -125,7 +125,7 @@ def first_twins(datasets: list[Array]) -> Indices:
 
 
 def numbered_groups(component: Indices) -> Indices:
-    """Return the number of each component with at least two members, −1 for the others."""
+    """Return each row's group number; −1 if its component has only one member."""
     _, where, inverse, counts = np.unique(
         component, return_index=True, return_inverse=True, return_counts=True
     )

@@ -4,9 +4,9 @@ The degree is taken over landmarks l, a random subset of the samples,
 
     f_i = (1/m)·Σ_l exp(−γ·‖x̂_i − x̂_l‖²/s),   excluding i itself,                          (1)
 
-with the rows x̂ standardized and scaled to length 1, and the median s of the squared distances. A
+where the rows x̂ are standardized and scaled to length 1, and s is the median squared distance. A
 narrow kernel (γ = 8) counts how many samples are similar. The Fiedler vector of the linear graph
-also singles out samples of low degree, but it ranks planted outliers less well, as does the
+also singles out samples of low degree, but it ranks planted outliers less well. So does the
 distance to the nearest neighbors if outliers resemble each other (`benchmarks/outliers.py`).
 """
 
@@ -26,11 +26,11 @@ __all__ = [
 ]
 
 _GAMMA = 8.0
-_FENCE = 1.6  # distance below the median, in units of the distance of the lowest tenth
+_FENCE = 1.6  # distance of the fence below the median, relative to that of the 0.1 quantile
 
 
 def outlier_scores(rows: Rows, n_landmarks: int, seed: int) -> NDArray[np.float64]:
-    """Return r/(f + r) of each sample, with the degree f (1) and its median r.
+    """Return the score r/(f + r) of each sample, where f is its degree (1) and r the median.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def outlier_scores(rows: Rows, n_landmarks: int, seed: int) -> NDArray[np.float6
     Returns
     -------
     ndarray of shape (n,)
-        Scores in [0, 1]; 1/2 is typical, and 1 is unlike all other samples.
+        Scores in [0, 1]; 1/2 is typical, and 1 means unlike all other samples.
     """
     order = np.random.default_rng(seed).permutation(rows.n)
     landmarks = np.sort(order[:n_landmarks])
@@ -62,7 +62,7 @@ def outlier_graph(rows: Rows, landmarks: NDArray[np.int64]) -> Graph:
 
 
 def mean_degrees(block: Block, is_landmark: NDArray[np.bool_], graph: Graph) -> NDArray[np.float64]:
-    """Return the degrees (1) of a block of standardized rows; `is_landmark` tells which are one."""
+    """Return the degrees (1) of a block of standardized rows; `is_landmark` marks landmarks."""
     basis = graph.basis(block)
     degrees = basis.sum(1, dtype=np.float64) - is_landmark
     return np.asarray(np.maximum(degrees, 0) / np.maximum(basis.shape[1] - is_landmark, 1))
@@ -77,8 +77,8 @@ def outlier_score(degrees: NDArray[np.float64], median: float) -> NDArray[np.flo
 def is_outlier(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return whether each sample is far below the others on the scale of ln f.
 
-    The fence is as far below the median as 1.6 times the distance from the median to the lowest
-    tenth, so that it does not depend on how the other half is distributed.
+    The fence is 1.6 times as far below the median as the 0.1 quantile, so it does not depend on how
+    the upper half is distributed.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class RowBlock:
 
 @dataclass
 class RowSample:
-    """Sums over all rows of a dataset, and some of its rows.
+    """Sums over all rows of a dataset, and a sample of its rows.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class RowSample:
     hashes : ndarray of shape (m,), uint64
         The smallest hashes of the dataset, ascending.
     features, labels : ndarray
-        The rows with these hashes, in random order therefore; see `RowBlock`.
+        The rows with these hashes, and therefore in random order; see `RowBlock`.
     """
 
     moments: Moments
@@ -59,7 +59,7 @@ class RowSample:
 def hash_keys(keys: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
     """Return a hash of each key, distinct for distinct keys.
 
-    These are the steps of SplitMix64, each of which can be undone [1]_.
+    These are the steps of SplitMix64, each of which is invertible [1]_.
 
     References
     ----------
@@ -74,7 +74,7 @@ def hash_keys(keys: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
 
 
 def accumulate_sample(block: RowBlock, size: int, seed: int) -> RowSample:
-    """Return the state of one block of rows; the sample has at most `size`."""
+    """Return the state of one block of rows, with a sample of at most `size` rows."""
     hashes = hash_keys(block.keys, seed)
     first = np.argsort(hashes)[:size]
     labels = None if block.labels is None else block.labels[first]

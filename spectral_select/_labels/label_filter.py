@@ -1,22 +1,22 @@
-"""Class probabilities of each sample from the labels of the others, by a low-pass filter.
+"""Class probabilities of each sample, computed from the other labels by a low-pass filter.
 
-The similarity graph has the affinities S = B·K⁻¹·Bᵀ (`similarity_graph`) and the degrees d. With
-the rows s_i = √(n/d_i)·b_i less their mean, and G = Σ s_i·s_iᵀ, the class indicators Y, less the
-class frequencies p, are filtered by
+The similarity graph has the affinities S = B·K⁻¹·Bᵀ (`similarity_graph`) and the degrees d. The
+rows s_i are √(n/d_i)·b_i minus their mean, and G = Σ s_i·s_iᵀ. The class indicators Y minus the
+class frequencies p are filtered by
 
     F = s·W,   W = (G + λ·K)⁻¹·sᵀ·(Y − p).                                                (1)
 
-This is ridge regression: a component of eigenvalue v of the normalized graph is kept by the factor
-v/(v + λ). With the leverage h_i = s_iᵀ·(G + λ·K)⁻¹·s_i + 1/n, the left-out scores are
+This is ridge regression: a component with eigenvalue v of the normalized graph is multiplied by
+v/(v + λ). With the leverage h_i = s_iᵀ·(G + λ·K)⁻¹·s_i + 1/n, the leave-one-out scores are
 
     f_i = p + (F_i − h_i·(Y_i − p)) / (1 − h_i).                                          (2)
 
-The label of sample i has no part in f_i. With the Cholesky factor C·Cᵀ = G + λ·K, h_i − 1/n is
-‖C⁻¹·s_i‖². Graph and strength λ are those with the smallest squared error of f. The probabilities
-are softmax(f/T), with the T of the smallest log loss.
+The label of sample i does not influence f_i. With the Cholesky factorization C·Cᵀ = G + λ·K,
+h_i = ‖C⁻¹·s_i‖² + 1/n. The graph and the strength λ are chosen to minimize the squared error of f.
+The probabilities are softmax(f/T), where T minimizes the log loss.
 
-Votes of nearest neighbors are no candidate. Their left-out error is often smaller, but they follow
-wrong labels too closely: on images they rank them clearly worse.
+Nearest-neighbor votes are not considered. Their leave-one-out error is often smaller, but they
+follow wrong labels too closely. On images, they rank wrong labels clearly worse.
 """
 
 from collections.abc import Callable
@@ -61,12 +61,12 @@ HEATS = ((0.5, True), (1.0, True), (2.0, True), (1.0, False))
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # λ, in units of the mean eigenvalue
 _USUAL_STRENGTH = 0.1
 TEMPERATURES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
-# Rows and landmarks with which the graphs are compared.
+# Numbers of rows and landmarks used to compare the graphs.
 _N_COMPARED, _N_LANDMARKS = 4096, 512
-# Rows by which strength and temperature are chosen; rows for the noise matrix, and most entries
-# of their scores.
+# Number of rows used to choose strength and temperature, number of rows used for the noise matrix,
+# and maximum number of entries in their scores.
 _N_CHOSEN, _N_SAMPLED, _MAX_ENTRIES = 4096, 20_000, 2**24
-_LEAST_LEFT = 1e-6  # 1 − h
+_LEAST_LEFT = 1e-6  # smallest 1 − h
 _ROUNDING, _TINY = 3e-7, 1e-12
 
 
@@ -104,13 +104,13 @@ class LabelFilter:
     rows : Rows
         The dataset.
     labels : ndarray of shape (n,)
-        Class numbers; -1 is unlabeled.
+        Class numbers; -1 means unlabeled.
     temperature : float
         T.
     error : float
-        Mean squared error of the left-out scores.
+        Mean squared error of the leave-one-out scores.
     sampled : ndarray of shape (m,)
-        Rows from which the noise matrix is to be estimated.
+        Rows from which to estimate the noise matrix.
     """
 
     rows: Rows
@@ -133,10 +133,10 @@ class LabelFilter:
         return self._ridge.strength
 
     def probabilities(self, place: Place) -> Block:
-        """Return the left-out class probabilities of some rows."""
+        """Return the leave-one-out class probabilities of some rows."""
         if self.rows.n * self._ridge.weights.shape[1] > _MAX_ENTRIES:
             return self._probabilities(place)
-        if self._table is None:  # small enough to be kept
+        if self._table is None:  # small enough to cache
             self._table = np.concatenate([self._probabilities(part) for part in self.places()])
         return self._table[place]
 
@@ -144,12 +144,12 @@ class LabelFilter:
         return self.of_rows(self.rows[place], self.labels[place])
 
     def of_rows(self, rows: Block, labels: Labels) -> Block:
-        """Return the left-out class probabilities of standardized rows with these labels."""
+        """Return the leave-one-out class probabilities of standardized rows with these labels."""
         scores = self._ridge.left_out(self._factors(rows), labels)
         return np.asarray(softmax(scores / np.float32(self.temperature), axis=1))
 
     def places(self) -> list[slice]:
-        """Return the blocks of rows for which the probabilities stay small."""
+        """Return blocks of rows, short enough that arrays of probabilities stay small."""
         width = max(self._ridge.weights.shape)
         return list(self.rows.places(width))
 
@@ -157,20 +157,20 @@ class LabelFilter:
 def fit_label_filter(
     rows: Rows, labels: Labels, n_classes: int, *, n_landmarks: int, seed: int
 ) -> LabelFilter:
-    """Return the filter with the smallest left-out error.
+    """Return the filter with the smallest leave-one-out error.
 
     Parameters
     ----------
     rows : Rows
         The dataset, n rows.
     labels : ndarray of shape (n,)
-        Class numbers; -1 is unlabeled.
+        Class numbers; -1 means unlabeled.
     n_classes : int
         Number of classes.
     n_landmarks : int
-        Largest number of landmarks of a heat kernel; 0 tries the cosine graph alone.
+        Maximum number of landmarks in a heat kernel; 0 tries only the cosine graph.
     seed : int
-        Seed of the landmarks, and of the rows on which choices are made.
+        Seed for choosing the landmarks and the rows used for tuning.
     """
     order = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))
     graph, start, best = choose_label_graph(rows, labels, n_classes, n_landmarks, order)
@@ -180,7 +180,7 @@ def fit_label_filter(
 
 
 def sampled_rows(order: Labels, n_classes: int) -> Labels:
-    """Return the rows on which choices are made: the first of a random order, sorted."""
+    """Return the rows used for tuning and for the noise matrix: the first of `order`, sorted."""
     n_sampled = min(_N_SAMPLED, max(_MAX_ENTRIES // n_classes, n_classes))
     return np.sort(order[:n_sampled])
 
@@ -195,16 +195,16 @@ def choose_label_graph(
     rows, labels, n_classes, n_landmarks
         As for `fit_label_filter`.
     order : ndarray of shape (m,)
-        Labeled rows in random order, of which the first are used.
+        Labeled rows in random order; the first ones are used.
 
     Returns
     -------
     graph : Graph
         The best graph.
     start : int
-        Place of its λ among the strengths.
+        Index of its λ in `STRENGTHS`.
     best : LabelFilter or None
-        The filter, if it already used all rows and landmarks.
+        The fitted filter if it already uses all rows and landmarks, else None.
     """
     compared = np.sort(order[:_N_COMPARED])
     few = np.sort(order[: min(n_landmarks, _N_LANDMARKS)])
@@ -235,7 +235,7 @@ def _fit(
 ) -> LabelFilter:
     """Fit to the rows `used`, by default all, and choose λ and T on some rows of `sampled`.
 
-    The search for λ begins at the place `start` of the strengths.
+    The search for λ starts at index `start` of `STRENGTHS`.
     """
     m = graph.size(rows.d)
     places: list[Place] = [*(rows.places(m) if used is None else rows.parts(used, m))]
@@ -256,7 +256,7 @@ def solve_label_filter(
 ) -> LabelFilter:
     """Solve (1), and choose λ and T on some rows of `sampled`; no other rows are read.
 
-    The search for λ begins at the place `start` of the strengths.
+    The search for λ starts at index `start` of `STRENGTHS`.
     """
     graph, m, chosen = factors.graph, len(sums.total), _chosen(sampled)
     kernel = graph.kernel(rows.d)
@@ -268,7 +268,7 @@ def solve_label_filter(
     factors = replace(factors, mean=factors.mean + mean.astype(np.float32))
     # The mean eigenvalue of the normalized graph is that of K⁻¹·G.
     unit = float(np.trace(linalg.solve(kernel, gram, assume_a="pos"))) / min(m, n)
-    # What rounding in single precision may take from an eigenvalue of G.
+    # Compensate for what single-precision rounding may subtract from an eigenvalue of G.
     gram.flat[:: m + 1] += _ROUNDING * max(float(gram.trace()), _TINY)
     given = labels[chosen]
     s = np.concatenate([factors(rows[part]) for part in rows.parts(chosen, m)])
@@ -293,7 +293,7 @@ def _chosen(sampled: Labels) -> Labels:
 def _lowest(
     evaluate: Callable[[int], tuple[float, _Ridge, Block]], n: int, start: int
 ) -> tuple[float, _Ridge, Block]:
-    """Return the lowest value of a unimodal function of 0, …, n − 1, going down from `start`."""
+    """Return the lowest value of a unimodal function of 0, …, n − 1, descending from `start`."""
     best, found = start, evaluate(start)
     for step in (-1, 1):
         place = best + step

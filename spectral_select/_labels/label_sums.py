@@ -1,8 +1,8 @@
-"""The normalized rows of a similarity graph, and sums over them that are added block by block.
+"""Normalized rows of a similarity graph, and sums over them that can be added block by block.
 
-With the basis b_i and the degrees d_i of a graph (`similarity_graph`), the rows are
-s_i = √(n/d_i)·b_i less their mean. `accumulate_labels` makes the sums of a block, and
-`combine_label_sums` adds them; `label_filter` solves for the filter.
+With the basis b_i and the degrees d_i of a graph (`similarity_graph`), the normalized rows are
+s_i = √(n/d_i)·b_i minus their mean. `accumulate_labels` computes the sums of a block, and
+`combine_label_sums` adds them up; `label_filter` solves for the filter.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ _LEAST_DEGREE = 1e-3  # of the mean degree
 
 @dataclass
 class Factors:
-    """The rows s of a normalized graph, and what (1) needs of them."""
+    """Computes the rows s of a normalized graph."""
 
     graph: Graph
     weights: Block  # whose products with b are the degrees
@@ -44,12 +44,12 @@ class Factors:
                 total += graph.basis(rows[part]).sum(0, dtype=np.float64)
             weights = total * (n / len(sampled))
         else:
-            # The landmarks are a sample, for which K⁻¹·Σ b = 1.
+            # Use the landmarks as the sample: summed over them, K⁻¹·Σ b = 1.
             weights = np.full(len(graph.landmarks), n / len(graph.landmarks))
         few = rows[sampled[evenly_spaced_rows(len(sampled), _N_LANDMARKS)]]
         usual = np.mean(graph.basis(few) @ weights)
         factors = cls(graph, weights.astype(np.float32), _LEAST_DEGREE * float(usual), n)
-        # Near the mean, single precision keeps more digits of G.
+        # With the mean subtracted, single precision keeps more digits of G.
         factors.mean = factors(few).mean(0)
         return factors
 
@@ -85,14 +85,14 @@ class LabelSums:
 
 
 def accumulate_labels(rows: Block, labels: Labels, factors: Factors, n_classes: int) -> LabelSums:
-    """Return the sums of a block of standardized rows; a label of -1 leaves its row out."""
+    """Return the sums of a block of standardized rows; rows with the label -1 are left out."""
     known = np.flatnonzero(labels >= 0)
     given, s = labels[known], factors(rows)
     s = s if len(known) == len(s) else s[known]
     ones = np.ones(len(known), np.float32)
     shape = (len(known), n_classes)
     indicators = sparse.csr_array((ones, (np.arange(len(known)), given)), shape=shape)
-    # Rounding in single precision would change the scores with the size of the blocks.
+    # In single precision, rounding would make the scores depend on the block size.
     exact: Floats = s.astype(np.float64)
     return LabelSums(
         gram=exact.T @ exact,

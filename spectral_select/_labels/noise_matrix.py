@@ -1,10 +1,11 @@
-"""How often people write one class for another, and what the labels would be without it.
+"""How often one class is labeled as another, and the probabilities of the true classes.
 
-The noise matrix T holds T_yc, the probability that a sample of class y is labeled c. Where two
-classes are alike, the probabilities P of labels are soft although no label is wrong. At samples of
-class y that look least like class c, labels c are mistakes. So T_yc is the share of labels c among
-the samples that are predicted to be of class y, in the two fifths with the lowest P_c [1]_. Only
-cells that hold significantly more than the others are kept; the others share one rate,
+The noise matrix T holds T_yc, the probability that a sample of class y is labeled c. If two
+classes are similar, the label probabilities P are soft although no label is wrong. But labels c
+are mistakes on samples of class y that look least like class c. So, of the samples predicted to be
+of class y, only the 40% with the lowest P_c are used, and T_yc is the share of labels c among
+them [1]_. Cells that hold significantly more labels than the others are kept; the others share
+one rate,
 
     T = diag(t) + f·(1 − I) + E,   E sparse.                                              (1)
 
@@ -32,10 +33,11 @@ Labels: TypeAlias = NDArray[np.int64]
 
 _ANCHORS = 0.4  # share of the samples of a class
 _LEAST_ANCHORS = 20
-# A cell is significant if it holds this many standard deviations, and labels, more than expected.
+# A cell is significant if it exceeds the expected count by this many standard deviations plus this
+# many labels.
 _DEVIATIONS, _LABELS = 4.0, 4
-_LARGEST_NOISE = 0.9  # of a class
-_ROUNDS = 2  # the second takes the predicted classes from q
+_LARGEST_NOISE = 0.9  # largest noise rate of a class
+_ROUNDS = 2  # the second round predicts the classes from q
 _ITERATIONS = 10
 _BLOCK_ENTRIES = 2**20
 _TINY = 1e-9
@@ -77,18 +79,18 @@ class NoiseMatrix:
         for _ in range(_ITERATIONS):
             ratio = np.maximum(self.times(q), _TINY)
             np.divide(P, ratio, out=ratio)
-            q = q * self.transposed(ratio)  # sums to 1 again, as the rows of T do
+            q = q * self.transposed(ratio)  # still sums to 1, because the rows of T do
         normalized: Floats = q / np.maximum(q.sum(1, keepdims=True), _TINY)
         return normalized
 
 
 def estimate_noise_matrix(P: Floats, labels: Labels) -> NoiseMatrix:
-    """Return the noise matrix of left-out probabilities and labels.
+    """Estimate the noise matrix from leave-one-out probabilities and labels.
 
     Parameters
     ----------
     P : ndarray of shape (n, n_classes)
-        Probabilities of the labels, to which the label of the sample itself has not contributed.
+        Label probabilities, computed for each sample without its own label.
     labels : ndarray of shape (n,)
         Class numbers.
     """
@@ -104,7 +106,7 @@ def estimate_noise_matrix(P: Floats, labels: Labels) -> NoiseMatrix:
 def _at_anchors(
     P: Floats, predicted: Labels, labels: Labels
 ) -> tuple[sparse.coo_array, NDArray[np.float64]]:
-    """Return the number of labels c among the anchors of each cell, and of anchors."""
+    """Return the number of labels c among the anchors of each cell, and of anchors per class."""
     n_classes = P.shape[1]
     anchors = np.zeros(n_classes)
     places, counts = [np.zeros((2, 0), np.int64)], [np.zeros(0)]
@@ -114,7 +116,7 @@ def _at_anchors(
         if len(rows) == 0:
             continue
         k = min(len(rows), max(int(np.ceil(_ANCHORS * len(rows))), _LEAST_ANCHORS))
-        # Of classes that no row is labeled with, the count is 0.
+        # The count is 0 for classes that no row is labeled with.
         present = np.unique(labels[rows])
         lowest = np.argpartition(P[np.ix_(rows, present)], k - 1, axis=0)[:k]
         places.append(np.stack([np.full(len(present), y), present]))
@@ -132,7 +134,7 @@ def _significant(counts: sparse.coo_array, anchors: NDArray[np.float64]) -> Nois
     other = (y != c) & (counts.data > 0)
     y, c, count = y[other], c[other], counts.data[other].astype(np.float64)
     size = anchors[y]
-    # The rate of the others is not known before: begin without the largest cell of each row.
+    # The common rate is not known yet, so first estimate it without each row's largest cell.
     special = np.zeros(len(y), bool)
     order = np.lexsort((c, -count, y))
     special[order[np.unique(y[order], return_index=True)[1]]] = True

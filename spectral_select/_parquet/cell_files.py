@@ -1,6 +1,6 @@
-"""Cells of rows on disk: each file's rows in the order of their cells, in the file's own type.
+"""Cells of rows on disk: the rows of each file, sorted by cell, in the dtype of the file.
 
-So a cell can be read from all files without the rest.
+A cell can thus be read from all files without reading other cells.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ _WAITING_BYTES = 2**27
 
 
 class CellWriter:
-    """Writes the rows of a file, a part at a time, so that large files need no more memory.
+    """Writes the rows of a file in parts, so that large files need no more memory.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class CellWriter:
         self._cells: list[NDArray[np.int64]] = []
 
     def add(self, first: int, block: RowBlock, cells: NDArray[np.int64]) -> None:
-        """Add rows that join these cells; the first has the number `first` in the dataset."""
+        """Add rows that join these cells; `first` is the first row's number in the dataset."""
         if not self._blocks:
             self._first = first
         self._blocks.append(block)
@@ -44,7 +44,7 @@ class CellWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows that wait."""
+        """Write the buffered rows."""
         if not self._blocks:
             return
         of_row = np.concatenate(self._cells)
@@ -80,7 +80,7 @@ class CellWriter:
 def read_cell(
     folders: list[Path], cell: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
-    """Return row numbers in the dataset, keys and rows of a cell, in the order of the keys."""
+    """Return a cell's row numbers in the dataset, its keys and its rows, sorted by key."""
     numbers, rows = [np.empty((2, 0), np.int64)], []
     for folder in folders:
         first, last = np.load(folder / "bounds.npy", mmap_mode="r")[cell : cell + 2]

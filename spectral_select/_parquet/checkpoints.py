@@ -1,4 +1,4 @@
-"""State of a pass over files, saved after each file, so that an interrupted pass is resumed."""
+"""State of a pass over files, saved after each file so that an interrupted pass can resume."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def save_state(path: Path, **arrays: Any) -> None:
 
 
 def load_state(path: Path) -> dict[str, NDArray[Any]] | None:
-    """Return the arrays of `save_state`, or None if nothing was saved."""
+    """Return the arrays that `save_state` wrote, or None if nothing was saved."""
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as archive:

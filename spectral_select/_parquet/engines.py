@@ -1,7 +1,7 @@
-"""Where the work on each file is done: in this process, or in several.
+"""Engines that do the work on each file, in this process or in several processes.
 
-An engine calls a function on each of some items, and yields the results in the order of the items,
-so that sums are added in the same order everywhere.
+An engine calls a function on each item, and yields the results in the order of the items, so that
+sums are added in the same order everywhere.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,14 +12,14 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 __all__ = ["Engine", "local_engine", "worker_processes"]
 
-# Arguments: function, items, and what the function needs besides the item.
+# Arguments: the function, the items, and further arguments of the function.
 Engine: TypeAlias = Callable[..., Iterator[Any]]
 
-_MANY_ROWS = 100_000  # for which it is worth starting processes
+_MANY_ROWS = 100_000  # from this number of rows on, it pays to start processes
 
 
 def local_engine(workers: int | None, n_rows: int) -> Engine:
-    """Return the engine of this machine; None is as many processes as are worth it."""
+    """Return the engine of this machine; None uses all cores if there are many rows."""
     if workers is None:
         workers = joblib.cpu_count() if n_rows >= _MANY_ROWS else 1
     return _in_this_process if workers == 1 else worker_processes(workers)

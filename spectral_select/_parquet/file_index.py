@@ -1,4 +1,4 @@
-"""What must be known of all files before embeddings are read: row counts, ids and classes."""
+"""Row counts, ids and classes of all files, which must be known before embeddings are read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ __all__ = ["FileIndex", "FileRows", "index_files", "keys_of_ids"]
 
 @dataclass
 class FileRows:
-    """What is known of the rows of a file.
+    """The known properties of the rows of a file.
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class FileRows:
     keys : ndarray of shape (k,), int64
         A number made from the id of each row.
     labels : ndarray of shape (k,), int32, or None
-        Number of the class of each row.
+        Class number of each row.
     duplicates : dict
-        Columns of scores that are known already.
+        Columns of near-duplicate scores, once they are known.
     """
 
     path: Path
@@ -55,13 +55,13 @@ class FileIndex:
     Attributes
     ----------
     starts : ndarray of shape (n_files + 1,)
-        Number of the first row of each file in the dataset, then the number of all rows.
+        Number of each file's first row in the dataset, followed by the total number of rows.
     keys : ndarray of shape (n,), int64
         A number made from the id of each row; see `keys_of_ids`.
     classes : ndarray of shape (n_classes,)
         The classes, sorted; empty without labels.
     labels : ndarray of shape (n,), int32, or None
-        Number of the class of each row.
+        Class number of each row.
     """
 
     starts: NDArray[np.int64]
@@ -75,7 +75,7 @@ class FileIndex:
         return int(self.starts[-1])
 
     def rows_of(self, path: Path, number: int) -> FileRows:
-        """Return what is known of the rows of a file, given with its number."""
+        """Return the known properties of the rows of a file, given its path and number."""
         place = slice(int(self.starts[number]), int(self.starts[number + 1]))
         labels = None if self.labels is None else self.labels[place]
         return FileRows(path, place.start, self.keys[place], labels)
@@ -107,7 +107,7 @@ def index_files(files: ParquetFiles) -> FileIndex:
     if files.label is not None:
         parts = [np.unique(part) for part in labels if len(part)]
         if len({part.dtype.kind == "U" for part in parts}) > 1:
-            raise TypeError(f"column {files.label!r} holds strings in some files only")
+            raise TypeError(f"column {files.label!r} holds strings in only some of the files")
         classes = np.unique(np.concatenate(parts))
         if len(classes) < 2:
             raise ValueError(f"column {files.label!r} must hold at least two classes; got 1 class")
@@ -116,7 +116,7 @@ def index_files(files: ParquetFiles) -> FileIndex:
 
 
 def keys_of_ids(ids: Any) -> NDArray[np.int64]:
-    """Return Arrow ids as 64-bit integers: integers as they are, others by a hash."""
+    """Return Arrow ids as 64-bit integers; ids that are not integers are hashed."""
     from pyarrow import types
 
     if types.is_integer(ids.type):

@@ -1,9 +1,9 @@
-"""Wrong labels, outliers and near-duplicates in Parquet files: scores beside each id.
+"""Wrong labels, outliers and near-duplicates in Parquet files, written as scores for each id.
 
-Four passes read the embeddings once each: (1) mean and scale, and the sample on which choices are
-made; (2) sums for the label filter, a sample of degrees, and cells of near-duplicates; (3) pairs
-within each cell; (4) scores, written file by file. The state of (1) and (2) is saved after each
-file, so that a killed process loses at most one.
+Four passes read the embeddings once each: (1) mean and scale, and the sample for choosing graphs
+and thresholds; (2) sums for the label filter, a sample of degrees, and cells of near-duplicates;
+(3) pairs within each cell; (4) scores, written file by file. The state of (1) and (2) is saved
+after each file, so that a killed process repeats at most one file.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def inspect_files(
     skip_corrupt : bool, default=False
         Whether to leave out files that cannot be read.
     workers : int, optional
-        Number of processes; by default one for each core if there are many rows.
+        Number of processes. By default, one per core if there are many rows, otherwise one.
     engine : Engine, optional
-        Where else the work is done. Scores do not depend on it.
+        Engine that replaces the local one. Scores do not depend on the engine.
     report : callable, optional
         Called with a line of text after each step.
 
@@ -78,7 +78,8 @@ def inspect_files(
     Raises
     ------
     ValueError
-        If a file, an id, a label or an embedding is invalid, or if `out` holds other scores.
+        If a file, an id, a label or an embedding is invalid, or if `out` holds scores of a
+        different run.
     """
     options = options or InspectOptions()
     files = ParquetFiles(find_files(pattern, out), id_column, embedding_column, label_column)
@@ -116,7 +117,7 @@ class _Inspection:
         self._score(scorer, self._link(plan))
 
     def _rows(self, done: int = 0) -> Iterator[FileRows]:
-        """Yield what is known of the rows of each file, without those that are done."""
+        """Yield the known properties of each file's rows, skipping the first `done` files."""
         for number, path in enumerate(self.files.paths[done:], done):
             yield self.index.rows_of(path, number)
 
@@ -136,7 +137,7 @@ class _Inspection:
                 if sample is not None and part.features.shape[1] != sample.features.shape[1]:
                     raise ValueError(
                         f"{self.files.paths[number]} has embeddings of {part.features.shape[1]} "
-                        f"numbers; those before have {sample.features.shape[1]}"
+                        f"numbers; earlier files have {sample.features.shape[1]}"
                     )
                 sample = part if sample is None else combine_samples([sample, part], size)
             if sample is not None:
@@ -164,7 +165,7 @@ class _Inspection:
         return sums
 
     def _link(self, plan: InspectionPlan) -> dict[str, NDArray[Any]]:
-        """Pass 3: near-duplicates within each cell, and groups of them; columns of n rows."""
+        """Pass 3: near-duplicates within each cell and their groups, as columns of n rows."""
         n, folders = self.index.n, sorted(self.state.glob("cells-*"))
         distance, exact = np.full(n, np.inf, np.float32), np.zeros(n, bool)
         pairs = []

@@ -1,6 +1,6 @@
 """A folder of scores: one file per input file, a marker for each, and the state of the work.
 
-Only scores end in ``.parquet``, and readers of datasets ignore names that begin with an
+Only files of scores end in ``.parquet``, and dataset readers ignore names that begin with an
 underscore, so the folder can be read as one table.
 """
 
@@ -30,16 +30,16 @@ class OutputFolder:
     Parameters
     ----------
     path : Path
-        The folder; made if it does not exist.
+        The folder; created if it does not exist.
     files : ParquetFiles
         The input files.
     options : dict
-        What else the scores depend on.
+        Everything else that the scores depend on.
 
     Raises
     ------
     ValueError
-        If the folder holds scores of other files, options or versions, or input files.
+        If the folder holds input files, or scores from different files, options or versions.
     """
 
     def __init__(self, path: Path, files: ParquetFiles, options: dict[str, Any]) -> None:
@@ -68,11 +68,11 @@ class OutputFolder:
             if saved.exists():
                 if changes := Manifest(read_json_object(saved)).diff(manifest):
                     raise ValueError(
-                        f"{path} holds scores made otherwise ({'; '.join(changes[:3])}); "
+                        f"{path} holds scores of a different run ({'; '.join(changes[:3])}); "
                         "name another folder, or remove it"
                     )
             elif any(entry.name not in (".lock", progress.name) for entry in path.iterdir()):
-                raise ValueError(f"{path} holds other files; name an empty or a new folder")
+                raise ValueError(f"{path} holds other files; name an empty or new folder")
             self.state.mkdir(parents=True, exist_ok=True)
             self._done.mkdir(exist_ok=True)
             if not saved.exists():
@@ -90,29 +90,29 @@ class OutputFolder:
         restart: bool,
         report: Callable[[str], object],
     ) -> list[str]:
-        """Write the scores, unless all are there already.
+        """Write the scores, unless they are complete.
 
         Parameters
         ----------
         files : ParquetFiles
-            The input files; those that are left out are removed.
+            The input files; files that are left out are removed from it.
         work : callable
             Writes the scores of all `files`, and returns the number of rows.
         skip_corrupt : bool
             Whether to leave out files that cannot be read.
         restart : bool
-            Whether all scores depend on all files, so that they are discarded with one of these.
+            Whether all scores depend on all files, so that leaving out a file discards them.
         report : callable
             Called with a line of text.
 
         Returns
         -------
         list of str
-            Messages about files that were left out, by an interrupted command too.
+            Messages about files that were left out, now or by an interrupted command.
         """
         self._leave_out_known(files, skip_corrupt)
         if self._complete:
-            self._remove_state()  # of a process killed at the very end
+            self._remove_state()  # left by a process killed at the very end
             report("all files are done already")
             return self._messages()
         while True:
@@ -143,9 +143,9 @@ class OutputFolder:
         import pyarrow.parquet as pq
 
         if _size_and_time(source) != self._sizes[name]:
-            raise ValueError(f"{source} has changed while it was read; name another output folder")
+            raise ValueError(f"{source} changed while it was being read; name another folder")
         table = pa.table(columns)
-        self._summary.unlink(missing_ok=True)  # scores were removed since
+        self._summary.unlink(missing_ok=True)  # exists only if scores were removed since
         for path in (self.path / name, self._marker(name)):
             path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path / name, lambda file: pq.write_table(table, file))
@@ -153,7 +153,7 @@ class OutputFolder:
 
     @property
     def _complete(self) -> bool:
-        """Whether all files are done, and none of the scores was removed since."""
+        """Whether all files are done, and no scores were removed since."""
         if not self._summary.exists():
             return False
         left_out = self._known()
@@ -161,24 +161,24 @@ class OutputFolder:
 
     def _leave_out(self, files: ParquetFiles, error: CorruptFileError, *, restart: bool) -> None:
         name = files.remove(error.path)
-        # First the state: without it, a killed process only repeats work.
+        # Remove the state first: a process killed in between then only repeats work.
         for outdated in (self.state, self._done) if restart else ():
             shutil.rmtree(outdated)
             outdated.mkdir()
         write_json_atomically(self._left_out, {**self._known(), name: str(error)})
 
     def _leave_out_known(self, files: ParquetFiles, skip_corrupt: bool) -> None:
-        """Leave out the files that an interrupted command left out."""
+        """Leave out the files that an interrupted command has left out."""
         for name, message in self._known().items():
             if not skip_corrupt:
-                raise ValueError(f"{message}; without it, {self.path} was made: skip it again")
+                raise ValueError(f"{message}; {self.path} was made without it: skip it again")
             files.remove(files.paths[files.names.index(name)])
 
     def _messages(self) -> list[str]:
         return list(self._known().values())
 
     def _remove_state(self) -> None:
-        # It may be larger than the embeddings.
+        # The state may be larger than the embeddings.
         shutil.rmtree(self.state, ignore_errors=True)
 
     def _marker(self, name: str) -> Path:
@@ -209,4 +209,4 @@ def _check_apart(out: Path, files: ParquetFiles) -> None:
     whole = out.resolve()
     for path in files.paths:
         if path.resolve().is_relative_to(whole):
-            raise ValueError(f"{out} holds the input file {path}; name a folder apart from it")
+            raise ValueError(f"{out} holds the input file {path}; name a separate folder")

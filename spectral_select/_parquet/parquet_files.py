@@ -33,7 +33,7 @@ class CorruptFileError(ValueError):
         super().__init__(f"{path} cannot be read: {' '.join(str(why).split())}")
         self.path, self._why = path, str(why)
 
-    def __reduce__(self) -> tuple[type, tuple[Path, str]]:  # it crosses processes
+    def __reduce__(self) -> tuple[type, tuple[Path, str]]:  # for sending it between processes
         return CorruptFileError, (self.path, self._why)
 
 
@@ -48,7 +48,7 @@ class ParquetBlock:
     ids : pyarrow.Array
         Ids.
     features : ndarray of shape (k, d)
-        Embeddings, in the type of the file.
+        Embeddings, in the dtype of the file.
     """
 
     start: int
@@ -62,7 +62,7 @@ def find_files(pattern: str, out: Path | None = None) -> list[Path]:
     Raises
     ------
     ValueError
-        If there is none, or if the folder contains `out`, where scores would later be found.
+        If no file matches, or if the folder contains `out`, whose scores would match later.
     """
     found = Path(pattern)
     if out is not None and found.is_dir() and out.resolve().is_relative_to(found.resolve()):
@@ -110,7 +110,7 @@ class ParquetFiles:
         return self.names.pop(number)
 
     def ids_and_labels(self, path: Path) -> tuple[Any, NDArray[Any] | None]:
-        """Return all ids of a file, as Arrow array, and its labels; embeddings are not read."""
+        """Return the ids of a file as an Arrow array, and its labels; read no embeddings."""
         import pyarrow as pa
 
         columns = [self.id, *([self.label] if self.label else [])]
@@ -132,7 +132,7 @@ class ParquetFiles:
 
         columns, what = [self.id, self.embedding], f"column {self.embedding!r} of {path}"
         with _open(path) as file:
-            # The width is not in the schema; the first row tells how many rows fit a block.
+            # The width is not in the schema, so the first row determines the rows per block.
             first = _read(path, lambda: next(file.iter_batches(1, columns=[self.embedding]), None))
             if first is None or not first.num_rows:
                 return
@@ -173,7 +173,7 @@ def _open(path: Path) -> Any:
 
 
 def _read(path: Path, read: Any) -> Any:
-    """Return what `read` returns; name the file if it is damaged."""
+    """Return the result of `read`; if the file is damaged, raise an error that names it."""
     import pyarrow as pa
 
     try:

@@ -1,4 +1,4 @@
-"""Work on files as tasks of a Ray cluster, which repeats the tasks of a worker that dies."""
+"""Run work on files as tasks of a Ray cluster, which repeats the tasks of a worker that dies."""
 
 import re
 import socket
@@ -11,7 +11,7 @@ from spectral_select._parquet.engines import Engine
 
 __all__ = ["connect", "ray_tasks"]
 
-_SECONDS = 10.0  # after which a machine counts as unreachable
+_SECONDS = 10.0  # after this time, a machine is treated as unreachable
 
 
 def connect(address: str | None = None) -> None:
@@ -48,7 +48,7 @@ def ray_tasks(address: str | None = None) -> Engine:
     def engine(function: Callable[..., Any], items: Iterable[Any], *shared: Any) -> Iterator[Any]:
         task = ray.remote(function)
         given = [ray.put(value) for value in shared]
-        most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))  # that wait or run
+        most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))  # tasks that wait or run
         waiting: deque[Any] = deque()
         for item in items:
             waiting.append(task.remote(item, *given))

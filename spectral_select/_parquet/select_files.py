@@ -17,7 +17,7 @@ from spectral_select._selectors.fiedler_selector import FiedlerBatchSelector
 
 __all__ = ["select_files"]
 
-_SMALLEST_PART = 2**14  # rows of which candidate batches are made at a time
+_SMALLEST_PART = 2**14  # smallest number of rows to select from at a time
 
 
 def select_files(
@@ -49,9 +49,9 @@ def select_files(
     skip_corrupt : bool, default=False
         Whether to leave out files that cannot be read.
     workers : int, optional
-        Number of processes; by default one for each core if there are many rows.
+        Number of processes. By default, one per core if there are many rows, otherwise one.
     engine : Engine, optional
-        Where else the work is done. Scores do not depend on it.
+        Engine that replaces the local one. Scores do not depend on the engine.
     report : callable, optional
         Called with a line of text after each file.
 
@@ -63,7 +63,7 @@ def select_files(
     Raises
     ------
     ValueError
-        If a file, an id or an embedding is invalid, or if `out` holds other scores.
+        If a file, an id or an embedding is invalid, or if `out` holds scores of a different run.
     """
     if selector.candidate_size is None:
         raise ValueError("candidate_size must be given for Parquet files; got None")
@@ -102,7 +102,7 @@ def _select(path: Path, files: ParquetFiles, selector: FiedlerBatchSelector) -> 
 
 
 def _parts(files: ParquetFiles, path: Path, size: int) -> Iterator[tuple[Any, NDArray[Any]]]:
-    """Yield whole numbers of candidate batches; the last part holds the rest of the file."""
+    """Yield parts made of whole candidate batches; the last part holds the rest of the file."""
     import pyarrow as pa
 
     step = size * max(1, -(-_SMALLEST_PART // size))

@@ -20,15 +20,15 @@ class ClassBalancedSampler(Sampler[int]):
 
     With c classes, each group of c consecutive indices contains every class once. As the
     sampler inside `SpectralBatchSampler`, it balances the candidate batches; the selector
-    decides which candidates are kept. The samples of a class are shuffled, and shuffled again
-    when all have been used, so the samples of small classes repeat.
+    decides which candidates are kept. The samples of a class are shuffled, and reshuffled once
+    all have been used, so the samples of small classes repeat.
 
     Parameters
     ----------
     labels : array-like of shape (n_samples,)
         Class of each sample in the dataset.
     n_indices : int, optional
-        Number of indices in an epoch; by default the number of samples.
+        Number of indices in an epoch; by default, the number of samples.
     seed : int, default=0
         Seed for the order, which also depends on the epoch.
 
@@ -106,7 +106,7 @@ class WeightedDataset(Dataset[Any]):
     Raises
     ------
     ValueError
-        If a weight is negative or not finite, or if their number is not that of the samples.
+        If a weight is negative or not finite, or if there is not one weight per sample.
 
     Examples
     --------

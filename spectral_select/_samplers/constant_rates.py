@@ -1,18 +1,18 @@
 """Stride scheduling in closed form, over epochs in which the rates do not change.
 
 Over m epochs of k samples each, sample i with the rate π_i and the initial credit c_i accumulates
-c_i + m·π_i. If it were visited as often as this has reached an integer, the total would deviate
-from m·k at random, by about √n. A common offset δ_m makes it exact:
+c_i + m·π_i. If it were visited ⌊c_i + m·π_i⌋ times, the total number of visits would deviate from
+m·k at random, by about √n. A common offset δ_m makes the total exact:
 
 (1)  v_i(m) = ⌊c_i + m·π_i + δ_m·g_i⌋,  Σ v_i(m) = m·k,  g_i = min(π_i, 1 − π_i).
 
-So the visits of every epoch follow from δ_m, without replaying the epochs before. From one epoch to
-the next, the argument of ⌊·⌋ grows by π_i + (δ_{m+1} − δ_m)·g_i. While |δ_{m+1} − δ_m| ≤ 1, this is
-in [0, 1] because of the choice of g_i, so a sample is visited at most once per epoch. A sample
-with π_i = 1 is visited in every epoch. The number of visits deviates from m·π_i by less than
-1 + |δ_m|·g_i.
+So the visits of every epoch follow from δ_m, without replaying earlier epochs. From one epoch to
+the next, the argument of ⌊·⌋ grows by π_i + (δ_{m+1} − δ_m)·g_i. If |δ_{m+1} − δ_m| ≤ 1, this
+growth is in [0, 1] because of the choice of g_i, so a sample is visited at most once per epoch. A
+sample with π_i = 1 is visited in every epoch. The number of visits deviates from m·π_i by less
+than 1 + |δ_m|·g_i.
 
-An offset larger by 1 adds on average G = Σ g_i visits, so δ_m is of the order of √n / G. By
+Raising the offset by 1 adds G = Σ g_i visits on average, so δ_m is of the order of √n / G. By
 Bernstein's inequality, the probability that |δ_{m+1} − δ_m| > 1 is below 2·exp(−3G/14) for
 independent, uniform initial credits. For G ≥ `MIN_MOVABLE`, it is negligible.
 """
@@ -30,7 +30,7 @@ MIN_MOVABLE = 1000.0
 # them up.
 _MARGIN = 1e-9
 _NEWTON_STEPS = 2
-_SAMPLE = 2**13  # number of values that bracket a rank
+_SAMPLE = 2**13  # number of sampled values that are used to bracket a rank
 
 
 def smallest(values: Floats, k: int) -> Mask:
@@ -51,7 +51,7 @@ def smallest(values: Floats, k: int) -> Mask:
     mask: Mask = values < low
     inside = np.flatnonzero((values >= low) & (values <= high))
     missing = k - int(np.count_nonzero(mask))
-    if not 0 <= missing <= len(inside):  # the sample misled
+    if not 0 <= missing <= len(inside):  # the bracket missed the rank
         mask[:] = False
         inside, missing = np.arange(len(values)), k
     if missing > 0:
@@ -64,7 +64,7 @@ def smallest(values: Floats, k: int) -> Mask:
 
 
 def _bracket(values: Floats, k: int) -> tuple[float, float]:
-    """Return two values between which the one of rank `k` is, most probably."""
+    """Return two values that most probably bracket the value of rank `k`."""
     n = len(values)
     if n <= 4 * _SAMPLE:
         return -np.inf, np.inf
@@ -84,10 +84,10 @@ class ConstantRates:
     Parameters
     ----------
     credit : ndarray of shape (n,)
-        Accumulated rate minus number of visits, before the first of the epochs. Values outside
-        [0, 1) are set to the nearest one inside.
+        Accumulated rate minus number of visits, before the first of the epochs. Values are
+        clipped to [0, 1).
     rates : ndarray of shape (n,)
-        Inclusion probabilities in (0, 1], with the sum `k`.
+        Inclusion probabilities in (0, 1], which sum to `k`.
     k : int
         Number of visits per epoch.
     """
@@ -98,7 +98,7 @@ class ConstantRates:
         self.movable = float(self._gain.sum())  # G
 
     def visited(self, m: int) -> Mask:
-        """Return the samples visited in epoch number `m`, counted from 0, exactly `k` of them."""
+        """Return a mask of the `k` samples visited in epoch number `m`, counted from 0."""
         accumulated = self._credit + m * self._rates
         counts = self._counts(accumulated, m)
         # The offset at which v_i(m + 1) exceeds v_i(m); a rate of 1 needs no offset.
@@ -123,7 +123,7 @@ class ConstantRates:
             offset += missing / self.movable
             counts = np.floor(accumulated + offset * self._gain)
             missing = m * self._k - int(counts.sum())
-        # Few visits are left over: those with the nearest offsets.
+        # Few visits are missing or left over. Correct them where the offsets are nearest.
         nearest = np.full(len(counts), np.inf)
         sign = 1 if missing > 0 else -1
         distance = sign * (counts + (missing > 0) - accumulated)

@@ -43,13 +43,13 @@ Order = npt.NDArray[np.int64]
 class EpochClock:
     """Tracks the epoch of the next pass: set explicitly, otherwise incremented after each pass.
 
-    Once an epoch has been set explicitly, a pass without a newly set epoch repeats the last one,
+    Once an epoch has been set explicitly, a pass without a newly set epoch repeats the last epoch,
     because the loader was rebuilt or the data are being read again.
 
     Attributes
     ----------
     epoch : int
-        Epoch of the latest pass or, once it has been set, of the next pass.
+        Epoch of the latest pass, or of the next pass if it has been set.
     started : bool
         Whether a pass of that epoch has started.
     explicit_epoch : int or None
@@ -86,7 +86,7 @@ class EpochClock:
         return self.epoch + (self.started and self.auto_increment)
 
     def check_reading(self, epoch: int) -> None:
-        """Raise if another epoch has been set since the pass of `epoch` started."""
+        """Raise if a different epoch has been set since the pass of `epoch` started."""
         if self.explicit_epoch not in (None, epoch):
             refuse_reading(epoch, self.explicit_epoch)
 
@@ -113,7 +113,7 @@ class SeededSampler(RandomSampler):
 
 
 class EpochCarrier(Sampler[int]):
-    """Wraps a sampler without an epoch to add one that frameworks can set.
+    """Wraps a sampler to add an epoch that frameworks can set.
 
     Lightning and Accelerate set the epoch of the sampler inside a batch sampler. A
     `RandomSampler` or `WeightedRandomSampler` has no epoch, so when a loader is rebuilt or
@@ -154,7 +154,7 @@ class _SequentialCarrier(EpochCarrier, SequentialSampler):
 
 
 def with_epoch(sampler: Any) -> Any:
-    """Return `sampler`, in an `EpochCarrier` if frameworks cannot set its epoch."""
+    """Return `sampler`, wrapped in an `EpochCarrier` if frameworks cannot set its epoch."""
     if epoch_of(sampler) is not None or callable(getattr(sampler, "set_epoch", None)):
         return sampler
     if isinstance(sampler, RandomSampler):
@@ -260,7 +260,7 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
         return np.arange(len(sampler))
     generator = getattr(sampler, "generator", 0)
     if explicit and isinstance(generator, torch.Generator):
-        # The order depends on the epoch and not on the generator's state, also in a new process.
+        # The order depends on the epoch and not on the generator's state, even in a new process.
         seed, generator = generator.initial_seed(), None
     if generator is None and epoch_of(sampler) is None:
         sampler = copy.copy(sampler)
@@ -295,8 +295,8 @@ def check_same_on_all_ranks(sampler: Any, order: Order) -> None:
     if not np.array_equal(_as_indices(list(base)), order):
         raise ValueError(
             f"sampler ({type(base).__name__}) must yield the same order on every rank, but its "
-            "order changes with each iteration. Give it a `generator` attribute that is None, "
-            "and use that in random functions, or a `set_epoch` method"
+            "order changes with each iteration. Give it a `set_epoch` method, or a `generator` "
+            "attribute that is None and that its random functions use"
         )
 
 

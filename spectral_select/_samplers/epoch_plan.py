@@ -86,7 +86,7 @@ class EpochPlan:
     batch_size, candidate_size : int
         Size of a full batch, and of its candidate batch.
     last_candidates, last_batch_size : int
-        The same for each rank's short last batch; 0 if there is none.
+        Number of candidates for each rank's short last batch, and its size; 0 if there is none.
     """
 
     n: int

@@ -93,8 +93,8 @@ def _lightning_position(loop: Any, sampler: Any) -> FrameworkPosition | None:
     if batches and (loader is None or len(loaders) > 1):
         reason = "there are several loaders" if len(loaders) > 1 else "another sampler contains it"
         raise RuntimeError(
-            f"training resumes after {batches} batches of epoch {epoch}, but which samples of "
-            f"{type(sampler).__name__} were seen is unknown because {reason}. Resume from "
+            f"training resumes after {batches} batches of epoch {epoch}, but it is unknown which "
+            f"samples of {type(sampler).__name__} were seen, because {reason}. Resume from "
             "a checkpoint at the end of an epoch, or use torchdata's StatefulDataLoader"
         )
     return FrameworkPosition(epoch, batches, getattr(loader, "batch_size", None))

@@ -26,14 +26,14 @@ __all__ = ["GuidedSampler"]
 
 
 class GuidedSampler(DistributedSampler[int]):
-    """Visit each sample at its own rate: more often if its label is right and hard to predict.
+    """Visit each sample at its own rate: more often if its label is correct and hard to predict.
 
-    Each epoch yields a share ``1 - filter_ratio`` of the dataset, in a shuffled order. From the
-    similarity graph of the features, every sample has a trust, the probability that its label is
-    right, a hardness, which is large if the other labels do not predict it, and a number of
-    near-duplicates, including itself. Samples are visited at rates proportional to
-    ``trust**c * hardness**a / n_alike**b``. No sample is excluded, and none is visited twice in an
-    epoch. Without labels, only near-duplicates affect the rates.
+    Each epoch yields a share ``1 - filter_ratio`` of the dataset, in a shuffled order. Samples are
+    visited at rates proportional to ``trust**c * hardness**a / n_alike**b``. The trust is the
+    probability that the label is correct, the hardness is large if the other labels do not predict
+    the label, and ``n_alike`` is the number of near-duplicates, including the sample itself. All
+    three come from the similarity graph of the features. No sample is excluded, and none is
+    visited twice in an epoch. Without labels, only near-duplicates affect the rates.
 
     Parameters
     ----------
@@ -53,10 +53,10 @@ class GuidedSampler(DistributedSampler[int]):
         power is 0 in the first epoch and reaches this value after as many visits as there
         are samples.
     trust_power : float, default=2.0
-        Power c of the trust; 0 treats every label as right.
+        Power c of the trust; 0 treats every label as correct.
     duplicate_power : float, default=1.0
-        Power b of the number of near-duplicates, of which at most 32 count; 0 ignores them. With
-        1, a few copies together are visited as often as a single sample.
+        Power b of the number of near-duplicates, of which at most 32 are counted; 0 ignores them.
+        With 1, a few copies together are visited as often as a single sample.
     seed : int, default=0
         Seed for the shuffling and for the times of the first visits.
     drop_last : bool, default=False
@@ -77,8 +77,8 @@ class GuidedSampler(DistributedSampler[int]):
     --------
     GuidedBatchSelector : The same weights for a single selection, in scikit-learn.
     SpectralBatchSampler : Selection by the Fiedler vector of candidate batches.
-    find_wrong_labels : The trust itself.
-    load_scores : Saved scores in the place of features and labels.
+    find_wrong_labels : Computes the trust.
+    load_scores : Loads saved scores, which replace features and labels.
 
     Notes
     -----
@@ -268,8 +268,8 @@ class GuidedSampler(DistributedSampler[int]):
         """Resume from a state; the next pass yields the rest of its epoch.
 
         If the saved epoch is complete, the next pass yields the following epoch, unless the
-        saved epoch was set explicitly: then the next pass is empty. Setting another epoch
-        starts that one from its beginning.
+        saved epoch was set explicitly; then the next pass is empty. Setting a different epoch
+        starts that epoch from its beginning.
 
         Parameters
         ----------
@@ -279,7 +279,7 @@ class GuidedSampler(DistributedSampler[int]):
         Raises
         ------
         TypeError, ValueError
-            If it is not such a state, or if it belongs to another configuration or dataset.
+            If it is not such a state, or if it belongs to a different configuration or dataset.
         """
         state = check_state(
             state_dict, self._configuration, sampler="GuidedSampler", unit="indices"
@@ -324,8 +324,8 @@ class GuidedSampler(DistributedSampler[int]):
     def _configuration(self, epoch: int) -> dict[str, Any]:
         """Return what must match for an epoch to be resumed.
 
-        The weights are not compared: they follow from features, labels and powers, and their last
-        bits differ between machines.
+        The weights are not compared, because they follow from features, labels and powers, and
+        their last bits differ between machines.
         """
         if self._identity is None:
             self._identity = {

@@ -60,7 +60,7 @@ class GuidedVisits:
         self._classes = self._codes = None
         if labels is not None:
             if isinstance(rows, SampleScores):
-                raise ValueError("labels must be None with saved scores, which know the labels")
+                raise ValueError("labels must be None with saved scores, which replace the labels")
             labels = check_labels(labels, rows.n_rows, "labels")
             self._classes, self._codes = class_codes(labels, "labels")
         self._scheduler: StrideScheduler | None = None
@@ -84,7 +84,7 @@ class GuidedVisits:
         return selected
 
     def fingerprint(self) -> str:
-        """Return a short text that tells apart labels that differ."""
+        """Return a short text that distinguishes different labels."""
         if self._classes is None or self._codes is None:
             return "none"
         names = crc32(repr(self._classes.tolist()).encode())

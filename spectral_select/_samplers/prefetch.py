@@ -45,7 +45,7 @@ class Prefetcher(Iterator[T]):
         the thread, so it calls ``make_iterator`` again, starting at the first item that was not
         consumed.
     depth : int
-        Maximum number of items that wait; 0 computes each item on request, without a thread.
+        Maximum number of items computed ahead; 0 computes each item on request, without a thread.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Saved scores of a dataset, which samplers use in the place of its features."""
+"""Saved scores of a dataset, which samplers use in place of its features."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _OF_LABELS = ("label_trust", "label_probability")
 class SampleScores(ArrayRows):
     """Scores of the samples of a dataset; see `load_scores`.
 
-    As features, they are one column: the weight with which `GuidedBatchSelector` would draw each
-    sample.
+    As features, the scores are a single column: the weight with which `GuidedBatchSelector` would
+    draw each sample.
 
     Parameters
     ----------
     near_duplicates : array-like of shape (n,)
-        Number of near-duplicates of each sample, itself not counted.
+        Number of near-duplicates of each sample, excluding the sample itself.
     label_trust : array-like of shape (n,), optional
-        Probability that the label is right.
+        Probability that the label is correct.
     label_probability : array-like of shape (n,), optional
         Probability with which the other labels predict this one.
 
@@ -91,7 +91,7 @@ def load_scores(
 ) -> SampleScores:
     """Load the scores that ``spectral-select inspect`` wrote, for a sampler.
 
-    A sampler takes them in the place of features, so training needs no embeddings.
+    Samplers accept the scores in place of features, so training needs no embeddings.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def load_scores(
         A Parquet file, or the folder that ``inspect --id`` wrote.
     ids : sequence of length n, optional
         Ids of the samples in the order of the training dataset. By default, the dataset has the
-        order of the scores: sorted files, and the rows in each.
+        order of the scores: by file path, then by row.
     id_column : str, default="id"
         Column of the ids; used only with `ids`.
 
@@ -111,11 +111,11 @@ def load_scores(
     Raises
     ------
     OSError, ValueError
-        If there are no scores, if the folder is not complete, or if an id has none.
+        If there are no scores, if the folder is incomplete, or if an id has no scores.
 
     See Also
     --------
-    GuidedSampler, SpectralBatchSampler : Take the scores as `features`.
+    GuidedSampler, SpectralBatchSampler : Accept the scores as `features`.
 
     Examples
     --------

@@ -54,7 +54,7 @@ class Schedule(ABC):
         Raises
         ------
         TypeError, ValueError
-            If `epoch` is not an integer of at least 0, or the schedule returns
+            If `epoch` is not an integer of at least 0, or if the schedule returns
             an invalid filter ratio.
         """
         epoch = check_int(epoch, "epoch", 0)
@@ -107,7 +107,7 @@ class _Ramp(Schedule):
         object.__setattr__(self, "n_epochs", check_positive_int(self.n_epochs, "n_epochs"))
 
     def _ratio(self, epoch: int) -> float:
-        # Both ends are exact, and roundoff never leads beyond them.
+        # Both ends are exact, and roundoff never exceeds them.
         if epoch == 0 and self.n_epochs > 1:
             return self.start
         if epoch >= self.n_epochs - 1:
@@ -129,8 +129,8 @@ class LinearSchedule(_Ramp):
     start, end : float
         Filter ratios of the first epoch and of epoch ``n_epochs - 1``, in [0, 1).
     n_epochs : int
-        Number of epochs from `start` to `end`, including both. All later epochs have the
-        ratio `end`, and with ``n_epochs=1`` so has the first one.
+        Number of epochs from `start` to `end`, including both. Later epochs have the ratio
+        `end`. With ``n_epochs=1``, the first epoch also has the ratio `end`.
 
     Raises
     ------
@@ -158,8 +158,8 @@ class CosineSchedule(_Ramp):
     start, end : float
         Filter ratios of the first epoch and of epoch ``n_epochs - 1``, in [0, 1).
     n_epochs : int
-        Number of epochs from `start` to `end`, including both. All later epochs have the
-        ratio `end`, and with ``n_epochs=1`` so has the first one.
+        Number of epochs from `start` to `end`, including both. Later epochs have the ratio
+        `end`. With ``n_epochs=1``, the first epoch also has the ratio `end`.
 
     Raises
     ------
@@ -193,7 +193,7 @@ class StepSchedule(Schedule):
     Raises
     ------
     TypeError, ValueError
-        If a ratio is outside [0, 1), the milestones are not ascending positive
+        If a ratio is outside [0, 1), if the milestones are not ascending positive
         integers, or if there is not one more ratio than milestones.
 
     Examples
@@ -260,7 +260,7 @@ class CallableSchedule(Schedule):
             raise TypeError(f"function must be a callable of the epoch; got {self.function!r}")
 
     def __repr__(self) -> str:
-        # Without a memory address, so that it identifies the schedule in every process.
+        # Leave out the memory address, so that the text identifies the schedule in every process.
         named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
         return f"CallableSchedule({named.__module__}.{named.__qualname__})"
 
@@ -288,7 +288,7 @@ def make_schedule(filter_ratio: ScheduleLike) -> Schedule:
     Raises
     ------
     TypeError, ValueError
-        If `filter_ratio` has another type or is outside [0, 1).
+        If `filter_ratio` has the wrong type or is outside [0, 1).
 
     Examples
     --------

@@ -46,7 +46,7 @@ class SelectionTimings:
     n_batches : int
         Number of batches selected so far, including those not yielded yet.
     n_solves : int
-        Number of calls of the selector: one per batch, or one per block of batches.
+        Number of selector calls: one per batch, or one per block of batches.
     solve_seconds : float
         Seconds spent on gathering features and selecting, in parallel with training.
     wait_seconds : float
@@ -78,7 +78,7 @@ def check_selector(selector: Any) -> Any:
             f"and candidate_size, such as FiedlerBatchSelector(); got {selector!r}"
         )
     if hasattr(selector, "_parameter_constraints"):
-        selector._validate_params()  # otherwise the first batch would raise
+        selector._validate_params()  # raise here instead of in the first batch
     if isinstance(selector, GuidedBatchSelector):
         raise ValueError(
             "selector must select by features alone; GuidedBatchSelector needs labels: use "
@@ -113,12 +113,13 @@ class SelectionPass:
         self._block_size = max(1, min(MAX_BLOCK, _BLOCK_BYTES // batch_bytes))
 
     def blocks(self, skip: int = 0) -> Iterator[list[list[int]]]:
-        """Yield blocks of batches, without the first `skip` blocks."""
+        """Yield blocks of batches, skipping the first `skip` blocks."""
         seed = _seed_of_selector(self.selector)
         stream = _side_stream(self.rows.device)
         for start, stop in self._ranges()[skip:]:
             begin = perf_counter()
-            # Not around the yield: without a thread, training would run in these contexts.
+            # Leave these contexts before the yield. Otherwise, without a thread, training would
+            # run in them.
             with torch.no_grad(), stream:
                 block = self._select(start, stop, seed)
             self.timings.solve_seconds += perf_counter() - begin

@@ -100,7 +100,7 @@ class SpectralBatchSampler(BatchSampler):
         sparse array, a torch tensor on any device, an embedding store, a column of a Hugging Face
         dataset, an Arrow array or table, or the path of a ``.npy``, ``.npz`` or Parquet file or a
         store. Required. With the result of `load_scores` instead, samples are drawn from each
-        candidate batch in proportion to their weights, and there is no `selector`.
+        candidate batch in proportion to their weights, and `selector` must be None.
     selector : estimator, optional
         An estimator with `fit`, `get_support` and the parameters `filter_ratio` and
         `candidate_size`; by default, `FiedlerBatchSelector`. Clones are fitted to the candidate
@@ -118,7 +118,7 @@ class SpectralBatchSampler(BatchSampler):
     num_replicas, rank : int, optional
         Number of processes that share the data, and the index of this process. If passed, this
         sampler divides the data itself: do not pass its loader to ``accelerator.prepare``. By
-        default, those of a `DistributedSampler` inside, or of the process group. If Accelerate
+        default, those of the inner `DistributedSampler` or of the process group. If Accelerate
         runs multiple processes, its prepared loader divides the batches, and the batches of
         other ranks are placeholders that are never selected.
     dataset : Dataset, optional
@@ -141,7 +141,7 @@ class SpectralBatchSampler(BatchSampler):
 
     See Also
     --------
-    FiedlerBatchSelector : The selection itself.
+    FiedlerBatchSelector : The default selector.
     GuidedSampler : Visits samples by label trust and hardness, for datasets with labels.
 
     Notes
@@ -340,7 +340,7 @@ class SpectralBatchSampler(BatchSampler):
                     f"batches_yielded must be at most {progress.yielded}, the number of batches "
                     f"yielded in epoch {progress.epoch}; got {yielded}"
                 )
-        if yielded == progress.n_batches:  # its state decides the order of the next epoch
+        if yielded == progress.n_batches:  # the generator determines the order of the next epoch
             generator = generator_state(generator_of(self.sampler))
         else:
             generator = progress.generator
@@ -357,9 +357,9 @@ class SpectralBatchSampler(BatchSampler):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Resume from a state; the next pass yields the rest of its epoch.
 
-        Batches yielded before are not selected again. If the saved epoch is complete, the
-        next pass yields the following epoch, unless the saved epoch was set explicitly: then
-        the next pass is empty. Setting another epoch starts that one from its beginning.
+        Batches that were already yielded are not selected again. If the saved epoch is complete,
+        the next pass yields the following epoch, unless the saved epoch was set explicitly; then
+        the next pass is empty. Setting a different epoch starts that epoch from its beginning.
 
         Parameters
         ----------
@@ -369,7 +369,7 @@ class SpectralBatchSampler(BatchSampler):
         Raises
         ------
         TypeError, ValueError
-            If it is not such a state, or if it belongs to another configuration or dataset.
+            If it is not such a state, or if it belongs to a different configuration or dataset.
         """
         state = check_state(
             state_dict,
@@ -419,13 +419,13 @@ class SpectralBatchSampler(BatchSampler):
         return self._clock.upcoming() if sampler_epoch is None else sampler_epoch
 
     def _latest(self) -> _PassProgress | None:
-        """Return the latest pass, unless another epoch has been set since then."""
+        """Return the latest pass, unless a different epoch has been set since then."""
         sampler_epoch = epoch_of(self.sampler)
         changed = sampler_epoch is not None and sampler_epoch != self._read_epoch
         return None if changed else self._active
 
     def _check_same_epoch(self, epoch: int) -> None:
-        """Raise if another epoch has been set since this pass of `epoch` started."""
+        """Raise if a different epoch has been set since this pass of `epoch` started."""
         sampler_epoch = epoch_of(self.sampler)
         if sampler_epoch is None:
             self._clock.check_reading(epoch)
@@ -475,8 +475,8 @@ class SpectralBatchSampler(BatchSampler):
             check_same_on_all_ranks(self.sampler, order)
         if resume is not None and resume["order"] not in (None, checksum(order)):
             raise ValueError(
-                "state_dict belongs to another order of the data: in epoch "
-                f"{epoch}, the sampler yields different indices from when the state was saved"
+                "state_dict belongs to a different order of the data: the indices that the "
+                f"sampler yields in epoch {epoch} have changed since the state was saved"
             )
         plan = self._plan(epoch, len(order))
         plan.check_enough(self.drop_last)

@@ -55,12 +55,12 @@ def check_state(
         What the sampler yields, "batches" or "indices": the state counts them under
         ``{unit}_yielded`` and ``n_{unit}``.
     extra : tuple of str
-        Further keys that a state must have.
+        Additional keys that a state must have.
 
     Raises
     ------
     TypeError, ValueError
-        If it is not such a state, or if it belongs to another configuration or dataset.
+        If it is not such a state, or if it belongs to a different configuration or dataset.
     """
     if not isinstance(state, Mapping):
         raise TypeError(f"state_dict must be a mapping; got {type(state).__name__}")
@@ -99,6 +99,6 @@ def _check_same(saved: Any, current: dict[str, Any]) -> None:
         if key not in saved or saved[key] != value:
             what = "dataset" if key in ("features", "labels") else "configuration"
             raise ValueError(
-                f"state_dict belongs to another {what}: it was saved with "
+                f"state_dict belongs to a different {what}: it was saved with "
                 f"{key}={saved.get(key)!r}, but this sampler has {key}={value!r}"
             )

@@ -29,7 +29,7 @@ counts k_e, so a scheduler has no state to save.
 
 Epochs are replayed one by one up to the first with the current rates. From there on, a large
 dataset needs no replay: `ConstantRates` has a closed form that agrees with (4), except that it
-orders the samples by an offset in place of t_i. So an epoch costs the same at any time.
+orders the samples by an offset instead of t_i. So later epochs cost no more than earlier ones.
 
 References
 ----------

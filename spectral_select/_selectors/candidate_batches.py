@@ -27,8 +27,8 @@ __all__ = ["Selection", "select_rows"]
 # Maximum number of entries of the features, and of the Gram matrices, in a block: 64 MiB in
 # float32. In measurements, smaller blocks spent more time on calls than on arithmetic.
 _BLOCK_ENTRIES = 2**24
-# Size of the largest batch whose selection is decided in float64 if float32 leaves it open, by
-# refining the vector or by solving again.
+# Up to this batch size, a selection that float32 leaves open is decided in float64, by refining
+# the vector or by solving again.
 _REFINE_MAX = 4096
 # On real batches, the error of an entry was at most 0.52·(residual + eps·‖L‖) / gap, and in 99 of
 # 100 batches at most 0.25·(residual + eps·‖L‖) / gap.
@@ -116,7 +116,7 @@ def select_rows(
         chosen = np.sort(chosen, axis=-1) + start + rows * np.arange(count)[:, None]
         return chosen.ravel(), result
 
-    # A single block also uses one BLAS thread, so that no bit depends on the block size.
+    # A single block also uses one BLAS thread, so that the block size does not change any bit.
     alone = is_torch(X) or options["single"]
     parts = []
     with progress_bar(
@@ -179,8 +179,8 @@ def _choose(
     """Apply the rule; if float32 leaves the selection open, decide it in float64.
 
     The selection depends on the order of the two entries at the cut. If they are closer than the
-    batch's roundoff error, float32 cannot decide, and the vector is refined. If that does not
-    decide either, as when rows tie, the batch is solved again in float64.
+    batch's roundoff error, float32 cannot decide, and the vector is refined. If refinement cannot
+    decide either, for example because rows tie, the batch is solved again in float64.
     """
     chosen, margin = RULES[rule](result.vector, k, offsets)
     chosen = to_numpy(chosen)
@@ -226,7 +226,7 @@ def _refined(
         def settles(vector: np.ndarray[Any, Any], bound: float, batch: int = batch) -> bool:
             rows, margin = RULES[name](vector[None], k, offsets[batch : batch + 1])
             chosen[batch] = rows[0]
-            # The difference of two entries changes by at most √2 times the vector's error.
+            # The difference between two entries changes by at most √2 times the vector's error.
             return bool(margin[0] > 1.5 * bound)
 
         # The gap of D − S is twice that of the graph with the weights (1 + S)/2.
@@ -241,7 +241,7 @@ def _refined(
 
 def _entry_error(result: FiedlerResult) -> Array:
     """Estimate the error of the entries in each batch from its error bound."""
-    # The bound allows 8·eps·‖L‖ for roundoff; in practice, it is about eps·‖L‖.
+    # The bound allows 8·eps·‖L‖ for roundoff; in practice, roundoff is about eps·‖L‖.
     xp = namespace(result.gap)
     infinite = ~xp.isfinite(result.gap)
     gap = xp.where(infinite | (result.gap <= 0), xp.ones_like(result.gap), result.gap)

@@ -168,7 +168,7 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
     scores_ : array of shape (n_samples,)
         |v| of each row.
     fiedler_vector_ : array of shape (n_samples,)
-        v; with `candidate_size`, the vectors of the batches, concatenated.
+        The Fiedler vector v. With `candidate_size`, the batches' vectors are concatenated.
     algebraic_connectivity_ : float or ndarray of shape (n_batches,)
         vᵀ·L·v; see `FiedlerResult` for Algorithm 1's eigenvalue. With `candidate_size`, this and
         the next three attributes have one entry per batch.
@@ -202,7 +202,7 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
     --------
     FiedlerResampler : The same for imbalanced-learn pipelines, which resample y too.
     SpectralBatchSampler : The same inside a PyTorch DataLoader.
-    fiedler_vector : The vector itself.
+    fiedler_vector : Computes the Fiedler vector.
 
     References
     ----------
@@ -261,7 +261,7 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
         Raises
         ------
         ValueError
-            If the lengths differ, which is checked before any work is done.
+            If the lengths differ. This is checked before any other work.
         """
         kept = self._select((X,), arrays)
         return kept if arrays else kept[0]

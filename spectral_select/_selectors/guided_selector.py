@@ -20,7 +20,7 @@ from spectral_select._utils.validation import check_int, check_matrix, check_not
 
 __all__ = ["GuidedBatchSelector", "GuidedEstimator"]
 
-_STREAM = 1  # not the random numbers of default_rng(seed), which users may use for the same data
+_STREAM = 1  # distinct from default_rng(seed), which users may use for the same data
 
 # The wording of scikit-learn's estimators.
 _NO_LABELS = "requires y to be passed, but the target y is None"
@@ -113,14 +113,14 @@ class GuidedEstimator(BaseEstimator):
 
 
 class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
-    """Draw rows whose label is probably right and hard to predict, few of them near-duplicates.
+    """Draw rows whose label is probably correct and hard to predict, with few near-duplicates.
 
-    A share ``1 - filter_ratio`` of the rows is drawn without replacement, each in proportion to
+    A share ``1 - filter_ratio`` of the rows is drawn without replacement, with weights
     ``trust**c * hardness**a * loss**p / n_alike**b``. The trust is the probability that the label
-    is right, and the hardness is 1 minus the probability with which the other labels predict it
+    is correct, and the hardness is 1 minus the probability with which the other labels predict it
     (`find_wrong_labels`). ``n_alike`` is the number of near-duplicates, including the row itself,
-    so that many copies together count as much as one row. The loss, if passed, is a network's
-    current loss. In a class with a share r of wrong labels, a large loss is less informative, and
+    so that many copies together weigh as much as one row. The loss, if passed, is a network's
+    current loss. In a class with a share r of wrong labels, a large loss is less informative, so
     its power is ``p * max(1 - 2 * r, 0)``.
 
     Parameters
@@ -135,9 +135,9 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
     hardness_power : float, default=0.25
         Power a of the hardness; 0 ignores it.
     trust_power : float, default=2.0
-        Power c of the trust; 0 treats every label as right.
+        Power c of the trust; 0 treats every label as correct.
     duplicate_power : float, default=1.0
-        Power b of the number of near-duplicates, of which at most 32 count; 0 ignores them.
+        Power b of the number of near-duplicates, of which at most 32 are counted; 0 ignores them.
     loss_power : float, default=0.5
         Power p of the loss; 0 ignores it. It has no effect without losses.
     random_state : int, RandomState or None, default=None
@@ -164,12 +164,12 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
     Raises
     ------
     ValueError, TypeError
-        In `fit`, if features are empty or not finite, if labels have another length or only one
+        In `fit`, if features are empty or not finite, if labels have the wrong length or only one
         class, or if a parameter is outside its domain.
 
     See Also
     --------
-    find_wrong_labels : The trust itself.
+    find_wrong_labels : Computes the trust.
     GuidedSampler : The same weights in a PyTorch DataLoader, over all epochs.
     GuidedResampler : The same for imbalanced-learn pipelines, which resample y too.
     FiedlerBatchSelector : Selection by the features alone.
@@ -259,6 +259,6 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
         Raises
         ------
         ValueError
-            If the lengths differ, which is checked before any work is done.
+            If the lengths differ. This is checked before any other work.
         """
         return self._select((X, y), arrays)

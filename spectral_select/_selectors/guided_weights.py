@@ -4,9 +4,9 @@ The weight of sample i is
 
     w_i = N_i^(−b) · t_i^c · h_i^a · ℓ_i^p,                                                (1)
 
-with the number N of near-duplicates including the sample itself, the trust t, the hardness
-h = 1 − P, where P is the probability with which the other labels predict this one, and a
-network's loss ℓ, if there is one.
+where N is the number of near-duplicates including the sample itself, t is the trust, and
+h = 1 − P is the hardness. P is the probability with which the other labels predict this one, and
+ℓ is a network's loss, if there is one.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ __all__ = ["fill_unknown", "guided_parts", "log_weights", "parts_of_scores"]
 
 # No sample is excluded, because the graph may err and every sample should be visited.
 _MIN_TRUST, _MIN_HARDNESS, _MIN_LOSS = 0.01, 0.05, 1e-3
-_SEED = 0  # the weights belong to the data; they are the same for all seeds
+_SEED = 0  # the weights depend on the data alone, not on the user's seed
 _N_LANDMARKS = 1024  # as in find_wrong_labels
 
 Floats = NDArray[np.float64]
@@ -53,9 +53,9 @@ def guided_parts(
     Returns
     -------
     parts : ndarray of shape (n, 3)
-        Logarithm of the factors N and t, logarithm of the factor h, and the power of the loss.
+        In columns, the logarithm of N^(−b)·t^c, the logarithm of h^a, and the power of the loss.
     found : WrongLabels or None
-        What was found about the labels.
+        Result of the search for wrong labels; None without labels.
     """
     n_alike = np.zeros(rows.n)
     if duplicate_power:
@@ -92,7 +92,7 @@ def parts_of_scores(
     Parameters
     ----------
     near_duplicates : ndarray of shape (n,)
-        Number of near-duplicates of each sample, itself not counted.
+        Number of near-duplicates of each sample, excluding the sample itself.
     trust, label_probability : ndarray of shape (n,) or None
         t and P; None ignores trust and hardness.
     hardness_power, trust_power, duplicate_power : float
@@ -138,7 +138,7 @@ def fill_unknown(losses: ArrayLike) -> Floats:
     Returns
     -------
     ndarray of shape (n,), float64
-        All 1 if no loss is known.
+        If no loss is known, all values are 1.
     """
     values = np.asarray(losses, np.float64)
     known = np.isfinite(values)

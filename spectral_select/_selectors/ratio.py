@@ -19,7 +19,7 @@ def check_filter_ratio(filter_ratio: float, name: str = "filter_ratio") -> float
             f"{name} must be a real number in [0, 1), the share of rows discarded; "
             f"got {filter_ratio!r} of type {type(filter_ratio).__name__}"
         )
-    # A float32 0.8 means 0.8, its shortest decimal, not its exact value.
+    # Read a float32 0.8 as its shortest decimal, 0.8, instead of its exact value.
     filter_ratio = float(str(filter_ratio)) if hasattr(filter_ratio, "dtype") else filter_ratio
     if not 0.0 <= filter_ratio < 1.0:
         raise ValueError(
@@ -77,7 +77,7 @@ def n_candidates(batch_size: int, filter_ratio: float) -> int:
     Returns
     -------
     int
-        Number of candidates ``c``; ``n_kept(c, filter_ratio) == batch_size``.
+        Number of candidates ``c``, for which ``n_kept(c, filter_ratio) == batch_size``.
 
     Raises
     ------

@@ -118,7 +118,7 @@ class FiedlerResampler(_ResamplerMixin, FiedlerEstimator):
 
 
 class GuidedResampler(_ResamplerMixin, GuidedEstimator):
-    """Draw rows whose label is probably right and hard to predict, with their labels.
+    """Draw rows whose label is probably correct and hard to predict, with their labels.
 
     This is `GuidedBatchSelector` for imbalanced-learn pipelines; see `FiedlerResampler`.
 
@@ -132,7 +132,7 @@ class GuidedResampler(_ResamplerMixin, GuidedEstimator):
     hardness_power : float, default=0.25
         Power of the hardness; 0 ignores it.
     trust_power : float, default=2.0
-        Power of the trust; 0 treats every label as right.
+        Power of the trust; 0 treats every label as correct.
     duplicate_power : float, default=1.0
         Power of the number of near-duplicates; 0 ignores them.
     loss_power : float, default=0.5

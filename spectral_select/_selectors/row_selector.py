@@ -1,4 +1,4 @@
-"""Shared methods of estimators that select rows: the mask, the rows, and other arrays."""
+"""Methods shared by the estimators that select rows."""
 
 from typing import Any, ClassVar
 
@@ -56,11 +56,11 @@ class _RowTransform:
         ------
         ValueError
             If the number of rows differs from that in `fit`, or if X has the same number of
-            columns as in `fit` but other feature names or values that are not finite.
+            columns as in `fit` but different feature names or values that are not finite.
 
         Notes
         -----
-        `set_output` applies to every table. A table with another number of columns keeps its
+        `set_output` applies to every table. A table with a different number of columns keeps its
         column names.
         """
         check_is_fitted(self)
@@ -80,7 +80,7 @@ class _RowTransform:
         options: dict[str, Any] = {"accept_sparse": True, "dtype": None}
         shape: tuple[int, ...] = getattr(X, "shape", ())
         if len(shape) == 2 and shape[1] != self.n_features_in_:
-            # A table with other columns for the same rows, which may hold anything.
+            # A table with different columns for the same rows, which may hold any data.
             array = check_array(X, ensure_all_finite=False, **options)
         else:
             array = validate_data(self, X, reset=False, **options)
@@ -120,7 +120,7 @@ class RowSelectorMixin(_RowTransform, OneToOneFeatureMixin, TransformerMixin):
         return self.sample_indices_ if indices else self.support_
 
     def _select(self, fitted_to: tuple[Any, ...], arrays: tuple[Any, ...]) -> list[Any]:
-        """Fit to `fitted_to`, and return the selected rows of it and of other arrays."""
+        """Fit to `fitted_to`, and return the selected rows of `fitted_to` and of `arrays`."""
         n = _num_samples(fitted_to[0])
         for number, array in enumerate(arrays):
             if array is not None:
@@ -131,9 +131,9 @@ class RowSelectorMixin(_RowTransform, OneToOneFeatureMixin, TransformerMixin):
 
 
 def checked_rows(estimator: Any, X: Any) -> Any:
-    """Return `X` as an array of floats, or unchanged if it is a tensor; set fitted attributes.
+    """Return `X` as an array of floats, or unchanged if it is a tensor.
 
-    They are ``n_features_in_`` and ``feature_names_in_``. NaN and infinity are not checked for.
+    This also sets ``n_features_in_`` and ``feature_names_in_``. NaN and infinity are not rejected.
     """
     check_not_masked(X)
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "fiub":
@@ -149,7 +149,7 @@ def checked_rows(estimator: Any, X: Any) -> Any:
         X,
         accept_sparse="csr",
         dtype=[np.float64, np.float32],
-        ensure_all_finite=False,  # the solver notices, check_finite names the row
+        ensure_all_finite=False,  # the solver detects bad values; check_finite names the row
     )
 
 

@@ -46,7 +46,7 @@ def stratified(vectors: Array, k: int, offsets: Array) -> tuple[Array, Array]:
     if is_torch(vectors):
         places = xp.asarray(places, device=vectors.device)
     rows = arange(len(vectors), vectors)[:, None]
-    # Rows that trade places within a stretch are interchangeable.
+    # Rows whose order is swapped within a stretch are interchangeable, so there is no cut.
     return argsort(vectors)[rows, places], xp.full_like(vectors[:, 0], float("inf"))
 
 

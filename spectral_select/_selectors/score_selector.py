@@ -1,4 +1,4 @@
-"""The selector of batches by saved scores."""
+"""Select rows of candidate batches by saved scores."""
 
 from typing import Any, Self
 
@@ -12,16 +12,16 @@ __all__ = ["ScoreSelector"]
 
 
 class ScoreSelector(BaseEstimator):
-    """Draw rows from each candidate batch, in proportion to the weights in their only column.
+    """Draw rows from each candidate batch, with the weights in the only column of X.
 
     Parameters
     ----------
     filter_ratio : float, default=0.8
-        Share of each candidate batch that is left out.
+        Share of rows to discard from each candidate batch.
     candidate_size : int, optional
-        Number of rows in a candidate batch; by default all.
+        Number of rows in a candidate batch; by default, all rows.
     random_state : int, default=0
-        Seed.
+        Seed for the draws.
     """
 
     def __init__(

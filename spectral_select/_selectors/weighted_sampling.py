@@ -18,7 +18,7 @@ def gumbel_top_k(log_weights: ArrayLike, k: int, rng: np.random.Generator) -> In
 
     The `k` largest sums of log weight and Gumbel noise have the same distribution as successive
     draws, each in proportion to the remaining weights (Yellott 1977; Kool, van Hoof and Welling,
-    ICML 2019). Weights are never exponentiated, so they cannot overflow or underflow.
+    ICML 2019). The logarithms are never exponentiated, so weights cannot overflow or underflow.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ def gumbel_top_k(log_weights: ArrayLike, k: int, rng: np.random.Generator) -> In
     noise = rng.gumbel(size=len(keys))
     excluded = np.isnan(keys) | (keys == -np.inf)
     tier = np.where(excluded, 0, np.where(keys == np.inf, 2, 1))
-    # Within an outer tier, all weights are equal. Where huge weights absorb the noise, it still
-    # breaks ties.
+    # Within an outer tier, all weights are equal. Where huge weights absorb the noise, sorting by
+    # the noise itself still breaks ties.
     keys = np.where(tier == 1, keys, 0.0) + noise
     return _first(np.lexsort((noise, keys, tier))[::-1], k)
 
@@ -65,18 +65,18 @@ def draw_from_batches(
     filter_ratio: float,
     generator: Callable[[int], np.random.Generator],
 ) -> Indices:
-    """Draw from each of consecutive candidate batches, as `gumbel_top_k` does.
+    """Draw from each of the consecutive candidate batches with `gumbel_top_k`.
 
     Parameters
     ----------
     log_weights : array-like of shape (n,)
         Logarithms of the weights.
     candidate_size : int or None
-        Size of a candidate batch; None is n.
+        Size of a candidate batch; None means n.
     filter_ratio : float
-        Share of each candidate batch that is left out.
+        Share of rows to discard from each candidate batch.
     generator : callable
-        ``generator(number)`` is the random generator of a candidate batch.
+        ``generator(number)`` returns the random generator for the candidate batch `number`.
 
     Returns
     -------
@@ -99,8 +99,8 @@ def top_k(scores: ArrayLike, k: int) -> Indices:
     Parameters
     ----------
     scores : array-like of shape (n,)
-        Equal scores keep their order. NaN and infinite scores come last, because they are
-        returned by a network that has diverged and do not mean a high score.
+        Equal scores keep their order. NaN and infinite scores are ranked last, because they come
+        from a diverged network and do not mean a high score.
     k : int
         Number of indices, in [0, n].
 

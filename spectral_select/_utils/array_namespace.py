@@ -35,7 +35,7 @@ def is_torch(x: object) -> bool:
 
 
 def is_cuda(x: object) -> bool:
-    """Return whether `x` is a torch tensor on a GPU, so that reading it blocks the host."""
+    """Return whether `x` is a torch tensor on a GPU, where reading it blocks the host."""
     return is_torch(x) and bool(x.is_cuda)  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""Atomic file writes: to a temporary file beside the target, which then replaces it."""
+"""Write files atomically: write a temporary file, then rename it to the target."""
 
 import os
 import platform
@@ -103,7 +103,7 @@ def _exists(process: int) -> bool:
 
 
 def _umask() -> int:
-    # os.umask reads the mask only by setting it; /proc, where it exists, shows it.
+    # os.umask can read the mask only by setting it, so read /proc if it exists.
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("Umask:"):

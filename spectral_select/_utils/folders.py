@@ -6,7 +6,7 @@ __all__ = ["StoreError", "inside"]
 
 
 class StoreError(ValueError):
-    """A store is incomplete, is damaged or belongs to other data."""
+    """A store is incomplete or damaged, or belongs to different data."""
 
 
 def inside(folder: Path, name: str) -> Path:

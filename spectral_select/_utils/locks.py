@@ -15,9 +15,9 @@ _NAME = ".lock"
 class FolderLock:
     """Locks a folder for this process; the system releases the lock when the process ends.
 
-    This is a record lock, because child processes do not inherit record locks, and the children
-    of a killed process, such as data-loader workers, survive it for some seconds. On Windows,
-    which has no record locks, the lock only excludes other writers in the same process.
+    This is a record lock, which child processes do not inherit. The children of a killed process,
+    such as data-loader workers, may outlive it by seconds and would otherwise keep the lock. On
+    Windows, which has no record locks, only other writers in the same process are excluded.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Record what a stored result depends on, and describe how two such records differ."""
+"""Record what a stored result depends on, and describe how two records differ."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -20,8 +20,8 @@ class Manifest:
     Parameters
     ----------
     content : mapping
-        Any JSON-serializable mapping. It is stored as read back from JSON, so tuples become
-        lists, for example.
+        Any JSON-serializable mapping. It is converted to JSON and back, so tuples, for example,
+        become lists.
     names : mapping of str to str, optional
         Human-readable names for keys, used in messages.
 

@@ -7,7 +7,7 @@ __all__ = ["ProgressBar", "progress_bar"]
 
 
 class ProgressBar(Protocol):
-    """What `progress_bar` returns: a context manager that counts."""
+    """The context manager that `progress_bar` returns."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc_info: object) -> object: ...
@@ -55,12 +55,12 @@ def progress_bar(
     desc : str
         Description of the task, in a word or two.
     unit : str
-        What is counted; the rate is shown in units per second.
+        Name of the unit. The rate is shown in units per second.
     initial : int, default 0
         Number of units already done.
     enabled : bool, optional
-        Whether to show the bar. By default, only if stderr is a terminal, so that logs stay
-        readable. Without tqdm (extra ``torch``), nothing is shown.
+        Whether to show the bar. By default, it is shown only if stderr is a terminal, so that logs
+        stay readable. Without tqdm (extra ``torch``), nothing is shown.
 
     Returns
     -------

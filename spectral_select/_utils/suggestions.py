@@ -7,7 +7,7 @@ __all__ = ["did_you_mean"]
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return a question that names the known names closest to `name`, or `otherwise`.
+    """Return a question that suggests the known names closest to `name`, or `otherwise`.
 
     Examples
     --------

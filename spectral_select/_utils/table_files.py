@@ -1,4 +1,4 @@
-"""Tables in files: columns of equal length as CSV or Parquet."""
+"""Write tables as CSV or Parquet files."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 
 
 def write_table(columns: Mapping[str, list[Any]], suffix: str, file: IO[bytes]) -> None:
-    """Write columns to an open file.
+    """Write columns to an open file as a table.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Many small solves in parallel: one BLAS thread each, on as many threads as BLAS used before.
+"""Run many small solves in parallel, with one BLAS thread each, on as many threads as BLAS had.
 
 For matrices the size of a candidate batch, BLAS is slower with several threads than with one. The
 batches are independent, so it is faster to solve several at once.
@@ -39,7 +39,7 @@ def one_blas_thread() -> Iterator[int]:
     """Limit BLAS to one thread, and yield the number of threads it used before.
 
     Overlapping calls from several threads are counted, so that only the last call to finish
-    restores the number.
+    restores the original number.
     """
     global _users, _limit, _had
     with _lock:

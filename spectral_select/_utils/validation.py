@@ -136,7 +136,7 @@ def check_matrix(X: Any, name: str = "X") -> Array:
 
 
 def check_affinity(X: Any, name: str = "X") -> Array:
-    """Return affinities of shape (n, n) or (b, n, n): finite and symmetric."""
+    """Return affinities of shape (n, n) or (b, n, n) if they are finite and symmetric."""
     X = check_features(X, name)
     X = np.asarray(X) if isinstance(X, WidenedRows) else X
     if X.shape[-1] != X.shape[-2]:
@@ -194,8 +194,8 @@ def _as_floating(X: Any, name: str) -> Array:
 def check_finite(X: Array, name: str = "X", rows: Any = None) -> None:
     """Raise if `X` holds NaN or infinity; name the first bad row, numbered by `rows` if given.
 
-    Dense features need no separate pass: the squared row norms reveal bad values
-    (`NotFiniteError`), and only then is this function called, to find the row.
+    Dense features need no separate pass, because the squared row norms reveal bad values
+    (`NotFiniteError`). This function is called only then, to find the row.
     """
     if isinstance(X, WidenedRows):
         for start in range(0, len(X), _BLOCK_ROWS) if X.array.dtype.kind == "f" else ():
@@ -204,7 +204,7 @@ def check_finite(X: Array, name: str = "X", rows: Any = None) -> None:
         return
     values = X.data if sparse.issparse(X) else X
     xp = namespace(values)
-    # If the sum is finite, all terms are. If not, check each term, because the sum may overflow.
+    # If the sum is finite, so is every term. If not, check each term, as the sum may overflow.
     with np.errstate(over="ignore", invalid="ignore"):
         if bool(xp.isfinite(values.sum())) or bool(xp.isfinite(values).all()):
             return

@@ -90,9 +90,9 @@ def widened(X: NDArray[Any]) -> NDArray[Any] | WidenedRows:
 
 
 def map_beneath(array: Any) -> np.memmap[Any, Any] | None:
-    """Return the memory-mapped file that `array` is, or is a view of; otherwise None."""
+    """Return the memory-mapped array that `array` is or is a view of, else None."""
     while isinstance(array, np.ndarray):
-        # Anonymous maps have no file; only maps opened by np.memmap count.
+        # Skip anonymous maps, which have no file and are not opened by np.memmap.
         if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
             return array
         array = array.base

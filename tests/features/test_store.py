@@ -278,7 +278,7 @@ class TestOtherData:
         assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
     def test_labels(self, store):
-        with pytest.raises(StoreError, match="holds other labels"):
+        with pytest.raises(StoreError, match="holds different labels"):
             writer(store, labels=LABELS[::-1])
 
     def test_overwrite(self, store):

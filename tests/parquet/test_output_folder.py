@@ -160,7 +160,7 @@ def test_file_that_changes_is_refused(data, tmp_path, monkeypatch, run):
     monkeypatch.setattr(inspect_files._Inspection, "_link", change_and_link)
     status, _, err = run("inspect", *arguments(folder, out))
     assert status == 2
-    assert "a/1.parquet has changed while it was read" in err.splitlines()[-1]
+    assert "a/1.parquet changed while it was being read" in err.splitlines()[-1]
     assert not (out / "a/1.parquet").exists()
 
 
@@ -211,5 +211,5 @@ def test_skipped_file_stays_skipped(data, tmp_path, monkeypatch):
 def test_scores_beside_embeddings_are_refused(data, tmp_path, fails, place):
     folder = write(tmp_path / "in", data)
     error = fails("inspect", *arguments(folder, tmp_path / place))
-    assert "name another folder" in error or "name a folder apart from it" in error
+    assert "name another folder" in error or "name a separate folder" in error
     assert scores(folder).num_rows == len(data[0])

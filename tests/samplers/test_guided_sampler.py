@@ -300,15 +300,18 @@ def test_loader_that_reads_ahead_resumes_at_the_number_used():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ratio": 0.5}, "another configuration: .*filter_ratio=0.75, but this sampler has .*0.5"),
-        ({"seed": 4}, "another configuration: .*seed=3"),
-        ({"trust_power": 0.5}, "another configuration: .*trust_power=2.0"),
-        ({"hardness_power": 1}, "another configuration: .*hardness_power=0.25"),
-        ({"num_replicas": 2, "rank": 0}, "another configuration: .*num_replicas=1"),
-        ({"drop_last": True}, "another configuration: .*drop_last=False"),
-        ({"labels": np.roll(Y, 1)}, "another dataset: .*labels='240-"),
-        ({"labels": [f"class {y}" for y in Y]}, "another dataset: .*labels='240-"),
-        ({"features": X + 1}, "another dataset: .*features='240x5-"),
+        (
+            {"ratio": 0.5},
+            "different configuration: .*filter_ratio=0.75, but this sampler has .*0.5",
+        ),
+        ({"seed": 4}, "different configuration: .*seed=3"),
+        ({"trust_power": 0.5}, "different configuration: .*trust_power=2.0"),
+        ({"hardness_power": 1}, "different configuration: .*hardness_power=0.25"),
+        ({"num_replicas": 2, "rank": 0}, "different configuration: .*num_replicas=1"),
+        ({"drop_last": True}, "different configuration: .*drop_last=False"),
+        ({"labels": np.roll(Y, 1)}, "different dataset: .*labels='240-"),
+        ({"labels": [f"class {y}" for y in Y]}, "different dataset: .*labels='240-"),
+        ({"features": X + 1}, "different dataset: .*features='240x5-"),
     ],
 )
 def test_rejects_state_of_another_configuration(change, message):
