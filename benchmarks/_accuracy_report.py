@@ -1,4 +1,4 @@
-"""Tables and a figure of a comparison, created from its results only."""
+"""Tables and a figure of a comparison, created only from its results."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

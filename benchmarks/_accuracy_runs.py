@@ -68,7 +68,7 @@ class Run:
 class Data:
     """Training and test data, as arrays of features and labels.
 
-    `choose_by` contains other features of the training data, to be used by methods. If it is
+    `choose_by` contains different features of the training data, for use by methods. If it is
     None, methods use the features that networks are trained on. In `choose_by`, near-copies have
     exactly the features of their originals.
     """
@@ -172,7 +172,7 @@ class RunLog:
     path : path
         The file; created if it does not exist.
     settings : mapping
-        JSON-serializable settings shared by all runs. Files with other settings are rejected.
+        JSON-serializable settings shared by all runs. Files with different settings are rejected.
     """
 
     def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, Any]) -> None:
@@ -277,7 +277,7 @@ class Workers:
             Called with each run and its result when the run ends. The result is what `train`
             returns or, if training was impossible, the reason under the key ``left_out``.
         """
-        # Runs on the same data follow each other, because processes cache what they share.
+        # Execute runs on the same data consecutively, because processes cache shared data.
         pending = sorted(runs, key=lambda run: (run.condition, run.part, run.seed, run.share))
         futures = {self._executor.submit(_work, run): run for run in pending}
         for future in as_completed(futures):

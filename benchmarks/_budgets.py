@@ -1,9 +1,9 @@
 """The budgets of the methods in a comparison, and the cost model.
 
-The unit of cost is a training step on one sample: forward, backward and update cost 1; a
-forward pass alone costs 1/3. Let T be the number of candidate batches in all epochs, and k the
-number of samples kept from each. There are four budgets. The learning rate falls to 0 within
-each budget.
+The unit of cost is a training step on one sample: forward, backward and update together cost 1;
+a forward pass alone costs 1/3. Let T be the number of candidate batches in all epochs, and k the
+number of samples kept from each batch. There are four budgets. The learning rate falls to 0
+within each budget.
 
 - ``samples``: T·k gradient samples. Each batch consists of the samples kept from a candidate
   batch, so methods that keep more take fewer steps.
@@ -18,8 +18,8 @@ each budget.
   which label probabilities are recorded. A reference model trained as long as `full` would
   exceed the budget, so it is trained with a quarter of the budget.
 
-Two methods have their own budget, which is the same in every column. ``full`` takes T steps on
-complete batches; ``full-short`` takes as many steps as T·k samples allow.
+Two methods always use their own budget. ``full`` takes T steps on complete batches;
+``full-short`` takes as many steps as T·k samples allow.
 """
 
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class Limit:
     batch_size : int or None
         Number of samples per step; None for all samples kept from a candidate batch.
     one_off : float
-        Cost before training that occurs only once; not part of the amount.
+        One-off cost before training, not included in the amount.
     """
 
     unit: str

@@ -1,4 +1,4 @@
-"""Create common conditions of real training data from clean data, reproducibly.
+"""Change clean data into common conditions of real training data, reproducibly.
 
 - ``as-is``: nothing is changed.
 - ``long-tailed``: class sizes fall by a factor of 100, exponentially from class to class.
@@ -36,7 +36,7 @@ WRONG = 0.2  # share of the labels that are wrong
 
 @dataclass(frozen=True)
 class Pool:
-    """Training data in some condition.
+    """Training data in one of the conditions.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Pool:
     features : ndarray of shape (n, d), float32
         Features; for a near-copy, the features of the original plus noise.
     true_labels : ndarray of shape (n,), int64
-        Labels before any of them were made wrong.
+        Labels before errors were added.
     """
 
     indices: Indices
@@ -116,7 +116,7 @@ def long_tailed(pool: Pool, rng: np.random.Generator) -> Pool:
 
 
 def redundant(pool: Pool, rng: np.random.Generator) -> Pool:
-    """Replace most samples by near-copies of a few samples; every class keeps at least one."""
+    """Replace most samples with near-copies of a few samples; every class keeps at least one."""
     n_copies = round(COPIES * len(pool))
     distinct, _ = stratified_split(pool.labels, n_copies, int(rng.integers(2**32)))
     n_originals = max(1, round(ORIGINALS * len(pool)))

@@ -117,7 +117,7 @@ class Problem:
     seed : int
         Seed for every run.
     choose_by : array of shape (n, d), optional
-        Features of the pool to be used by methods; by default, those used for training.
+        Features of the pool that methods use; by default, the features used for training.
     """
 
     pool: Pool
@@ -211,7 +211,7 @@ class Problem:
             n_steps = epochs * order.n_batches
             for step in range(n_steps):
                 epoch, batch = step // order.n_batches, order.batch(step)
-                if epoch and step % order.n_batches == 0:  # for samples left over at the end
+                if epoch and step % order.n_batches == 0:  # for samples that the epoch skips
                     losses[:, epoch] = losses[:, epoch - 1]
                 lr = learning_rate("cosine", REFERENCE_LR, step, n_steps)
                 losses[batch, epoch] = head.step(*self.rows(batch), lr).numpy()
@@ -466,7 +466,7 @@ def train(
     n_steps = n_samples = 0
     spent = latest = cost = 0.0
     begin = perf_counter()
-    # Take the number of steps that comes closest to the limit.
+    # Take the number of steps whose total is closest to the limit.
     while spent + latest / 2 <= limit.amount and spent < limit.amount:
         done = spent / limit.amount
         while len(kept) < (limit.batch_size or 1):

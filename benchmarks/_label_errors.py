@@ -77,7 +77,7 @@ def _as_a_weak_classifier_says(
 
     tried = {temperature: float((drawn(temperature) != y).mean()) for temperature in _TEMPERATURES}
     labels = drawn(min(tried, key=lambda temperature: abs(tried[temperature] - share)))
-    # If the classifier is too weak to err this rarely, correct some of its mistakes at random.
+    # If the classifier makes more mistakes than requested, correct some of them at random.
     wrong = np.flatnonzero(labels != y)
     right = rng.permutation(wrong)[round(share * len(y)) :]
     return np.where(np.isin(np.arange(len(y)), right), y, labels)

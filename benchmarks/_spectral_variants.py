@@ -1,7 +1,7 @@
 """Variants of the Fiedler rule that are needed only for ablations.
 
-The variants use dense float64 matrices, one batch at a time, because only which samples they
-choose matters, not their speed.
+The variants use dense float64 matrices, one batch at a time, because they are compared by the
+samples they choose and not by speed.
 """
 
 from dataclasses import dataclass

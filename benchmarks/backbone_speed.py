@@ -2,10 +2,10 @@
 
     python benchmarks/backbone_speed.py    # under 3 minutes on 2 cores
 
-The weights are random, because the time does not depend on their values. The networks of
-transformers are described here as their repositories on the hub describe them, so nothing is
-downloaded. Each network runs as `extract` runs it: in batches, in float32, with channels last, on
-all cores. Preprocessing starts from an image in memory, so decoding is not included. It runs on one
+The weights are random, because the time does not depend on their values. The configurations of
+transformers networks are written here as in their repositories on the hub, so nothing is
+downloaded. Each network runs as in `extract`: in batches, in float32, with channels last, on all
+cores. Preprocessing starts from an image in memory, so decoding is not included. It runs on one
 core, as in one worker process of `extract`.
 """
 

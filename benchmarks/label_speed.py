@@ -37,7 +37,7 @@ CASES = (
     (1_000_000, 256, 1_000, 1024, "float16", True),
     (1_000_000, 256, 1_000, 1024, "int8", True),
 )
-REPEATS = 3  # for cases with features in memory
+REPEATS = 3  # for cases with at most 100,000 rows
 BLOCK = 50_000
 
 
@@ -66,7 +66,7 @@ def measure(case: list) -> dict[str, float | str]:
     """Measure one case in this process."""
     n, d, n_classes, n_landmarks, dtype, mapped = case
     with tempfile.TemporaryDirectory() as folder:
-        # Create the features in another process, so that its memory does not count.
+        # Create the features in a separate process, whose memory is not measured.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             pool.submit(make, folder, n, d, n_classes, dtype).result()
         before = peak_resident_bytes()

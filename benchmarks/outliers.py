@@ -47,7 +47,7 @@ def fiedler(X: NDArray[Any]) -> Scores:
 
 
 def neighbors(k: int) -> Callable[[NDArray[Any]], Scores]:
-    """Score rows by the mean distance to their k nearest rows, standardized and of length 1."""
+    """Score standardized rows of unit length by the mean distance to their k nearest rows."""
 
     def scores(X: NDArray[Any]) -> Scores:
         rows = unit_rows(Rows(X)[slice(None)])

@@ -1,14 +1,15 @@
-"""Label trust and near-duplicates of many Parquet files on one machine: time and memory.
+"""Time and memory for label trust and near-duplicates of many Parquet files on one machine.
 
     python benchmarks/parquet_scale.py --folder FOLDER          # 5,000,000 x 256 in 50 files
     python benchmarks/parquet_scale.py --folder FOLDER --rows 500000 --ray --out small.json
 
-Makes float16 embeddings of 100 classes, with 5% wrong labels and 1% near-copies, reads the files
-alone, and runs ``spectral-select inspect`` in a process of its own. Reported are seconds, rows per
-second, the largest resident memory of all its processes together, and how many planted rows are
-found. With ``--ray``, the command also runs on local Ray clusters of one and two CPUs, and once
-more with a worker that is killed; the scores are compared byte for byte. FOLDER needs about four
-times the space of the embeddings (10 GB at full size) and is kept for a second run.
+The script writes float16 embeddings of 100 classes, with 5% wrong labels and 1% near-copies. It
+times reading the files alone, and runs ``spectral-select inspect`` in a separate process. It
+reports seconds, rows per second, the peak resident memory of all processes of the command, and
+the shares of planted rows that are found. With ``--ray``, the command also runs on local Ray
+clusters of one and two CPUs, and once more while a worker is killed; the scores are compared byte
+for byte. FOLDER needs about four times the space of the embeddings (10 GB at full size) and is
+kept for a second run.
 """
 
 import argparse
@@ -36,7 +37,7 @@ WRONG, COPIES = 0.05, 0.01
 
 
 def make_file(path: Path, number: int, n: int) -> None:
-    """Write a file: clusters of classes in 32 dimensions, and noise in all."""
+    """Write a file with class clusters in 32 dimensions and noise in all dimensions."""
     rng = np.random.default_rng(number)
     shared = np.random.default_rng(10_000)
     centers = shared.normal(size=(CLASSES, 32)).astype(np.float32)
@@ -95,7 +96,7 @@ def inspect(inputs: Path, out: Path, *more: str, kill: bool = False) -> dict[str
 
 
 def resident(pid: int) -> int:
-    """Return the resident memory of a process and its children; shared pages count for each."""
+    """Return the resident memory of a process and its children, counting shared pages for each."""
     total = 0
     with contextlib.suppress(psutil.Error):
         parent = psutil.Process(pid)
@@ -106,7 +107,7 @@ def resident(pid: int) -> int:
 
 
 def kill_worker(command: subprocess.Popen[bytes]) -> None:
-    """Kill the first process in which Ray works on pass 2 of a command."""
+    """Kill the first Ray worker that runs pass 2 of a command."""
     while command.poll() is None:
         for process in psutil.process_iter(["cmdline"]):
             if "ray::_sums_of_file" in " ".join(process.info["cmdline"] or ()):
@@ -134,14 +135,14 @@ def on_ray(inputs: Path, folder: Path, expected: Path) -> dict[str, Any]:
         result["same_bytes"] = all(
             (out / name).read_bytes() == (expected / name).read_bytes() for name in names
         )
-        del result["resident_gib"]  # the workers are children of the cluster
+        del result["resident_gib"]  # lacks the workers, which are children of the cluster
         results[name] = result
         print(name, result, flush=True)
     return results
 
 
 def found(inputs: Path, out: Path) -> dict[str, float]:
-    """Return how many planted wrong labels and copies are found, and how many flags are right."""
+    """Return the recall and precision of planted wrong labels, and the recall of copies."""
     wrong, flagged, copies, grouped = [], [], [], []
     for path in find_files(str(inputs)):
         planted = pq.read_table(path, columns=["planted_wrong"])["planted_wrong"].to_numpy()

@@ -12,9 +12,9 @@ clusters. Batches of 128 are selected from 640 candidates. There are three measu
   with the same number and size of batches. The share of time spent waiting is the sampler's
   `timings.wait_seconds` divided by the epoch's wall-clock time;
 - loader: the same loaders without training;
-- scheduler: the visits that `GuidedSampler` schedules for 1,281,167 samples, of which an epoch
-  visits a fifth: seconds to select those of an epoch, one epoch after the other, and seconds that
-  a new process needs for its first epoch when it resumes.
+- scheduler: seconds that `GuidedSampler` needs to schedule an epoch that visits a fifth of
+  1,281,167 samples: for consecutive epochs, and for the first epoch of a new process that
+  resumes.
 """
 
 import argparse

@@ -6,8 +6,8 @@
 
 Features are synthetic: nonnegative, float32, in 10 clusters. Algorithm 1 of arXiv:2412.17069
 runs in NumPy and float64. The Gram product, which any method needs, is computed in float32:
-X·Xᵀ, or XᵀX if n > 2d. All functions are timed in turn in one process; the ratios are medians of
-the ratios within a turn.
+X·Xᵀ, or XᵀX if n > 2d. All functions are timed in turn in one process. Ratios are computed within
+each turn, and their medians are reported.
 """
 
 import argparse
@@ -82,8 +82,8 @@ def single() -> list[dict[str, Any]]:
                           "at least", "ours / Gram", "at most"]]  # fmt: skip
     for (n, d), (faster, multiple) in SINGLE.items():
         X = clusters(n, d)
-        # Time in pairs, because threads of other libraries (SciPy's BLAS, torch) are kept busy
-        # waiting and would slow down a pair.
+        # Time in pairs, because busy-waiting threads of other libraries (SciPy's BLAS, torch)
+        # would slow down a pair.
         ours, product = functools.partial(fiedler_vector, X), functools.partial(gram, X)
         seconds = alternate({"gram": product, "ours": ours}, 41 if n <= 1024 else 11)
         slow: dict[str, list[float]] = {}

@@ -1,4 +1,4 @@
-"""Cost for each method to come within a point of the accuracy of training on all samples.
+"""Cost at which each method is within one point of the accuracy of training on all samples.
 
     python benchmarks/time_to_accuracy.py digits --out runs/time_digits.json
     python benchmarks/time_to_accuracy.py TRAIN_STORE TEST_STORE --out runs/time_mine.json

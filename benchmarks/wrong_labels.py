@@ -1,4 +1,4 @@
-"""Compare how well wrong labels are found, with cleanlab and with nearest-neighbor votes.
+"""Compare find_wrong_labels with cleanlab and with nearest-neighbor votes.
 
     python benchmarks/wrong_labels.py digits wine breast_cancer iris --seeds 5
     python benchmarks/wrong_labels.py photos=STORE --seeds 2 --out photos.json

@@ -1,1 +1,1 @@
-"""The commands extract, train, sweep and report."""
+"""The commands extract, inspect, train, sweep and report."""

@@ -18,8 +18,8 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         "FOLDER/train/CLASS/*.jpg and FOLDER/test/CLASS/*.jpg (val is optional, and is used for "
         "testing if there is no test; training, valid, dev and testing also work), or "
         "FOLDER/CLASS/*.jpg; or texts: a .jsonl, .csv or .parquet file with a column of texts, or "
-        "a folder with such files called train and test; or hf-dataset:FOLDER, which save_to_disk "
-        "wrote, or hf-dataset:NAME[:CONFIGURATION] from the cache",
+        "a folder with such files called train and test; or hf-dataset:FOLDER, written by "
+        "save_to_disk, or hf-dataset:NAME[:CONFIGURATION] from the cache",
     )
     group = parser.add_argument_group("the dataset and its splits")
     group.add_argument(
@@ -30,7 +30,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-download",
         action="store_true",
-        help="fail instead of downloading a dataset or a model of st:",
+        help="fail instead of downloading a dataset or an st: model",
     )
     group.add_argument(
         "--val-fraction",
@@ -73,7 +73,7 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     columns.add_argument(
         "--id-column",
         metavar="NAME",
-        help="column with a name for each sample, under which the other commands list it "
+        help="column with a name for each sample, which other commands show "
         "(default: FILE:LINE; for .parquet FILE[ROW], for Hugging Face datasets SPLIT[ROW])",
     )
 
@@ -114,14 +114,14 @@ def load_from_arguments(args: argparse.Namespace) -> "LabeledDataset":
 
 
 def given_columns(args: argparse.Namespace) -> dict[str, str]:
-    """Return the columns that the arguments name, by what they hold."""
+    """Return the names of the columns given in the arguments, by kind."""
     kinds = ("image", "text", "label", "id")
     names = {kind: getattr(args, f"{kind}_column") for kind in kinds}
     return {kind: name for kind, name in names.items() if name is not None}
 
 
 def split_options(args: argparse.Namespace) -> "SplitOptions":
-    """Return how the arguments divide a dataset."""
+    """Return the options for splitting a dataset that the arguments describe."""
     from spectral_select.integrations.data.labeled_dataset import SplitOptions
 
     return SplitOptions(

@@ -1,4 +1,4 @@
-"""What the extract command records in a store, and reports about it."""
+"""Metadata that the extract command adds to a store, and its report to the user."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ __all__ = ["described", "report"]
 
 
 def described(args: argparse.Namespace, data: "LabeledDataset") -> dict[str, Any]:
-    """Return what a store records about the dataset, beside what identifies its rows."""
+    """Return metadata about the dataset, besides the metadata that identify the store's rows."""
     return {
         "n_samples": data.n_samples,
         "split_named": args.split is not None,
@@ -29,9 +29,9 @@ def report(store: "EmbeddingStore", out: str, seconds: float) -> None:
     store : EmbeddingStore
         The store.
     out : str
-        Its folder, as the user wrote it.
+        Its folder, as given by the user.
     seconds : float
-        Time that the call took which wrote it.
+        Duration of the call that wrote it.
     """
     what = f"{store.extent}: embeddings of length {store.meta['dim']} in {out}"
     if store.n_written:

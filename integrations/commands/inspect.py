@@ -1,4 +1,4 @@
-"""The command inspect: finds problems in a dataset, and writes a table and a page."""
+"""The inspect command: find problems in a dataset, and write a table and a page."""
 
 import argparse
 import time
@@ -28,8 +28,8 @@ __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
 Find wrong labels, outliers and near-duplicates in a file of features (embeddings, one row per
-sample). Prints a summary; --report writes a page to look at, and --out writes a table with a row
-for each sample. With OTHER, such as the test set, also finds samples that both files contain.
+sample). The command prints a summary; --report writes an HTML page, and --out writes a table with
+a row for each sample. With OTHER, such as the test set, it also finds samples that are in both.
 """
 
 _EPILOG = """\
@@ -257,10 +257,10 @@ def _texts(features: str, dataset: str) -> list[str]:
 
 
 def _hint(features: str) -> str:
-    """Return how to let the page show the samples of a store."""
+    """Return a hint on how to show a store's samples on the page."""
     if EmbeddingStore.open(features).meta.get("unit") == "texts":
         return "to show the texts, add --texts with the file that they were extracted from"
-    return "for thumbnails, add --images with the folder that the paths are below"
+    return "for thumbnails, add --images with the folder that the paths are relative to"
 
 
 def _title(features: str) -> str:

@@ -9,9 +9,9 @@ __all__ = ["add_arguments", "run"]
 _DESCRIPTION = """\
 Write a page about one or more runs of train: accuracy with confidence intervals over the
 seeds, the numbers published in the SALN paper, costs, curves, selected samples and weights.
-Runs with the same configuration and data are pooled over their seeds; every other
-configuration gets its own section. The page, report.html, is self-contained. The folder
-figures next to it contains its figures as files.
+Runs with the same configuration and data are pooled over their seeds; each configuration
+gets its own section. The page, report.html, is self-contained. The folder figures next to
+it contains its figures as files.
 """
 
 _EPILOG = """\

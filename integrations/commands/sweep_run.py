@@ -59,7 +59,7 @@ def is_done(out: Path, run: Run) -> bool:
     arguments = saved if isinstance(saved, list) else []
     if unlike := _manifest(arguments).diff(_manifest(run.arguments)):
         raise SweepError(
-            f"{folder} was created with other options ({'; '.join(unlike)}); "
+            f"{folder} was created with different options ({'; '.join(unlike)}); "
             "choose another folder, or remove this one"
         )
     try:

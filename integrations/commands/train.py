@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run", "run_comparison"]
 
-# Datasets for which the general defaults are not sensible. At 32 px, the fixed cost of a step
-# dominates if batches are small, so candidate batches are larger.
+# Datasets that need different defaults. At 32 px, the fixed cost of a step dominates if batches
+# are small, so candidate batches are larger.
 _DEFAULTS: dict[str, dict[str, int]] = {
     "digits": {"image_size": 32, "candidate_size": 320, "epochs": 12},
     "cifar10": {"image_size": 32, "candidate_size": 320, "epochs": 25},
@@ -76,7 +76,7 @@ def _prepare(args: argparse.Namespace, device: "torch.device", ranks: "Ranks") -
         if CLEAN in method.needs and not len(data.val):
             raise ValueError(
                 f"method {method.spec!r} needs validation {data.unit} as its clean set; got none: "
-                "raise --val-fraction"
+                "increase --val-fraction"
             )
     reference = _given_reference(args, data) if REFERENCE in wanted else None
     with ranks.one_after_another():
@@ -237,7 +237,7 @@ def _config(args: argparse.Namespace, device: "torch.device", n_ranks: int) -> "
 
 
 def _model(args: argparse.Namespace, table: bool) -> str:
-    """Return the name of the network, which must suit images or features."""
+    """Return the name of the network, which must accept the dataset's images or features."""
     from spectral_select.integrations.models.heads import HEADS
 
     if args.model is None:
@@ -272,7 +272,7 @@ def _check_network(config: "TrainConfig", data: "LabeledDataset") -> None:
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ValueError(
             f"{config.model} does not accept {size} px images "
-            f"({str(error).splitlines()[0]}); try another --image-size"
+            f"({str(error).splitlines()[0]}); try a different --image-size"
         ) from error
 
 

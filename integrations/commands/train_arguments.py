@@ -130,7 +130,7 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
         "--clip-norm",
         metavar="N",
         type=float,
-        help="largest norm of the gradient (default: no limit); try 1 if a pretrained network "
+        help="maximum norm of the gradient (default: no limit); try 1 if a pretrained network "
         "without batch normalization does not learn",
     )
     network.add_argument(
@@ -155,7 +155,9 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
         help="features to test on (default: --test-fraction of the rows of DATASET)",
     )
     add_column_arguments(table)
-    table.add_argument("--test-labels", metavar="NAME", help="labels of --test, if named otherwise")
+    table.add_argument(
+        "--test-labels", metavar="NAME", help="labels of --test, if named differently"
+    )
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The features of the train command: inputs of a head, or only what methods select by."""
+"""Features for the train command: the inputs of a head, or features only for selection."""
 
 import argparse
 import time
@@ -39,7 +39,7 @@ def load_training_data(args: argparse.Namespace, config: "TrainConfig") -> "Labe
             "spectral-select train texts.store"
         )
     if data.train.labels is None:
-        raise ValueError(f"{args.dataset} has no labels to train on; name them by --label-column")
+        raise ValueError(f"{args.dataset} has no labels to train on; pass --label-column")
     return data
 
 
@@ -72,7 +72,7 @@ def selection_features(
     data : LabeledDataset
         The dataset.
     out : Path
-        Folder for the results; extracted features go to its folder ``features``.
+        Folder for the results; extracted features are written to its ``features`` folder.
     config : TrainConfig
         The configuration.
 
@@ -86,7 +86,7 @@ def selection_features(
     from spectral_select._features.store import EmbeddingStore
 
     if config.takes_features:
-        # They are the inputs of the network, so selection does not add to their cost.
+        # The features are the network's inputs, so they cost nothing extra.
         table = data.train_features
         origin = {"dim": table.shape[1], "fingerprint": data.train.fingerprint}
         return table, InputRecord(source="the network's inputs", seconds=0.0, extra=origin)
@@ -125,7 +125,7 @@ def selection_features(
 
 
 def announce(folder: Path, what: str) -> None:
-    """Announce work that takes minutes before the first epoch, unless it was started before."""
+    """Announce work that takes minutes before the first epoch, unless it was already started."""
     if not folder.exists():
         print(f"{what}, once, into {folder}", flush=True)
 

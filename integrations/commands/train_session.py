@@ -87,7 +87,7 @@ class Comparison:
     methods : list of Method
         The methods.
     seeds : list of int
-        Seeds; each method is run once with each.
+        Seeds; each method is trained once per seed.
     features : array of shape (n, d), optional
         Features of the training images.
     origin : InputRecord
@@ -210,7 +210,7 @@ class Comparison:
             return False
         if unlike := identity(earlier).diff(identity(self.results)):
             raise ValueError(
-                f"{path} belongs to another comparison, which is complete: {'; '.join(unlike)}"
+                f"{path} belongs to a different, complete comparison: {'; '.join(unlike)}"
             )
         self.results = earlier
         return True
@@ -354,7 +354,7 @@ def check_resumable(
     Raises
     ------
     ValueError
-        If the folder has checkpoints of another comparison; the message lists the differences.
+        If the folder has checkpoints of a different comparison; the message lists differences.
     """
     checkpoints = Checkpoints(out)
     if checkpoints.exist:

@@ -1,1 +1,1 @@
-"""Image datasets: loading, splitting, decoding and augmentation."""
+"""Datasets of images, texts and features: loading, splitting, decoding and augmentation."""

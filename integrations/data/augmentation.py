@@ -132,8 +132,8 @@ def _flip_and_rotate(images: Tensor, flipped: Tensor, angles: Tensor) -> Tensor:
     """Flip, then rotate counter-clockwise about the center, in one resampling."""
     height, width = images.shape[-2:]
     cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
-    # Where each output pixel comes from in the input: the inverse rotation, then the flip, in
-    # coordinates that range over [-1, 1] along both sides.
+    # Map output pixels to input pixels by the inverse rotation, then the flip, in coordinates
+    # that range over [-1, 1] along both axes.
     mirror = 1.0 - 2.0 * flipped.to(images.dtype)
     theta = torch.stack(
         [

@@ -1,4 +1,4 @@
-"""Class names and integer labels from the labels that a file holds."""
+"""Convert the labels in a file to class names and integer codes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def sorted_classes(labels: Sequence[Any], places: Sequence[str], column: str) ->
     Raises
     ------
     ValueError
-        If a label is missing or not an integer or a string; the message names the place.
+        If a label is missing, or is not an integer or string; the message names the place.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def label_codes(
     Raises
     ------
     ValueError
-        Also if a label is not one of `classes`.
+        As for `sorted_classes`, or if a label is not one of `classes`.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def label_codes(
     for place, name in zip(places, names, strict=True):
         if name not in codes:
             raise ValueError(
-                f"{place}: {column!r} is {name!r}, a class that the training data lack"
+                f"{place}: {column!r} is {name!r}, a class that the training data lacks"
             )
     return np.array([codes[name] for name in names], dtype=np.int64)
 

@@ -39,7 +39,7 @@ def load_dataset(
     train_size: int | None = None,
     seed: int = 0,
 ) -> ImageDataset:
-    """Load a dataset, by name or from a folder, with three splits.
+    """Load a dataset with three splits, by name or from a folder.
 
     Splits that come with the dataset are used unchanged (CIFAR-10 and Oxford-IIIT Pet: train
     and test; Flowers-102: all three; a folder: whichever of ``train/``, ``val/`` and ``test/``

@@ -74,7 +74,7 @@ def _square(image: Image.Image, size: int) -> NDArray[np.uint8]:
 
 
 _CHUNK = 1024  # images decoded at a time
-# Below this size, threads mostly wait for Python's global lock. On 2 cores, two threads decode
+# Below this size, threads mostly wait for Python's GIL. On 2 cores, two threads decode
 # 112 px images 1.2 times as fast as one thread, but 32 px images only 0.6 times as fast.
 _THREADED_PIXELS = 64 * 64
 # Share of a GPU's free memory per table; each method and each split of the data needs a table.
@@ -90,7 +90,7 @@ class DecodedImages:
     Parameters
     ----------
     dataset : map-style dataset
-        Returns pairs (image, label).
+        Its items are (image, label).
     image_size : int
         Side of the square images, in pixels.
     cache_bytes : int

@@ -1,4 +1,4 @@
-"""Load a dataset of features from embedding stores or tables, to train heads on it."""
+"""Load datasets of features from embedding stores or tables, to train heads on."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ _SAME = ("backbone", "weights_hash", "image_size", "output")
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureColumns:
-    """Where the features and labels in a file are.
+    """Location of the features and labels in a file.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class FeatureColumns:
         Feature columns in a Parquet or CSV file; by default, all columns except the labels, or
         the only column of lists.
     labels : str, optional
-        Array in the ``.npz`` file, column in the table, or a ``.npy`` file. A store has labels
-        of its own.
+        Array in the ``.npz`` file, column in the table, or a ``.npy`` file; by default, the
+        labels in the store.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def holds_features(name: str | os.PathLike[str]) -> bool:
     Parameters
     ----------
     name : path
-        The argument of a user.
+        The name or path given by the user.
 
     Returns
     -------
@@ -97,11 +97,11 @@ def load_features(
     name : path
         A store or a file that `read_features` reads.
     columns : FeatureColumns, optional
-        Where the features and labels are.
+        Location of the features and labels.
     test : path, optional
-        The same for the test split. By default, it is drawn from the rows of `name`.
+        Store or file with the test split. By default, the split is drawn from the rows of `name`.
     test_labels : str, optional
-        Labels of `test`, if they have another name than those of `name`.
+        Labels of `test`, if their name differs from that of the labels of `name`.
     options : SplitOptions, optional
         How missing splits are drawn.
 
@@ -113,7 +113,7 @@ def load_features(
     ------
     FileNotFoundError, ValueError
         If a file is missing or damaged, a label is missing, a feature is not finite, or the test
-        rows have other columns, another backbone or classes that the training rows lack.
+        rows have different columns, a different backbone or classes that the training rows lack.
 
     Examples
     --------
@@ -166,7 +166,7 @@ def _read(path: Path, columns: FeatureColumns, labels: str | None) -> _Table:
         )
     else:
         listed = names.labels
-    # The checksums that the store keeps of its rows.
+    # The store's checksums identify its rows.
     content = json.dumps([store.meta["dim"], store.meta["block_size"], store.meta["block_crc32"]])
     digest = hashlib.sha256(content.encode()).digest()
     return _Table(FeatureRows(store.features, path.name, names.paths, digest), listed, store)
@@ -178,7 +178,7 @@ def _check_count(path: Path, features: NDArray[Any], labels: NDArray[Any]) -> No
 
 
 def _check_same(train: _Table, test: _Table) -> None:
-    """Reject test rows that were not computed as the training rows were."""
+    """Reject test rows that were not computed in the same way as the training rows."""
     widths = [np.shape(table.rows.features)[1] for table in (train, test)]
     if widths[0] != widths[1]:
         raise ValueError(

@@ -29,9 +29,9 @@ class FeatureRows:
     source : str
         Name of the table, for messages.
     ids : sequence of str, optional
-        What identifies each row; by default SOURCE[INDEX].
+        Identifier of each row; by default, SOURCE[INDEX].
     content : bytes, optional
-        A digest of the table, if one is known; otherwise all rows are read for one.
+        Digest of the table, if known; by default, it is computed from all rows.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class FeatureRows:
         return len(self.features)
 
     def id(self, i: int) -> str:
-        """Return what identifies row `i`."""
+        """Return the identifier of row `i`."""
         return f"{self.source}[{i}]" if self.ids is None else self.ids[i]
 
     def name(self, i: int) -> str:
@@ -68,7 +68,7 @@ class FeatureRows:
         return np.asarray(self.features[i], dtype=np.float32)
 
     def digest(self, indices: NDArray[np.int64]) -> bytes:
-        """Return a SHA-256 digest of the table, and of which rows are used, in order."""
+        """Return a SHA-256 digest of the table and of `indices`, in order."""
         if self._content is None:
             digest = hashlib.sha256(f"{self.features.shape}{self.features.dtype}".encode())
             for start in range(0, len(self), _BLOCK):
@@ -125,7 +125,7 @@ class FeatureInputs:
     resident : bool
         Whether the rows are kept on `device`.
     forgets : bool
-        Whether they are not.
+        Whether the rows are read from the table each time.
     n_decoded : int
         Number of rows read so far.
 

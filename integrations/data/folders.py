@@ -17,7 +17,7 @@ from spectral_select.integrations.data.images import ImageFiles
 __all__ = ["ImageFolder", "read_image_folder", "split_of"]
 
 _SUFFIX = r"([ _-]?(set|data|dataset|images|imgs|split))?"
-# Names of splits, in any case, also as in "train_images" or "Test Set".
+# Names of splits, ignoring case, with optional suffixes as in "train_images" or "Test Set".
 _PART_NAMES = {
     "train": re.compile(rf"(train|training|trainval){_SUFFIX}", re.IGNORECASE),
     "val": re.compile(rf"(val|valid|validation|validate|dev){_SUFFIX}", re.IGNORECASE),
@@ -120,7 +120,7 @@ def _layout(names: dict[str, str]) -> str:
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that a folder, file or dataset of this name holds, or None."""
+    """Return the split that a folder, file or dataset called `name` contains, or None."""
     return next((split for split, names in _PART_NAMES.items() if names.fullmatch(name)), None)
 
 

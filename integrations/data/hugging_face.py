@@ -1,4 +1,4 @@
-"""Datasets of the Hugging Face library, of images or of texts, from a folder or its cache."""
+"""Hugging Face datasets of images or texts, read from a folder or from the cache."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ from spectral_select.integrations.data.texts import TextDataset, Texts
 
 __all__ = ["PREFIX", "HubColumns", "HubImages", "load_hugging_face"]
 
-#: Start of the names of these datasets on the command line.
+#: Prefix for the names of these datasets on the command line.
 PREFIX = "hf-dataset:"
 
 _BATCH = 1024  # rows read at a time
@@ -62,7 +62,7 @@ class HubImages:
     Parameters
     ----------
     parts : sequence of (str, Dataset)
-        Datasets with the name of each.
+        Names and datasets.
     column : str
         The column with the images.
     id_column : str, optional
@@ -94,7 +94,7 @@ class HubImages:
         return f"{self.parts[part][0]}[{index}]"
 
     def id(self, i: int) -> str:
-        """Return what identifies image `i`."""
+        """Return the identifier of image `i`."""
         if self.id_column is None:
             return self.name(i)
         if self._ids is None:
@@ -141,7 +141,7 @@ def load_hugging_face(
     Parameters
     ----------
     name : str or path
-        A folder that ``save_to_disk`` wrote; or NAME or NAME:CONFIGURATION of a dataset in the
+        A folder written by ``save_to_disk``, or NAME or NAME:CONFIGURATION of a dataset in the
         cache.
     columns : HubColumns, optional
         The columns to use.
@@ -155,7 +155,7 @@ def load_hugging_face(
     Raises
     ------
     FileNotFoundError
-        If there is no such dataset.
+        If the dataset does not exist.
     ValueError
         If a column or the training split is missing, or a text or label is missing or empty.
 
@@ -205,7 +205,7 @@ def load_hugging_face(
 
 
 def _open(name: str) -> Mapping[str, Any]:
-    """Return the splits of a dataset by name; a single dataset is called like its folder."""
+    """Return the splits of a dataset by name; a single dataset is named after its folder."""
     import datasets
 
     path = Path(name).expanduser().resolve()
@@ -221,7 +221,7 @@ def _open(name: str) -> Mapping[str, Any]:
     try:
         with _offline():
             return dict(datasets.load_dataset(repository, configuration or None))
-    except (OSError, ValueError, RuntimeError) as error:  # its errors are of many classes
+    except (OSError, ValueError, RuntimeError) as error:  # load_dataset raises any of these
         raise FileNotFoundError(
             f"there is no folder {name}, and no dataset of this name can be read from the cache "
             f"({' '.join(str(error).split())}); download it once with datasets.load_dataset in "
@@ -236,7 +236,7 @@ def _offline() -> Iterator[None]:
 
     before, config.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE, True
     verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # it would warn that the cache is used
+    logging.set_verbosity_error()  # hides the warning that the cache is used
     try:
         yield
     finally:
@@ -297,7 +297,7 @@ def _texts(dataset: Any, name: str, columns: HubColumns) -> tuple[Texts, list[st
 
 
 def _label_values(dataset: Any, column: str) -> list[Any]:
-    """Return the labels, as class names if they are known; None where one is missing."""
+    """Return the labels, as class names if known, with None for missing labels."""
     values = list(dataset[column])
     names = getattr(dataset.features[column], "names", None)
     if names is None:

@@ -146,7 +146,7 @@ class ImageArray:
         return digest.digest()
 
     def joined(self, others: "Sequence[ImageArray]") -> "ImageArray":
-        """Return these images followed by those of `others`, under their names."""
+        """Return these images followed by those of `others`, with unchanged names."""
         parts = (self, *others)
         names = [part.name(i) for part in parts for i in range(len(part))]
         return ImageArray(np.concatenate([part.images for part in parts]), self.source, names)

@@ -1,4 +1,4 @@
-"""A dataset in three splits, and the seeded draw of the splits that it lacks."""
+"""A dataset with three splits; missing splits are drawn with a seed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ Parts = Mapping[str, tuple[Any, NDArray[np.int64] | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class SplitOptions:
-    """How the splits that a dataset lacks are drawn.
+    """Options for drawing the missing splits of a dataset.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class LabeledDataset:
     (2, 0, 2, 4)
     """
 
-    #: What a sample is called in messages, in the plural.
+    #: Plural noun for the samples in messages.
     unit: ClassVar[str] = "samples"
     _split_class: ClassVar[type[LabeledSplit]] = LabeledSplit
 
@@ -115,7 +115,7 @@ class LabeledDataset:
         *,
         image_size: int | None = None,
     ) -> Self:
-        """Return the dataset made of `parts`, with the splits that they lack drawn from "train".
+        """Build a dataset from `parts`, and draw missing splits from "train".
 
         A missing test split is drawn first, then a missing validation split; both draws are
         stratified by class.
@@ -125,13 +125,13 @@ class LabeledDataset:
         name : str
             Name of the dataset.
         parts : mapping
-            Samples and labels of the parts that the dataset comes in; "train" is required.
+            Samples and labels by split; "train" is required.
         classes : sequence of str
             Class names, by label.
         options : SplitOptions
             How to draw the missing splits.
         layout : str
-            How the dataset came, for the record.
+            Original layout of the dataset, for the record.
         image_size : int, optional
             Side of the images in pixels.
 
@@ -204,7 +204,7 @@ class LabeledDataset:
 def _only(
     kept: NDArray[np.int64], strata: NDArray[np.int64], options: SplitOptions, unit: str
 ) -> NDArray[np.int64]:
-    """Return the training samples that `train_size` leaves."""
+    """Return the training samples that are kept with `train_size`."""
     size = options.train_size
     if size is not None:
         if isinstance(size, bool) or not isinstance(size, int | np.integer):

@@ -1,4 +1,4 @@
-"""One fingerprinted split of a dataset, whatever its samples are."""
+"""One fingerprinted split of a dataset, with any kind of samples."""
 
 import copy
 import hashlib
@@ -23,7 +23,7 @@ class Samples(Protocol):
         """Return the name of sample `i`, for messages."""
 
     def id(self, i: int) -> str:
-        """Return what identifies sample `i` in a store: a relative path, or a name."""
+        """Return the identifier of sample `i` in a store: a relative path, or a name."""
 
     def load(self, i: int) -> Any:
         """Return sample `i`."""
@@ -32,7 +32,7 @@ class Samples(Protocol):
         """Return a digest of the samples at `indices`, in order."""
 
     def joined(self, others: Any) -> "Samples":
-        """Return these samples followed by those of `others`, which are of the same class."""
+        """Return these samples followed by those of `others`, which must have the same type."""
 
 
 class LabeledSplit(Dataset[tuple[Any, int]]):
@@ -109,7 +109,7 @@ class LabeledSplit(Dataset[tuple[Any, int]]):
         Returns
         -------
         LabeledSplit
-            Of the same class; it shares labels and samples with this one.
+            A split of the same type that shares labels and samples with this one.
         """
         other = copy.copy(self)
         other.transform = transform
@@ -121,7 +121,7 @@ class LabeledSplit(Dataset[tuple[Any, int]]):
 
     @property
     def paths(self) -> list[str]:
-        """What identifies each sample: a path relative to the dataset's folder, or a name."""
+        """Identifier of each sample: a path relative to the dataset's folder, or a name."""
         return [self.samples.id(int(i)) for i in self.indices]
 
     @property
@@ -133,10 +133,10 @@ class LabeledSplit(Dataset[tuple[Any, int]]):
     def fingerprint(self) -> str:
         """SHA-256 of the split's content and order, as 64 hexadecimal digits.
 
-        For image files, it covers each file's relative path, its size in bytes and its label.
-        It does not cover pixels, so a file replaced by one of equal size goes unnoticed. For
-        arrays and texts, it covers every byte and label. Class names are covered too. The
-        transform and the root folder are not, so the folder may be moved.
+        For image files, the fingerprint covers each file's relative path, size in bytes and
+        label. It does not cover pixels, so replacing a file with one of equal size is not
+        detected. For arrays and texts, it covers every byte and label. It also covers class
+        names, but not the transform or the root folder, so the folder may be moved.
         """
         digest = hashlib.sha256(b"spectral_select split 1\0")
         digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""Some samples of a dataset."""
+"""A subset of a labeled dataset."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ __all__ = ["Part"]
 
 
 class Part:
-    """Some samples of a map-style dataset with labels, in the order of `indices`.
+    """A subset of a labeled map-style dataset, in the order of `indices`.
 
     Parameters
     ----------
     dataset : map-style dataset
-        The dataset; it has all labels as an array ``labels``.
+        The dataset; its array ``labels`` contains all labels.
     indices : ndarray of shape (n,), int64
         Indices of the samples.
 

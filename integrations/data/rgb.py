@@ -15,7 +15,7 @@ _WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _GRAY_16 = ("I;16", "I;16L", "I;16B", "I;16N")
 _REMEDY = "save it as 8-bit RGB or gray"
 
-# Tags of TIFF files (TIFF 6.0, section 8 and 19).
+# Tags of TIFF files (TIFF 6.0, sections 8 and 19).
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
 

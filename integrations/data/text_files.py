@@ -29,7 +29,8 @@ class TextColumns:
         Column with the labels. By default, "label" if the first row has it; otherwise there are
         no labels.
     id : str, optional
-        Column with an identifier for each text. By default, the file and the line or row.
+        Column with an identifier for each text. The default identifier is the file and the
+        line or row.
 
     Examples
     --------
@@ -51,7 +52,7 @@ class TextRows:
     texts : list of str
         The texts, none of them empty.
     labels : list or None
-        The labels as the file holds them; None if it has no label column.
+        The labels as stored in the file; None if it has no label column.
     label_column : str or None
         Name of the label column.
     ids : list of str
@@ -125,7 +126,7 @@ def collect_texts(
     Parameters
     ----------
     rows : iterable of (str, str, mapping)
-        Where each row is, its identifier if no column has one, and its values.
+        The place of each row, its default identifier, and its values.
     columns : TextColumns
         The columns to use.
     source : str
@@ -138,7 +139,7 @@ def collect_texts(
     Raises
     ------
     ValueError
-        As `read_texts` does.
+        As for `read_texts`.
 
     Examples
     --------
@@ -203,7 +204,7 @@ def _json_rows(path: Path, columns: TextColumns) -> Iterator[tuple[int, dict[str
 
 
 def _csv_rows(path: Path, columns: TextColumns) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number of the line on which each row of a CSV file starts, and its values."""
+    """Yield the number of the first line of each row in a CSV file, and the row's values."""
     with path.open(encoding="utf-8-sig", newline="") as file, _long_fields():
         reader = csv.reader(file, strict=True)
         start = 1

@@ -24,7 +24,7 @@ class Texts:
     texts : sequence of str
         The texts.
     ids : sequence of str
-        Identifiers, such as FILE:LINE, under which a store names the samples.
+        Identifiers, such as FILE:LINE, that name the samples in a store.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def holds_texts(name: str | os.PathLike[str]) -> bool:
     Parameters
     ----------
     name : path
-        The argument of a user.
+        The name or path given by the user.
 
     Returns
     -------
@@ -130,9 +130,9 @@ def load_texts(
     Parameters
     ----------
     name : path
-        A file that `read_texts` reads; or a folder with such files called ``train`` and
-        ``test`` (``val`` is optional; a ``val`` without ``test`` becomes the test split). Other
-        common names work too ("training", "valid", "dev", …).
+        A file that `read_texts` reads, or a folder with files called ``train`` and ``test``
+        (``val`` is optional; a ``val`` without ``test`` becomes the test split). Other common
+        names work too ("training", "valid", "dev", …).
     columns : TextColumns, optional
         The columns to read.
     options : SplitOptions, optional
@@ -171,7 +171,7 @@ def load_texts(
             if rows.labels is None or rows.label_column is None:
                 raise ValueError(
                     f"{files[key]} has no column {read['train'].label_column!r}, but "
-                    f"{files['train']} has"
+                    f"{files['train']} has one"
                 )
             if key == "train":
                 classes = sorted_classes(rows.labels, rows.places, rows.label_column)
@@ -182,7 +182,7 @@ def load_texts(
 
 
 def _split_of(file: Path) -> str | None:
-    """Return the split that a file in a folder holds texts of, or None."""
+    """Return the split whose texts a file contains, or None."""
     if file.suffix.lower() not in TEXT_SUFFIXES or not file.is_file():
         return None
     return split_of(file.stem)

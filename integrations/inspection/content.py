@@ -1,4 +1,4 @@
-"""What the inspection page shows: samples, pairs, groups and tables, without their layout."""
+"""Content of the inspection page: samples, pairs, groups and tables, without their layout."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Sample:
     Attributes
     ----------
     name : str
-        Path of the sample, or its row.
+        Path or row of the sample.
     label : str
         The given label; empty if there are no labels.
     thumbnail : str
@@ -45,7 +45,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Suspect:
-    """A sample whose label is flagged, and the class that is more likely."""
+    """A sample whose label is flagged, and a more likely class."""
 
     sample: Sample
     suggested: str
@@ -76,7 +76,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """The labels of one class."""
+    """Statistics of the labels in one class."""
 
     name: str
     n: int
@@ -87,7 +87,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts of flagged labels (rows) by the suggested label (columns)."""
+    """Number of flagged labels, by given label (rows) and suggested label (columns)."""
 
     classes: list[str]
     counts: NDArray[np.int64]
@@ -126,7 +126,7 @@ def collect(
     details: Details | None = None,
     other_labels: Sequence[str] | None = None,
 ) -> Content:
-    """Return what the page shows: worst cases first, and no more than a person would look at.
+    """Return the content of the page: the worst cases, as many as a person would look at.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def collect(
         n_duplicates=sum(len(members) for members in groups),
         n_exact=int(found.duplicates.exact.sum()),
         n_conflicts=sum(len(group.labels) > 1 for group in shown),
-        # Show groups with contradictory labels first, because they reveal the most.
+        # Show groups with contradictory labels first, because they are the most informative.
         groups=sorted(shown, key=lambda group: -len(group.labels) if group.labels[1:] else 0)[
             :_N_GROUPS
         ],

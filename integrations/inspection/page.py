@@ -1,4 +1,4 @@
-"""The inspection page: one HTML file, with everything in it."""
+"""The inspection page: one self-contained HTML file."""
 
 import os
 from base64 import b64encode
@@ -29,7 +29,7 @@ def write_page(
     other_labels: Sequence[str] | None = None,
     details: Details | None = None,
 ) -> None:
-    """Write a self-contained page about an inspection.
+    """Write the results of an inspection to a self-contained page.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The images or texts of the samples in a store, found by the names that it keeps."""
+"""Find the images or texts of the samples in a store by the names that the store records."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def texts_of_store(store: EmbeddingStore, dataset: str) -> list[str]:
     Parameters
     ----------
     store : EmbeddingStore
-        As `extract` wrote it.
+        A store written by the command ``extract``.
     dataset : str
         The file, folder or ``hf-dataset:`` name that was extracted.
 
@@ -29,7 +29,7 @@ def texts_of_store(store: EmbeddingStore, dataset: str) -> list[str]:
     Raises
     ------
     ValueError, FileNotFoundError
-        If `dataset` has no texts, or lacks a sample of the store.
+        If `dataset` has no texts, or lacks one of the store's samples.
     """
     columns = _columns(store)
     data: LabeledDataset
@@ -49,14 +49,14 @@ def hub_images_of_store(store: EmbeddingStore, dataset: str) -> tuple[Any, list[
     Parameters
     ----------
     store : EmbeddingStore
-        As `extract` wrote it.
+        A store written by the command ``extract``.
     dataset : str
         The ``hf-dataset:`` name that was extracted.
 
     Raises
     ------
     ValueError, FileNotFoundError
-        If `dataset` has no images, or lacks a sample of the store.
+        If `dataset` has no images, or lacks one of the store's samples.
     """
     data = load_hugging_face(dataset.removeprefix(PREFIX), HubColumns(**_columns(store)))
     if isinstance(data, TextDataset):
@@ -79,5 +79,5 @@ def _samples(store: EmbeddingStore, data: LabeledDataset) -> tuple[Any, list[int
     places = {name: i for i, name in enumerate(whole.paths)}
     for name in store.paths:
         if name not in places:
-            raise ValueError(f"{data.name} has no sample {name!r}, but {store.path} has")
+            raise ValueError(f"{data.name} has no sample {name!r}, which is in {store.path}")
     return whole.samples, [places[name] for name in store.paths]

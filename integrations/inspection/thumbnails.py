@@ -1,4 +1,4 @@
-"""Small pictures of samples, each embedded once in a page, as a CSS class."""
+"""Thumbnails of samples, each embedded in a page once, as a CSS class."""
 
 from base64 import b64encode
 from io import BytesIO
@@ -23,7 +23,7 @@ class Images(Protocol):
 
 
 class Thumbnails:
-    """Thumbnails of the samples that a page asks for.
+    """Thumbnails of the samples that a page shows.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def images_of_store(store: EmbeddingStore, dataset: str) -> Images:
     if store.paths is not None and Path(dataset).is_dir():
         strange = next((path for path in store.paths if not _lies_below(path)), None)
         if strange is not None:
-            raise ValueError(f"{store.path} has a path that leads out of the dataset: {strange!r}")
+            raise ValueError(f"{store.path} has a path outside the dataset: {strange!r}")
         images = ImageFiles(Path(dataset), store.paths)
         if not Path(images.name(0)).is_file():
             raise FileNotFoundError(

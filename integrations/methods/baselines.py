@@ -23,7 +23,7 @@ class Full(Method):
 
 @register
 class FullShort(Full):
-    """Train on every sample, but stop after as many gradient samples as selection methods use.
+    """Train on every sample, but stop after as many samples as selection methods train on.
 
     Training stops early, with the learning-rate schedule compressed to finish by then.
     """
@@ -35,7 +35,7 @@ class FullShort(Full):
     )
 
     def step_fraction(self, kept_share: float) -> float:
-        """Return the fraction of steps that uses as many samples as a selection method does."""
+        """Return the fraction of steps that trains on as many samples as a selection method."""
         return kept_share
 
 

@@ -79,11 +79,11 @@ class CandidateSource:
             Returns each candidate's most recent loss, and the mean of the most recent losses
             over all samples.
         scores : callable, optional
-            Returns the result of `Method.score` for all samples, in this epoch.
+            Returns the result of `Method.score` in this epoch, for all samples.
         fresh : callable, optional
             Returns the current model's outputs on the candidates.
         progress, step : float and int, optional
-            Fraction of the training steps done so far, and their number.
+            Fraction and number of the training steps done so far.
 
         Returns
         -------

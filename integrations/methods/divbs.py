@@ -32,19 +32,19 @@ class DivBS(Method):
     DivBS (Hong et al., ICML 2024). The gradient of a sample's loss with respect to the last
     layer's weights is g = (p − onehot) ⊗ embedding. The residual starts as the candidates'
     mean gradient. Each step takes a candidate with probability proportional to
-    abs(⟨g, residual⟩), orthogonalizes its gradient against the gradients taken before
+    abs(⟨g, residual⟩), orthogonalizes its gradient against the gradients already taken
     (Gram–Schmidt), and projects the resulting direction out of the residual.
 
     Only inner products of gradients are needed, and ⟨gᵢ, gⱼ⟩ = ⟨eᵢ, eⱼ⟩·⟨hᵢ, hⱼ⟩ for errors
-    e and embeddings h, so no gradient is ever computed. Once only rounding error is left in
-    the residual, the remaining candidates are chosen at random, as in the authors' program.
+    e and embeddings h, so no gradient is ever computed. Once the residual contains only
+    roundoff, the remaining candidates are chosen at random, as in the authors' code.
     Candidates with NaN or infinity in their outputs come last.
 
     Parameters
     ----------
     draw : bool, default=True
-        Whether to draw candidates at random, as the authors' program does. Otherwise each
-        step takes the largest abs(⟨g, residual⟩); this is the greedy algorithm.
+        Whether to draw candidates at random, as the authors' code does. Otherwise each step
+        takes the candidate with the largest abs(⟨g, residual⟩) (the greedy algorithm).
     """
 
     draw: bool = True
@@ -74,7 +74,7 @@ class DivBS(Method):
 
 
 def _gradient_gram(outputs: Outputs, labels: Indices) -> Floats:
-    """Return the inner products of the samples' gradients up to a factor, shape (n, n)."""
+    """Return the inner products of the gradients up to a constant factor, shape (n, n)."""
     errors: Any = softmax(outputs.logits.astype(np.float64), axis=1)
     errors[np.arange(len(labels)), labels] -= 1
     embeddings = np.asarray(outputs.embeddings, np.float64)
@@ -86,7 +86,7 @@ def _gradient_gram(outputs: Outputs, labels: Indices) -> Floats:
 
 
 def _pursue(gram: Floats, k: int, rng: np.random.Generator | None) -> Indices:
-    """Select up to `k` positions by matching pursuit of the mean; stop early once it is matched.
+    """Select up to `k` positions by matching pursuit; stop once the mean gradient is matched.
 
     This is a Cholesky decomposition of the Gram matrix, with the pivots chosen by the pursuit.
     Row s of `rows` contains every gradient's product with the s-th orthonormal direction.

@@ -42,12 +42,11 @@ class DUAL(Method):
     (2)  f(m) ∝ m^(a − 1)·(1 − m)^(b − 1),  b = C·(1 − μ)·(1 − s^c),  a = C − b,
 
     where s is the share of the data that is discarded and μ is the value of m for the sample
-    with the largest D. The larger the discarded share, the smaller b is, and the easier the
-    samples drawn are.
+    with the largest D. A larger discarded share makes b smaller, so easier samples are drawn.
 
     Losses are not weighted. The network that is compared starts again from its initial weights.
-    Difference from the paper: p is computed in each epoch's training step on the sample instead
-    of by the network after the epoch, so the T epochs need no extra forward pass.
+    Difference from the paper: p is computed in the training step on the sample instead of at
+    the end of each epoch, so the T epochs need no extra forward pass.
 
     Parameters
     ----------
@@ -58,8 +57,7 @@ class DUAL(Method):
     concentration : float, default=15
         Sum C of the parameters of the Beta distribution, above 0.
     exponent : float, default=5.5
-        Exponent c, above 0. The smaller it is, the lower the discarded share at which easy
-        samples are preferred.
+        Exponent c, above 0. Smaller values prefer easy samples at smaller discarded shares.
     """
 
     epochs: int = 30
@@ -107,7 +105,7 @@ class DUAL(Method):
         n_selected : callable
             ``n_selected(epoch)`` is the number of samples in an epoch, the same for all epochs.
         seed : int
-            Seed of the draw.
+            Seed for the draw.
         dynamics : ndarray of shape (n_samples, n_epochs)
             Probability of each sample's label in each epoch of the preliminary training run.
 

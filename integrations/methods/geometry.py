@@ -62,9 +62,9 @@ class _Degree(Method):
 class LowDegree(_Degree):
     """Select the candidates with the lowest mean cosine to the candidate batch: the outliers.
 
-    In a dense graph, these are mostly the samples with the largest Fiedler entries, found at
-    the cost of a single product: (dᵢ − λ)vᵢ = Σⱼ sᵢⱼvⱼ, so |v| is large where the degree d is
-    small.
+    In a dense graph, these are mostly the samples with the largest absolute Fiedler entries:
+    (dᵢ − λ)vᵢ = Σⱼ sᵢⱼvⱼ, so |v| is large where the degree d is small. Computing the degrees
+    takes a single product.
     """
 
     name = "low-degree"
@@ -94,7 +94,7 @@ class KCenter(Method):
     ----------
     distance : {"cosine", "euclidean"}
         "cosine" is 1 − cos. It gives the same order as the Euclidean distance between
-        normalized rows, so the factor of 2 holds for that distance. "euclidean" uses the
+        normalized rows, so the factor of 2 holds for the latter. "euclidean" uses the
         features without normalization.
     first : {"random", "medoid"}
         How the first candidate is chosen: drawn with the batch's generator, or the candidate
@@ -143,7 +143,7 @@ class KCenter(Method):
 
 @register
 class FacilityLocation(Method):
-    """Select the candidates that best represent all: greedy argmax over S of Σᵢ maxⱼ∈S sᵢⱼ.
+    """Select the candidates that best represent the batch: greedy argmax of Σᵢ maxⱼ∈S sᵢⱼ over S.
 
     The sum uses (1 + cos)/2 instead of the cosine. This does not change the greedy steps, and
     makes the sum nonnegative, monotone and submodular. So the result is at least 1 − 1/e times

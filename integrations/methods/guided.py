@@ -4,8 +4,8 @@ JEST and RHO-LOSS subtract the loss of a reference model, so that they do not se
 whose loss is large because their labels are wrong. Here the similarity graph of the stored
 features replaces the reference model. It is computed once, without training or held-out data.
 It provides three estimates for each sample. The trust is the probability that its label is
-right. The hardness is large if the other samples' labels do not predict its label. The number of
-near-duplicates tells how often the sample comes in other guise.
+correct. The hardness is large if the other samples' labels do not predict its label. The number
+of near-duplicates tells how many other samples are nearly identical to it.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ __all__ = ["Guided", "GuidedFresh", "GuidedLoss", "LabelFree"]
 
 @dataclass(frozen=True)
 class _Powers(Method):
-    """A method whose options are powers of the parts of the weights."""
+    """A method whose options are the powers in its sample weights."""
 
     def __post_init__(self) -> None:
         for name, power in asdict(self).items():
@@ -48,14 +48,14 @@ class _Powers(Method):
 
 @dataclass(frozen=True)
 class _OverEpochs(_Powers):
-    """Visits that are scheduled over the epochs; powers that a method lacks are 0."""
+    """A method that schedules visits over the epochs; powers that it lacks are 0."""
 
     uses_labels: ClassVar[bool]
     needs = frozenset({FEATURES})
 
     @property
     def schedules_epoch(self) -> bool:
-        """Whether `visits` selects whole epochs; True, because of stride scheduling."""
+        """True: stride scheduling selects a whole epoch at once."""
         return True
 
     def visits(
@@ -160,7 +160,7 @@ class _ByLoss(_Powers):
         return parts
 
     def _draw(self, loss: Floats, candidates: Candidates) -> Choice:
-        # Infinite losses, from a network that has diverged, count as missing.
+        # Infinite losses, from a network that has diverged, are treated as missing.
         loss = np.where(loss < np.inf, loss, np.nan)
         keys = log_weights(given(candidates, "precomputed"), loss)
         return Choice(gumbel_top_k(keys, candidates.n_keep, candidates.rng))

@@ -23,18 +23,18 @@ __all__ = ["InfoBatch"]
 @register
 @dataclass(frozen=True)
 class InfoBatch(Method):
-    """Drop candidates with below-average loss with probability r; upweight them if they stay.
+    """Drop candidates with below-average loss with probability r; upweight them if kept.
 
     InfoBatch (Qin et al., ICLR 2024). The loss is each sample's most recent training loss, so
     no extra forward pass is needed; the average is over all samples trained on so far. Samples
     whose loss is unknown or NaN are kept. Once a fraction `delta` of training is done, all
     samples are kept. These rules determine how many samples are kept; the requested filter
-    ratio is ignored. Only samples actually trained on are counted.
+    ratio is ignored. Results count only the samples actually trained on.
 
-    The driver averages weight times loss over the kept samples. A weight is the number kept
-    over the number of candidates, divided by the sample's probability of being kept (1 or
-    1 − r). So in expectation, this average and its gradient equal the candidates' unweighted
-    mean loss and its gradient (Horvitz and Thompson, 1952).
+    The driver averages weight times loss over the kept samples. A sample's weight is the kept
+    share of the candidates, divided by the sample's probability of being kept (1 or 1 − r).
+    So in expectation, this average and its gradient equal the candidates' unweighted mean loss
+    and its gradient (Horvitz and Thompson, 1952).
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class InfoBatch(Method):
 
     def _droppable(self, candidates: Candidates) -> NDArray[np.bool_]:
         """Return which candidates may be dropped."""
-        # Comparisons with NaN are False, so samples are kept if a loss or the mean is unknown.
+        # Comparisons with NaN are False, so samples are kept if their loss or the mean is NaN.
         below: NDArray[np.bool_]
         below = given(candidates, "last_loss") < given(candidates, "mean_last_loss")
         return below

@@ -35,9 +35,9 @@ Indices = NDArray[np.int64]
 
 #: The method needs the stored features of the candidates.
 FEATURES = "features"
-#: The method needs each candidate's most recent training loss (NaN before the first).
+#: The method needs each candidate's most recent training loss (NaN if there is none).
 LAST_LOSS = "last_loss"
-#: The method needs what training has recorded about all samples, up to the start of the epoch.
+#: The method needs the training history of all samples, up to the start of the epoch.
 HISTORY = "history"
 #: The method needs the current model's outputs on all candidates, at the cost of a forward pass.
 FRESH = "fresh"
@@ -89,7 +89,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class History:
-    """What training has recorded about all samples, up to the start of an epoch.
+    """Training history of all samples, up to the start of an epoch.
 
     Attributes
     ----------
@@ -151,7 +151,7 @@ class Candidates:
         the start of the epoch.
     fresh : callable, optional
         For methods that need `FRESH`: loads the candidates, runs a forward pass of the model
-        and returns its `Outputs`. The time it takes counts as selection.
+        and returns its `Outputs`. The time of the call is recorded as selection time.
     reference : Outputs, optional
         Outputs of the reference model, for methods that need `REFERENCE`.
     progress : float, optional
@@ -221,7 +221,7 @@ class Visits(Protocol):
     """
 
     def prepare(self) -> Any:
-        """Compute what all epochs share, once."""
+        """Do the computations that all epochs share."""
 
     def select(self, epoch: int, order: Indices) -> Indices:
         """Return the samples that an epoch visits, in the given order of all samples.
@@ -243,7 +243,7 @@ class Method(ABC):
     """A rule that decides which samples in a candidate batch to train on.
 
     Methods that need only features and return no weights run ahead of training, so samples
-    that they leave out are never loaded. Other methods run during the training step. To add
+    that they discard are never loaded. Other methods run during the training step. To add
     options, make the subclass a frozen dataclass whose fields have defaults (int, float, bool
     or str). ``NAME:field=value`` then selects a variant wherever a name is accepted.
 
@@ -352,7 +352,7 @@ class Method(ABC):
         Returns
         -------
         Schedule
-            By default constant: `filter_ratio`, or 0 for methods with ``sets_own_count``.
+            By default, a constant: `filter_ratio`, or 0 for methods with ``sets_own_count``.
         """
         check_filter_ratio(filter_ratio)
         return make_schedule(0.0 if self.sets_own_count else filter_ratio)
@@ -390,14 +390,14 @@ class Method(ABC):
         return None
 
     def score(self, history: History) -> Any:
-        """Compute what `choose` needs to know about every training sample in the next epoch.
+        """Compute the values of every training sample that `choose` needs in the next epoch.
 
         For methods that need `HISTORY`, this is called at the start of each epoch.
 
         Parameters
         ----------
         history : History
-            What training has recorded so far.
+            The training history so far.
 
         Returns
         -------
@@ -448,7 +448,7 @@ def check_choice(choice: Choice, method: Method, n: int, n_keep: int | None = No
     n : int
         Number of candidates.
     n_keep : int, optional
-        Required number of selected samples, if there is one.
+        Required number of selected samples; by default, any number.
 
     Returns
     -------

@@ -76,8 +76,8 @@ class Jest(_Joint):
 
     Cross-entropy is a loss on single samples, so the learnability of a pair (i, j) depends only
     on i: Sᵢⱼ = sᵢ. In the joint term Σₖ (Sₖᵢ + Sᵢₖ) over the m samples taken, the first part is
-    then the same constant for every i, and the second is m·sᵢ, so nothing is joint. What remains
-    is sampling from softmax((1 + m)·s), where s is the reducible holdout loss of RHO-LOSS
+    then the same constant for every i, and the second is m·sᵢ, so samples do not interact. The
+    sampler reduces to softmax((1 + m)·s), where s is the reducible holdout loss of RHO-LOSS
     (Mindermann et al., ICML 2022). The inverse temperature rises from chunk to chunk, so the
     draws change from nearly proportional to nearly greedy.
 

@@ -26,8 +26,8 @@ def chunk_sizes(n_keep: int, n_chunks: int) -> list[int]:
     Returns
     -------
     list of int
-        The sizes sum to `n_keep` and differ by at most one, larger ones first. Empty chunks
-        are left out, so there are fewer than `n_chunks` if `n_keep` is smaller.
+        The sizes sum to `n_keep`, differ by at most one, and are in descending order. Empty
+        chunks are omitted.
 
     Examples
     --------
@@ -61,8 +61,8 @@ def sample_jointly(
     scores : array-like of shape (n, n)
         S: the learnability of each pair of samples i and j, that is, the learner's loss minus
         the reference's. Values below 1e30 in absolute value are summed without overflow.
-        Positive infinity counts as the largest finite entry, negative infinity and NaN as the
-        smallest. If no entry is finite, all samples are equally likely.
+        Positive infinity is replaced by the largest finite entry, and negative infinity and NaN
+        by the smallest. If no entry is finite, all samples are equally likely.
     n_keep : int
         Number of samples to draw, in [0, n].
     n_chunks : int
@@ -110,7 +110,7 @@ def sample_jointly(
     logits = S.diagonal().astype(np.float64)
     taken: list[Indices] = []
     for size in sizes:
-        # Shift the largest to 0, so that noise of order 1 is not lost in large numbers.
+        # Shift the largest logit to 0, so that noise of order 1 is not rounded away.
         chunk = gumbel_top_k(gain * (logits - logits.max()), size, rng)
         taken.append(chunk)
         logits += S[chunk].sum(axis=0, dtype=np.float64)

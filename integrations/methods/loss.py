@@ -2,7 +2,7 @@
 
 A NaN or infinite loss means that the network has diverged. Candidates with such a loss cannot
 be ranked or weighted, so they come after all others; if there are no others, the choice is
-arbitrary. Training continues, and its record shows what happened.
+arbitrary. Training continues, and its record shows the divergence.
 """
 
 from dataclasses import dataclass
@@ -87,16 +87,16 @@ class SelectiveBackprop(Method):
     """Draw by loss percentile, in some batches during part of training.
 
     Selective Backprop (Jiang et al., arXiv:1910.00762), with the weights and defaults of
-    MosaicML's Composer. If a fraction keep of n candidates is kept, the candidate with the
-    r-th smallest loss has weight ((r − 1/2)/n)^(1/keep − 1), and candidates are drawn without
-    replacement. In the other batches, all samples are trained on and no sample is scored.
+    MosaicML's Composer. If a fraction f of n candidates is kept, the candidate with the r-th
+    smallest loss has weight ((r − 1/2)/n)^(1/f − 1), and candidates are drawn without
+    replacement. In all other batches, every sample is trained on and no sample is scored.
 
     Parameters
     ----------
     start, end : float
         Select while the fraction of training done is in [start, end).
     interrupt : int
-        Keep every interrupt-th batch complete, counted over all of training; 0 keeps none.
+        Train on every interrupt-th batch in full, counted over all of training; 0 never does.
     """
 
     start: float = 0.5

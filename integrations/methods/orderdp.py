@@ -1,4 +1,4 @@
-"""The largest stored losses of a random pool: an order statistic with an exact ratio."""
+"""OrderDP: keep the samples with the largest last losses in a random pool."""
 
 from dataclasses import dataclass
 
@@ -21,8 +21,8 @@ class OrderDP(Method):
     OrderDP (Jin et al., ICLR 2026). A pool of s of the n candidates is drawn uniformly without
     replacement, and the q members of the pool with the largest losses are kept. The loss is
     each sample's most recent training loss, so no extra forward pass is needed. Losses are not
-    weighted: the mean over the kept samples is an unbiased estimate of a surrogate that weights
-    each sample by its probability of being among the q largest losses in a pool.
+    weighted: the mean over the kept samples is an unbiased estimate of a surrogate loss that
+    weights each sample by its probability of being among the q largest losses in a pool.
 
     Differences from the paper: a pool is drawn from each candidate batch instead of once per
     epoch from all the data. Samples without a finite loss are kept before all others, in random

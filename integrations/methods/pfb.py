@@ -1,4 +1,4 @@
-"""Thinning by density: samples from dense regions of the features are kept less often."""
+"""PFB: keep samples from dense regions of feature space less often."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +42,7 @@ class PFB(Method):
          batch sum to the number of samples to keep.
 
     Differences from the paper: the features are read from the store instead of being computed
-    by the first layers of the network in training, so the density is computed once and no
+    by the first layers of the trained network, so the density is computed once and no
     extra forward pass is needed; (1) is a kernel density estimate on all the data instead of a
     running estimate; r is a multiple of the median density; and exactly the requested number
     of samples is kept, by systematic sampling (Madow, 1949) with the inclusion probabilities
@@ -53,8 +53,8 @@ class PFB(Method):
     gamma : float, default=16
         Inverse width γ of the kernel.
     r : float, default=1
-        Smoothing r as a multiple of the median density, above 0. The larger it is, the closer
-        the draw is to uniform.
+        Smoothing r as a multiple of the median density, above 0. Larger values make the draw
+        more uniform.
     """
 
     gamma: float = 16.0
@@ -109,7 +109,7 @@ def _density(features: Any, gamma: float) -> Floats:
         normalized: Floats = centered / np.maximum(norms, np.finfo(np.float64).tiny)
         return normalized
 
-    # A constant seed, because the density is a property of the data, the same in all runs.
+    # The seed is constant, because the density is a property of the data and not of a run.
     landmarks = np.random.default_rng(0).permutation(n)[:_N_LANDMARKS]
     place = np.full(n, -1)
     place[landmarks] = np.arange(len(landmarks))
@@ -131,8 +131,8 @@ def _systematic(probabilities: Floats, k: int, rng: np.random.Generator) -> Indi
     kept = np.flatnonzero(certain)
     order = rng.permutation(np.flatnonzero(~certain))
     ticks = np.concatenate([[0.0], np.cumsum(probabilities[order])])
-    ticks[-1] = max(k - len(kept), 0)  # exactly, in spite of roundoff
-    # The start has few digits, so that its sum with the last tick is exact.
+    ticks[-1] = max(k - len(kept), 0)  # exact despite roundoff
+    # The start has only 30 bits, so that its sum with the last tick is exact.
     start = rng.integers(1 << 30) / (1 << 30)
     places = np.floor(np.minimum(ticks, ticks[-1]) + start)
     return np.concatenate([kept, order[np.diff(places) > 0]])

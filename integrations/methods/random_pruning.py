@@ -9,7 +9,7 @@ __all__ = ["prune"]
 def prune(
     learnt: NDArray[np.bool_], r: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Drop each of some samples with probability `r`, but never all samples.
+    """Drop each sample in `learnt` with probability `r`, but never all samples.
 
     Parameters
     ----------
@@ -18,14 +18,14 @@ def prune(
     r : float
         Probability of dropping each of these samples, in [0, 1).
     rng : Generator
-        Source of the randomness.
+        Random generator.
 
     Returns
     -------
     kept : ndarray of shape (n,), bool
         The samples that are kept, at least one.
     probability : ndarray of shape (n,)
-        Probability with which each sample is kept.
+        Probability of keeping each sample.
 
     Examples
     --------
@@ -39,9 +39,9 @@ def prune(
     kept = ~learnt | (rng.random(n) >= r)
     if not learnt.all():
         return kept, np.where(learnt, 1 - r, 1.0)
-    # A batch must not be empty, so condition the draw on at least one sample staying. Then the
-    # first sample that stays is at position j with probability ∝ rʲ, and the samples after it
-    # remain as drawn.
+    # A batch must not be empty, so condition the draw on keeping at least one sample. Then the
+    # first kept sample is at position j with probability ∝ rʲ, and the draws after it remain
+    # valid.
     some = -np.expm1(n * np.log(r)) if r else 1.0  # 1 − rⁿ
     law = r ** np.arange(n)
     first = rng.choice(n, p=law / law.sum())

@@ -150,7 +150,7 @@ def check_methods(specs: Sequence[str]) -> list[Method]:
     Raises
     ------
     ValueError
-        If the list is empty, a method is unknown, or two are the same.
+        If the list is empty, a method is unknown, or a method is repeated.
 
     Examples
     --------

@@ -29,13 +29,13 @@ class RePB(Method):
     a sample's most recent training loss is compared with the mean loss of the same batch, and
     no extra forward pass is needed. A sample below that mean is dropped with probability 1 − ρ;
     a sample that has not been trained on yet is kept. These rules determine how many samples
-    are kept; the requested filter ratio is ignored. Only samples actually trained on are
-    counted.
+    are kept; the requested filter ratio is ignored. Results count only the samples actually
+    trained on.
 
     A kept sample has weight E / N, where E is the number of epochs so far and N the number of
     times the sample has been trained on, both including the current epoch. The driver averages
     over the kept samples, so the weights are multiplied by the number kept over the number of
-    candidates. Summed over the epochs, each sample then counts as much as without selection.
+    candidates. Summed over the epochs, each sample then has the same weight as without selection.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class RePB(Method):
         check_number(self.rho, "rho", 1e-6, 1)
 
     def score(self, history: History) -> Floats:
-        """Return each sample's excess loss, and the weight E / N that it has if it is kept.
+        """Return each sample's excess loss, and its weight E / N if it is kept.
 
         Parameters
         ----------

@@ -28,7 +28,7 @@ _N_ITERATIONS = 100
 class SeTa(Method):
     """Drop some candidates at random, then keep those within a window of loss clusters.
 
-    SeTa (Zhou, Gao and Wang, CVPR 2025), in three steps:
+    SeTa (Zhou, Gao and Wang, CVPR 2025) has three steps:
 
     (1)  A share of the candidates, drawn uniformly, is dropped.
 
@@ -39,8 +39,8 @@ class SeTa(Method):
     (3)  Of the remaining candidates, those in a window of adjacent clusters are kept. The window
          slides from the easiest to the hardest clusters.
 
-    These rules determine how many samples are kept; the requested filter ratio is ignored. Only
-    samples actually trained on are counted. Losses are not weighted.
+    These rules determine how many samples are kept; the requested filter ratio is ignored.
+    Results count only the samples actually trained on. Losses are not weighted.
 
     Differences from the paper: the random cut is made in each candidate batch instead of once
     per epoch; all samples are clustered, including those dropped by the cut; the window slides
@@ -111,11 +111,11 @@ class SeTa(Method):
 
 
 def _clusters(values: Floats, k: int) -> Indices:
-    """Cluster numbers by k-means; clusters are numbered in ascending order of their means.
+    """Return each value's k-means cluster; clusters are numbered in ascending order of means.
 
-    This is Lloyd's algorithm, initialized with quantiles of the distinct numbers. In one
+    This is Lloyd's algorithm, initialized with quantiles of the distinct values. In one
     dimension, each cluster is an interval, so the sums over clusters are differences of the
-    cumulative sum of the sorted numbers. Empty clusters keep their centers.
+    cumulative sum of the sorted values. Empty clusters keep their centers.
     """
     if not len(values):
         return np.empty(0, np.int64)

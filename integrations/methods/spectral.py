@@ -85,8 +85,8 @@ class Fiedler(Spectral):
 class Gstds(Spectral):
     """SALN with a filter ratio that changes during training, following a fixed schedule.
 
-    GSTDS (arXiv:2507.04269) uses a schedule whose exact form is not known here. So the shape
-    is an option, and the default discards the requested share on average.
+    The exact form of the schedule in GSTDS (arXiv:2507.04269) is not known. So the shape is an
+    option, and the default discards the requested share on average.
 
     Parameters
     ----------

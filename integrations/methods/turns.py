@@ -23,9 +23,8 @@ __all__ = ["Turns"]
 class Turns(Method):
     """Visit all samples at the same rate, each once before any is visited again.
 
-    These are the visits of `Guided` with the label trust and the hardness left out, so the
-    difference between the two is due to the graph. Nothing is read of a sample, so the method
-    costs nothing.
+    These are the visits of `Guided` with all powers set to 0, so any difference between the
+    two methods is due to the graph. No features or labels are used, so selection costs nothing.
     """
 
     name = "turns"
@@ -54,9 +53,9 @@ class Turns(Method):
         features : array of shape (n_samples, d) or None
             Not used.
         n_selected : callable
-            ``n_selected(epoch)`` is the number of samples of an epoch.
+            ``n_selected(epoch)`` is the number of samples in an epoch.
         seed : int
-            Seed of the order in which samples take turns.
+            Seed for the order in which samples take turns.
         dynamics : None
             Not used.
 
@@ -67,7 +66,7 @@ class Turns(Method):
         return _EqualVisits(StrideScheduler(np.zeros(len(labels)), n_selected, seed))
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw uniformly from a single candidate batch, of which no visit is known."""
+        """Draw uniformly from a single candidate batch, without using earlier visits."""
         return Choice(candidates.rng.permutation(len(candidates))[: candidates.n_keep])
 
 

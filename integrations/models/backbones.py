@@ -54,13 +54,13 @@ def build_backbone(
     weights : str or path, default "default"
         "default" (the library's pretrained weights, downloaded unless cached), "random" (drawn
         with `seed`), or a file of weights (.safetensors, or a state dict in .pt, .pth or .bin).
-        Its last layer is not used, so it may be missing or of any size. For all libraries
-        except torchvision, a folder as saved by the library. For torchvision, also the name of
-        another weights entry such as "IMAGENET1K_V1". Nothing is unpickled.
+        The file's last layer is not used, so it may be missing or of any size. All libraries
+        except torchvision also accept a folder that they saved. torchvision also accepts the
+        name of a weights entry, such as "IMAGENET1K_V1". Nothing is unpickled.
     image_size : int, optional
-        Side in pixels. The shorter side of each image is resized to it, and the center is
-        cropped. By default, images are prepared the way the pretrained weights expect; for
-        "pixels" the default is 32.
+        Size in pixels. The shorter side of each image is resized to this size, and the center
+        is cropped. By default, images are prepared the way the pretrained weights expect; for
+        "pixels", the default is 32.
     seed : int, default 0
         Seed for random weights. The global random state is not changed.
     revision : str, optional
@@ -81,8 +81,8 @@ def build_backbone(
     Raises
     ------
     ValueError
-        If the model does not exist, the weights do not fit it, it cannot process images of
-        this size, or it requires code from its repository.
+        If the model does not exist, the weights do not fit the model, or the model cannot
+        process images of this size or requires code from its repository.
     FileNotFoundError
         If the weights do not exist or the download fails.
     ModuleNotFoundError

@@ -77,7 +77,7 @@ def build_classifier(
 
 
 def _new_last_layer(layer: nn.Module, n_classes: int) -> nn.Module:
-    if isinstance(layer, nn.Conv2d):  # SqueezeNet; initialized the way torchvision does it
+    if isinstance(layer, nn.Conv2d):  # SqueezeNet; initialized as in torchvision
         new = nn.Conv2d(layer.in_channels, n_classes, layer.kernel_size)  # type: ignore[arg-type]
         nn.init.normal_(new.weight, mean=0.0, std=0.01)
         nn.init.zeros_(new.bias)  # type: ignore[arg-type]

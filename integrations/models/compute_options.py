@@ -14,7 +14,7 @@ _PRECISIONS = {
 
 
 def check_device(device: str | torch.device) -> torch.device:
-    """Return the device with the given name; "auto" means CUDA if available.
+    """Return the device called `device`; "auto" means CUDA if available.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def check_device(device: str | torch.device) -> torch.device:
 def default_workers(device: torch.device) -> int:
     """Return a suitable number of loading processes for this machine.
 
-    On a CPU, the forward pass needs the cores; with a GPU, all cores except one load images.
+    On a CPU, the forward pass needs the cores. With a GPU, all cores except one load images.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def check_workers(num_workers: int | None, device: torch.device, n_images: int) 
 
 
 def check_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Return the type for arithmetic on a device; raise ValueError if it is not known."""
+    """Return the dtype for arithmetic on a device; raise ValueError if `precision` is unknown."""
     if precision == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     if precision not in _PRECISIONS:

@@ -61,7 +61,7 @@ def extract_embeddings(
 
     If the process is killed, the same call resumes from the last block written to disk. If the
     store is complete, it is only opened. Both require the same images, transform and backbone.
-    To check this, a sample of the images is compared, and the weights or the first embedding.
+    The check compares a sample of the images, and the weights or the first embedding.
 
     Parameters
     ----------
@@ -77,8 +77,8 @@ def extract_embeddings(
         Converts an image from `split` to a tensor, as the transform from `build_backbone`
         does. Not needed if the dataset contains tensors. It must not be random.
     output : str, int or callable, optional
-        Which of the outputs of `backbone` to use as the embedding: a key or attribute, an
-        index, or a function that maps the output to a tensor of shape (n, d).
+        Which output of `backbone` to use as the embedding: a key or attribute, an index, or a
+        function that maps the output to a tensor of shape (n, d).
     batch_size : int, default 64
         Number of images per forward pass.
     num_workers : int, optional
@@ -108,7 +108,7 @@ def extract_embeddings(
     UnreadableImageError
         If an image cannot be read; the message names the file.
     StoreError
-        If `out` contains embeddings of other data, or from another backbone or other weights.
+        If `out` contains embeddings of different data, or from a different backbone or weights.
     ValueError, TypeError
         If an argument is out of range, images change each time they are read, the backbone's
         output does not have shape (n, d), or an embedding is not finite.
@@ -160,7 +160,7 @@ def extract_embeddings(
                 num_workers=num_workers,
                 collate_fn=_collate,
                 pin_memory=where.type == "cuda",
-                generator=torch.Generator(),  # by default, the global one seeds the workers
+                generator=torch.Generator(),  # leaves the global generator unchanged
             )
             seconds = _fill(writer, map(embed, _batches(loader)), source, progress)
             return writer.finish(seconds=seconds)
@@ -180,7 +180,7 @@ def _collate(items: list[Tensor | Exception]) -> Tensor | Exception:
 
 
 def _batches(loader: DataLoader[Any]) -> Iterator[Tensor]:
-    with interrupt_held():  # while its workers are forked
+    with interrupt_held():  # while the loader's workers are forked
         batches = iter(loader)
     for batch in batches:
         if isinstance(batch, Exception):
@@ -218,7 +218,7 @@ def _embed(
 def _check_resumable(
     writer: StoreWriter, first: NDArray[np.float32], precision: str, *, any_precision: bool
 ) -> None:
-    """Reject stored rows with another precision or with a different first embedding."""
+    """Reject stored rows with a different precision or first embedding."""
     earlier_precision = writer.earlier.get("precision", precision)
     if earlier_precision != precision and not (writer.complete and any_precision):
         raise StoreError(

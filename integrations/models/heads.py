@@ -25,8 +25,8 @@ class Head(nn.Module):
     Parameters
     ----------
     mean, scale : array of shape (n_features,)
-        Subtracted from the features, and divided by. They are saved with the weights, so the
-        inputs of the module are raw features.
+        The mean is subtracted from the features, and the result is divided by the scale. Both
+        are saved with the weights, so the inputs of the module are raw features.
     n_classes : int
         Number of classes.
     width : int, optional
@@ -78,7 +78,7 @@ def build_head(name: str, features: Any, n_classes: int, *, seed: int = 0) -> He
     name : {"head", "head-mlp"}
         "head" is linear; "head-mlp" has a hidden layer of 256 ReLU units.
     features : array of shape (n, n_features)
-        The training data; the head standardizes its inputs by their means and deviations.
+        The training data; their means and standard deviations standardize the head's inputs.
     n_classes : int
         Number of classes, at least 1.
     seed : int, default 0
@@ -118,7 +118,7 @@ def column_statistics(features: Any) -> tuple[NDArray[np.float64], NDArray[np.fl
     -------
     mean : ndarray of shape (n_features,)
     scale : ndarray of shape (n_features,)
-        The standard deviation; 1 for a column that is constant up to rounding in float32.
+        The standard deviation, or 1 for a column that is constant up to float32 roundoff.
 
     Examples
     --------

@@ -34,7 +34,7 @@ def download(
     patterns : sequence of str
         Names of files, with wildcards, that are downloaded if they exist.
     alternatives : sequence of sequences of str
-        Further names. Of these groups, the first one that matches a file is downloaded.
+        Groups of further names. Only the first group that matches a file is downloaded.
     revision : str, optional
         Branch, tag or commit; the main branch by default.
 
@@ -48,7 +48,7 @@ def download(
     Raises
     ------
     FileNotFoundError
-        If the repository or the revision does not exist, or it is neither cached nor can be
+        If the repository or the revision does not exist, or is not cached and cannot be
         downloaded.
     ValueError
         If `repository` is not a valid name.
@@ -95,7 +95,7 @@ def download(
 
 
 def _snapshot(repository: str, patterns: Sequence[str], revision: str | None) -> Path:
-    """Return the folder of a commit in the cache, after downloading what it lacks."""
+    """Return the folder of a commit in the cache, after downloading missing files."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import OfflineModeIsEnabled
 

@@ -21,9 +21,9 @@ _IMAGE_KEYS = ("image", "img", "pixel_values")
 
 
 class ImageSource(Dataset[Any]):
-    """The images of a dataset without labels; errors are returned, not raised.
+    """The images of a dataset, without the labels; errors are returned instead of raised.
 
-    A loader's worker process would wrap a raised exception in the text of its traceback.
+    A loader's worker process would turn a raised exception into the text of its traceback.
 
     Parameters
     ----------
@@ -78,8 +78,8 @@ class ImageSource(Dataset[Any]):
     def content_hash(self) -> str:
         """Return the SHA-256 of the number of images and a fixed sample of them.
 
-        It covers the images as the backbone receives them, so it depends on the transform.
-        Changes to images outside the sample go unnoticed.
+        The hash covers the images as the backbone receives them, so it depends on the
+        transform. Changes to images outside the sample are not detected.
 
         Raises
         ------
@@ -144,6 +144,6 @@ def _image_of(item: Any) -> Any:
 
 
 def _text(thing: Any, name: str) -> str | None:
-    """Return an attribute if it is a string; in other libraries it may mean something else."""
+    """Return an attribute if it is a string; in other libraries, it may have a different type."""
     value = getattr(thing, name, None)
     return value if isinstance(value, str) and value else None

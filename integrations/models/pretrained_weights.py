@@ -1,4 +1,4 @@
-"""Network weights: from torchvision, from a file (never unpickled), or random; their hash."""
+"""Load network weights from torchvision or a file, without unpickling, and hash weights."""
 
 import hashlib
 import os
@@ -178,7 +178,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about files that are rejected below
                 state = torch.load(path, map_location="cpu", weights_only=True)
-        # For other kinds of files, the reader raises errors of any type, such as IndexError.
+        # On other kinds of files, torch.load raises errors of any type, such as IndexError.
         except Exception as error:
             raise ValueError(
                 f"{path} is not a state dict that can be read without running code from it: "

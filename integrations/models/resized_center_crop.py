@@ -16,8 +16,8 @@ class ResizedCenterCrop:
     """Resize and center-crop an image to a uint8 tensor.
 
     This is like torchvision's Resize and CenterCrop, but in one step. Only the pixels that are
-    kept are resized, so a long, thin image needs no more memory than a square one. Values match
-    those of the two separate steps up to rounding.
+    kept are resized, so a long, thin image needs no more memory than a square one. The result
+    matches that of the two separate steps up to rounding.
 
     Parameters
     ----------

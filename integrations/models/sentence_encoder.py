@@ -15,10 +15,10 @@ from spectral_select.integrations.models.pretrained_weights import hash_weights
 
 __all__ = ["PREFIX", "SentenceEncoder"]
 
-#: Start of the names of these encoders on the command line.
+#: Prefix for the names of these encoders on the command line.
 PREFIX = "st:"
 
-_ORGANIZATION = "sentence-transformers"  # of names without one
+_ORGANIZATION = "sentence-transformers"  # for names without an organization
 # The files of a model; other formats of the weights are neither downloaded nor read.
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*/*.json", "*/*.safetensors")
 _OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -34,8 +34,8 @@ class SentenceEncoder:
     Parameters
     ----------
     model : str or path
-        A folder with a model, or the name of one on the Hugging Face hub, such as
-        "all-MiniLM-L6-v2" or "BAAI/bge-small-en-v1.5".
+        A model's folder, or its name on the Hugging Face hub, such as "all-MiniLM-L6-v2" or
+        "BAAI/bge-small-en-v1.5".
     device : torch.device, optional
         Device of the model; the CPU by default.
     precision : {"float32", "float16", "bfloat16"}, default "float32"
@@ -61,9 +61,9 @@ class SentenceEncoder:
     Raises
     ------
     FileNotFoundError
-        If there is no such model.
+        If the model does not exist.
     ValueError
-        If the folder is not a model, has no weights in safetensors, or needs code of its own.
+        If the folder is not a model, has no weights in safetensors, or requires its own code.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def _find(name: str, *, download: bool) -> tuple[Path, str]:
         found = snapshot_download(
             repository, allow_patterns=list(_FILES), local_files_only=not download
         )
-    except (OSError, ValueError) as error:  # its errors are of these classes
+    except (OSError, ValueError) as error:  # all errors of snapshot_download
         how = "could not be downloaded" if download else "downloads are disabled"
         reason = " ".join(str(error).split())
         raise FileNotFoundError(
@@ -173,7 +173,7 @@ def _find(name: str, *, download: bool) -> tuple[Path, str]:
 
 
 def _check_safetensors(folder: Path) -> None:
-    """Reject a folder without configuration or with weights in other formats only."""
+    """Reject a folder without configuration, or with weights only in other formats."""
     if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
         raise ValueError(
             f"{folder} is not a sentence-transformers model; expected modules.json or config.json"

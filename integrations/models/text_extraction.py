@@ -24,11 +24,11 @@ class TextEncoder(Protocol):
     Attributes
     ----------
     name, weights, weights_hash : str
-        What identifies the encoder in a store.
+        Strings that identify the encoder in a store.
     dim : int
         Length of an embedding.
     library, library_version : str
-        The package that it comes from, for the record.
+        The encoder's package and its version, for the record.
     """
 
     name: str
@@ -82,7 +82,7 @@ def extract_text_embeddings(
     Raises
     ------
     StoreError
-        If `out` contains embeddings of other data, or from another encoder.
+        If `out` contains embeddings of different data, or from a different encoder.
     ValueError
         If there are no texts, or an embedding is not finite.
 

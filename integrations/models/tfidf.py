@@ -1,4 +1,4 @@
-"""Embeddings of texts by TF-IDF and truncated SVD, which need no pretrained weights."""
+"""Embeddings of texts by TF-IDF and truncated SVD, without pretrained weights."""
 
 import hashlib
 import json
@@ -25,17 +25,17 @@ class TfidfEncoder:
 
     This is latent semantic analysis with scikit-learn's ``TfidfVectorizer`` (words, with
     logarithmic term frequencies) and ``TruncatedSVD``. The words, their weights and the singular
-    vectors are those of the texts that the encoder is fitted on.
+    vectors come from the texts that the encoder is fitted on.
 
     Parameters
     ----------
     texts : sequence of str
-        The texts to fit on: the training split.
+        The texts to fit on, usually the training split.
     dim : int, optional
         Length of an embedding, at most the number of texts and of words. The default is 256, or
         less if there are fewer texts or words.
     seed : int, default 0
-        Seed of the randomized SVD.
+        Seed for the randomized SVD.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class TfidfEncoder:
     dim : int
         Length of an embedding.
     weights : str
-        What the encoder was fitted on, for the record.
+        Description of the texts that the encoder was fitted on, for the record.
     weights_hash : str
         SHA-256 of the texts, options and scikit-learn version, which determine the encoder.
     library, library_version : str
@@ -101,7 +101,7 @@ class TfidfEncoder:
         self.weights_hash = digest.hexdigest()
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the embeddings of texts; zeros for a text without any known word.
+        """Return the embeddings of texts, with zeros for texts without any known word.
 
         Parameters
         ----------

@@ -69,6 +69,6 @@ def last_layer(network: nn.Module) -> str:
 
 
 def preset(name: str, resolved: Weights) -> Any:
-    """Return how torchvision prepares images for this model."""
+    """Return the transform with which torchvision prepares images for this model."""
     entry = resolved.entry or torchvision.models.get_model_weights(name).DEFAULT
     return entry.transforms()

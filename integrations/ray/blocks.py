@@ -19,7 +19,7 @@ _BLOCK_ENTRIES = 2**21
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns of a dataset, and its classes."""
+    """Names of a dataset's columns, and its classes."""
 
     id: str
     embedding: str
@@ -32,7 +32,7 @@ class Columns:
         return [self.id, self.embedding, *([self.label] if self.label else [])]
 
     def keys(self, table: Any) -> NDArray[np.int64]:
-        """Return a number for the id of each row.
+        """Return an integer key for the id of each row.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class Columns:
         bad = np.flatnonzero(~np.isfinite(X).all(1))
         if len(bad):
             name = table[self.id][int(bad[0])].as_py()
-            raise ValueError(f"{what} must be finite; that of the id {name!r} is not")
+            raise ValueError(f"{what} must be finite; the row with id {name!r} is not")
         return X
 
     def labels(self, table: Any) -> NDArray[Any]:

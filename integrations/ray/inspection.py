@@ -49,7 +49,7 @@ def inspect(
     id_column : str
         Column of distinct ids, integers or strings.
     embedding_column : str
-        Column of lists of d numbers each.
+        Column of embeddings, each a list of d numbers.
     label_column : str, optional
         Column of labels, integers or strings. Without labels, no wrong labels are found.
     n_landmarks : int, default=1024
@@ -57,18 +57,18 @@ def inspect(
     duplicate_similarity : float, optional
         As in `inspect_dataset`.
     seed : int, default=0
-        Seed for the sample on which choices are made.
+        Seed for the landmarks and for sampling.
 
     Returns
     -------
     ray.data.Dataset
         A row for each row of `ds`, in any order: its id and label, and the columns of scores
-        that ``spectral-select inspect --id`` writes. The scores are computed when they are read.
+        that ``spectral-select inspect --id`` writes. Scores are computed when they are read.
 
     Raises
     ------
     ValueError, TypeError
-        If a column does not exist or holds other values, or if an id is missing or occurs twice.
+        If a column does not exist or has invalid values, or if an id is missing or repeated.
 
     See Also
     --------
@@ -78,8 +78,8 @@ def inspect(
     -----
     Four states are shared by all workers: a sample of 20,000 rows, a plan of a few megabytes, sums
     of size `n_landmarks` × (`n_landmarks` + number of classes), and the ids of the
-    near-duplicates. Embeddings are moved between machines once, twice each, when rows that may be
-    near-duplicates are brought together.
+    near-duplicates. Embeddings are moved between machines only to bring together rows that may be
+    near-duplicates; each embedding is sent at most twice.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def check_columns(
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return the error of our own function that made a task of Ray fail."""
+    """Return the error from our own function that made a Ray task fail."""
     while isinstance(error, ray.exceptions.RayError) or type(error).__name__ == "UserCodeException":
         inner = getattr(error, "cause", None) or error.__cause__
         if inner is None:
@@ -159,7 +159,7 @@ def _inspect(ds: Dataset, columns: Columns, options: InspectOptions) -> Dataset:
 
 
 def _nearest(ds: Dataset, columns: Columns, plan: Any, n_cells: int) -> Dataset:
-    """Return, for each row and each cell that it joins, the distance to the nearest other row."""
+    """Return each row's distance to the nearest other row, for each cell that the row joins."""
 
     def to_cells(table: Any) -> Any:
         tables = []
@@ -177,7 +177,7 @@ def _nearest(ds: Dataset, columns: Columns, plan: Any, n_cells: int) -> Dataset:
         order = np.argsort(keys)
         X = Columns("key", "row").features(table)
         found = ray.get(plan).close_pairs(keys[order], X[order])
-        # The pairs of a row are stored with the smaller key.
+        # Each pair is stored with its smaller key.
         pairs = found.pairs[np.argsort(found.pairs[:, 0], kind="stable")]
         bounds = np.searchsorted(pairs[:, 0], np.append(found.keys, np.iinfo(np.int64).max))
         links = pa.ListArray.from_arrays(bounds.astype(np.int32), pa.array(pairs[:, 1]))

@@ -1,4 +1,4 @@
-"""Rows of a Ray dataset brought together by their keys, in partitions small enough for memory."""
+"""Group the rows of a Ray dataset by key, in partitions small enough for memory."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def partition_of(keys: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 
 def check_distinct_ids(dataset: Any, columns: Columns, count: int) -> None:
-    """Raise if an id occurs twice.
+    """Raise an error if an id occurs twice.
 
     Parameters
     ----------
@@ -56,14 +56,14 @@ def check_distinct_ids(dataset: Any, columns: Columns, count: int) -> None:
 
 
 def join_by_key(scores: Any, others: Any, schema: Any, count: int) -> Any:
-    """Return the rows of two datasets with the same ``key`` side by side.
+    """Join the rows of two datasets by ``key``.
 
     Parameters
     ----------
     scores : ray.data.Dataset
         One row for each key.
     others : ray.data.Dataset
-        At least one row for each key, with its ``distance`` and whether it is ``exact``.
+        At least one row for each key, with the columns ``distance`` and ``exact``.
     schema : pyarrow.Schema
         The schema of `scores`.
     count : int
@@ -72,11 +72,11 @@ def join_by_key(scores: Any, others: Any, schema: Any, count: int) -> Any:
     Returns
     -------
     ray.data.Dataset
-        The rows of `scores`, with the smallest distance, and whether any is exact.
+        The rows of `scores`, with the key's smallest ``distance``, and whether any is ``exact``.
     """
     import pyarrow as pa
 
-    # Rows of both have the same columns, so that they can be shuffled together.
+    # Give both datasets the same columns, so that their rows can be shuffled together.
     for name, kind in (("distance", pa.float32()), ("exact", pa.bool_())):
         schema = schema.append(pa.field(name, kind))
 

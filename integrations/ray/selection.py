@@ -30,8 +30,8 @@ def select(
 ) -> Dataset:
     """Select rows of a Ray dataset by the Fiedler vector of each candidate batch.
 
-    Candidate batches are consecutive rows of a block of the dataset. If each file is one block, the
-    rows are those that ``spectral-select select --id`` selects.
+    Candidate batches are consecutive rows of a block of the dataset. If each file is one block,
+    ``spectral-select select --id`` selects the same rows.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ def select(
     selector : FiedlerBatchSelector
         The selector, with a `candidate_size`.
     num_gpus : float, default=0
-        GPUs for each of the actors that compute Fiedler vectors there, by torch. With 0, they are
-        computed by tasks on CPUs.
+        Number of GPUs for each of the actors, which compute Fiedler vectors with torch. With 0,
+        tasks compute them on CPUs.
     concurrency : int, default=1
         Number of actors.
 
@@ -89,7 +89,7 @@ def select(
 
 
 class _OnGpu:
-    """An actor that selects rows of blocks."""
+    """An actor that selects rows of each block on a GPU."""
 
     def __init__(self, columns: Columns, selector: FiedlerBatchSelector) -> None:
         self._columns, self._selector = columns, selector

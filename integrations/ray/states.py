@@ -1,4 +1,4 @@
-"""States that are summed over the blocks of a Ray dataset, through its aggregations."""
+"""States that Ray's aggregations accumulate over the blocks of a dataset."""
 
 import pickle
 from abc import ABC, abstractmethod
@@ -25,7 +25,7 @@ State = TypeVar("State")
 
 
 class _State(AggregateFnV2[bytes, bytes], ABC, Generic[State]):
-    """An aggregation whose accumulator holds the bytes of a state; empty bytes are none."""
+    """An aggregation whose accumulator is a pickled state; empty bytes mean no state."""
 
     def __init__(self, columns: Columns) -> None:
         super().__init__("state", lambda: b"", on=None, ignore_nulls=False)
@@ -37,7 +37,7 @@ class _State(AggregateFnV2[bytes, bytes], ABC, Generic[State]):
 
     @abstractmethod
     def add(self, a: State, b: State) -> State:
-        """Return the state of both."""
+        """Return the state of the combined rows."""
 
     def aggregate_block(self, block: Any) -> bytes:
         table = BlockAccessor.for_block(block).to_arrow()
@@ -46,21 +46,21 @@ class _State(AggregateFnV2[bytes, bytes], ABC, Generic[State]):
     def combine(self, current: bytes, new: bytes) -> bytes:
         if not (current and new):
             return current or new
-        # These are bytes that `aggregate_block` made in this cluster.
+        # Unpickling is safe, because `aggregate_block` made these bytes in this cluster.
         states: Any = [pickle.loads(part) for part in (current, new)]  # noqa: S301
         return pickle.dumps(self.add(*states))
 
 
 @dataclass
 class Index:
-    """Number of rows, and the classes that occur, sorted; None without labels."""
+    """Number of rows, and the sorted classes; None without labels."""
 
     n: int
     classes: NDArray[Any] | None
 
 
 class IndexState(_State[Index]):
-    """The index of a dataset; its ids and labels are checked."""
+    """Computes the index of a dataset, and checks its ids and labels."""
 
     def accumulate(self, table: Any) -> Index:  # noqa: D102 - see _State
         columns = self._columns
@@ -76,7 +76,7 @@ class IndexState(_State[Index]):
 
 
 class SampleState(_State[RowSample]):
-    """The sample of a dataset."""
+    """Draws the sample of a dataset's rows."""
 
     def __init__(self, columns: Columns, size: int, seed: int) -> None:
         super().__init__(columns)
@@ -100,7 +100,7 @@ class SampleState(_State[RowSample]):
 
 
 class SumsState(_State[InspectionSums]):
-    """The sums of an inspection; `plan` is a reference to the plan."""
+    """Computes the sums of an inspection; `plan` is Ray's reference to the plan."""
 
     def __init__(self, columns: Columns, plan: Any) -> None:
         super().__init__(columns)

@@ -1,4 +1,4 @@
-"""Names of a run's files, and safe reading: only from the run's folder, and no pickles."""
+"""Name a run's files, and read them safely: only from the run's folder, without pickles."""
 
 import re
 import zipfile
@@ -13,7 +13,7 @@ from spectral_select._utils.npy_files import reason
 
 __all__ = ["find_inside", "read_arrays", "run_name", "slug"]
 
-# Far more than a run writes; a small file can unpack to any size.
+# A small file can unpack to any size. A run's files are far below this limit.
 _MAX_BYTES = 512 * 2**20
 
 
@@ -39,7 +39,7 @@ def slug(method: str) -> str:
 
 
 def run_name(method: str, seed: int) -> str:
-    """Return the name for a run's files, without suffix; unique to the method and seed.
+    """Return a file name without suffix that is unique to the method and seed.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def find_inside(folder: Path, name: Any) -> Path:
     Raises
     ------
     ValueError
-        If `name` is not a relative path, or leads out of the folder, even through a link.
+        If `name` is not a relative path, or is outside the folder, possibly through a link.
     FileNotFoundError
         If the file does not exist.
     """

@@ -44,7 +44,7 @@ NOT_MEASURED = Measurement(accuracy=None, loss=None)
 
 @dataclass(kw_only=True)
 class EpochSeconds(JsonRecord):
-    """Seconds that the parts of an epoch take.
+    """Seconds spent on each part of an epoch.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class EpochRecord(JsonRecord):
     decoded : int, optional
         Number of images decoded.
     seconds : EpochSeconds
-        Seconds that the parts of the epoch took.
+        Seconds spent on each part of the epoch.
     lr, filter_ratio : float, optional
         Learning rate and filter ratio at the end of the epoch.
     val, test : Measurement
@@ -213,7 +213,7 @@ class Setting(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class InputRecord(JsonRecord):
-    """An input of methods: features or a reference model.
+    """An input to methods: features or a reference model.
 
     Attributes
     ----------

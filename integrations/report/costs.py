@@ -21,8 +21,8 @@ class Cost:
     training : float
         The training loop, including waits for selection and images, but not evaluation.
     features, reference : float or None
-        Extracting the features and training the reference model: 0 if the method does not need
-        them, None if the time was not recorded.
+        Time to extract the features and to train the reference model: 0 if the method does not
+        need them, None if the time was not recorded.
     precompute : float
         Time that the method spends before training, on the features or labels of all samples.
     """

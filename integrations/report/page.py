@@ -19,9 +19,9 @@ PAGE, FIGURES = "report.html", "figures"
 def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> Path:
     """Write a page about one or more runs of ``spectral-select train``, with figures.
 
-    Runs with the same configuration and data are pooled over their seeds; every other
-    configuration gets its own section. The page, ``report.html``, is self-contained. The
-    folder ``figures`` contains its figures as files. Needs jinja2 and matplotlib.
+    Runs with the same configuration and data are pooled over their seeds; each configuration
+    gets its own section. The page, ``report.html``, is self-contained. The folder ``figures``
+    contains its figures as files. Requires jinja2 and matplotlib.
 
     Parameters
     ----------

@@ -135,7 +135,7 @@ def final_test_accuracy(run: Run) -> float | None:
 def sampling_error(runs: Iterable[Run]) -> str:
     """Return a sentence on the uncertainty due to the finite test set; empty if it is unknown.
 
-    The number of right predictions is binomial, so an accuracy p on n images has the standard
+    The number of correct predictions is binomial, so an accuracy p on n images has the standard
     error √(p·(1 − p)/n). All methods share the test set, so their differences vary less.
 
     Examples

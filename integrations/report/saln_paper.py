@@ -72,7 +72,8 @@ class PaperData:
     key : str
         Name of the dataset in this package.
     tables : dict
-        For each quantity, the numbers of its two tables: with standard training, with JEST.
+        For each quantity, the numbers of its two tables: the comparison with standard training
+        and the comparison with JEST.
     printed : dict
         Cells as printed, by quantity and method (``SALN``, ``standard`` and ``JEST``). The
         two tables for a quantity contain the same numbers for SALN.

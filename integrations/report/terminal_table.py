@@ -85,7 +85,7 @@ def _legend(results: Results, by_method: Mapping[str, Sequence[Run]]) -> list[st
     lines = []
     seeds = {run.seed for runs in by_method.values() for run in runs}
     if len(seeds) > 1:
-        lines.append(f"Means over {len(seeds)} seeds; ± is half a 95% confidence interval.")
+        lines.append(f"Means over {len(seeds)} seeds, ± half the 95% confidence interval.")
     error = sampling_error(run for runs in by_method.values() for run in runs)
     lines += [error] if error else []
     lines += [

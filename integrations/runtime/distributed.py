@@ -12,8 +12,8 @@ from torch import Tensor, distributed, nn
 
 __all__ = ["ONE", "Ranks", "current_ranks", "local_rank", "process_group"]
 
-# One rank extracts features while the others wait. If a rank dies, torchrun stops all of
-# them, so this timeout only prevents an endless wait.
+# One rank extracts features while the others wait. If a rank dies, torchrun stops all ranks,
+# so this timeout only prevents an endless wait.
 _TIMEOUT = timedelta(hours=24)
 
 
@@ -43,7 +43,7 @@ class Ranks:
         return self.rank == 0
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Return the sums of each value over all ranks."""
+        """Return the sum of each value over all ranks."""
         if self.size == 1:
             return list(values)
         added = torch.tensor(values, dtype=torch.float64)
@@ -76,7 +76,7 @@ class Ranks:
             self.wait()
 
     def merge(self, table: Tensor, changed: Tensor) -> None:
-        """Copy the entries that other ranks have changed in their tables to `table`.
+        """Copy the entries changed by other ranks into `table`.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ ONE = Ranks()
 
 
 def current_ranks() -> Ranks:
-    """Return the ranks of the process group, if there is one."""
+    """Return the ranks of the process group, or `ONE` if there is none."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return ONE
     return Ranks(distributed.get_world_size(), distributed.get_rank())
@@ -128,8 +128,8 @@ def process_group(device: torch.device) -> Iterator[Ranks]:
     Yields
     ------
     Ranks
-        The ranks of the process group, even if it was joined before; a single process if this
-        process was not started by torchrun.
+        The ranks of the process group, which may have been joined before; `ONE` if torchrun
+        did not start this process.
     """
     ranks = current_ranks()
     if ranks.size > 1 or int(os.environ.get("WORLD_SIZE", "1")) == 1 or local_rank() is None:

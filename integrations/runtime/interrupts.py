@@ -13,14 +13,14 @@ from spectral_select.integrations.runtime.distributed import ONE, Ranks
 
 __all__ = ["Interrupt", "interrupt_held"]
 
-# Processes started by torchrun receive Ctrl-C twice: from the terminal and from torchrun.
+# Processes started by torchrun receive each Ctrl-C twice: from the terminal and from torchrun.
 _SAME_SECONDS = 1.0
-# All ranks must stop at the same step, and agreeing requires communication.
+# Ranks communicate to stop at the same step, but not at every step.
 _STEPS_BETWEEN = 16
 
 
 class Interrupt:
-    """In this context, Ctrl-C only requests a stop; a second Ctrl-C stops immediately.
+    """Context in which Ctrl-C only requests a stop; a second Ctrl-C stops immediately.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Interrupt:
         if self._heard is None:
             self._heard = monotonic()
             if self._ranks.first and sys.stderr is not None:
-                print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr)
+                print("\nstopping after this step; press Ctrl-C to stop now", file=sys.stderr)
         elif monotonic() - self._heard > _SAME_SECONDS:
             raise KeyboardInterrupt
 

@@ -56,8 +56,8 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     seed : int
         The seed.
     device : torch.device, optional
-        A device on which random numbers are drawn in addition to the CPU. Other GPUs are not
-        reseeded, unlike with ``torch.manual_seed``.
+        Device that draws random numbers in addition to the CPU. Unlike ``torch.manual_seed``,
+        this does not reseed other GPUs.
 
     Yields
     ------

@@ -19,7 +19,7 @@ from spectral_select.integrations.training.trainer import Trainer
 __all__ = ["save_gallery", "save_last_layer", "save_shown"]
 
 _LARGEST_SIDE = 96
-# Two batches of this size per run are small compared with its checkpoints.
+# A run stores two batches. At this size, they are small compared with its checkpoints.
 _BATCH_BYTES = 2 * 2**20
 
 
@@ -29,7 +29,7 @@ def save_shown(out: Path, dataset: Any, trainer: Trainer, run: RunRecord) -> Non
     Parameters
     ----------
     out : Path
-        Folder for the results; the files go to its folders ``gallery`` and ``last_layer``.
+        Folder for the results; files are written to its ``gallery`` and ``last_layer`` folders.
     dataset : map-style dataset
         The training data.
     trainer : Trainer
@@ -64,11 +64,11 @@ def save_gallery(
         the arrays ``images_i`` (n, side, side, 3) uint8, ``kept_i`` (n,) bool, ``labels_i``
         and ``indices_i`` (n,) int64.
     dataset : map-style dataset
-        Its items are (image, label); it has all labels as an array ``labels``.
+        Its items are (image, label), and its array ``labels`` contains all labels.
     choices : mapping of int to tuple of array
         For each batch, the candidates and the kept samples, as indices into the dataset.
     image_size : int
-        Side of the network's input images, in pixels. Thumbnails are at most this size and at
+        Side of the network's input images, in pixels. Thumbnails are at most this large, at
         most 96 px, and small enough that a batch takes at most 2 MiB.
 
     Raises

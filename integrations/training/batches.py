@@ -1,4 +1,4 @@
-"""The batches of one training run: selected, loaded, moved to the device and augmented."""
+"""Select the batches of one training run, load them on the device and augment them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -86,15 +86,15 @@ class _VisitedSamples(Sampler[int]):
 
 
 class Batches:
-    """Selects and loads the batches of one training run, an epoch at a time.
+    """Selects and loads the batches of one training run, one epoch at a time.
 
     Parameters
     ----------
     config : TrainConfig
         The configuration that all methods share.
     dataset : map-style dataset
-        The training data. Its items are (image, label); it has all labels as an array
-        ``labels``.
+        The training data. Its items are (image, label), and its array ``labels`` contains all
+        labels.
     method : Method
         Decides which samples to train on.
     budget : Budget
@@ -162,7 +162,7 @@ class Batches:
         self.sampler = self._make_sampler()
 
     def _make_sampler(self) -> SpectralBatchSampler:
-        """Return a sampler of selected batches, or of candidates if selection comes later."""
+        """Return a sampler of selected batches, or of candidates if they are selected later."""
         if self._visits is not None:
             kept = self.budget.kept_of_rank(0, self.ranks.size)
             visited = _VisitedSamples(self._visits, self._n_visits, self._visit_order)
@@ -223,7 +223,7 @@ class Batches:
         return [np.asarray(batch, np.int64) for batch in batches]
 
     def first_visits(self) -> Indices | None:
-        """Return the samples in the first epoch over all ranks, or None if not scheduled."""
+        """Return all ranks' samples in the first epoch, or None if the epoch is not scheduled."""
         if self._visits is None:
             return None
         return self._visits.select(0, self._visit_order(0))
@@ -238,7 +238,7 @@ class Batches:
     ) -> Prefetcher[Batch]:
         """Iterate over an epoch's batches from step `start`; close the iterator after use.
 
-        Batches are made ahead of training on a thread if the configuration has a `prefetch`
+        A thread makes batches ahead of training if `prefetch` is positive in the configuration
         and the method selects ahead.
 
         Parameters
@@ -252,7 +252,7 @@ class Batches:
         outputs : callable
             Returns the current model's outputs for images and their labels.
         history : SampleHistory
-            What training has recorded so far.
+            The training history so far.
         """
         self.sampler.set_epoch(epoch)
         generator = torch.Generator().manual_seed(stream(self.seed, "augment", epoch))
@@ -294,7 +294,7 @@ class Batches:
         outputs: Callable[[Tensor, Tensor], Outputs],
         history: SampleHistory,
     ) -> Batch:
-        """Let the method choose, based on what is known about the candidates at this step."""
+        """Let the method choose with the data available about the candidates at this step."""
         device, method = self.config.device, self.method
         loaded: list[Tensor] = []
         loading = clock.loading
@@ -334,7 +334,7 @@ class Batches:
         return Batch(kept, chosen, self._load(kept, chosen, clock), weights, kept)
 
     def _scores_of(self, epoch: int, history: SampleHistory) -> Any:
-        """Return the method's scores of all samples in an epoch, computed at its first step."""
+        """Return the method's scores of all samples, computed at the first step of the epoch."""
         if self._scores[0] != epoch:
             self._scores = epoch, self.method.score(history.snapshot())
         return self._scores[1]

@@ -147,7 +147,7 @@ class Checkpoints:
         self.ranks.wait()
 
     def check(self, wanted: Manifest) -> None:
-        """Raise an error if the interrupted comparison is a different one.
+        """Raise an error if the interrupted comparison does not match `wanted`.
 
         Parameters
         ----------
@@ -157,11 +157,11 @@ class Checkpoints:
         Raises
         ------
         ValueError
-            If they differ; the message names the differences.
+            If the comparisons differ; the message names the differences.
         """
         if unlike := Manifest(self._meta()["identity"]).diff(wanted, shared_only=True):
             raise ValueError(
-                f"{self.folder} belongs to another comparison, which --resume cannot continue: "
+                f"{self.folder} belongs to a different comparison; --resume cannot continue it: "
                 + "; ".join(unlike)
             )
 
@@ -176,7 +176,7 @@ class Checkpoints:
         Raises
         ------
         ValueError
-            If the folder belongs to another comparison, or another process is using it.
+            If the folder belongs to a different comparison, or another process is using it.
         """
         self.check(wanted)
         meta = self._meta()
@@ -216,7 +216,7 @@ class Checkpoints:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
             return Saved(RunRecord.from_json(content["run"]), content["trainer"])
-        except Exception as error:  # for other kinds of files, the reader may raise any error
+        except Exception as error:  # torch.load may raise any error on damaged files
             raise ValueError(
                 f"{path} is damaged ({type(error).__name__}); remove it to train that run again "
                 "from the beginning"

@@ -1,4 +1,4 @@
-"""The clean set, for methods that compare losses with those of correctly labeled samples."""
+"""The clean set: correctly labeled samples whose losses some methods use for comparison."""
 
 from typing import Any
 
@@ -26,8 +26,8 @@ def clean_set(dataset: Any, n_train: int) -> Part:
     Returns
     -------
     Part
-        A stratified subset of `dataset`, the same in all runs; or all of `dataset`, if it is
-        smaller.
+        A stratified subset of `dataset` that is the same in all runs, or all of `dataset` if
+        it is smaller.
 
     Examples
     --------

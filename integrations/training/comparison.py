@@ -2,8 +2,8 @@
 
 For each seed, all methods start from the same weights and use the same candidate batches in
 the same order. They take the same number of optimizer steps at the same learning rates, and
-augment a given image in a given epoch in the same way. They take turns after every epoch, so
-that other load on the machine slows all of them equally.
+augment a given image in a given epoch in the same way. They alternate after every epoch, so
+that other load on the machine slows all methods equally.
 """
 
 import copy
@@ -60,12 +60,12 @@ def compare(
     reference : Outputs, optional
         Outputs of a reference model on ``data.train``; required if a method needs them.
     seeds : sequence of int, default=(0,)
-        Seeds; every method is run once with each.
+        Seeds; every method is trained once per seed.
     on_step : callable, optional
         Called after each step with the trainer, the number of samples, their mean loss and
         the number of correct predictions.
     on_epoch : callable, optional
-        Called with all runs so far each time every method has completed another epoch.
+        Called with all runs so far each time all methods have completed an epoch.
     on_complete : callable, optional
         Called with the trainer and its run when a run is complete.
     checkpoints : Checkpoints, optional
@@ -82,7 +82,8 @@ def compare(
     Raises
     ------
     ValueError
-        If an input that a method needs is missing, or a checkpoint started from other weights.
+        If an input that a method needs is missing, or a checkpoint started from different
+        weights.
 
     Examples
     --------
@@ -158,7 +159,7 @@ def _record_start(
             run.precompute_seconds += dynamics.seconds
     elif run.initial_weights != weights:
         raise ValueError(
-            f"the checkpoint of {run.method}, seed {run.seed}, started from other initial "
+            f"the checkpoint of {run.method}, seed {run.seed}, started from different initial "
             f"weights than {trainer.config.weights!r} now provides"
         )
 
@@ -182,7 +183,7 @@ class _RoundRobin:
         self.pairs: list[tuple[Trainer, RunRecord]] = []
 
     def record_dynamics(self, method: Method, model: nn.Module, seed: int) -> Dynamics | None:
-        """Do the preliminary training run of a method that needs one, or resume it."""
+        """Run or resume preliminary training for a method that needs it."""
         if DYNAMICS not in method.needs:
             return None
         file = None

@@ -24,8 +24,8 @@ class TrainConfig:
     Parameters
     ----------
     model : str
-        Name of a torchvision classification model; or "head" or "head-mlp" to train on features
-        (see `build_head`), without images and their augmentation.
+        Name of a torchvision classification model, or "head" or "head-mlp" to train on features
+        instead of images (see `build_head`).
     weights : str
         The model's initial weights, as for `build_classifier`.
     image_size : int or None
@@ -35,8 +35,8 @@ class TrainConfig:
     epochs : int
         Number of passes over the training data.
     candidate_size : int
-        Number of samples in a candidate batch. Samples left over at the end of an epoch, too
-        few for a complete batch, are skipped in that epoch.
+        Number of samples in a candidate batch. Samples left over after the last complete batch
+        are skipped in that epoch.
     filter_ratio : float
         Share of each candidate batch that the methods discard, in [0, 1).
     lr : float
@@ -48,9 +48,10 @@ class TrainConfig:
     weight_decay : float
         Weight decay of the optimizer, at least 0.
     clip_norm : float or None
-        Largest norm of the gradient over all parameters; longer gradients are scaled down to it.
-        None does not clip. Pretrained networks without batch normalization, such as SqueezeNet,
-        may need it: the first gradients of a new last layer can be large enough to destroy them.
+        Maximum gradient norm over all parameters; larger gradients are scaled down to this norm.
+        None disables clipping. Pretrained networks without batch normalization, such as
+        SqueezeNet, may need clipping: the first gradients of a new last layer can be large
+        enough to destroy the pretrained weights.
     evaluate_every : int
         Number of epochs from one evaluation to the next. The last epoch is always evaluated.
     augmentation : Augmentation or None
@@ -70,7 +71,7 @@ class TrainConfig:
     prefetch : int
         Number of batches loaded ahead of training on a thread; 0 disables the thread.
     cache_bytes : int
-        Memory for decoded images, for each method and each split of the data.
+        Memory limit for decoded images, per method and per split of the data.
     n_threads : int
         Number of threads that decode images.
 
@@ -145,7 +146,7 @@ class TrainConfig:
             )
 
     def _check_no_images(self) -> None:
-        """Reject settings of images for a model that takes features."""
+        """Reject image settings for a model that takes features."""
         expected = {
             "image_size": None,
             "weights": "random",

@@ -26,7 +26,7 @@ class Dynamics:
     Attributes
     ----------
     probabilities : ndarray of shape (n_samples, n_epochs)
-        Probability of each sample's label, in the sample's training step of each epoch.
+        Probability of each sample's label at the sample's training step in each epoch.
     seconds : float
         Duration of the run.
     """
@@ -113,9 +113,9 @@ def probabilities_of(losses: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of shape (n_samples, n_epochs)
-        Samples that do not fill a batch are skipped in that epoch. Epochs before a sample's
-        first step have the probability from that step; a sample that was never trained on has
-        probability 0.
+        Epochs before a sample's first training step have the probability from that step.
+        (Samples left over after the last complete batch of an epoch are skipped.) Samples that
+        were never trained on have probability 0.
 
     Examples
     --------

@@ -120,7 +120,7 @@ class Progress:
 
 
 class Stopwatch:
-    """Measures the time of an epoch; it starts when created.
+    """Measures the time of an epoch, starting when it is created.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def open_inputs(dataset: Any, config: TrainConfig, *, cache_bytes: int | None = 
     config : TrainConfig
         Determines the size of images, the device and the number of threads.
     cache_bytes : int, optional
-        Maximum memory; by default, that of `config`.
+        Maximum memory; by default, the value in `config`.
 
     Returns
     -------

@@ -11,7 +11,7 @@ __all__ = ["model_outputs"]
 
 
 def model_outputs(model: nn.Module, inputs: Tensor, labels: Tensor) -> Outputs:
-    """Run a forward pass in the model's current mode, and return the outputs for methods.
+    """Run a forward pass in the model's current mode, and return the outputs that methods use.
 
     Parameters
     ----------

@@ -3,12 +3,12 @@
 The model is cross-fitted. The training data is split into two halves, stratified by class.
 One network is trained on each half, and scores the other half. So no sample is scored by a
 network that was trained on it, no training data is lost, and validation and test data are not
-used. (Mindermann et al., ICML 2022, train their reference on such halves if there is no
+used. (Mindermann et al., ICML 2022, also train reference models on two halves if there is no
 holdout set.)
 
 The folder contains ``logits.npy`` and ``cosines.npy`` (float32, n × number of classes), the
-networks ``model-0.safetensors`` and ``model-1.safetensors``, and ``reference.json``. This file
-is written last, so the reference is complete if and only if it exists.
+networks ``model-0.safetensors`` and ``model-1.safetensors``, and ``reference.json``, which is
+written last. So the reference is complete if and only if ``reference.json`` exists.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ LOGITS, COSINES, META = "logits.npy", "cosines.npy", "reference.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceIdentity(JsonRecord):
-    """What a reference model depends on.
+    """The data and settings that a reference model depends on.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class ReferenceRecord(JsonRecord):
     count, n_classes : int
         Number of samples, and number of classes.
     identity : ReferenceIdentity
-        What the reference model depends on.
+        The data and settings that the reference model depends on.
     accuracy, loss : float
         Means over all samples, each scored by the network that was not trained on it.
     seconds, training_seconds, scoring_seconds : float
@@ -127,7 +127,7 @@ class Reference:
     path : Path
         The folder.
     outputs : Outputs
-        Outputs for each training sample, from the network that was not trained on it; without
+        Outputs for each training sample from the network that was not trained on it, without
         embeddings.
     meta : ReferenceRecord
         Content of ``reference.json``.
@@ -164,7 +164,7 @@ class Reference:
         FileNotFoundError
             If the folder does not exist.
         StoreError
-            If the reference is incomplete, damaged, or belongs to other data.
+            If the reference is incomplete, damaged, or belongs to different data.
         """
         path = Path(path)
         meta = _read_meta(path)

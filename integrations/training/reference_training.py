@@ -86,8 +86,8 @@ def train_reference(
     Parameters
     ----------
     config : TrainConfig
-        Training configuration; `filter_ratio` is ignored. Candidate batches are at most as
-        large as a half.
+        Training configuration; `filter_ratio` is ignored. Candidate batches are never larger
+        than a half.
     data : LabeledDataset
         The dataset, with ``train`` and ``classes``; validation and test data are not used.
     folder : path
@@ -106,7 +106,7 @@ def train_reference(
     Raises
     ------
     StoreError
-        If the folder contains a damaged reference, or one with other data or settings.
+        If the folder contains a damaged reference, or one for different data or settings.
     ValueError
         If there are fewer than four samples, or a network diverges.
     """
@@ -164,17 +164,17 @@ def _identity(
 
 
 def _find(folder: Path, dataset: Any, identity: ReferenceIdentity) -> Reference | None:
-    """Return the reference in a folder, or None; raise an error if it is a different one."""
+    """Return the reference in a folder, or None; raise an error if its identity differs."""
     if not inside(folder, META).exists():
         return None
     found = Reference.open(folder, dataset)
     unlike = Manifest(found.meta.identity.to_json()).diff(Manifest(identity.to_json()))
-    # Differences in settings explain different initial weights.
+    # Do not report different initial weights if other differences explain them.
     unlike = [text for text in unlike if not text.startswith("initial_weights")] or unlike
     if unlike:
         raise StoreError(
-            f"{folder} contains another reference model ({'; '.join(unlike)}); to use it as it "
-            "is, pass it as --reference; otherwise remove it or choose another folder"
+            f"{folder} contains a different reference model ({'; '.join(unlike)}); to use it as "
+            "it is, pass it as --reference; otherwise remove it or choose another folder"
         )
     return found
 
@@ -271,7 +271,7 @@ def _score(
 
 
 def _save(network: nn.Module, file: Path, key: str, seconds: float) -> None:
-    """Store a trained network with a key of its settings and its training time."""
+    """Store a trained network with its training time and a key for its settings."""
     state = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
@@ -292,7 +292,7 @@ def _restore(network: nn.Module, file: Path, key: str) -> float | None:
         network.load_state_dict(state)
         return float(known["seconds"])
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError):
-        return None  # damaged: it is trained again
+        return None  # damaged, so it is trained again
 
 
 def _write_array(path: Path, array: NDArray[Any]) -> None:

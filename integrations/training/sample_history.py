@@ -1,4 +1,4 @@
-"""What training has recorded about each sample: its losses, and how often it was trained on."""
+"""Training history of each sample: its losses, and how often it was trained on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -69,7 +69,7 @@ class SampleHistory:
         return float(known.double().mean()) if len(known) else float("nan")
 
     def end_epoch(self, clean_loss: float = float("nan")) -> None:
-        """Exchange records with the other ranks, and append the losses of the epoch that ends.
+        """Exchange records with the other ranks, and append the losses of the finished epoch.
 
         Parameters
         ----------

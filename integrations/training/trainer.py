@@ -1,4 +1,4 @@
-"""Train one network with one selection method, an epoch at a time."""
+"""Train one network with one selection method, one epoch at a time."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -51,7 +51,7 @@ _N_FIRST = 2  # number of batches recorded for the report
 
 
 class Trainer:
-    """Trains one network with one method and one seed, an epoch at a time.
+    """Trains one network with one method and one seed, one epoch at a time.
 
     All random numbers in an epoch depend only on the seed and the epoch. `state_dict` can be
     called between epochs and within `on_step`; on a CPU, resuming from it is bit-exact.
@@ -66,8 +66,8 @@ class Trainer:
     config : TrainConfig
         The configuration that all methods share.
     dataset : map-style dataset
-        The training data. Its items are (image, label); it has all labels as an array
-        ``labels``.
+        The training data. Its items are (image, label), and its array ``labels`` contains all
+        labels.
     method : Method
         Selects the samples.
     model : Module
@@ -95,7 +95,7 @@ class Trainer:
     first_kept : list of ndarray
         The samples selected for the first batches in the first epoch.
     history : SampleHistory
-        What training has recorded about each sample, for methods that need it.
+        Training history of each sample, for methods that need it.
     progress : Progress
         Progress of the current or latest epoch.
 
@@ -252,7 +252,7 @@ class Trainer:
     def _score_clean_set(self, clock: Clock) -> float:
         """Return the mean loss on the clean set, or NaN if there is none.
 
-        The time counts as selection.
+        The time is recorded as selection time.
         """
         if self._clean is None:
             return nan
@@ -321,7 +321,7 @@ class Trainer:
         return self.progress.selection_share
 
     def _outputs(self, inputs: Tensor, labels: Tensor) -> Outputs:
-        """Return the current model's outputs, from the uncompiled model to access embeddings."""
+        """Return the current outputs of the uncompiled model, whose embeddings are accessible."""
         self.model.eval()
         try:
             with self._autocast():
@@ -440,7 +440,7 @@ class Trainer:
         self._seen.mask = rank_state["seen"].numpy()
         self.first_kept = [kept.numpy() for kept in rank_state["first_kept"]]
         self.progress = Progress(**rank_state["progress"])
-        # Decode images that had been decoded before; their time has already been counted.
+        # Decode earlier images again here, because their decoding time is already recorded.
         self.inputs.fill(np.flatnonzero(self._seen.mask))
         if self.progress.steps and self.progress.epoch == next_epoch:
             self.sampler.load_state_dict(state["sampler"])

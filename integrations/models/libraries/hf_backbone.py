@@ -37,8 +37,8 @@ _CLASS_TOKENS = ("cls_token", "class_token", "class_embedding")
 def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
     """Build an image model from a repository on the hub, or a folder that transformers saved.
 
-    The transform is the model's own image processor. The embedding is what
-    ``get_image_features`` returns, if the model has it, and otherwise the pooled output. Where
+    The transform is the model's own image processor. The embedding is the result of
+    ``get_image_features`` if the model has this method, and otherwise the pooled output. If
     the weights contain no pooling layer, it is the class token, or the mean of all tokens.
     """
     from transformers import AutoConfig, AutoImageProcessor
@@ -188,7 +188,7 @@ class _ImageTower(nn.Module):
 
 @contextmanager
 def _errors(name: str) -> Iterator[None]:
-    """Replace the messages of transformers by shorter ones."""
+    """Replace the messages of transformers with shorter ones."""
     try:
         yield
     except pickle.UnpicklingError as error:

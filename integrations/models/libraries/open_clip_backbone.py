@@ -48,15 +48,15 @@ class _Source:
 def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
     """Build the image tower of a registered model, a repository on the hub, or a saved folder.
 
-    The transform is OpenCLIP's own for validation. The embedding is what ``encode_image``
-    returns, not normalized.
+    The transform is OpenCLIP's transform for validation. The embedding is the result of
+    ``encode_image``, without normalization.
     """
     import open_clip
 
     request.reject_remote_code("OpenCLIP runs no code from a hub")
     source = _locate(request)
     if source.file is not None:
-        read_state_dict(source.file)  # rejects what OpenCLIP would report less clearly
+        read_state_dict(source.file)  # OpenCLIP's errors for bad files are less clear
     registered = not source.model.startswith("local-dir:")
     with seeded(request.seed), _without_root_logs(), fits(source.label, source.name):
         model, _, transform = open_clip.create_model_and_transforms(
@@ -108,7 +108,7 @@ def _locate(request: BackboneRequest) -> _Source:
 
 
 def _registered(model: str, tag: str, path: Path | None, request: BackboneRequest) -> _Source:
-    """Return the weights called `tag` of a model in OpenCLIP's registry, or those in a file."""
+    """Return the weights called `tag` of a model in OpenCLIP's registry, or a file's weights."""
     import open_clip
 
     name = f"open_clip:{model}/{tag}" if tag else f"open_clip:{model}"
@@ -122,7 +122,7 @@ def _registered(model: str, tag: str, path: Path | None, request: BackboneReques
         "image_std": config.get("std"),
         "image_interpolation": config.get("interpolation"),
         "image_resize_mode": config.get("resize_mode"),
-        # OpenCLIP only warns if the model has another activation than the weights need.
+        # OpenCLIP only warns if the model's activation differs from that of the weights.
         "force_quick_gelu": bool(config.get("quick_gelu")),
     }
     if request.weights != "default":
@@ -160,7 +160,7 @@ def _in_folder(
 
 
 class _Visual(nn.Module):
-    """The image tower; some return their tokens as well."""
+    """The image tower, without the tokens that some towers also return."""
 
     def __init__(self, tower: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The baseline without a network: the pixels of a small image."""
+"""A baseline without a network, which uses the pixels of a small image as features."""
 
 from torch import nn
 from torchvision.transforms.v2 import InterpolationMode

@@ -1,4 +1,4 @@
-"""What every library of networks receives: the arguments of `build_backbone`, checked."""
+"""The checked arguments of `build_backbone`, which are passed to every library of networks."""
 
 import os
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ __all__ = ["BackboneRequest", "check_seed"]
 
 @dataclass(frozen=True)
 class BackboneRequest:
-    """The arguments of `build_backbone`, checked.
+    """The checked arguments of `build_backbone`.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class BackboneRequest:
         return None if self.weights in ("default", "random") else Path(self.weights).expanduser()
 
     def existing_path(self, expected: str) -> Path | None:
-        """Return `path`, or raise FileNotFoundError, with what was `expected`, if it is missing."""
+        """Return `path`; if it does not exist, raise an error that names what was `expected`."""
         path = self.path
         if path is not None and not path.exists():
             raise FileNotFoundError(

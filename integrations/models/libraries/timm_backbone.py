@@ -35,8 +35,9 @@ _WEIGHTS = (
 class _Source:
     """Where a network comes from.
 
-    `model` is what ``timm.create_model`` takes, `name` the name to record, and `file` the weights,
-    or None for random ones. `config` describes the network as in timm's registry.
+    `model` is the argument for ``timm.create_model``, `name` is the name to record, and `file`
+    contains the weights; None means random weights. `config` describes the network as in timm's
+    registry.
     """
 
     model: str
@@ -195,8 +196,8 @@ def _with_weights(source: _Source, file: Path, options: Mapping[str, Any]) -> nn
             )
         return network
 
-    # timm checks that no weight is missing only if the number of classes is that of the file, so
-    # the network is built with the file's classifier, or without one.
+    # timm checks for missing weights only if the number of classes matches the file, so the
+    # network is built with the file's classifier, or without a classifier.
     names = source.config.get("classifier") or ()
     heads = [f"{head}.weight" for head in ([names] if isinstance(names, str) else names)]
     sizes = [len(state[head]) for head in heads if head in state]

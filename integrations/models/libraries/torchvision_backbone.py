@@ -22,7 +22,7 @@ __all__ = ["build"]
 
 
 def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
-    """Build a torchvision network; the transform returns uint8, which the backbone normalizes."""
+    """Build a torchvision network; the transform returns uint8, and the backbone normalizes."""
     name, size = request.name, request.image_size
     check_name(name)
     request.reject_revision("torchvision's weights have names instead")

@@ -18,8 +18,8 @@ __all__ = [
     "to_png",
 ]
 
-# Okabe and Ito's palette, which is distinguishable with any color vision, and gray and wine
-# instead of its yellow, which is too light for lines.
+# Okabe and Ito's palette, which is distinguishable with any color vision. Gray and wine replace
+# its yellow, which is too light for lines.
 _COLORS = (
     *("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#7f7f7f"),
     *("#56b4e9", "#882255"),
@@ -142,7 +142,7 @@ def to_png(figure: Any, *, dpi: int = 160) -> bytes:
     """Return a figure as PNG."""
     from matplotlib.text import Text
 
-    # Names may contain dollar signs, but are not formulas; the tick labels of log axes are.
+    # Names may contain dollar signs but are not formulas. Tick labels of log axes are formulas.
     powers = {
         label
         for axes in figure.axes
@@ -153,6 +153,6 @@ def to_png(figure: Any, *, dpi: int = 160) -> bytes:
     for text in set(figure.findobj(Text)) - powers:
         text.set_parse_math(False)
     buffer = BytesIO()
-    # Without matplotlib's version in the file, equal figures result in equal files.
+    # Omit matplotlib's version, so that equal figures produce equal files.
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()

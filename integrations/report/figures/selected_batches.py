@@ -124,7 +124,7 @@ def draw_batch(batch: SelectedBatch, run: Run, prefix: str, counterpart: int | N
     return Picture(
         f"{prefix}-{batch.number}.png",
         _encode(canvas, "PNG", optimize=True),
-        f"Grid of {n} thumbnails. {where}: the {n_kept} kept images have a blue frame, the "
+        f"Grid of {n} thumbnails. {where}: the {n_kept} kept images have a blue frame; the "
         "others are faded.",
         f"{where}: {counts}{compare}.",
         _encode(canvas, "JPEG", quality=85),

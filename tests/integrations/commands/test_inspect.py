@@ -159,7 +159,7 @@ def test_paths_that_lead_out_of_the_folder(tmp_path, capsys, path):
     (tmp_path / "photos").mkdir()
     message = refused(capsys, tmp_path / "s", "--images", tmp_path / "photos",
                       "--report", tmp_path / "p.html")  # fmt: skip
-    assert "leads out of the dataset" in message
+    assert "has a path outside the dataset" in message
 
 
 def test_a_column_that_is_not_there(tmp_path, capsys):

@@ -68,7 +68,7 @@ def test_sweep_runs_what_is_left_and_puts_it_together(sweep, tmp_path, capsys):
     assert half["config"]["filter_ratio"] == 0.5
 
     assert sweep(text=FILE.replace("epochs = 1", "epochs = 2")) == 2
-    assert "was created with other options (--epochs was 1, is now 2)" in (capsys.readouterr().err)
+    assert "created with different options (--epochs was 1, is now 2)" in capsys.readouterr().err
 
 
 def test_failed_run_is_reported_and_retried(sweep, tmp_path, capsys, monkeypatch):

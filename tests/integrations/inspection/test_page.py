@@ -144,7 +144,7 @@ def test_without_labels_or_findings(tmp_path):
     rng = np.random.default_rng(0)
     page = written(tmp_path, inspect_dataset(rng.random((50, 30))))
     assert 'id="labels"' not in page
-    assert "There are none with a similarity" in page
+    assert "No two samples have a similarity" in page
     page = written(
         tmp_path,
         inspect_dataset(

@@ -118,7 +118,7 @@ def changed(tables, name, row, value):
         ("id", 5, None, "column 'id' has 1 rows without an id"),
         ("label", 5, None, "column 'label'"),
         ("embedding", 5, None, "column 'embedding' has no value in row"),
-        ("embedding", 5, [np.nan] * 64, "that of the id 'r305' is not"),
+        ("embedding", 5, [np.nan] * 64, "the row with id 'r305' is not"),
         ("embedding", 5, [1.0] * 63, "lists of different lengths"),
     ],
 )

@@ -36,7 +36,7 @@ def test_columns_are_aligned():
 def test_shows_half_the_confidence_interval_over_seeds():
     text = table(seeds=(0, 2))
     assert "61.0 ± 12.7" in text  # t(0.975, 1) = 12.706, standard error 1
-    assert "Means over 2 seeds; ± is half a 95% confidence interval." in text
+    assert "Means over 2 seeds, ± half the 95% confidence interval." in text
 
 
 def test_relative_time_needs_full():

@@ -142,7 +142,7 @@ def test_second_call_only_opens_it(whole, parts):
     [
         (
             {"epochs": 2},
-            r"contains another reference model \(config.epochs was 1, is now 2\); to use",
+            r"contains a different reference model \(config.epochs was 1, is now 2\); to use",
         ),
         ({"config": settings(epochs=1, lr=0.5)}, r"config.lr was 0.01, is now 0.5"),
         (
