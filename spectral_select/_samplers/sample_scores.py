@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from spectral_select._features.feature_table import ArrayRows
 from spectral_select._selectors.guided_selector import GuidedBatchSelector
-from spectral_select._selectors.guided_weights import parts_of_scores
+from spectral_select._selectors.guided_weights import ScoredLabels, parts_of_scores
+from spectral_select._utils.labels import check_labels
 
 __all__ = ["SampleScores", "load_scores"]
 
@@ -35,6 +36,8 @@ class SampleScores(ArrayRows):
         Probability that the label is correct.
     label_probability : array-like of shape (n,), optional
         Probability with which the other labels predict this one.
+    labels : array-like of shape (n,), optional
+        The labels, integers or strings. Required with `label_trust`.
 
     Raises
     ------
@@ -53,15 +56,19 @@ class SampleScores(ArrayRows):
         near_duplicates: ArrayLike,
         label_trust: ArrayLike | None = None,
         label_probability: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
     ) -> None:
         self.near_duplicates = _checked(near_duplicates, "near_duplicates", None, np.inf)
         n = len(self.near_duplicates)
-        if (label_trust is None) != (label_probability is None):
-            raise ValueError("label_trust and label_probability must be given together")
-        self.label_trust = self.label_probability = None
-        if label_trust is not None and label_probability is not None:
+        given = [values is not None for values in (label_trust, label_probability, labels)]
+        if any(given) and not all(given):
+            raise ValueError("label_trust, label_probability and labels must be given together")
+        self.label_trust = self.label_probability = self._labels = None
+        if label_trust is not None and label_probability is not None and labels is not None:
+            _, codes = np.unique(check_labels(labels, n, "labels"), return_inverse=True)
             self.label_trust = _checked(label_trust, "label_trust", n, 1)
             self.label_probability = _checked(label_probability, "label_probability", n, 1)
+            self._labels = ScoredLabels(codes, self.label_trust, self.label_probability)
         usual = GuidedBatchSelector().get_params()
         parts = self.log_parts(**{name: usual[name] for name in _POWERS})
         super().__init__(np.exp(parts.sum(1))[:, None])
@@ -78,9 +85,7 @@ class SampleScores(ArrayRows):
         -------
         ndarray of shape (n, 3)
         """
-        return parts_of_scores(
-            self.near_duplicates, self.label_trust, self.label_probability, **powers
-        )
+        return parts_of_scores(self.near_duplicates, self._labels, **powers)
 
 
 def load_scores(
@@ -88,6 +93,7 @@ def load_scores(
     *,
     ids: Sequence[Any] | NDArray[Any] | None = None,
     id_column: str = "id",
+    label_column: str = "label",
 ) -> SampleScores:
     """Load the scores that ``spectral-select inspect`` wrote, for a sampler.
 
@@ -102,6 +108,8 @@ def load_scores(
         order of the scores: by file path, then by row.
     id_column : str, default="id"
         Column of the ids; used only with `ids`.
+    label_column : str, default="label"
+        Column of the labels; used only if the file has scores of labels.
 
     Returns
     -------
@@ -138,8 +146,9 @@ def load_scores(
     if path.is_dir() and (path / "_progress").exists() and not (path / "_SUCCESS").exists():
         raise ValueError(f"{path} is not complete: repeat the command that writes it")
     known = pq.read_schema(files[0]).names
-    wanted = ["near_duplicates", *(name for name in _OF_LABELS if name in known)]
-    wanted += [] if ids is None else [id_column]
+    scores = ["near_duplicates", *(name for name in _OF_LABELS if name in known)]
+    labeled = len(scores) > 1
+    wanted = [*scores, *[label_column] * labeled, *([] if ids is None else [id_column])]
     if missing := [name for name in wanted if name not in known]:
         raise ValueError(f"{files[0]} has no column {missing[0]!r}; it has {', '.join(known)}")
     tables = (pq.read_table(file, columns=wanted, partitioning=None) for file in files)
@@ -151,7 +160,9 @@ def load_scores(
             lost = np.flatnonzero(places.is_null().to_numpy(zero_copy_only=False))[0]
             raise ValueError(f"ids[{lost}] is {ids[lost]!r}, for which {path} has no scores")
         table = table.take(places)
-    columns = {name: table[name].to_numpy() for name in wanted if name != id_column}
+    columns = {name: table[name].to_numpy() for name in scores}
+    if labeled:
+        columns["labels"] = pc.dictionary_encode(table[label_column].combine_chunks()).indices
     return SampleScores(**columns)
 
 

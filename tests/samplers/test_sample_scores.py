@@ -108,10 +108,17 @@ def test_scores_without_labels(data, tmp_path):
     ("arguments", "message"),
     [
         (([-1.0],), "near_duplicates must be between 0 and inf; row 0 is -1"),
-        (([0, 1], [0.5, 2.0], [0.5, 0.5]), "label_trust must be between 0 and 1; row 1 is 2"),
-        (([0, 1], [0.5, np.nan], [0.5, 0.5]), "label_trust must be between 0 and 1; row 1 is nan"),
-        (([0, 1], [0.5], [0.5, 0.5]), r"label_trust must have shape \(2,\)"),
-        (([0, 1], [0.5, 0.5]), "must be given together"),
+        (
+            ([0, 1], [0.5, 2.0], [0.5, 0.5], [1, 2]),
+            "label_trust must be between 0 and 1; row 1 is 2",
+        ),
+        (
+            ([0, 1], [0.5, np.nan], [0.5, 0.5], "ab"),
+            "label_trust must be between 0 and 1; row 1 is nan",
+        ),
+        (([0, 1], [0.5], [0.5, 0.5], [0, 0]), r"label_trust must have shape \(2,\)"),
+        (([0, 1], [0.5, 0.5], [0.5, 0.5], [1]), r"labels must have shape \(2,\)"),
+        (([0, 1], [0.5, 0.5], [0.5, 0.5]), "must be given together"),
         (([],), "near_duplicates must have shape"),
     ],
 )

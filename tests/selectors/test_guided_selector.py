@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from spectral_select import GuidedBatchSelector, find_wrong_labels, n_kept
-from spectral_select._selectors.guided_weights import fill_unknown
+from spectral_select._selectors.guided_weights import ScoredLabels, fill_unknown, parts_of_scores
 
 ratios = st.floats(0, 0.99)
 
@@ -49,6 +49,22 @@ def clusters(n=200, d=6, n_classes=4, wrong=0.2, seed=0):
     X = rng.random((n_classes, d))[y] + 0.1 * rng.standard_normal((n, d))
     bad = rng.random(n) < wrong
     return X, np.where(bad, (y + 1) % n_classes, y), bad
+
+
+def within_classes(weights, y):
+    """Divide weights by the mean of their class."""
+    return weights / (np.bincount(y, weights) / np.bincount(y))[y]
+
+
+@given(st.floats(0, 500), st.integers(0, 9))
+def test_trust_does_not_change_the_total_weight_of_a_class(power, seed):
+    X, y, _ = clusters(n_classes=5, seed=seed)
+    rng = np.random.default_rng(seed)
+    labels = ScoredLabels(y, rng.random(len(y)) ** rng.integers(1, 4), rng.random(len(y)))
+    parts = parts_of_scores(
+        np.zeros(len(y)), labels, hardness_power=0, trust_power=power, duplicate_power=1
+    )
+    np.testing.assert_allclose(np.bincount(y, np.exp(parts[:, 0])), np.bincount(y))
 
 
 @settings(max_examples=30)
@@ -98,7 +114,7 @@ def test_weights_are_powers_of_hardness_trust_and_loss():
     )
     found = find_wrong_labels(X, y)
     assert np.array_equal(found.trust, selector.wrong_labels_.trust)
-    trust = np.clip(found.trust, 0.01, None) ** 1.5
+    trust = within_classes(np.clip(found.trust, 0.01, None) ** 1.5, y)
     graph = np.clip(1 - found.label_probability, 0.05, None) ** 0.3 * trust
     wrong = found.class_noise_rate[y]
     assert (wrong > 0.05).all()

@@ -268,17 +268,12 @@ def _scaled(run: Run, part: str, quantity: str) -> list[float]:
 def _plot_mean(
     axis: Any, xs: Sequence[float], curves: list[list[float]], style: LineStyle, label: str
 ) -> None:
-<<<<<<< HEAD
-    """Plot the mean of the curves up to the end of the shortest, and a band over their range.
+    """Plot the mean of the curves, up to the end of the shortest, and a band over their range.
 
     The line skips epochs without a value, for example those that were not evaluated.
     """
     points = [(x, *ys) for x, *ys in zip(xs, *curves, strict=False) if all(map(isfinite, ys))]
     xs, columns = [x for x, *_ in points], [ys for _, *ys in points]
-=======
-    """Plot the mean of the curves, up to the end of the shortest, and a band over their range."""
-    columns = list(zip(*curves, strict=False))
->>>>>>> lang-int
     markers = {"markevery": max(1, len(columns) // 10)}
     axis.plot(xs, [mean(values) for values in columns], label=drawn_name(label), **markers | style)
     if len(curves) > 1:

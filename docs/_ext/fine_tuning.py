@@ -1,0 +1,191 @@
+"""Tables of networks that were fine-tuned, from sweeps in ``docs/results``.
+
+``.. fine-tuning-gains:: PATTERN`` has a row for each matching file: the accuracy of a random subset,
+and the difference between each other method and it. ``.. fine-tuning-time:: PATTERN`` takes
+matching files as runs of different lengths on the same data: what each method needs to come within
+a point of the longest runs on all samples.
+"""
+
+from collections import defaultdict
+from fnmatch import fnmatch
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from accuracy_results import marked
+from committed_results import PICTURES, table
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from training_results import RESULTS, wrapped
+
+from spectral_select.integrations.report import read_results
+from spectral_select.integrations.report.costs import cost_of
+from spectral_select.integrations.report.figures.drawing import (
+    method_styles,
+    new_figure,
+    tidy,
+    to_png,
+)
+from spectral_select.integrations.report.intervals import (
+    Interval,
+    mean_interval,
+    paired_difference,
+)
+from spectral_select.integrations.report.run_groups import Run, ResultsFolder, final_test_accuracy
+
+BASELINE, FULL = "random", "full"
+POINTS = 1.0  # allowed loss compared with full
+
+
+def runs_in(path: Path) -> dict[str, list[Run]]:
+    """Return the complete runs in a file of results, by method."""
+    found: dict[str, list[Run]] = defaultdict(list)
+    for run in ResultsFolder(path, read_results(path)).runs:
+        if run.complete:
+            found[run.method].append(run)
+    return found
+
+
+def percent(run: Run) -> float | None:
+    """Return the final test accuracy of a run, in percent."""
+    value = final_test_accuracy(run)
+    return None if value is None else 100 * value
+
+
+def gain(runs: dict[str, list[Run]], method: str, baseline: str = BASELINE) -> Interval | None:
+    """Return the difference between two methods in points, paired by seed."""
+    ours, theirs = ({run.seed: percent(run) for run in runs[name]} for name in (method, baseline))
+    return paired_difference(ours, theirs)
+
+
+def gains(paths: list[Path]) -> str:
+    """Return the table of gains, with links to the files."""
+    files = {path.stem: runs_in(path) for path in paths}
+    methods = list(dict.fromkeys(name for runs in files.values() for name in runs))
+    methods.remove(BASELINE)
+    rows = []
+    for name, runs in files.items():
+        accuracy = mean_interval(percent(run) for run in runs[BASELINE])
+        rows.append(
+            [
+                f":download:`{name.removeprefix('finetune-')} </results/{name}.json>`",
+                str(len(runs[BASELINE])),
+                "" if accuracy is None else accuracy.format(1),
+                *(marked(gain(runs, method)) if method in runs else "" for method in methods),
+            ]
+        )
+    head = ["data", "seeds", f"``{BASELINE}``, accuracy in %"]
+    lines = [table([*head, *(f"``{name}``" for name in methods)], rows), ""]
+    lines += [".. dropdown:: Commands", "", "   .. code-block:: text", ""]
+    for path in paths:
+        lines += [f"      {line}" for line in wrapped(read_results(path).command)]
+    return "\n".join([*lines, ""])
+
+
+def time_to_accuracy(paths: list[Path]) -> str:
+    """Return the table of costs, and a figure of accuracy against time."""
+    groups = [(path, runs) for path in paths for runs in runs_in(path).values()]
+    points: dict[str, list[tuple[int, float, Interval]]] = defaultdict(list)
+    for _, runs in groups:
+        accuracy = mean_interval(percent(run) for run in runs)
+        costs = [cost_of(run).known for run in runs]
+        if accuracy is not None:
+            points[runs[0].method].append((runs[0].n_epochs, mean(costs), accuracy))
+    longest = max(points[FULL])
+    target = longest[2].mean - POINTS
+    reached = {
+        method: min((one for one in found if one[2].mean >= target), key=lambda one: one[1])
+        for method, found in points.items()
+        if any(one[2].mean >= target for one in found)
+    }
+    rows = []
+    for method, found in points.items():
+        epochs, cost, accuracy = reached.get(method, max(found))
+        met = method in reached
+        rows.append(
+            [
+                f"``{method}``",
+                str(epochs),
+                accuracy.format(1),
+                f"{cost:,.0f} s",
+                f"{cost / longest[1]:.2f}" if met else "not reached",
+                f"{cost / reached[FULL][1]:.2f}" if met else "not reached",
+            ]
+        )
+    head = ["method", "epochs", "accuracy in %", "time", "relative to the longest ``full``"]
+    caption = f"Time to {target:.1f}%"
+    return "\n".join(
+        [
+            table([*head, "relative to the shortest ``full`` that reaches it"], rows, caption),
+            *_figure(paths[0].stem, points, target),
+        ]
+    )
+
+
+def _figure(name: str, points: dict[str, list[tuple[int, float, Interval]]], target: float) -> Any:
+    figure = new_figure(5.4, 4.2)
+    axis = figure.subplots()
+    styles = method_styles(list(points))
+    for method, found in points.items():
+        _, costs, accuracies = zip(*sorted(found, key=lambda one: one[1]), strict=True)
+        axis.errorbar(
+            costs,
+            [accuracy.mean for accuracy in accuracies],
+            yerr=[accuracy.half_width or 0 for accuracy in accuracies],
+            capsize=3,
+            label=method,
+            **styles[method],
+        )
+    axis.axhline(target, color="black", linewidth=0.8, linestyle=":")
+    axis.set(xlabel="seconds, everything charged", ylabel="test accuracy (%)", xscale="log")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("{x:g}")
+    tidy([axis])
+    axis.legend(frameon=False)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    (PICTURES / f"{name}-time.png").write_bytes(to_png(figure))
+    return [
+        f".. figure:: /_build/curves/{name}-time.png",
+        f"   :alt: Test accuracy against seconds, by method: {', '.join(points)}.",
+        "   :width: 520px",
+        "",
+        "   Final accuracy of runs of different lengths, with 95% intervals. The dotted line is the "
+        "target.",
+        "",
+    ]
+
+
+class _Directive(SphinxDirective):
+    required_arguments = 1
+    optional_arguments = 20
+    make = staticmethod(gains)
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        paths = [
+            path
+            for pattern in self.arguments
+            for path in sorted(RESULTS.glob("*.json"))
+            if fnmatch(path.stem, pattern)
+        ]
+        for path in paths:
+            self.env.note_dependency(str(path))
+        return self.parse_text_to_nodes(self.make(paths))
+
+
+class FineTuningGains(_Directive):
+    """The gains of all methods over a random subset."""
+
+
+class FineTuningTime(_Directive):
+    """The time that each method needs to come close to training on all samples."""
+
+    make = staticmethod(time_to_accuracy)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directives."""
+    app.add_directive("fine-tuning-gains", FineTuningGains)
+    app.add_directive("fine-tuning-time", FineTuningTime)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
