@@ -77,8 +77,8 @@ def outlier_score(degrees: NDArray[np.float64], median: float) -> NDArray[np.flo
 def is_outlier(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return whether each sample is far below the others on the scale of ln f.
 
-    The fence is 1.6 times as far below the median as the 0.1 quantile, so it does not depend on how
-    the upper half is distributed.
+    The fence is 1.6 times as far below the median as the 0.1 quantile, so it does not depend on
+    how the upper half is distributed.
 
     Parameters
     ----------

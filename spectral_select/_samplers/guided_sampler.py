@@ -279,7 +279,8 @@ class GuidedSampler(DistributedSampler[int]):
         Raises
         ------
         TypeError, ValueError
-            If it is not such a state, or if it belongs to a different configuration or dataset.
+            If `state_dict` is not a sampler state, or if it has a different configuration or
+            dataset.
         """
         state = check_state(
             state_dict, self._configuration, sampler="GuidedSampler", unit="indices"
