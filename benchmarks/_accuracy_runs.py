@@ -188,7 +188,7 @@ class RunLog:
             return
         if unlike := Manifest(lines[0]).diff(Manifest(header)):
             raise ValueError(
-                f"{self.path} contains runs with other settings or on other data "
+                f"{self.path} contains runs with different settings or on different data "
                 f"({'; '.join(unlike)}); choose another --out"
             )
         for line in lines[1:]:

@@ -7,7 +7,7 @@ The script writes float16 embeddings of 100 classes, with 5% wrong labels and 1%
 times reading the files alone, and runs ``spectral-select inspect`` in a separate process. It
 reports seconds, rows per second, the peak resident memory of all processes of the command, and
 the shares of planted rows that are found. With ``--ray``, the command also runs on local Ray
-clusters of one and two CPUs, and once more while a worker is killed; the scores are compared byte
+clusters of one and two CPUs, then again with one worker killed; the scores are compared byte
 for byte. FOLDER needs about four times the space of the embeddings (10 GB at full size) and is
 kept for a second run.
 """

@@ -82,8 +82,8 @@ def single() -> list[dict[str, Any]]:
                           "at least", "ours / Gram", "at most"]]  # fmt: skip
     for (n, d), (faster, multiple) in SINGLE.items():
         X = clusters(n, d)
-        # Time in pairs, because busy-waiting threads of other libraries (SciPy's BLAS, torch)
-        # would slow down a pair.
+        # Time only two functions together, because busy-waiting threads of other libraries
+        # (SciPy's BLAS, torch) would slow them down.
         ours, product = functools.partial(fiedler_vector, X), functools.partial(gram, X)
         seconds = alternate({"gram": product, "ours": ours}, 41 if n <= 1024 else 11)
         slow: dict[str, list[float]] = {}

@@ -95,7 +95,7 @@ def _add_network_arguments(group: Any) -> None:
         "expects, usually 224); smaller is faster",
     )
     group.add_argument(
-        "--dim", metavar="N", type=int, help="length of the embeddings by tfidf (default: 256)"
+        "--dim", metavar="N", type=int, help="length of tfidf embeddings (default: 256)"
     )
     group.add_argument(
         "--seed", metavar="S", type=int, default=0, help="seed for random weights and for tfidf"

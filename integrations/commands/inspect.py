@@ -29,7 +29,7 @@ __all__ = ["add_arguments", "run"]
 _DESCRIPTION = """\
 Find wrong labels, outliers and near-duplicates in a file of features (embeddings, one row per
 sample). The command prints a summary; --report writes an HTML page, and --out writes a table with
-a row for each sample. With OTHER, such as the test set, it also finds samples that are in both.
+a row for each sample. With OTHER, such as the test set, it also finds samples in both files.
 """
 
 _EPILOG = """\

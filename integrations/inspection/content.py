@@ -16,7 +16,7 @@ _N_SUSPECTS, _N_OUTLIERS, _N_GROUPS, _N_CROSSING = 200, 60, 60, 100
 _N_MEMBERS = 12  # samples shown from each group
 _N_TYPICAL = 3
 _N_CONFUSED = 24  # classes in the heat map
-_LEAST_NOISE = 0.005  # classes with less noise get no "most often truly" entry
+_LEAST_NOISE = 0.005  # classes with less noise get no "most often confused with" entry
 
 Details = Mapping[str, Sequence[Any]]
 
@@ -265,7 +265,8 @@ def _class_rows(found: DatasetInspection, label_name: Callable[[Any], str]) -> l
     n_classes = len(wrong.classes)
     counts = np.bincount(codes, minlength=n_classes)
     flagged = np.bincount(codes[wrong.wrong], minlength=n_classes)
-    # Column g of T, weighted by class size, shows the true classes of the samples labeled g.
+    # Column g of the noise matrix, with rows weighted by class size, shows the true classes of
+    # the samples labeled g.
     truly = wrong.noise_matrix * counts[:, None]
     np.fill_diagonal(truly, 0)
     rows = []

@@ -5,7 +5,7 @@ whose loss is large because their labels are wrong. Here the similarity graph of
 features replaces the reference model. It is computed once, without training or held-out data.
 It provides three estimates for each sample. The trust is the probability that its label is
 correct. The hardness is large if the other samples' labels do not predict its label. The number
-of near-duplicates tells how many other samples are nearly identical to it.
+of near-duplicates counts the other samples that are nearly identical.
 """
 
 from collections.abc import Callable

@@ -42,7 +42,7 @@ class PFB(Method):
          batch sum to the number of samples to keep.
 
     Differences from the paper: the features are read from the store instead of being computed
-    by the first layers of the trained network, so the density is computed once and no
+    by the first layers of the network being trained, so the density is computed once and no
     extra forward pass is needed; (1) is a kernel density estimate on all the data instead of a
     running estimate; r is a multiple of the median density; and exactly the requested number
     of samples is kept, by systematic sampling (Madow, 1949) with the inclusion probabilities

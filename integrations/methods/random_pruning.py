@@ -9,7 +9,7 @@ __all__ = ["prune"]
 def prune(
     learnt: NDArray[np.bool_], r: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Drop each sample in `learnt` with probability `r`, but never all samples.
+    """Drop each sample marked in `learnt` with probability `r`, but never all samples.
 
     Parameters
     ----------

@@ -163,7 +163,7 @@ def _find(name: str, *, download: bool) -> tuple[Path, str]:
         found = snapshot_download(
             repository, allow_patterns=list(_FILES), local_files_only=not download
         )
-    except (OSError, ValueError) as error:  # all errors of snapshot_download
+    except (OSError, ValueError) as error:  # snapshot_download raises these
         how = "could not be downloaded" if download else "downloads are disabled"
         reason = " ".join(str(error).split())
         raise FileNotFoundError(

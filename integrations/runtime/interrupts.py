@@ -58,7 +58,10 @@ class Interrupt:
         if self._heard is None:
             self._heard = monotonic()
             if self._ranks.first and sys.stderr is not None:
-                print("\nstopping after this step; press Ctrl-C to stop now", file=sys.stderr)
+                print(
+                    "\nstopping after this step; press Ctrl-C again to stop immediately",
+                    file=sys.stderr,
+                )
         elif monotonic() - self._heard > _SAME_SECONDS:
             raise KeyboardInterrupt
 

@@ -151,7 +151,7 @@ def test_without_labels_or_findings(tmp_path):
             np.vstack([X[Y == 0], X[Y == 1]]), np.repeat([0, 1], [(Y == 0).sum(), (Y == 1).sum()])
         ),
     )
-    assert "Noise of each class" in page
+    assert "Label noise by class" in page
 
 
 def test_details_are_shown(found, tmp_path):
