@@ -40,6 +40,7 @@ extensions = [
     "committed_results",
     "linked_names",
     "mathml",
+    "fine_tuning",
     "training_results",
 ]
 nitpicky = True

@@ -1,9 +1,9 @@
 """Tables of networks that were fine-tuned, from sweeps in ``docs/results``.
 
-``.. fine-tuning-gains:: PATTERN`` has a row for each matching file: the accuracy of a random subset,
-and the difference between each other method and it. ``.. fine-tuning-time:: PATTERN`` takes
-matching files as runs of different lengths on the same data: what each method needs to come within
-a point of the longest runs on all samples.
+``.. fine-tuning-gains:: PATTERN`` shows a row for each matching file: the accuracy of a random
+subset, and the difference of each method from it. ``.. fine-tuning-time:: PATTERN`` takes the
+matching files as runs of different lengths on the same data, and shows what each method needs to
+come within a point of the longest runs on all samples.
 """
 
 from collections import defaultdict
@@ -32,7 +32,7 @@ from spectral_select.integrations.report.intervals import (
     mean_interval,
     paired_difference,
 )
-from spectral_select.integrations.report.run_groups import Run, ResultsFolder, final_test_accuracy
+from spectral_select.integrations.report.run_groups import ResultsFolder, Run, final_test_accuracy
 
 BASELINE, FULL = "random", "full"
 POINTS = 1.0  # allowed loss compared with full
@@ -150,8 +150,7 @@ def _figure(name: str, points: dict[str, list[tuple[int, float, Interval]]], tar
         f"   :alt: Test accuracy against seconds, by method: {', '.join(points)}.",
         "   :width: 520px",
         "",
-        "   Final accuracy of runs of different lengths, with 95% intervals. The dotted line is the "
-        "target.",
+        "   Final accuracy of runs of different lengths, with 95% intervals. Dotted: the target.",
         "",
     ]
 

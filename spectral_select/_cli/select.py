@@ -47,7 +47,7 @@ examples:
 _SUFFIXES = (".npy", ".txt", ".csv", ".json", ".parquet")
 _OF_METHOD = {
     "fiedler": ("rule", "laplacian", "affinity", "n_neighbors"),
-    "guided": ("labels", "hardness_power", "trust_power"),
+    "guided": ("labels", "hardness_power", "trust_power", "duplicate_power"),
 }
 _DEFAULTS = {
     "rule": "extreme",
@@ -55,8 +55,9 @@ _DEFAULTS = {
     "affinity": "cosine",
     "n_neighbors": 10,
     "labels": None,
-    "hardness_power": 0.5,
-    "trust_power": 1.0,
+    "hardness_power": 0.25,
+    "trust_power": 2.0,
+    "duplicate_power": 1.0,
 }
 
 
@@ -145,13 +146,19 @@ def _add_guided_arguments(group: Any) -> None:
         "--hardness-power",
         metavar="A",
         type=float,
-        help="power of the hardness; 0 ignores it (default: 0.5)",
+        help="power of the hardness; 0 ignores it (default: 0.25)",
     )
     group.add_argument(
         "--trust-power",
         metavar="C",
         type=float,
-        help="power of the label trust; 0 treats all labels as correct (default: 1)",
+        help="power of the label trust; 0 treats all labels as correct (default: 2)",
+    )
+    group.add_argument(
+        "--duplicate-power",
+        metavar="B",
+        type=float,
+        help="power of the number of near-duplicates; 0 ignores them (default: 1)",
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from spectral_select import GuidedBatchSelector, save_embeddings
 from spectral_select._cli.main import main
+from spectral_select._cli.select import _DEFAULTS
 
 RNG = np.random.default_rng(0)
 Y = RNG.integers(0, 3, 90)
@@ -59,6 +60,12 @@ def test_options_are_those_of_the_estimator_and_the_score_is_the_weight(tmp_path
     assert run(tmp_path, "store", *options, "--out", str(tmp_path / "kept.json")) == 0
     record = json.loads((tmp_path / "kept.json").read_text())
     assert (record["method"], record["trust_power"], record["seed"]) == ("guided", 2.0, 4)
+
+
+def test_default_powers_are_those_of_the_estimator():
+    powers = {k: v for k, v in GuidedBatchSelector().get_params().items() if k.endswith("_power")}
+    del powers["loss_power"]  # the command has no losses
+    assert powers.items() <= _DEFAULTS.items()
 
 
 def test_shuffle_keeps_rows_and_labels_together(tmp_path, capsys):

@@ -113,7 +113,7 @@ def test_scores_without_labels(data, tmp_path):
             "label_trust must be between 0 and 1; row 1 is 2",
         ),
         (
-            ([0, 1], [0.5, np.nan], [0.5, 0.5], "ab"),
+            ([0, 1], [0.5, np.nan], [0.5, 0.5], ["a", "b"]),
             "label_trust must be between 0 and 1; row 1 is nan",
         ),
         (([0, 1], [0.5], [0.5, 0.5], [0, 0]), r"label_trust must have shape \(2,\)"),

@@ -58,7 +58,7 @@ def within_classes(weights, y):
 
 @given(st.floats(0, 500), st.integers(0, 9))
 def test_trust_does_not_change_the_total_weight_of_a_class(power, seed):
-    X, y, _ = clusters(n_classes=5, seed=seed)
+    _, y, _ = clusters(n_classes=5, seed=seed)
     rng = np.random.default_rng(seed)
     labels = ScoredLabels(y, rng.random(len(y)) ** rng.integers(1, 4), rng.random(len(y)))
     parts = parts_of_scores(
