@@ -53,8 +53,9 @@ class GuidedSampler(DistributedSampler[int]):
         power is 0 in the first epoch and reaches this value after as many visits as there
         are samples.
     trust_power : float, default=2.0
-        Power c of the trust; 0 treats every label as correct. Trust decides within classes:
-        ``trust**c`` is divided by its mean over the samples with the same label.
+        Power c of the trust; 0 treats every label as correct. ``trust**c`` is
+        divided by the square root of its mean over the samples with the same label, so that rare
+        classes keep most of their visits.
     duplicate_power : float, default=1.0
         Power b of the number of near-duplicates, of which at most 32 are counted; 0 ignores them.
         With 1, a few copies together are visited as often as a single sample.

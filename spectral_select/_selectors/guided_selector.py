@@ -135,8 +135,9 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
     hardness_power : float, default=0.25
         Power a of the hardness; 0 ignores it.
     trust_power : float, default=2.0
-        Power c of the trust; 0 treats every label as correct. Trust decides within classes:
-        ``trust**c`` is divided by its mean over the rows with the same label.
+        Power c of the trust; 0 treats every label as correct. ``trust**c`` is
+        divided by the square root of its mean over the rows with the same label, so that rare
+        classes keep most of their visits.
     duplicate_power : float, default=1.0
         Power b of the number of near-duplicates, of which at most 32 are counted; 0 ignores them.
     loss_power : float, default=0.5

@@ -77,7 +77,7 @@ def test_visits_follow_trust_and_hardness():
     counts = visit_counts(sampler, 204)
     after = counts - visit_counts(build(hardness_power=1.0, seed=0), 4)
     trust = np.maximum(found.trust, 0.01) ** 2
-    log_weights = np.log(trust / (np.bincount(Y, trust) / np.bincount(Y))[Y])
+    log_weights = np.log(trust / np.sqrt(np.bincount(Y, trust) / np.bincount(Y))[Y])
     log_weights += np.log(np.maximum(1 - found.label_probability, 0.05))
     # From the fifth epoch on, the data have been seen once and the hardness counts in full.
     np.testing.assert_allclose(after, 200 * inclusion_probabilities(log_weights, 0.25), atol=2)

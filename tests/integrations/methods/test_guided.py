@@ -86,7 +86,7 @@ def test_trust_and_hardness_come_from_the_graph_of_the_features():
     X, y = clusters()
     found = find_wrong_labels(X, y)
     trust = np.maximum(found.trust, 0.01) ** 2
-    trust /= (np.bincount(y, trust) / np.bincount(y))[y]
+    trust /= np.sqrt(np.bincount(y, trust) / np.bincount(y))[y]
     hardness = np.maximum(1 - found.label_probability, 0.05)
     for spec, expected in {
         "guided-loss:hardness_power=0": (trust, 1),
