@@ -25,14 +25,14 @@ CONDITIONS = {
     "as-is": "as is",
     "long-tailed": "long tail",
     "redundant": "near-copies",
-    "instance-wrong-labels": "20% wrong,\nbetween\nclasses",
-    "wrong-labels": "20% wrong,\nat random",
+    "instance-wrong-labels": "wrong labels,\nsimilar classes",
+    "wrong-labels": "wrong labels,\nat random",
 }
 
 
 def main() -> None:
     """Draw the picture from the committed results."""
-    figure = new_figure(10, 3.6)
+    figure = new_figure(10, 2.9)
     axes = figure.subplots(1, 2)
     styles = method_styles(METHODS)
     for axis, (title, file) in zip(axes, DATA.items(), strict=True):
@@ -50,7 +50,7 @@ def main() -> None:
                 **style,
             )
         axis.axhline(0, color="black", linewidth=0.8)
-        axis.set_xticks(range(len(CONDITIONS)), CONDITIONS.values(), fontsize=9)
+        axis.set_xticks(range(len(CONDITIONS)), CONDITIONS.values(), fontsize=8)
         axis.set_title(title)
     axes[0].set_ylabel("points over a random fifth")
     tidy(list(axes))
