@@ -11,9 +11,9 @@ __all__ = ["add_arguments"]
 _LINE = 88  # characters in a line of the list of methods
 
 _DESCRIPTION = """\
-Train the same network with several selection methods and compare them: on every sample
-(full), on a random subset of each candidate batch (random), on the subset selected by its
-Fiedler vector (fiedler), and others. All methods start from the same weights, use the same
+Train the same network with several selection methods, and compare the results. The methods
+include full (all samples), random (a random subset of each candidate batch) and fiedler (the
+subset selected by the Fiedler vector of the batch). All methods start from the same weights, use the same
 candidate batches and take the same number of steps. The command prints a table and writes
 results.json and curves.png.
 """
@@ -100,8 +100,8 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
         "--weights",
         metavar="W",
         default="random",
-        help="random (the default); default: torchvision's pretrained weights; or a state dict "
-        "(.safetensors, .pt, .pth)",
+        help="'random' (used if omitted), 'default' for torchvision's pretrained weights, or a state "
+        "dict (.safetensors, .pt, .pth)",
     )
     network.add_argument(
         "--small-input",
@@ -211,7 +211,7 @@ def _add_speed(parser: argparse.ArgumentParser) -> None:
         "--prefetch",
         metavar="N",
         type=int,
-        help="batches loaded ahead of training on a thread (default: 2 on CUDA, otherwise 0)",
+        help="batches that a background thread loads in advance (default: 2 on CUDA, otherwise 0)",
     )
     speed.add_argument(
         "--cache-mb",
@@ -236,8 +236,8 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         nargs="?",
         const="",
-        help="resume the unfinished run in FOLDER (default: the --out folder); repeat the other "
-        "arguments; completed runs are kept",
+        help="resume the unfinished run in FOLDER (default: the --out folder); the other "
+        "arguments must be given again; completed runs are kept",
     )
     group.add_argument(
         "--checkpoint-every",

@@ -32,8 +32,8 @@ class TfidfEncoder:
     texts : sequence of str
         The texts to fit on, usually the training split.
     dim : int, optional
-        Length of an embedding, at most the number of texts and of words. The default is 256, or
-        less if there are fewer texts or words.
+        Length of an embedding, at most the number of texts, and at most the number of different
+        words. The default is 256, or less if there are fewer texts or words.
     seed : int, default 0
         Seed for the randomized SVD.
 
@@ -44,7 +44,7 @@ class TfidfEncoder:
     dim : int
         Length of an embedding.
     weights : str
-        Description of the texts that the encoder was fitted on, for the record.
+        Description of the texts that the encoder was fitted on; recorded with results.
     weights_hash : str
         SHA-256 of the texts, options and scikit-learn version, which determine the encoder.
     library, library_version : str

@@ -26,8 +26,8 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 MIN_MOVABLE = 1000.0
-# Initial credits are below 1 by this margin, so that adding a number of epochs does not round
-# them up.
+# Initial credits are below 1 by this margin, so that the sum of a credit and an integer, the epochs
+# at rate 1, is not rounded up to the next integer.
 _MARGIN = 1e-9
 _NEWTON_STEPS = 2
 _SAMPLE = 2**13  # number of sampled values that are used to bracket a rank
@@ -64,7 +64,7 @@ def smallest(values: Floats, k: int) -> Mask:
 
 
 def _bracket(values: Floats, k: int) -> tuple[float, float]:
-    """Return two values that most probably bracket the value of rank `k`."""
+    """Return two values that almost certainly bracket the value of rank `k`."""
     n = len(values)
     if n <= 4 * _SAMPLE:
         return -np.inf, np.inf
@@ -123,7 +123,8 @@ class ConstantRates:
             offset += missing / self.movable
             counts = np.floor(accumulated + offset * self._gain)
             missing = m * self._k - int(counts.sum())
-        # Few visits are missing or left over. Correct them where the offsets are nearest.
+        # A few visits may be missing or surplus. Add or remove them for the samples whose counts
+        # change at the offsets nearest to this one.
         nearest = np.full(len(counts), np.inf)
         sign = 1 if missing > 0 else -1
         distance = sign * (counts + (missing > 0) - accumulated)
