@@ -314,7 +314,7 @@ class GuidedSampler(DistributedSampler[int]):
         return (1, 0) if loader_shards_batches() else process_group_ranks()
 
     def _n_selected(self, epoch: int) -> int:
-        """Return the number of samples in an epoch; 0 if the schedule does not cover that epoch."""
+        """Return the number of samples in an epoch; 0 if the schedule does not cover the epoch."""
         try:
             return n_kept(self._rows.n_rows, self.schedule(epoch))
         except (LookupError, ValueError):

@@ -180,7 +180,7 @@ class SelectionPass:
         """Return the `k` indices that a selector keeps from each of `n` candidate batches."""
         features = self.rows.take(candidates)
         if is_torch(features) and features.device.type == "cpu":
-            # With NumPy, a batch's matrix products do not depend on the other batches in the block.
+            # With NumPy, a batch's matrix products do not depend on other batches in the block.
             half = features.dtype not in (torch.float32, torch.float64)
             features = to_numpy(features.float() if half else features)
         try:

@@ -136,8 +136,8 @@ class StrideScheduler:
         self._growing = np.asarray(growing)
         self._n_selected = n_selected
         self._starts = np.random.default_rng(seed).random(len(self._log_weights))
-        # Cached: (fraction seen, weights) and ((fraction seen, k), rates). The initial values match
-        # no epoch.
+        # Cached: (fraction seen, weights) and ((fraction seen, k), rates). The initial values
+        # match no epoch.
         self._weights: tuple[float, Floats] = -1.0, self._starts
         self._rates: tuple[tuple[float, int], Floats] = (
             (-1.0, 0),
