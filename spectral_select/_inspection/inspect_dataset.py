@@ -180,7 +180,7 @@ def inspect_dataset(
     X : array-like, sparse array or torch.Tensor of shape (n, d)
         Finite features, such as embeddings; a memory map is read block by block.
     y : array-like of shape (n,), optional
-        Labels, integers or strings. Without them, no wrong labels are found.
+        Labels, integers or strings. Without them, only outliers and near-duplicates are found.
     other : array-like of shape (m, d), optional
         The same features for a second dataset, such as the test set, which is also searched for
         near-duplicates of the samples.
