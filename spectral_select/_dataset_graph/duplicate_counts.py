@@ -16,7 +16,7 @@ _MOST = 32  # maximum number of near-duplicates counted per sample
 
 
 def count_near_duplicates(rows: Rows, seed: int) -> NDArray[np.int64]:
-    """Return the number of near-duplicates of each sample, excluding itself, and at most 32.
+    """Return each sample's number of near-duplicates, at most 32, excluding the sample itself.
 
     Only direct neighbors are counted. Groups would also include samples that are linked through a
     chain of others, such as all frames of a video.

@@ -25,7 +25,7 @@ __all__ = ["NearPairs", "Points", "near_pairs", "nearest_cells"]
 Indices = NDArray[np.int64]
 
 _TREE_FEATURES = 20  # largest number of features for which a k-d tree is fast
-_CELLS = 2  # cells that each row joins; a third would find only more distant pairs
+_CELLS = 2  # cells that each row joins; a third would add only pairs that are farther apart
 _CELL_ROWS = 512  # target number of rows in a cell
 _LEAF_ROWS = 1024  # largest number of rows that are all compared with each other
 _MOST_LANDMARKS = 1024

@@ -215,7 +215,8 @@ def check_count(rows: FeatureRows, dataset: Any) -> None:
 def check_belongs(features: Any, rows: FeatureRows, dataset: Any) -> None:
     """Raise if features and dataset do not belong together.
 
-    The counts must agree. For an embedding store, fingerprints, paths and labels must also match.
+    The counts must agree. For an embedding store, the fingerprints must also match or, if one is
+    missing, the paths and labels.
     """
     check_count(rows, dataset)
     if isinstance(features, str | os.PathLike) and Path(features).is_dir():

@@ -133,8 +133,8 @@ class EmbeddingStore:
         Parameters
         ----------
         dataset : sized
-            Compared by length, then by ``fingerprint`` if both have one, otherwise by the
-            samples' paths and labels, as far as these are known.
+            Compared by length, then by ``fingerprint`` if the store and the dataset have one,
+            otherwise by the samples' paths and labels, as far as these are known.
         """
         if len(dataset) != len(self):
             raise StoreError(

@@ -376,7 +376,8 @@ def save_embeddings(
     labels : array of int, shape (n,), optional
         Labels.
     paths : sequence of str, optional
-        Where each sample comes from. If given, the command ``select`` writes the paths.
+        Where each sample comes from. If given, the command ``select`` writes the paths of the
+        selected samples.
     overwrite : bool, default=False
         Whether to replace an existing store in the folder.
     **meta

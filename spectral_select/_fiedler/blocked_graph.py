@@ -1,7 +1,7 @@
 """The cosine graph of one large batch, read block by block from memory or from disk.
 
-Each block is multiplied by both vectors while it is in the cache. The cores share the blocks, and
-only a few blocks of a memory-mapped file are in memory at a time.
+Each block is multiplied by all vectors while it is in the cache. The blocks are divided among the
+cores, and only a few blocks of a memory-mapped file are in memory at a time.
 """
 
 import mmap

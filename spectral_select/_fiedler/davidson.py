@@ -24,8 +24,8 @@ Two deviations from [1]_:
 - Two vectors are computed at once. A single vector converges in as many products, but it can miss
   a second eigenvector with nearly the same eigenvalue and then certify a gap that does not exist.
 - Several expansions are made between two checks of (4), without (2) and (3): the preconditioned
-  product t ← (B·t) / (a − θ) replaces the next residual, because by (3) that term dominates the
-  residual of a nearly converged pair.
+  product t ← (B·t) / (a − θ) replaces the next residual, because by (3), the term with B
+  dominates the residual of a nearly converged pair.
 
 When the basis is full, it is restarted with the lowest Ritz vectors [2]_.
 
@@ -62,8 +62,9 @@ KEPT_AT_RESTART = 6
 ACCUMULATION_CHUNK = 2**14
 # The roundoff tolerance grows by one floor per restart, up to this many floors.
 MAX_ROUNDOFF_GROWTH = 16
-# The start vectors share the graph's symmetries. On a star graph, they are already eigenvectors
-# before other eigenvectors with the same eigenvalue have entered the basis.
+# Minimum number of products. The start vectors share the graph's symmetries, so on a star graph,
+# they are already eigenvectors before other eigenvectors with the same eigenvalue have entered the
+# basis.
 MIN_MATVECS = 4
 
 
@@ -244,8 +245,9 @@ class _Basis:
         q = self._q[:, : m + 1]
         once, _ = _orthonormalize_pair(_project_out(_unit(t), q))
         twice, rest = _orthonormalize_pair(_project_out(once, q))
-        # Two passes of Gram-Schmidt are enough. A vector that loses half of its squared norm
-        # in the second pass was roundoff after the first (criterion of Kahan and Parlett).
+        # Two passes of Gram-Schmidt are enough. A vector that loses more than half of its
+        # squared norm in the second pass was roundoff after the first (criterion of Kahan and
+        # Parlett).
         dependent = rest < 0.5
         if dependent.any():  # rare; even on a GPU, checking is cheaper than replacing
             twice = self._replace_dependent(twice, dependent, q)

@@ -28,8 +28,8 @@ def dense_pairs(operator: LaplacianOperator) -> tuple[Array, Array, Array]:
     lift = xp.where(lift > 0, lift, xp.ones_like(lift))
     lifted = matrix + lift * null[:, :, None] * null[:, None, :]
     if not is_torch(a) and lifted.shape[-1] > STACK_MAX:  # one batch
-        # SciPy's and NumPy's BLAS each have threads that spin while idle. On few cores, the
-        # threads of one stall the other for milliseconds.
+        # SciPy's and NumPy's BLAS each have threads that spin while idle. With few cores,
+        # the threads of one stall the other for milliseconds.
         with one_blas_thread():
             values, vectors = _two_lowest(lifted[0])
         values, vectors = values[None], vectors[None]

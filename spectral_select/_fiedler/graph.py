@@ -32,7 +32,8 @@ __all__ = [
     "unit_maximum",
 ]
 
-_LARGE = 2**19  # matrix entries; from here, one vector at a time is faster (measured)
+# From this number of matrix entries on, multiplying one vector at a time is faster (measured).
+_LARGE = 2**19
 
 
 class Graph(Protocol):

@@ -64,7 +64,7 @@ def bisection_vector(labels: np.ndarray[Any, Any], null: Array) -> Array:
     """
     inside = labels == np.bincount(labels).argmax()
     weight = null * null
-    if not weight[~inside].any():  # isolated vertices, under a normalized Laplacian
+    if not weight[~inside].any():  # the rest are isolated vertices of a normalized Laplacian
         v = np.where(inside, 0.0, 1.0)
     else:
         v = null * np.where(inside, -1 / weight[inside].sum(), 1 / weight[~inside].sum())

@@ -10,9 +10,9 @@ orthogonal to 1, in the same order, and the eigenvalue λ of L becomes
 
 (2)  λ' = (λ + n)/2.
 
-So solvers work with L, which loses fewer digits if the similarities cancel, and only the results
-are converted. Solvers for the normalized Laplacians work with the degrees d', which are positive,
-and multiply vectors by the weights.
+So solvers for the unnormalized Laplacian work with L, which loses fewer digits if the similarities
+cancel, and only the results are converted. Solvers for the normalized Laplacians work with the
+degrees d', which are positive, and multiply vectors by the weights.
 """
 
 from dataclasses import dataclass

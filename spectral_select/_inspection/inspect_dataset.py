@@ -178,9 +178,9 @@ def inspect_dataset(
     Parameters
     ----------
     X : array-like, sparse array or torch.Tensor of shape (n, d)
-        Features such as embeddings, finite; a memory map is read block by block.
+        Finite features, such as embeddings; a memory map is read block by block.
     y : array-like of shape (n,), optional
-        Labels, integers or strings. Without them, no wrong labels are found.
+        Labels, integers or strings. Without them, only outliers and near-duplicates are found.
     other : array-like of shape (m, d), optional
         The same features for a second dataset, such as the test set, which is also searched for
         near-duplicates of the samples.
@@ -216,9 +216,9 @@ def inspect_dataset(
     -----
     All three searches use a graph of the standardized rows. An outlier has a low degree in a
     graph of heat-kernel similarities. Near-duplicates are linked into groups, so two samples in a
-    group may be less similar than the threshold. Neighbors are searched among samples that share
-    a landmark. With many features, a few pairs near the threshold may be missed, but identical
-    rows never are.
+    group may be less similar than the threshold. In a large dataset with
+    many features, only samples that share a landmark are compared, so a few pairs near the
+    threshold may be missed, but identical rows never are.
 
     Examples
     --------

@@ -79,8 +79,8 @@ def find_near_duplicates(
         Checked features of a second dataset.
     similarity : float or None
         Similarity from which samples are near-duplicates: 1 − δ²/2 for the distance δ of
-        `near_pairs`, which is their cosine if they have the same length. None means 0.95, or more
-        if samples would often be that similar by chance.
+        `near_pairs`. For rows of equal length, this is the cosine. None means 0.95, or more if
+        samples would often be that similar by chance.
     seed : int
         Seed for the landmarks and for sampling.
     """
@@ -104,7 +104,7 @@ def find_near_duplicates(
 
 
 def linked_rows(pairs: Indices, n: int) -> Indices:
-    """Return the component number of each of n rows that are linked by `pairs`."""
+    """Return each row's component number in the graph of n rows that `pairs` links."""
     i, j = pairs.T
     links = sparse.coo_array((np.ones(len(i), bool), (i, j)), shape=(n, n))
     return np.asarray(connected_components(links, directed=False)[1], np.int64)

@@ -6,8 +6,9 @@ The degree is taken over landmarks l, a random subset of the samples,
 
 where the rows x̂ are standardized and scaled to length 1, and s is the median squared distance. A
 narrow kernel (γ = 8) counts how many samples are similar. The Fiedler vector of the linear graph
-also singles out samples of low degree, but it ranks planted outliers less well. So does the
-distance to the nearest neighbors if outliers resemble each other (`benchmarks/outliers.py`).
+also singles out samples of low degree, but (1) ranks planted outliers better. It also ranks them
+better than the distance to the nearest neighbors does if outliers resemble each other
+(`benchmarks/outliers.py`).
 """
 
 import numpy as np

@@ -15,8 +15,9 @@ The label of sample i does not influence f_i. With the Cholesky factorization C�
 h_i = ‖C⁻¹·s_i‖² + 1/n. The graph and the strength λ are chosen to minimize the squared error of f.
 The probabilities are softmax(f/T), where T minimizes the log loss.
 
-Nearest-neighbor votes are not considered. Their leave-one-out error is often smaller, but they
-follow wrong labels too closely. On images, they rank wrong labels clearly worse.
+Nearest-neighbor votes are not considered. Their leave-one-out error is often smaller than that of
+the filter, but they follow wrong labels too closely: on images, they rank wrong labels clearly
+worse.
 """
 
 from collections.abc import Callable
@@ -64,7 +65,7 @@ TEMPERATURES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 # Numbers of rows and landmarks used to compare the graphs.
 _N_COMPARED, _N_LANDMARKS = 4096, 512
 # Number of rows used to choose strength and temperature, number of rows used for the noise matrix,
-# and maximum number of entries in their scores.
+# and maximum number of entries in a table of class probabilities.
 _N_CHOSEN, _N_SAMPLED, _MAX_ENTRIES = 4096, 20_000, 2**24
 _LEAST_LEFT = 1e-6  # smallest 1 − h
 _ROUNDING, _TINY = 3e-7, 1e-12
@@ -81,7 +82,7 @@ class _Ridge:
     n: int  # labeled rows
 
     def left_out(self, s: Block, labels: Labels) -> Block:
-        """Return the scores (2), and F + p for unlabeled rows."""
+        """Return the scores (2) of labeled rows, and F + p for unlabeled rows."""
         scores: Block = s @ self.weights
         solved = linalg.solve_triangular(self.root, s.T, lower=True, check_finite=False)
         leverage = np.einsum("ij,ij->j", solved, solved) + np.float32(1 / self.n)

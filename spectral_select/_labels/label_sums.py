@@ -44,12 +44,12 @@ class Factors:
                 total += graph.basis(rows[part]).sum(0, dtype=np.float64)
             weights = total * (n / len(sampled))
         else:
-            # Use the landmarks as the sample: summed over them, K⁻¹·Σ b = 1.
+            # Use the landmarks as the sample. Their sum Σ b is K·1, so K⁻¹·Σ b = 1.
             weights = np.full(len(graph.landmarks), n / len(graph.landmarks))
         few = rows[sampled[evenly_spaced_rows(len(sampled), _N_LANDMARKS)]]
         usual = np.mean(graph.basis(few) @ weights)
         factors = cls(graph, weights.astype(np.float32), _LEAST_DEGREE * float(usual), n)
-        # With the mean subtracted, single precision keeps more digits of G.
+        # With the mean subtracted, single precision keeps more digits of Σ s·sᵀ.
         factors.mean = factors(few).mean(0)
         return factors
 

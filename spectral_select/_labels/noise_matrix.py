@@ -1,11 +1,11 @@
 """How often one class is labeled as another, and the probabilities of the true classes.
 
 The noise matrix T holds T_yc, the probability that a sample of class y is labeled c. If two
-classes are similar, the label probabilities P are soft although no label is wrong. But labels c
-are mistakes on samples of class y that look least like class c. So, of the samples predicted to be
-of class y, only the 40% with the lowest P_c are used, and T_yc is the share of labels c among
-them [1]_. Cells that hold significantly more labels than the others are kept; the others share
-one rate,
+classes are similar, the label probabilities P are soft even if no label is wrong. But on the
+samples of class y that look least like class c, labels c are mistakes. So, of the samples
+predicted to be of class y, only the 40% with the lowest P_c are used, and T_yc is the share of
+labels c among them [1]_. Cells that hold significantly more labels than the others keep their own
+rates; the others share one rate,
 
     T = diag(t) + f·(1 − I) + E,   E sparse.                                              (1)
 
@@ -16,7 +16,7 @@ References
 ----------
 .. [1] Anchor points as in T. Liu and D. Tao, "Classification with noisy labels by importance
    reweighting", IEEE Transactions on Pattern Analysis and Machine Intelligence 38 (2016),
-   doi:10.1109/TPAMI.2015.2456899; here for each cell.
+   doi:10.1109/TPAMI.2015.2456899; here, each cell has its own.
 """
 
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ def estimate_noise_matrix(P: Floats, labels: Labels) -> NoiseMatrix:
 def _at_anchors(
     P: Floats, predicted: Labels, labels: Labels
 ) -> tuple[sparse.coo_array, NDArray[np.float64]]:
-    """Return the number of labels c among the anchors of each cell, and of anchors per class."""
+    """Return how many of each cell's anchors have the label c, and each class's anchor count."""
     n_classes = P.shape[1]
     anchors = np.zeros(n_classes)
     places, counts = [np.zeros((2, 0), np.int64)], [np.zeros(0)]

@@ -30,7 +30,7 @@ __all__ = [
     "wrong_labels_in",
 ]
 
-_ALIKE = 0.3  # β of (1)
+_ALIKE = 0.3  # β of (1) in `find_wrong_labels`
 _TIMES = 1.5  # a label is flagged if another class is more likely by this factor
 _MAX_ENTRIES = 2**24  # probabilities from which the noise matrix is estimated
 _TINY = 1e-12
@@ -149,10 +149,11 @@ def find_wrong_labels(
 
         t = q_g·T_gg / ((q·T)_g + β·q_g·(1 − q_g)),   β = 0.3.                            (1)
 
-    The last term of the denominator allows for mistakes between classes that look alike at this
-    sample, which the noise matrix cannot represent. The noise rate is the mean of 1 − t, with t
-    computed without this term. It therefore underestimates mistakes on samples that lie between
-    two classes: from the features alone, no method can distinguish them from correct labels.
+    The last term of the denominator allows for mistakes that the noise matrix cannot represent:
+    those between classes that are both plausible for this sample. The noise rate is the mean of
+    1 − t, with t computed without this term. The rate therefore underestimates mistakes on samples
+    that lie between two classes: from the features alone, no method can distinguish them from
+    correct labels.
 
     Examples
     --------

@@ -18,7 +18,7 @@ _WAITING_BYTES = 2**27
 
 
 class CellWriter:
-    """Writes the rows of a file in parts, so that large files need no more memory.
+    """Writes the rows of a file in parts, so that large files need no more memory than small ones.
 
     Parameters
     ----------

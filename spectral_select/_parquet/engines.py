@@ -15,11 +15,11 @@ __all__ = ["Engine", "local_engine", "worker_processes"]
 # Arguments: the function, the items, and further arguments of the function.
 Engine: TypeAlias = Callable[..., Iterator[Any]]
 
-_MANY_ROWS = 100_000  # from this number of rows on, it pays to start processes
+_MANY_ROWS = 100_000  # from this number of rows on, starting processes saves time
 
 
 def local_engine(workers: int | None, n_rows: int) -> Engine:
-    """Return the engine of this machine; None uses all cores if there are many rows."""
+    """Return the engine of this machine; with None, it uses all cores if there are many rows."""
     if workers is None:
         workers = joblib.cpu_count() if n_rows >= _MANY_ROWS else 1
     return _in_this_process if workers == 1 else worker_processes(workers)

@@ -26,7 +26,7 @@ class FileRows:
     start : int
         Number of its first row in the dataset.
     keys : ndarray of shape (k,), int64
-        A number made from the id of each row.
+        A number for each row, made from its id; see `keys_of_ids`.
     labels : ndarray of shape (k,), int32, or None
         Class number of each row.
     duplicates : dict
@@ -40,7 +40,7 @@ class FileRows:
     duplicates: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def blocks(self, files: ParquetFiles) -> Iterator[tuple[Any, int, RowBlock]]:
-        """Yield ids, number of the first row in the dataset, and rows of each block."""
+        """Yield each block's ids, the position of its first row in the dataset, and its rows."""
         for block in files.blocks(self.path):
             place = slice(block.start, block.start + len(block.features))
             labels = None if self.labels is None else self.labels[place].astype(np.int64)
@@ -57,7 +57,7 @@ class FileIndex:
     starts : ndarray of shape (n_files + 1,)
         Number of each file's first row in the dataset, followed by the total number of rows.
     keys : ndarray of shape (n,), int64
-        A number made from the id of each row; see `keys_of_ids`.
+        A number for each row, made from its id; see `keys_of_ids`.
     classes : ndarray of shape (n_classes,)
         The classes, sorted; empty without labels.
     labels : ndarray of shape (n,), int32, or None

@@ -58,7 +58,7 @@ def inspect_files(
     out : Path
         Folder for the scores.
     id_column, embedding_column, label_column : str
-        Columns to read. Without labels, no wrong labels are found.
+        Columns to read. Without labels, only outliers and near-duplicates are found.
     options : InspectOptions, optional
         Options.
     skip_corrupt : bool, default=False

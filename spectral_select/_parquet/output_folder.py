@@ -20,7 +20,7 @@ from spectral_select._utils.manifest import Manifest
 
 __all__ = ["OutputFolder"]
 
-# Packages whose versions may change the last digit of a score.
+# Packages whose version may affect the last digits of a score.
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow")
 
 
@@ -145,7 +145,7 @@ class OutputFolder:
         if _size_and_time(source) != self._sizes[name]:
             raise ValueError(f"{source} changed while it was being read; name another folder")
         table = pa.table(columns)
-        self._summary.unlink(missing_ok=True)  # exists only if scores were removed since
+        self._summary.unlink(missing_ok=True)  # exists only if finished scores were removed
         for path in (self.path / name, self._marker(name)):
             path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path / name, lambda file: pq.write_table(table, file))
@@ -153,7 +153,7 @@ class OutputFolder:
 
     @property
     def _complete(self) -> bool:
-        """Whether all files are done, and no scores were removed since."""
+        """Whether all files are done, and no scores have been removed since then."""
         if not self._summary.exists():
             return False
         left_out = self._known()

@@ -44,7 +44,7 @@ class ParquetBlock:
     Attributes
     ----------
     start : int
-        Number of the first row in the file.
+        Position of the block's first row in the file.
     ids : pyarrow.Array
         Ids.
     features : ndarray of shape (k, d)
@@ -70,7 +70,7 @@ def find_files(pattern: str, out: Path | None = None) -> list[Path]:
     names = (
         [str(path) for path in found.rglob("*.parquet")]
         if found.is_dir()
-        else glob.glob(pattern, recursive=True)  # noqa: PTH207 - absolute patterns too
+        else glob.glob(pattern, recursive=True)  # noqa: PTH207 - patterns may be absolute
     )
     files = sorted(Path(name) for name in names if Path(name).is_file())
     if not files:
@@ -132,7 +132,7 @@ class ParquetFiles:
 
         columns, what = [self.id, self.embedding], f"column {self.embedding!r} of {path}"
         with _open(path) as file:
-            # The width is not in the schema, so the first row determines the rows per block.
+            # The width is not in the schema, so the first row determines the block size.
             first = _read(path, lambda: next(file.iter_batches(1, columns=[self.embedding]), None))
             if first is None or not first.num_rows:
                 return

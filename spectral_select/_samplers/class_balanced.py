@@ -20,8 +20,8 @@ class ClassBalancedSampler(Sampler[int]):
 
     With c classes, each group of c consecutive indices contains every class once. As the
     sampler inside `SpectralBatchSampler`, it balances the candidate batches; the selector
-    decides which candidates are kept. The samples of a class are shuffled, and reshuffled once
-    all have been used, so the samples of small classes repeat.
+    decides which candidates are kept. The samples of a class are shuffled, and shuffled
+    again when all have been used, so the samples of small classes repeat.
 
     Parameters
     ----------

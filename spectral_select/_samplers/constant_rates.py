@@ -34,11 +34,11 @@ _SAMPLE = 2**13  # number of sampled values that are used to bracket a rank
 
 
 def smallest(values: Floats, k: int) -> Mask:
-    """Return a mask of the `k` smallest values; ties are broken by the lower index.
+    """Return a mask of the `k` smallest values; of equal values, the first ones are taken.
 
-    A sample brackets the value of rank `k`, and only the values in the bracket are compared. See
-    R. W. Floyd and R. L. Rivest, "Expected time bounds for selection", Communications of the ACM
-    18 (1975), doi:10.1145/360680.360691.
+    A sample of the values brackets the value of rank `k`, and only the values in the bracket are
+    compared. See R. W. Floyd and R. L. Rivest, "Expected time bounds for selection",
+    Communications of the ACM 18 (1975), doi:10.1145/360680.360691.
 
     Parameters
     ----------

@@ -43,8 +43,8 @@ Order = npt.NDArray[np.int64]
 class EpochClock:
     """Tracks the epoch of the next pass: set explicitly, otherwise incremented after each pass.
 
-    Once an epoch has been set explicitly, a pass without a newly set epoch repeats the last epoch,
-    because the loader was rebuilt or the data are being read again.
+    Once an epoch has been set explicitly, a pass without a newly set epoch repeats the last epoch:
+    presumably, the loader was rebuilt or the data are being read again.
 
     Attributes
     ----------
@@ -246,7 +246,8 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
         seed = sampler.seed if seed is None else seed  # type: ignore[attr-defined]
         return seeded_permutation(n, seed + epoch)
     if seed is not None and hasattr(sampler, "initial_seed"):
-        # Accelerate's SeedableRandomSampler, which advances its epoch with each pass.
+        # Accelerate's SeedableRandomSampler advances its epoch with each pass. Here, a copy is
+        # read, so the epoch of the sampler itself is advanced explicitly.
         reseeded = copy.copy(sampler)
         reseeded.initial_seed = seed
         sampler.set_epoch(epoch + 1)  # type: ignore[attr-defined]
@@ -260,7 +261,7 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
         return np.arange(len(sampler))
     generator = getattr(sampler, "generator", 0)
     if explicit and isinstance(generator, torch.Generator):
-        # The order depends on the epoch and not on the generator's state, even in a new process.
+        # The order depends on the epoch, not on the generator's state: a new process repeats it.
         seed, generator = generator.initial_seed(), None
     if generator is None and epoch_of(sampler) is None:
         sampler = copy.copy(sampler)
@@ -329,7 +330,7 @@ def restore_generator(generator: torch.Generator, state: str) -> None:
 
 
 def seeded_permutation(n: int, seed: int) -> Order:
-    """Return the permutation that `DistributedSampler` draws for the same seed and epoch."""
+    """Return the permutation of `DistributedSampler`, if `seed` is the sum of seed and epoch."""
     generator = torch.Generator().manual_seed(seed)
     order: Order = torch.randperm(n, generator=generator, device="cpu").numpy()
     return order

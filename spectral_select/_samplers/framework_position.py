@@ -4,8 +4,8 @@ Frameworks do not always inform the sampler inside a loader of their position:
 
 - Lightning resumes a loader from its `state_dict`, which a plain DataLoader does not have. The
   loader restarts the epoch, while Lightning keeps counting from the batch where training stopped.
-- Lightning reads the first batches of a resumed epoch, for the workers to load, before it sets
-  the epoch.
+- Lightning reads the first batches of a resumed epoch, so that the workers can load them, before
+  it sets the epoch.
 - With multiple ranks, Accelerate's `skip_first_batches`, which the Hugging Face Trainer uses to
   resume, does not reach a batch sampler.
 

@@ -77,7 +77,7 @@ class GuidedSampler(DistributedSampler[int]):
 
     See Also
     --------
-    GuidedBatchSelector : The same weights for a single selection, in scikit-learn.
+    GuidedBatchSelector : The same weights for a single selection, as a scikit-learn estimator.
     SpectralBatchSampler : Selection by the Fiedler vector of candidate batches.
     find_wrong_labels : Computes the trust.
     load_scores : Loads saved scores, which replace features and labels.
@@ -281,8 +281,8 @@ class GuidedSampler(DistributedSampler[int]):
         Raises
         ------
         TypeError, ValueError
-            If `state_dict` is not a sampler state, or if it has a different configuration or
-            dataset.
+            If `state_dict` is not a sampler state, or if its configuration or dataset is not this
+            sampler's.
         """
         state = check_state(
             state_dict, self._configuration, sampler="GuidedSampler", unit="indices"
@@ -314,7 +314,7 @@ class GuidedSampler(DistributedSampler[int]):
         return (1, 0) if loader_shards_batches() else process_group_ranks()
 
     def _n_selected(self, epoch: int) -> int:
-        """Return the number of samples in an epoch; 0 if the schedule does not include it."""
+        """Return the number of samples in an epoch; 0 if the schedule does not cover the epoch."""
         try:
             return n_kept(self._rows.n_rows, self.schedule(epoch))
         except (LookupError, ValueError):

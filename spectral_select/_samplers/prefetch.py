@@ -30,7 +30,7 @@ class _Shared(Generic[T]):
 
 
 class Prefetcher(Iterator[T]):
-    """Iterate over ``make_iterator(0)``, computed up to `depth` items ahead on a thread.
+    """Iterate over ``make_iterator(0)``, while a thread computes up to `depth` items in advance.
 
     The thread starts when the first item is requested. It ends after the last item, after an
     error, on `close`, when the iterator is garbage collected, and when the interpreter exits.
@@ -45,7 +45,8 @@ class Prefetcher(Iterator[T]):
         the thread, so it calls ``make_iterator`` again, starting at the first item that was not
         consumed.
     depth : int
-        Maximum number of items computed ahead; 0 computes each item on request, without a thread.
+        Maximum number of items computed in advance. With 0, each item is computed on request,
+        without a thread.
 
     Attributes
     ----------

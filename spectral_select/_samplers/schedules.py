@@ -107,7 +107,7 @@ class _Ramp(Schedule):
         object.__setattr__(self, "n_epochs", check_positive_int(self.n_epochs, "n_epochs"))
 
     def _ratio(self, epoch: int) -> float:
-        # Both ends are exact, and roundoff never exceeds them.
+        # The ratio is exact at both ends, and roundoff never takes it beyond them.
         if epoch == 0 and self.n_epochs > 1:
             return self.start
         if epoch >= self.n_epochs - 1:

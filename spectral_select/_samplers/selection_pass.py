@@ -29,8 +29,8 @@ __all__ = [
     "check_selector",
 ]
 
-# Maximum memory for the features of a block, and maximum number of its candidate batches, which
-# is enough to keep all cores busy.
+# Limits of a block: bytes of features, and number of candidate batches (enough to keep all cores
+# busy).
 _BLOCK_BYTES = 64 * 2**20
 MAX_BLOCK = 32
 
@@ -142,10 +142,11 @@ class SelectionPass:
     def _select(self, start: int, stop: int, seed: int | None) -> list[list[int]]:
         """Return the batches from `start` to `stop`, whose candidate batches have the same size.
 
-        The batches of a block are solved together. The result of `FiedlerBatchSelector` for a
-        batch does not depend on the other batches in the block (bit for bit on the CPU), so the
-        selection depends neither on where training resumes nor on the number of ranks. A selector
-        with a seed selects from each batch separately, with a different random generator.
+        A selector without a seed solves the batches of a block together. The result of
+        `FiedlerBatchSelector` for a batch does not depend on the other batches in the block (bit
+        for bit on the CPU), so the selection depends neither on where training resumes nor on the
+        number of ranks. A selector with a seed selects from each batch separately, with a
+        different random generator.
         """
         plan = self.plan
         candidates = [self.order[plan.candidates(i)] for i in range(start, stop)]
@@ -153,8 +154,8 @@ class SelectionPass:
         k = plan.batch_size if start < plan.n_full else plan.last_batch_size
         if k == size:
             return [batch.tolist() for batch in candidates]
-        # A short last batch may hold more samples than its ratio implies, because it has at least
-        # two.
+        # A short last batch may hold more samples than the filter ratio implies, because it has
+        # at least two.
         ratio = ratio_that_keeps(k, size, self.filter_ratio)
         selector = clone(self.selector).set_params(filter_ratio=ratio)
 
@@ -179,7 +180,7 @@ class SelectionPass:
         """Return the `k` indices that a selector keeps from each of `n` candidate batches."""
         features = self.rows.take(candidates)
         if is_torch(features) and features.device.type == "cpu":
-            # With NumPy, a batch's products do not depend on the other batches.
+            # With NumPy, a batch's matrix products do not depend on other batches in the block.
             half = features.dtype not in (torch.float32, torch.float64)
             features = to_numpy(features.float() if half else features)
         try:

@@ -92,7 +92,7 @@ class SpectralBatchSampler(BatchSampler):
         `DistributedSampler`, the order over all ranks is used, because this class distributes the
         candidate batches itself.
     batch_size : int or None
-        Number of indices in a batch; None with `candidate_size`.
+        Number of indices in a batch. With `candidate_size`, None or the number kept in epoch 0.
     drop_last : bool, default=False
         Whether to drop leftover candidates that are too few for a full batch.
     features : array, tensor, store, column, table or path
@@ -103,12 +103,12 @@ class SpectralBatchSampler(BatchSampler):
         candidate batch in proportion to their weights, and `selector` must be None.
     selector : estimator, optional
         An estimator with `fit`, `get_support` and the parameters `filter_ratio` and
-        `candidate_size`; by default, `FiedlerBatchSelector`. Clones are fitted to the candidate
-        batches, several at a time on threads. With a `random_state`, each candidate batch has its
-        own random generator.
+        `candidate_size`; by default, `FiedlerBatchSelector`. Clones of it are fitted to the
+        candidate batches, several of which are processed at a time. With a `random_state`, each
+        candidate batch has its own random generator.
     candidate_size : int, optional
-        Fixed size of a candidate batch, as in the papers; the schedule then changes the size of
-        the batches. By default, `batch_size` is fixed, and
+        Fixed size of a candidate batch, as in the SALN paper; the schedule then changes the size
+        of the batches. By default, `batch_size` is fixed, and
         ``n_candidates(batch_size, filter_ratio)`` candidates fill a batch.
     schedule : float, Schedule or callable, optional
         Filter ratio for each epoch. By default, the selector's `filter_ratio`.
@@ -122,10 +122,10 @@ class SpectralBatchSampler(BatchSampler):
         runs multiple processes, its prepared loader divides the batches, and the batches of
         other ranks are placeholders that are never selected.
     dataset : Dataset, optional
-        If passed, its number of samples, and its fingerprint if both have one, are checked
-        against `features`.
+        If passed, its number of samples must match `features`, and so must its fingerprint, if
+        both the dataset and the features have one.
     prefetch : int, default=2
-        Number of blocks of batches that a thread selects ahead of training; 0 disables the
+        Number of blocks of batches that a background thread selects in advance; 0 disables the
         thread.
 
     Attributes
@@ -369,8 +369,8 @@ class SpectralBatchSampler(BatchSampler):
         Raises
         ------
         TypeError, ValueError
-            If `state_dict` is not a sampler state, or if it has a different configuration or
-            dataset.
+            If `state_dict` is not a sampler state, or if its configuration or dataset is not this
+            sampler's.
         """
         state = check_state(
             state_dict,

@@ -60,7 +60,7 @@ def check_state(
     Raises
     ------
     TypeError, ValueError
-        If `state` is not a sampler state, or if it has a different configuration or dataset.
+        If `state` is not a sampler state, or if its configuration or dataset is not the sampler's.
     """
     if not isinstance(state, Mapping):
         raise TypeError(f"state_dict must be a mapping; got {type(state).__name__}")

@@ -27,9 +27,9 @@ revisited. Part of the log weights (`growing`) can be introduced gradually: it i
 the fraction of the data seen so far. All of this follows from the weights, the seed and the
 counts k_e, so a scheduler has no state to save.
 
-Epochs are replayed one by one up to the first with the current rates. From there on, a large
-dataset needs no replay: `ConstantRates` has a closed form that agrees with (4), except that it
-orders the samples by an offset instead of t_i. So later epochs cost no more than earlier ones.
+Epochs are replayed one by one up to the first epoch that has the current rates. From there on, a
+large dataset needs no replay: `ConstantRates` has a closed form that agrees with (4), except that
+it orders the samples by an offset instead of t_i. So later epochs cost no more than earlier ones.
 
 References
 ----------
@@ -136,11 +136,13 @@ class StrideScheduler:
         self._growing = np.asarray(growing)
         self._n_selected = n_selected
         self._starts = np.random.default_rng(seed).random(len(self._log_weights))
-        self._weights: tuple[float, Floats] = -1.0, self._starts  # with the fraction seen
+        # Cached: (fraction seen, weights) and ((fraction seen, k), rates). The initial values
+        # match no epoch.
+        self._weights: tuple[float, Floats] = -1.0, self._starts
         self._rates: tuple[tuple[float, int], Floats] = (
             (-1.0, 0),
             self._starts,
-        )  # cached
+        )
         self._restart()
 
     def _restart(self) -> None:
@@ -234,7 +236,7 @@ class StrideScheduler:
 
     def _advance(self, k: int) -> None:
         """Replay one epoch, which visits `k` samples: accumulate the rates and count the visits."""
-        if 0 < k < len(self._starts):  # otherwise the credits stay the same, up to a constant
+        if 0 < k < len(self._starts):  # otherwise no credit changes
             visited = smallest(self._waits(k), k)  # the samples in (4)
             self._credit += self._current_rates(k)
             self._credit -= visited

@@ -1,8 +1,8 @@
 """Selection within many candidate batches at once.
 
 The rows are divided into consecutive candidate batches. Batches of equal size are stacked into
-blocks of bounded memory. The batches of a block are solved together, and the cores share the
-blocks.
+blocks of bounded memory. The batches of a block are solved together, and the blocks are
+divided among the cores.
 """
 
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ def select_rows(
         chosen = np.sort(chosen, axis=-1) + start + rows * np.arange(count)[:, None]
         return chosen.ravel(), result
 
-    # A single block also uses one BLAS thread, so that the block size does not change any bit.
+    # A single block also uses one BLAS thread, so that no bit depends on the block size.
     alone = is_torch(X) or options["single"]
     parts = []
     with progress_bar(

@@ -139,7 +139,7 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
         default, X is one candidate batch.
     rule : {"extreme", "stratified"}, default="extreme"
         Keep the rows with the largest |v| (mostly outliers), or a systematic sample in the order
-        of v (one row from each of k equal stretches, which covers the data). Unless
+        of v (one row from each of k equal stretches, so that it covers the data). Unless
         `random_state` is None, the sample starts at a random offset.
     laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
         See `fiedler_vector`. "symmetric" works well with "stratified".

@@ -20,7 +20,8 @@ from spectral_select._utils.validation import check_int, check_matrix, check_not
 
 __all__ = ["GuidedBatchSelector", "GuidedEstimator"]
 
-_STREAM = 1  # distinct from default_rng(seed), which users may use for the same data
+# Makes the generators differ from default_rng(seed), which users may use on the same data.
+_STREAM = 1
 
 # The wording of scikit-learn's estimators.
 _NO_LABELS = "requires y to be passed, but the target y is None"
@@ -121,7 +122,7 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
     (`find_wrong_labels`). ``n_alike`` is the number of near-duplicates, including the row itself,
     so that many copies together weigh as much as one row. The loss, if passed, is a network's
     current loss. In a class with a share r of wrong labels, a large loss is less informative, so
-    its power is ``p * max(1 - 2 * r, 0)``.
+    its power is ``p * max(1 - 2 * r, 0)``, unless `trust_power` is 0.
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
     trust_power : float, default=2.0
         Power c of the trust; 0 treats every label as correct. ``trust**c`` is
         divided by the square root of its mean over the rows with the same label, so that rare
-        classes keep most of their visits.
+        classes keep most of their share.
     duplicate_power : float, default=1.0
         Power b of the number of near-duplicates, of which at most 32 are counted; 0 ignores them.
     loss_power : float, default=0.5

@@ -8,7 +8,7 @@ from spectral_select._utils.validation import check_positive_int
 __all__ = ["batch_counts", "check_filter_ratio", "n_candidates", "n_kept", "ratio_that_keeps"]
 
 # Tolerance for the roundoff in `1 - filter_ratio`: 100 * (1 - 0.8) is 19.999… in floating point
-# but means 20. It is far above the roundoff error and far below one row in 10⁹.
+# but means 20. The tolerance is far above the roundoff error and far below one row in 10⁹.
 _SLACK = 2.0**-40
 
 

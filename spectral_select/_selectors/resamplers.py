@@ -65,7 +65,7 @@ class _ResamplerMixin:
 
 
 class FiedlerResampler(_ResamplerMixin, FiedlerEstimator):
-    """Keep the rows with the largest entries in the Fiedler vector, and their labels.
+    """Select rows of each candidate batch by its Fiedler vector, together with their labels.
 
     This is `FiedlerBatchSelector` for imbalanced-learn pipelines, which pass `y` to
     `fit_resample` and skip the step in `predict`. Such pipelines reject a step with both

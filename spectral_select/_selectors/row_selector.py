@@ -43,9 +43,9 @@ class _RowTransform:
         Parameters
         ----------
         X : array-like, sparse array, dataframe or torch.Tensor of shape (n_samples, any)
-            A table with the same rows as the X passed to `fit`, in the same order. If it has the
-            same number of columns, it is treated as features, whose names and values are checked.
-            Otherwise, it may hold any other data about the same samples.
+            A table with the same rows as the X passed to `fit`, in the same order. If it also has
+            as many columns as that X, it is treated as features, whose names and values are
+            checked. Otherwise, it may hold any other data about the same samples.
 
         Returns
         -------

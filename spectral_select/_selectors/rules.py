@@ -18,7 +18,7 @@ Rule = Callable[[Array, int, "np.ndarray[tuple[int], np.dtype[np.float64]]"], tu
 
 
 def extreme(vectors: Array, k: int, offsets: Array) -> tuple[Array, Array]:
-    """Keep the k rows of largest magnitude; ties are broken by the lower index.
+    """Keep the k rows of largest magnitude; of tied rows, the first ones are kept.
 
     This is the rule in SALN (arXiv:2412.17069, Algorithm 1).
     """

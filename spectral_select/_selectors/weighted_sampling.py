@@ -25,7 +25,7 @@ def gumbel_top_k(log_weights: ArrayLike, k: int, rng: np.random.Generator) -> In
     log_weights : array-like of shape (n,)
         Logarithms of the weights, up to a constant. -inf or NaN excludes an index unless fewer
         than `k` others exist; then the rest is drawn uniformly from the excluded ones. Indices
-        with inf come before all others, in random order.
+        whose log weight is inf come before all others, in random order.
     k : int
         Number of indices to draw, in [0, n].
     rng : Generator
@@ -53,8 +53,8 @@ def gumbel_top_k(log_weights: ArrayLike, k: int, rng: np.random.Generator) -> In
     noise = rng.gumbel(size=len(keys))
     excluded = np.isnan(keys) | (keys == -np.inf)
     tier = np.where(excluded, 0, np.where(keys == np.inf, 2, 1))
-    # Within an outer tier, all weights are equal. Where huge weights absorb the noise, sorting by
-    # the noise itself still breaks ties.
+    # All weights in tier 0 are treated as equal, and so are those in tier 2. Where huge weights
+    # absorb the noise, sorting by the noise itself still breaks ties.
     keys = np.where(tier == 1, keys, 0.0) + noise
     return _first(np.lexsort((noise, keys, tier))[::-1], k)
 

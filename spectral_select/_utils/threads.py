@@ -1,4 +1,4 @@
-"""Run many small solves in parallel, with one BLAS thread each, on as many threads as BLAS had.
+"""Run small solves in parallel, on as many threads as BLAS would use, with one BLAS thread each.
 
 For matrices the size of a candidate batch, BLAS is slower with several threads than with one. The
 batches are independent, so it is faster to solve several at once.

@@ -194,8 +194,8 @@ def _as_floating(X: Any, name: str) -> Array:
 def check_finite(X: Array, name: str = "X", rows: Any = None) -> None:
     """Raise if `X` holds NaN or infinity; name the first bad row, numbered by `rows` if given.
 
-    Dense features need no separate pass, because the squared row norms reveal bad values
-    (`NotFiniteError`). This function is called only then, to find the row.
+    Dense features need no check before the Fiedler vectors are computed, because the squared row
+    norms reveal bad values (`NotFiniteError`). Then this function is called to find the row.
     """
     if isinstance(X, WidenedRows):
         for start in range(0, len(X), _BLOCK_ROWS) if X.array.dtype.kind == "f" else ():

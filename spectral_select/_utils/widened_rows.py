@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 __all__ = ["WidenedRows", "map_beneath", "widened"]
 
-# Arrays that take less than 32 MiB after widening are widened as a whole.
+# Arrays that take at most 32 MiB after widening are widened as a whole.
 _LARGE_BYTES = 2**25
 
 
