@@ -176,7 +176,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     else:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about files that are rejected below
+                warnings.simplefilter("ignore")  # warnings about files that are rejected below
                 state = torch.load(path, map_location="cpu", weights_only=True)
         # On other kinds of files, torch.load raises errors of any type, such as IndexError.
         except Exception as error:
