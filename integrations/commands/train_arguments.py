@@ -13,9 +13,9 @@ _LINE = 88  # characters in a line of the list of methods
 _DESCRIPTION = """\
 Train the same network with several selection methods, and compare the results. The methods
 include full (all samples), random (a random subset of each candidate batch) and fiedler (the
-subset selected by the Fiedler vector of the batch). All methods start from the same weights, use the same
-candidate batches and take the same number of steps. The command prints a table and writes
-results.json and curves.png.
+subset selected by the Fiedler vector of the batch). All methods start from the same weights,
+use the same candidate batches and take the same number of steps. The command prints a table
+and writes results.json and curves.png.
 """
 
 _EPILOG = """\
@@ -100,8 +100,8 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
         "--weights",
         metavar="W",
         default="random",
-        help="'random' (used if omitted), 'default' for torchvision's pretrained weights, or a state "
-        "dict (.safetensors, .pt, .pth)",
+        help="'random' (used if omitted), 'default' for torchvision's pretrained weights, or a "
+        "state dict (.safetensors, .pt, .pth)",
     )
     network.add_argument(
         "--small-input",

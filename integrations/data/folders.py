@@ -64,8 +64,8 @@ def read_image_folder(folder: Path) -> ImageFolder:
     folder : Path
         A folder of the form ``FOLDER/train/CLASS/*.jpg``, with ``val`` and ``test`` optional,
         or ``FOLDER/CLASS/*.jpg``. Other common split names are recognized ("training",
-        "valid", "dev", "testing", …), in any case. A validation split without a test split
-        becomes the test split.
+        "valid", "dev", "testing", …), in upper or lower case. A validation split without a
+        test split becomes the test split.
 
     Returns
     -------

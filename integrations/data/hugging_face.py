@@ -62,7 +62,7 @@ class HubImages:
     Parameters
     ----------
     parts : sequence of (str, Dataset)
-        Names and datasets.
+        The name of each split and its dataset.
     column : str
         The column with the images.
     id_column : str, optional
