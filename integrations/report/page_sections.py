@@ -71,7 +71,7 @@ class PageSection:
     batch_notes, layer_notes : list of str
         Reasons why files are missing from the page.
     setups : list of tuple
-        For each results folder, a caption and its configuration as (name, text) pairs.
+        For each results folder, a caption, and the folder's configuration as (name, text) pairs.
     """
 
     group: RunGroup
