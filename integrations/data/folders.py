@@ -24,7 +24,7 @@ _PART_NAMES = {
     "test": re.compile(rf"(test|testing){_SUFFIX}", re.IGNORECASE),
 }
 
-# Files and folders left behind by operating systems, file servers and notebooks; never data.
+# Files and folders that operating systems, file servers and notebooks create; they are not data.
 _ALIEN = re.compile(
     r"\..*|__MACOSX|__pycache__|Thumbs\.db|ehthumbs\.db|desktop\.ini|Icon\r"
     r"|@eaDir|@__thumb|#recycle|\$RECYCLE\.BIN|System Volume Information|lost\+found",

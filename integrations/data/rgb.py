@@ -111,7 +111,7 @@ def _opaque_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "LAB":
         raise ValueError(f"its mode LAB is not supported; {_REMEDY}")
     if _has_alpha(image):
-        if image.mode in ("La", "RGBa"):  # premultiplied
+        if image.mode in ("La", "RGBa"):  # premultiplied alpha
             image = image.convert(image.mode.upper())
         layer = Image.new("RGBA", image.size, _BACKGROUND)
         return Image.alpha_composite(layer, image.convert("RGBA")).convert("RGB")

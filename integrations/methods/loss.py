@@ -75,7 +75,7 @@ class LossSampling(Method):
         """Draw by the current model's loss; candidates without a valid loss come last."""
         loss = _fresh_loss(candidates)
         finite = np.isfinite(loss)
-        # Candidates with a loss of 0 have almost no weight, but come before non-finite losses.
+        # Candidates with a loss of 0 have almost no weight, but rank before non-finite losses.
         floored = np.maximum(np.where(finite, loss, 0.0), np.finfo(np.float64).tiny)
         logs = np.where(finite, self.power * np.log(floored), -np.inf)
         return Choice(gumbel_top_k(logs, candidates.n_keep, candidates.rng))

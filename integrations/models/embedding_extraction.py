@@ -61,8 +61,8 @@ def extract_embeddings(
 
     If the process is killed, the same call resumes from the last block written to disk. If the
     store is complete, it is only opened. In both cases, the images, transform and backbone must
-    be the same as before.
-    The check compares a sample of the images, the weights and the first embedding.
+    be the same as before. The check compares a sample of the images, the weights and the first
+    embedding.
 
     Parameters
     ----------

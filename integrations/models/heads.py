@@ -15,7 +15,7 @@ __all__ = ["HEADS", "Head", "build_head", "column_statistics"]
 #: Names of the heads, as values of `TrainConfig.model`.
 HEADS = ("head", "head-mlp")
 
-_WIDTH = 256  # of the hidden layer
+_WIDTH = 256  # units in the hidden layer
 _BLOCK = 4096  # rows read at a time
 
 

@@ -70,7 +70,7 @@ class Weights:
                     state.pop(key, None)
             # Old files lack the batch counters, which are not used.
             state |= {k: v for k, v in current.items() if k.endswith("num_batches_tracked")} | state
-            # Module versions, which some modules need to convert an older layout.
+            # Keep the module versions, which some modules need to convert an older layout.
             state._metadata = getattr(self.state, "_metadata", current._metadata)  # type: ignore[attr-defined]
             _check_fits(state, current, f"{self.label} does not fit {name}")
             network.load_state_dict(state)

@@ -208,7 +208,7 @@ def _curve_figures(group: RunGroup, prefix: str, paper: PaperData | None) -> lis
 def _read_files(
     group: RunGroup, name_of: Callable[[Run], str | None], read: Callable[[Path], _T]
 ) -> tuple[dict[str, tuple[Run, _T]], list[str]]:
-    """Return the first readable file for each method, and notes about the others."""
+    """Return the first readable file for each method, and notes on missing or unreadable files."""
     files: dict[str, tuple[Run, _T]] = {}
     notes, without = [], []
     for method, runs in group.runs.items():

@@ -224,7 +224,7 @@ class Batches:
         return [np.asarray(batch, np.int64) for batch in batches]
 
     def first_visits(self) -> Indices | None:
-        """Return all ranks' samples in the first epoch, or None if the epoch is not scheduled."""
+        """Return all ranks' samples in the first epoch; None if the method schedules no epochs."""
         if self._visits is None:
             return None
         return self._visits.select(0, self._visit_order(0))

@@ -102,7 +102,8 @@ def _load(
         with seeded(request.seed):
             return AutoModel.from_config(config, **code), "random", True
     options = {"dtype": torch.float32, "output_loading_info": True}
-    with seeded(request.seed):  # so that missing weights do not change the global random state
+    # transformers draws missing weights at random; leave the global random state unchanged.
+    with seeded(request.seed):
         if path is not None and not path.is_dir():
             with torch.device("meta"):
                 kind = type(AutoModel.from_config(config, **code))
