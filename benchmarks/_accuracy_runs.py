@@ -165,7 +165,8 @@ def config_of(share: float, settings: Mapping[str, Any]) -> TrainConfig:
 class RunLog:
     """A file of completed runs, with one JSON object per line; the first line has the settings.
 
-    If a process is killed while writing, the incomplete last line is removed.
+    If a process is killed while writing, the incomplete last line is removed when the file is
+    opened again.
 
     Parameters
     ----------
@@ -226,7 +227,7 @@ class RunLog:
         return len(gone)
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        # A single write at the end of the file, so that lines from two writers do not mix.
+        # Append each line in a single write, so that lines from two writers do not mix.
         with self.path.open("ab", buffering=0) as file:
             file.write(_to_bytes(line))
             os.fsync(file.fileno())

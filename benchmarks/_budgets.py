@@ -5,7 +5,7 @@ a forward pass alone costs 1/3. Let T be the number of candidate batches in all 
 number of samples kept from each batch. There are four budgets. The learning rate falls to 0
 within each budget.
 
-- ``samples``: T·k gradient samples. Each batch consists of the samples kept from a candidate
+- ``samples``: T·k samples trained on. Each batch consists of the samples kept from a candidate
   batch, so methods that keep more take fewer steps.
 - ``steps``: T steps of k samples. If a method sets its own count, the samples kept from
   successive candidate batches are queued and taken k at a time.
@@ -81,7 +81,7 @@ class Limit:
 
 
 def canonical(method: Method, budget: str, config: TrainConfig) -> str:
-    """Return the first budget under which a method trains exactly as under `budget`.
+    """Return one name for all budgets under which a method trains exactly as under `budget`.
 
     For example, a random subset trains in the same way under all four budgets, so it is trained
     only once.

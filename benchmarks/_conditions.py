@@ -116,7 +116,7 @@ def long_tailed(pool: Pool, rng: np.random.Generator) -> Pool:
 
 
 def redundant(pool: Pool, rng: np.random.Generator) -> Pool:
-    """Replace most samples with near-copies of a few samples; every class keeps at least one."""
+    """Replace most samples with near-copies of a few samples, but keep a sample of every class."""
     n_copies = round(COPIES * len(pool))
     distinct, _ = stratified_split(pool.labels, n_copies, int(rng.integers(2**32)))
     n_originals = max(1, round(ORIGINALS * len(pool)))

@@ -21,7 +21,7 @@ _LAPLACIANS = ("unnormalized", "symmetric")
 
 @dataclass(frozen=True)
 class _Spectrum(Method):
-    """Score each sample by its entries in the lowest eigenvectors except the constant one."""
+    """Score each sample by its entries in the lowest eigenvectors after the first."""
 
     laplacian: str = "unnormalized"
     n_vectors: int = 1

@@ -4,9 +4,9 @@
 
 The weights are random, because the time does not depend on their values. The configurations of
 transformers networks are written here as in their repositories on the hub, so nothing is
-downloaded. Each network runs as in `extract`: in batches, in float32, with channels last, on all
-cores. Preprocessing starts from an image in memory, so decoding is not included. It runs on one
-core, as in one worker process of `extract`.
+downloaded. Each network runs as in `extract`: in batches, in float32, in channels-last layout, on
+all cores. Preprocessing starts from an image in memory, so decoding is not included. It runs on
+one core, as in one worker process of `extract`.
 """
 
 import argparse

@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def write_condition(
     source: Path, target: Path, condition: str, seed: int, store: str | None = None
 ) -> dict[str, int]:
-    """Write `source` in a condition to `target`, and return the numbers of changed images.
+    """Write a copy of `source` in a condition, and return the numbers of changed images.
 
     Parameters
     ----------

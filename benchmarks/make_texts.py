@@ -4,7 +4,8 @@
     spectral-select extract texts --split train --backbone tfidf --label-column topic --out train
     spectral-select extract texts --split test --backbone tfidf --label-column topic --out test
 
-The docstrings are those of the installed scikit-learn and SciPy. Writes train.jsonl and test.jsonl.
+The docstrings are those of the installed scikit-learn and SciPy. The script writes train.jsonl and
+test.jsonl.
 """
 
 import argparse

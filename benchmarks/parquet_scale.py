@@ -142,7 +142,10 @@ def on_ray(inputs: Path, folder: Path, expected: Path) -> dict[str, Any]:
 
 
 def found(inputs: Path, out: Path) -> dict[str, float]:
-    """Return the recall and precision of planted wrong labels, and the recall of copies."""
+    """Return the recall and precision of planted wrong labels, and the recall of copies.
+
+    ``others_grouped`` is the share of the other rows that are flagged as near-duplicates.
+    """
     wrong, flagged, copies, grouped = [], [], [], []
     for path in find_files(str(inputs)):
         planted = pq.read_table(path, columns=["planted_wrong"])["planted_wrong"].to_numpy()

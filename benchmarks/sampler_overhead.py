@@ -8,9 +8,9 @@ The data are synthetic 32 px images (uint8, in memory) with 2048-d float32 featu
 clusters. Batches of 128 are selected from 640 candidates. There are three measurements:
 
 - training: an epoch of torchvision's ResNet-18 with SGD, with three kinds of batches in turn:
-  selected ahead of training on a thread, selected on request, and drawn by a random BatchSampler
-  with the same number and size of batches. The share of time spent waiting is the sampler's
-  `timings.wait_seconds` divided by the epoch's wall-clock time;
+  selected in advance by a background thread, selected on request, and drawn by a random
+  BatchSampler with the same number and size of batches. The share of time spent waiting is the
+  sampler's `timings.wait_seconds` divided by the epoch's wall-clock time;
 - loader: the same loaders without training;
 - scheduler: seconds that `GuidedSampler` needs to schedule an epoch that visits a fifth of
   1,281,167 samples: for consecutive epochs, and for the first epoch of a new process that
@@ -120,7 +120,7 @@ def epochs(
 
 
 def report(measured: dict[str, dict[str, list[float]]], n_batches: int) -> list[dict[str, Any]]:
-    """Print a table of the measurements, and return them for the record."""
+    """Print a table of the measurements, and return the results to be written."""
     rows = [
         [
             "batches chosen",

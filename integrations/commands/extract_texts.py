@@ -40,8 +40,7 @@ def _encoder(args: argparse.Namespace, data: "TextDataset") -> "TextEncoder":
 
     name = args.backbone or TFIDF
     if name == TFIDF:
-        # Fitted on the training split, so that embeddings of the other splits do not depend on
-        # their texts.
+        # The encoder is fitted on the training split, so that the other splits do not affect it.
         fitted_on = data.split("all" if args.split == "all" else "train")
         texts = [fitted_on.samples.load(int(i)) for i in fitted_on.indices]
         return TfidfEncoder(texts, dim=args.dim, seed=args.seed)

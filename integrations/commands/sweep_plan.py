@@ -56,7 +56,7 @@ class Plan:
     seeds : tuple of int
     methods : tuple of str
     runs : tuple of Run
-        Ordered by when to start them: runs with inputs that other runs can share come first.
+        In the order to start them: runs that need features or a reference model come first.
     """
 
     filter_ratios: tuple[float, ...]

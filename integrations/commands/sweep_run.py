@@ -146,7 +146,7 @@ def _next(
         largest = max([needed, *(each.peak for each in going)])
         recent = min(monotonic() - each.begin for each in going)
         if recent < _SETTLE or psutil.virtual_memory().available < 2 * largest:
-            return None  # the last run is still loading, or too little memory is free
+            return None  # the latest run is still loading, or too little memory is free
     return waiting.pop(0)
 
 

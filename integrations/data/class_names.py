@@ -12,7 +12,7 @@ __all__ = ["label_codes", "sorted_classes"]
 
 
 def sorted_classes(labels: Sequence[Any], places: Sequence[str], column: str) -> list[str]:
-    """Return the class names in a column of labels, numbers in numerical order.
+    """Return the sorted class names in a column of labels; integers are sorted as numbers.
 
     Parameters
     ----------

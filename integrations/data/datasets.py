@@ -53,7 +53,8 @@ def load_dataset(
         "oxford-pet", "flowers102", or the path of a folder: either
         ``PATH/train/CLASS/*.jpg`` and ``PATH/test/CLASS/*.jpg`` (``val`` optional; a
         ``val`` without ``test`` becomes the test split) or ``PATH/CLASS/*.jpg``. Split folders
-        may have other common names ("training", "valid", "dev", "testing", …), in any case.
+        may have other common names ("training", "valid", "dev", "testing", …), in upper or
+        lower case.
     root : path, default "data"
         Folder that named datasets are read from and downloaded to. If `name` is a relative
         path, it is also looked up here.

@@ -101,7 +101,7 @@ def load_features(
     test : path, optional
         Store or file with the test split. By default, the split is drawn from the rows of `name`.
     test_labels : str, optional
-        Labels of `test`, if their name differs from that of the labels of `name`.
+        Location of the labels of `test`, if it differs from ``columns.labels``.
     options : SplitOptions, optional
         How missing splits are drawn.
 

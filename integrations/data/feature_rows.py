@@ -99,7 +99,7 @@ class FeatureDataset(LabeledDataset):
 
     @cached_property
     def train_features(self) -> NDArray[Any]:
-        """The rows of the training split, shape (n, d); the table itself if all are used."""
+        """The rows of the training split, shape (n, d); not copied if they are the whole table."""
         table: NDArray[Any] = self.train.samples.features
         if np.array_equal(self.train.indices, np.arange(len(table))):
             return table

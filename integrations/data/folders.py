@@ -24,7 +24,7 @@ _PART_NAMES = {
     "test": re.compile(rf"(test|testing){_SUFFIX}", re.IGNORECASE),
 }
 
-# Files and folders left behind by operating systems, file servers and notebooks; never data.
+# Files and folders that operating systems, file servers and notebooks create; they are not data.
 _ALIEN = re.compile(
     r"\..*|__MACOSX|__pycache__|Thumbs\.db|ehthumbs\.db|desktop\.ini|Icon\r"
     r"|@eaDir|@__thumb|#recycle|\$RECYCLE\.BIN|System Volume Information|lost\+found",
@@ -64,8 +64,8 @@ def read_image_folder(folder: Path) -> ImageFolder:
     folder : Path
         A folder of the form ``FOLDER/train/CLASS/*.jpg``, with ``val`` and ``test`` optional,
         or ``FOLDER/CLASS/*.jpg``. Other common split names are recognized ("training",
-        "valid", "dev", "testing", …), in any case. A validation split without a test split
-        becomes the test split.
+        "valid", "dev", "testing", …), in upper or lower case. A validation split without a
+        test split becomes the test split.
 
     Returns
     -------

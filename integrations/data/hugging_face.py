@@ -62,7 +62,7 @@ class HubImages:
     Parameters
     ----------
     parts : sequence of (str, Dataset)
-        Names and datasets.
+        The name of each split and its dataset.
     column : str
         The column with the images.
     id_column : str, optional
@@ -245,7 +245,7 @@ def _offline() -> Iterator[None]:
 
 
 def _parts(found: Mapping[str, Any], name: str) -> tuple[dict[str, tuple[str, Any]], str]:
-    """Return the name and data of each split, "train" first, and a description."""
+    """Return the name and data of each split, "train" first, and a description of the layout."""
     if len(found) == 1:
         return {"train": next(iter(found.items()))}, "one Hugging Face dataset"
     parts: dict[str, tuple[str, Any]] = {}

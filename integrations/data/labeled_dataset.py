@@ -131,7 +131,7 @@ class LabeledDataset:
         options : SplitOptions
             How to draw the missing splits.
         layout : str
-            Original layout of the dataset, for the record.
+            Original layout of the dataset, stored in ``record``.
         image_size : int, optional
             Side of the images in pixels.
 

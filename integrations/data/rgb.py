@@ -111,7 +111,7 @@ def _opaque_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "LAB":
         raise ValueError(f"its mode LAB is not supported; {_REMEDY}")
     if _has_alpha(image):
-        if image.mode in ("La", "RGBa"):  # premultiplied
+        if image.mode in ("La", "RGBa"):  # premultiplied alpha
             image = image.convert(image.mode.upper())
         layer = Image.new("RGBA", image.size, _BACKGROUND)
         return Image.alpha_composite(layer, image.convert("RGBA")).convert("RGB")
@@ -127,7 +127,7 @@ def _gray(image: Image.Image) -> Image.Image:
     """Convert 16-bit or 32-bit gray to 8-bit gray."""
     if image.mode == "F":
         pixels = _from_unit_range(np.asarray(image))
-    elif image.mode in _GRAY_16 or image.format in ("PNG", "PPM"):  # older Pillow: mode I
+    elif image.mode in _GRAY_16 or image.format in ("PNG", "PPM"):  # older Pillow uses mode I
         highest = 2 ** max(_tag(image, _BITS_PER_SAMPLE), default=16) - 1
         values = np.asarray(image)
         if values.size and values.max() > highest:

@@ -13,8 +13,8 @@ def stratified_split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Hold out `n_held` rows, with the same class proportions as all rows.
 
-    Quotas are rounded by the largest-remainder method, so their sum is exact. Each class keeps
-    at least one row unless `n_held` is too large, so rare classes stay in the larger part.
+    Quotas are rounded by the largest-remainder method, so their sum is exact. At least one row of
+    each class is not held out, unless `n_held` is too large for that.
 
     Parameters
     ----------

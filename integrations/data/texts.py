@@ -189,7 +189,7 @@ def _split_of(file: Path) -> str | None:
 
 
 def _files(path: Path) -> tuple[dict[str, Path], str]:
-    """Return the file of each split, "train" first, and a description."""
+    """Return the file of each split, "train" first, and a description of the layout."""
     if not path.is_dir():
         return {"train": path}, "one file"
     files: dict[str, Path] = {}

@@ -103,7 +103,7 @@ class DUAL(Method):
         features : array of shape (n_samples, d) or None
             Not used.
         n_selected : callable
-            ``n_selected(epoch)`` is the number of samples in an epoch, the same for all epochs.
+            ``n_selected(epoch)`` is the number of samples to draw, the same for all epochs.
         seed : int
             Seed for the draw.
         dynamics : ndarray of shape (n_samples, n_epochs)

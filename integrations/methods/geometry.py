@@ -1,7 +1,7 @@
 """Methods that use only the features: degree, k-center, facility location.
 
-These methods measure similarity by the cosine, as the selector does. A row of zeros has
-similarity 0 to every row.
+These methods measure similarity by the cosine, as `FiedlerBatchSelector` does by default;
+`KCenter` can also use the Euclidean distance. A row of zeros has similarity 0 to every row.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ whose loss is large because their labels are wrong. Here the similarity graph of
 features replaces the reference model. It is computed once, without training or held-out data.
 It provides three estimates for each sample. The trust is the probability that its label is
 correct. The hardness is large if the other samples' labels do not predict its label. The number
-of near-duplicates counts the other samples that are nearly identical.
+of near-duplicates is the number of other samples that are nearly identical to it.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class _Powers(Method):
 
 @dataclass(frozen=True)
 class _OverEpochs(_Powers):
-    """A method that schedules visits over the epochs; powers that it lacks are 0."""
+    """A method that schedules visits over the epochs; powers that are not options are 0."""
 
     uses_labels: ClassVar[bool]
     needs = frozenset({FEATURES})
@@ -88,7 +88,7 @@ class Guided(_OverEpochs):
     """Visit each sample at its own rate, based on label trust, hardness and near-duplicates.
 
     Visits are scheduled over the epochs as in `GuidedSampler`. They do not depend on the
-    network, so all samples are selected ahead of training.
+    network, so the samples for every epoch are selected ahead of training.
 
     Parameters
     ----------

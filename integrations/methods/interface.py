@@ -96,8 +96,8 @@ class History:
     epoch : int
         Number of completed epochs.
     losses : ndarray of shape (n_samples, n_epochs)
-        Each sample's most recent training loss as of the end of each of the latest epochs, at
-        most 10; NaN if the sample had not been trained on by then.
+        Each sample's most recent training loss at the end of each of the last 10 epochs, or of
+        all epochs if there are fewer; NaN if the sample had not been trained on by then.
     excess_loss : ndarray of shape (n_samples,)
         Each sample's most recent training loss minus the mean loss of the same batch.
     n_trained : ndarray of shape (n_samples,), int64
@@ -242,10 +242,11 @@ class Visits(Protocol):
 class Method(ABC):
     """A rule that decides which samples in a candidate batch to train on.
 
-    Methods that need only features and return no weights run ahead of training, so samples
-    that they discard are never loaded. Other methods run during the training step. To add
-    options, make the subclass a frozen dataclass whose fields have defaults (int, float, bool
-    or str). ``NAME:field=value`` then selects a variant wherever a name is accepted.
+    Methods that return no weights and need no inputs other than `FEATURES` and `DYNAMICS` run
+    ahead of training, so samples that they discard are never loaded. Other methods run during
+    the training step. To add options, make the subclass a frozen dataclass whose fields have
+    defaults (int, float, bool or str). ``NAME:field=value`` then selects a variant wherever a
+    name is accepted.
 
     Attributes
     ----------
@@ -301,7 +302,7 @@ class Method(ABC):
 
     @property
     def fits_on_features(self) -> bool:
-        """Whether `estimator` selects by features, without `choose`."""
+        """Whether an estimator fitted on features (see `estimator`) replaces `choose`."""
         return False
 
     @property
@@ -327,11 +328,12 @@ class Method(ABC):
         features : array of shape (n_samples, d)
             Features of the training data.
         n_selected : callable
-            ``n_selected(epoch)`` returns the number of samples in an epoch.
+            ``n_selected(epoch)`` returns the number of samples that the epoch visits.
         seed : int
             Seed for the schedule.
         dynamics : ndarray of shape (n_samples, n_dynamics), optional
-            For methods that need `DYNAMICS`: the probability of each label in each epoch.
+            For methods that need `DYNAMICS`: the probability of each sample's label in each
+            epoch of the preliminary training run.
 
         Returns
         -------
@@ -385,12 +387,12 @@ class Method(ABC):
         Returns
         -------
         ndarray of shape (n_samples, ...) or None
-            Passed to `choose` as ``candidates.precomputed``, with one row per candidate.
+            The candidates' rows are passed to `choose` as ``candidates.precomputed``.
         """
         return None
 
     def score(self, history: History) -> Any:
-        """Compute the values of every training sample that `choose` needs in the next epoch.
+        """Compute, for every training sample, the values that `choose` needs in the next epoch.
 
         For methods that need `HISTORY`, this is called at the start of each epoch.
 
@@ -402,7 +404,7 @@ class Method(ABC):
         Returns
         -------
         ndarray of shape (n_samples, ...) or None
-            Passed to `choose` as ``candidates.scores``, with one row per candidate.
+            The candidates' rows are passed to `choose` as ``candidates.scores``.
         """
         return None
 

@@ -1,8 +1,8 @@
 """JEST (Evans et al., NeurIPS 2024) for classifiers, in two variants.
 
 Both variants draw by learnability (the learner's loss minus a reference model's loss) with the
-paper's sampler. They differ in the loss: JEST's loss is defined on pairs of samples, but
-cross-entropy is defined on single samples.
+paper's sampler. They differ in the loss: `Jest` uses cross-entropy, which is defined on single
+samples; `JestSigmoid` uses the sigmoid loss, which is defined on pairs of samples.
 """
 
 from abc import abstractmethod
@@ -148,7 +148,7 @@ class JestSigmoid(_Joint):
     ...     Outputs(np.zeros(2), unsure, unsure), Outputs(np.zeros(2), sure, sure),
     ...     np.array([0, 1]),
     ... )
-    >>> S.round(2)  # softplus(0) - softplus(-10), for matching pairs and others
+    >>> S.round(2)  # softplus(0) - softplus(-10), whether or not the pair matches
     array([[0.69, 0.69],
            [0.69, 0.69]])
     """
@@ -167,7 +167,7 @@ class JestSigmoid(_Joint):
         check_in(self.match, "match", ("class", "sample"))
 
     def learnability(self, learner: Outputs, reference: Outputs, labels: Indices) -> Floats:
-        """Return the difference in sigmoid loss between embedding i and the class of j."""
+        """Return the sigmoid loss of embedding i and the class of j, learner minus reference."""
         own = labels[:, None] == np.arange(learner.cosines.shape[1])
         if self.match == "class":
             return self._learnability(learner, reference, own)[:, labels]
@@ -177,7 +177,7 @@ class JestSigmoid(_Joint):
 
     def _learnability(self, learner: Outputs, reference: Outputs, own: NDArray[np.bool_]) -> Floats:
         """Return the learnability for each sample and class; `own` marks the matching pairs."""
-        # Samples in a class share its column, so the loss is computed once per class.
+        # All samples in a class share the class's column, so the loss is computed once per class.
         z = np.where(own, 1, -1)
         with np.errstate(invalid="ignore"):
             loss, known = (

@@ -53,7 +53,7 @@ class LossSampling(Method):
     """Draw without replacement, with weights proportional to a power of the loss.
 
     This is importance sampling (Katharopoulos and Fleuret, ICML 2018) with the loss instead
-    of the gradient norm, and without weights.
+    of the gradient norm, and without reweighting the selected samples.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class LossSampling(Method):
         """Draw by the current model's loss; candidates without a valid loss come last."""
         loss = _fresh_loss(candidates)
         finite = np.isfinite(loss)
-        # Candidates with a loss of 0 have almost no weight, but come before non-finite losses.
+        # Candidates with a loss of 0 have almost no weight, but rank before non-finite losses.
         floored = np.maximum(np.where(finite, loss, 0.0), np.finfo(np.float64).tiny)
         logs = np.where(finite, self.power * np.log(floored), -np.inf)
         return Choice(gumbel_top_k(logs, candidates.n_keep, candidates.rng))
@@ -89,14 +89,15 @@ class SelectiveBackprop(Method):
     Selective Backprop (Jiang et al., arXiv:1910.00762), with the weights and defaults of
     MosaicML's Composer. If a fraction f of n candidates is kept, the candidate with the r-th
     smallest loss has weight ((r − 1/2)/n)^(1/f − 1), and candidates are drawn without
-    replacement. In all other batches, every sample is trained on and no sample is scored.
+    replacement. In batches without selection, every sample is trained on and none is scored.
 
     Parameters
     ----------
     start, end : float
         Select while the fraction of training done is in [start, end).
     interrupt : int
-        Train on every interrupt-th batch in full, counted over all of training; 0 never does.
+        Train on every `interrupt`-th batch in full, counted over all of training; 0 disables
+        this.
     """
 
     start: float = 0.5

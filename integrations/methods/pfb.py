@@ -88,7 +88,7 @@ class PFB(Method):
         return log_weights
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw by density among all samples, or among the candidates if nothing is precomputed."""
+        """Draw by the density of all samples, or of the candidates if nothing is precomputed."""
         log_weights = candidates.precomputed
         if log_weights is None:
             log_weights = self.precompute(candidates.labels, candidates.features)

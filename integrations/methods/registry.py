@@ -121,7 +121,7 @@ def _hint(name: str) -> str:
 
 
 def _value(text: str, default: Any, what: str) -> Any:
-    """Convert an option's value to the type of its default, or to float if that is None."""
+    """Convert an option's value to the type of its default, or to float if the default is None."""
     kind = float if default is None else type(default)
     if kind is bool and text in ("true", "false", "True", "False"):
         return text.lower() == "true"
@@ -135,7 +135,7 @@ def _value(text: str, default: Any, what: str) -> Any:
 
 
 def check_methods(specs: Sequence[str]) -> list[Method]:
-    """Return the methods called `specs`, at least one and without duplicates.
+    """Return the methods named in `specs`, which must not be empty or contain duplicates.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ _N_ITERATIONS = 100
 @register
 @dataclass(frozen=True)
 class SeTa(Method):
-    """Drop some candidates at random, then keep those within a window of loss clusters.
+    """Drop some candidates at random; of the rest, keep those in a window of loss clusters.
 
     SeTa (Zhou, Gao and Wang, CVPR 2025) has three steps:
 

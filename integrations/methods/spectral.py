@@ -25,12 +25,12 @@ _SHAPES = ("linear", "cosine", "step")
 class Spectral(Method):
     """A rule that uses the Fiedler vector of the candidates' similarity graph.
 
-    The sampler uses the selector directly, so that it can solve blocks of batches at once.
+    The sampler uses the selector directly, because the selector solves several batches at once.
 
     Parameters
     ----------
     rule, laplacian, affinity, n_neighbors
-        As in `FiedlerBatchSelector`; `affinity` is computed from a batch's features.
+        As in `FiedlerBatchSelector`, except that `affinity` must not be "precomputed".
     """
 
     rule: str = "extreme"
@@ -48,7 +48,7 @@ class Spectral(Method):
 
     @property
     def fits_on_features(self) -> bool:
-        """Whether `estimator` selects by features; True for the Fiedler vector."""
+        """True: the estimator is a `FiedlerBatchSelector`."""
         return True
 
     def estimator(self, filter_ratio: float) -> FiedlerBatchSelector:

@@ -53,7 +53,7 @@ class Turns(Method):
         features : array of shape (n_samples, d) or None
             Not used.
         n_selected : callable
-            ``n_selected(epoch)`` is the number of samples in an epoch.
+            ``n_selected(epoch)`` is the number of samples that the epoch visits.
         seed : int
             Seed for the order in which samples take turns.
         dynamics : None

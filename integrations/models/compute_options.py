@@ -53,7 +53,8 @@ def check_device(device: str | torch.device) -> torch.device:
 def default_workers(device: torch.device) -> int:
     """Return a suitable number of loading processes for this machine.
 
-    On a CPU, the forward pass needs the cores. With a GPU, all cores except one load images.
+    On a CPU, the forward pass needs the cores. With a GPU, all cores except one, but at most 16,
+    load images.
 
     Parameters
     ----------

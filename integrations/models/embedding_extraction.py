@@ -60,8 +60,9 @@ def extract_embeddings(
     """Compute the embedding of every image in a dataset, in order, and write a store.
 
     If the process is killed, the same call resumes from the last block written to disk. If the
-    store is complete, it is only opened. Both require the same images, transform and backbone.
-    The check compares a sample of the images, and the weights or the first embedding.
+    store is complete, it is only opened. In both cases, the images, transform and backbone must
+    be the same as before. The check compares a sample of the images, the weights and the first
+    embedding.
 
     Parameters
     ----------
@@ -204,7 +205,8 @@ def _embed(
         nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
     )
     try:
-        # Not inference_mode, because tensors that the module stores could not be used in training.
+        # Do not use inference_mode: tensors that the module stores in it cannot be used in
+        # training.
         with torch.no_grad(), autocast:
             embeddings = embeddings_of(network(images), output, len(batch))
     except torch.OutOfMemoryError as error:

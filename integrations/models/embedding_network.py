@@ -15,7 +15,7 @@ Output = str | int | Callable[[Any], Tensor] | None
 
 @contextmanager
 def on_device(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
-    """Move a module to `device` in evaluation mode, channels last, and restore it afterwards.
+    """Move a module to `device` in evaluation mode and channels-last layout, then restore it.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def on_device(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
 
 
 def check_output(output: Output) -> str | int | None:
-    """Check the `output` argument and return its name for the record.
+    """Check the `output` argument and return the value to record.
 
     Parameters
     ----------

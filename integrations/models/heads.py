@@ -15,7 +15,7 @@ __all__ = ["HEADS", "Head", "build_head", "column_statistics"]
 #: Names of the heads, as values of `TrainConfig.model`.
 HEADS = ("head", "head-mlp")
 
-_WIDTH = 256  # of the hidden layer
+_WIDTH = 256  # units in the hidden layer
 _BLOCK = 4096  # rows read at a time
 
 
@@ -78,7 +78,8 @@ def build_head(name: str, features: Any, n_classes: int, *, seed: int = 0) -> He
     name : {"head", "head-mlp"}
         "head" is linear; "head-mlp" has a hidden layer of 256 ReLU units.
     features : array of shape (n, n_features)
-        The training data; their means and standard deviations standardize the head's inputs.
+        The training data, whose means and standard deviations are used to standardize the head's
+        inputs.
     n_classes : int
         Number of classes, at least 1.
     seed : int, default 0

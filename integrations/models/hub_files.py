@@ -102,7 +102,7 @@ def _snapshot(repository: str, patterns: Sequence[str], revision: str | None) ->
     options = {"allow_patterns": [*patterns], "ignore_patterns": ["*/*"], "revision": revision}
     try:
         return Path(snapshot_download(repository, **options))
-    except OfflineModeIsEnabled:  # version 1 raises this for a commit, even if it is cached
+    except OfflineModeIsEnabled:  # huggingface_hub 1 raises this even for a cached commit
         return Path(snapshot_download(repository, local_files_only=True, **options))
 
 

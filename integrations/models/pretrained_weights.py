@@ -70,7 +70,7 @@ class Weights:
                     state.pop(key, None)
             # Old files lack the batch counters, which are not used.
             state |= {k: v for k, v in current.items() if k.endswith("num_batches_tracked")} | state
-            # Module versions, which some modules need to convert an older layout.
+            # Keep the module versions, which some modules need to convert an older layout.
             state._metadata = getattr(self.state, "_metadata", current._metadata)  # type: ignore[attr-defined]
             _check_fits(state, current, f"{self.label} does not fit {name}")
             network.load_state_dict(state)
@@ -176,7 +176,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     else:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about files that are rejected below
+                warnings.simplefilter("ignore")  # warnings about files that are rejected below
                 state = torch.load(path, map_location="cpu", weights_only=True)
         # On other kinds of files, torch.load raises errors of any type, such as IndexError.
         except Exception as error:

@@ -52,7 +52,7 @@ class SentenceEncoder:
     dim : int
         Length of an embedding.
     weights : str
-        Where the weights came from, for the record.
+        Where the weights came from; recorded with results.
     weights_hash : str
         SHA-256 of the weights, the configuration and the precision.
     library, library_version : str

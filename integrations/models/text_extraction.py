@@ -28,7 +28,7 @@ class TextEncoder(Protocol):
     dim : int
         Length of an embedding.
     library, library_version : str
-        The encoder's package and its version, for the record.
+        The encoder's package and its version, recorded in the store.
     """
 
     name: str
@@ -55,7 +55,8 @@ def extract_text_embeddings(
     """Compute the embedding of every text in a split, in order, and write a store.
 
     If the process is killed, the same call resumes from the last block written to disk. If the
-    store is complete, it is only opened. Both require the same texts, labels and encoder.
+    store is complete, it is only opened. In both cases, the texts, labels and encoder must be
+    the same as before.
 
     Parameters
     ----------

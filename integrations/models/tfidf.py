@@ -21,7 +21,7 @@ _VECTORIZER: dict[str, Any] = {"sublinear_tf": True, "max_features": 200_000}
 
 
 class TfidfEncoder:
-    """Map texts to the leading singular vectors of their TF-IDF matrix.
+    """Map texts to their coordinates along the leading singular vectors of a TF-IDF matrix.
 
     This is latent semantic analysis with scikit-learn's ``TfidfVectorizer`` (words, with
     logarithmic term frequencies) and ``TruncatedSVD``. The words, their weights and the singular

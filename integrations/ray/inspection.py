@@ -159,7 +159,7 @@ def _inspect(ds: Dataset, columns: Columns, options: InspectOptions) -> Dataset:
 
 
 def _nearest(ds: Dataset, columns: Columns, plan: Any, n_cells: int) -> Dataset:
-    """Return each row's distance to the nearest other row, for each cell that the row joins."""
+    """Return each row's distance to the nearest other row, in each of the cells of the row."""
 
     def to_cells(table: Any) -> Any:
         tables = []

@@ -125,7 +125,7 @@ class RunRecord(JsonRecord):
     seed : int
         The seed.
     needs : list of str
-        Inputs that the method needs: ``"features"``, ``"reference"``, ``"fresh"`` losses etc.
+        Inputs that the method needs, such as ``"features"``, ``"reference"`` or ``"fresh"``.
     precompute_seconds : float, optional
         Time that the method needed before training.
     status : str

@@ -71,7 +71,7 @@ class PageSection:
     batch_notes, layer_notes : list of str
         Reasons why files are missing from the page.
     setups : list of tuple
-        For each results folder, a caption and its configuration as (name, text) pairs.
+        For each results folder, a caption, and the folder's configuration as (name, text) pairs.
     """
 
     group: RunGroup
@@ -208,7 +208,7 @@ def _curve_figures(group: RunGroup, prefix: str, paper: PaperData | None) -> lis
 def _read_files(
     group: RunGroup, name_of: Callable[[Run], str | None], read: Callable[[Path], _T]
 ) -> tuple[dict[str, tuple[Run, _T]], list[str]]:
-    """Return the first readable file for each method, and notes about the others."""
+    """Return the first readable file for each method, and notes on missing or unreadable files."""
     files: dict[str, tuple[Run, _T]] = {}
     notes, without = [], []
     for method, runs in group.runs.items():

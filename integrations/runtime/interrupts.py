@@ -15,7 +15,7 @@ __all__ = ["Interrupt", "interrupt_held"]
 
 # Processes started by torchrun receive each Ctrl-C twice: from the terminal and from torchrun.
 _SAME_SECONDS = 1.0
-# Ranks communicate to stop at the same step, but not at every step.
+# Ranks communicate once in this many steps, so that all of them stop at the same step.
 _STEPS_BETWEEN = 16
 
 

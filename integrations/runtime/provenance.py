@@ -24,7 +24,8 @@ def describe_command() -> str:
     True
     """
     program = Path(sys.argv[0]).name
-    program = "spectral-select" if program == "__main__.py" else program  # python -m, torchrun
+    # Under python -m and torchrun, the program is __main__.py.
+    program = "spectral-select" if program == "__main__.py" else program
     return shlex.join([program, *sys.argv[1:]])
 
 

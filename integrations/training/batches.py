@@ -117,7 +117,8 @@ class Batches:
     labels : Tensor of shape (n,), int64
         Class labels, on the device.
     sampler : SpectralBatchSampler
-        Yields selected batches, or whole candidate batches if the method uses the loss.
+        Yields selected batches, or whole candidate batches if the method selects during the
+        training step.
     precompute_seconds : float
         Seconds that the method's precomputation took before training.
     """
@@ -162,7 +163,7 @@ class Batches:
         self.sampler = self._make_sampler()
 
     def _make_sampler(self) -> SpectralBatchSampler:
-        """Return a sampler of selected batches, or of candidates if they are selected later."""
+        """Return a sampler of selected batches, or of candidate batches to select from later."""
         if self._visits is not None:
             kept = self.budget.kept_of_rank(0, self.ranks.size)
             visited = _VisitedSamples(self._visits, self._n_visits, self._visit_order)
@@ -223,7 +224,7 @@ class Batches:
         return [np.asarray(batch, np.int64) for batch in batches]
 
     def first_visits(self) -> Indices | None:
-        """Return all ranks' samples in the first epoch, or None if the epoch is not scheduled."""
+        """Return all ranks' samples in the first epoch; None if the method schedules no epochs."""
         if self._visits is None:
             return None
         return self._visits.select(0, self._visit_order(0))

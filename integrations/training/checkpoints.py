@@ -247,7 +247,7 @@ class Checkpoints:
         return epoch_is_over if self.every is None else self._since(trainer) >= self.every
 
     def stale(self, trainer: Trainer) -> bool:
-        """Return whether any step was taken since the latest checkpoint, or since the start."""
+        """Return whether any step was taken since the latest checkpoint or, if none, the start."""
         return self._since(trainer) > 0
 
     def _since(self, trainer: Trainer) -> int:
@@ -275,7 +275,7 @@ class Checkpoints:
         self._steps[_key(trainer)] = trainer.global_step
 
     def close(self) -> None:
-        """Release the checkpoints for another process."""
+        """Release the lock, so that another process can use the checkpoints."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None

@@ -82,8 +82,8 @@ def compare(
     Raises
     ------
     ValueError
-        If an input that a method needs is missing, or a checkpoint started from different
-        weights.
+        If an input that a method needs is missing, or the run in a checkpoint started from
+        different weights.
 
     Examples
     --------

@@ -69,7 +69,7 @@ class TrainConfig:
         Number of processes that train together. Each receives an equal part of every candidate
         batch, and keeps its share of that part.
     prefetch : int
-        Number of batches loaded ahead of training on a thread; 0 disables the thread.
+        Number of batches that a background thread loads in advance; 0 disables the thread.
     cache_bytes : int
         Memory limit for decoded images, per method and per split of the data.
     n_threads : int
@@ -78,7 +78,7 @@ class TrainConfig:
     Raises
     ------
     ValueError, TypeError
-        If a value is out of range.
+        If a value is out of range or has the wrong type.
 
     Examples
     --------

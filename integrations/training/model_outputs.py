@@ -1,4 +1,4 @@
-"""A network's outputs on a batch: losses, logits, embeddings, and their cosines to classes."""
+"""A network's outputs on a batch: losses, logits, embeddings, and cosines to class weights."""
 
 import torch
 from torch import Tensor, nn

@@ -1,7 +1,7 @@
 """A reference model's outputs on the training data, computed once and stored in a folder.
 
 The model is cross-fitted. The training data is split into two halves, stratified by class.
-One network is trained on each half, and scores the other half. So no sample is scored by a
+For each half, one network is trained on it and scores the other half. So no sample is scored by a
 network that was trained on it, no training data is lost, and validation and test data are not
 used. (Mindermann et al., ICML 2022, also train reference models on two halves if there is no
 holdout set.)

@@ -121,7 +121,7 @@ def train_reference(
     config = replace(
         config, epochs=epochs, candidate_size=size, filter_ratio=0.0, n_ranks=1, compile=False
     )
-    # Initialized differently from learners with the same seed.
+    # The networks are initialized differently from learners with the same seed.
     networks = [build_network(config, data, seed=_stream(seed, half)) for half in (0, 1)]
     identity = _identity(config, dataset, n_classes, seed, networks)
     if folder.exists() and not folder.is_dir():
@@ -280,7 +280,7 @@ def _save(network: nn.Module, file: Path, key: str, seconds: float) -> None:
 
 
 def _restore(network: nn.Module, file: Path, key: str) -> float | None:
-    """Load the trained network if its key matches, and return its training time, or None."""
+    """Load a network stored with this key and return its training time; None if there is none."""
     if not file.is_file():
         return None
     try:

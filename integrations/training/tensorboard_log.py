@@ -13,8 +13,8 @@ __all__ = ["Scalars"]
 class Scalars:
     """Writes the results of each epoch to event files, with one folder per method and seed.
 
-    Use it as a context manager. Epochs written before a run was resumed are not written again;
-    repeated epochs replace the earlier entries.
+    Use it as a context manager. After a run is resumed, its completed epochs are not written
+    again; epochs that are trained again replace their earlier entries.
 
     Parameters
     ----------

@@ -221,7 +221,8 @@ class Trainer:
         Returns
         -------
         EpochRecord
-            The record, not evaluated yet. Counts are over all ranks; times are for this rank.
+            The record, without evaluation results. Counts are over all ranks; times are for this
+            rank.
         """
         device, running, clock = self.config.device, self._begin(epoch), Clock()
         self.model.train()

@@ -26,7 +26,7 @@ from spectral_select.integrations.runtime.seeding import seeded
 __all__ = ["build"]
 
 _CONFIG = "config.json"
-# The second group is read with weights_only.
+# PyTorch reads the second group with weights_only=True.
 _WEIGHTS = (
     ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors"),
     ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*.bin"),
@@ -39,7 +39,8 @@ def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
 
     The transform is the model's own image processor. The embedding is the result of
     ``get_image_features`` if the model has this method, and otherwise the pooled output. If
-    the weights contain no pooling layer, it is the class token, or the mean of all tokens.
+    the weights contain no pooling layer, the embedding is the class token, or the mean of all
+    tokens.
     """
     from transformers import AutoConfig, AutoImageProcessor
 
@@ -101,7 +102,8 @@ def _load(
         with seeded(request.seed):
             return AutoModel.from_config(config, **code), "random", True
     options = {"dtype": torch.float32, "output_loading_info": True}
-    with seeded(request.seed):  # so that missing weights do not change the global random state
+    # transformers draws missing weights at random; leave the global random state unchanged.
+    with seeded(request.seed):
         if path is not None and not path.is_dir():
             with torch.device("meta"):
                 kind = type(AutoModel.from_config(config, **code))

@@ -122,7 +122,7 @@ class Backbone(nn.Module):
 
 
 class RgbTransform:
-    """A library's own transform, applied to any image as 8-bit RGB.
+    """A library's own transform, applied after converting the image to 8-bit RGB.
 
     Parameters
     ----------

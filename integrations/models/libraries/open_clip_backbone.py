@@ -26,7 +26,8 @@ from spectral_select.integrations.runtime.seeding import seeded
 __all__ = ["build"]
 
 _CONFIG = "open_clip_config.json"
-# In the order in which OpenCLIP looks for them; the second group is read with weights_only.
+# The names are in the order in which OpenCLIP looks for them. PyTorch reads the second group with
+# weights_only=True.
 _WEIGHTS = (
     ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"),
     ("open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth"),
@@ -174,7 +175,7 @@ class _Visual(nn.Module):
 
 @contextmanager
 def _without_root_logs() -> Iterator[None]:
-    """Keep OpenCLIP from logging to the root logger, to which it would add a handler."""
+    """Keep OpenCLIP's log messages from adding a handler to the root logger."""
     handler = logging.NullHandler()
     logging.root.addHandler(handler)
     try:

@@ -24,7 +24,7 @@ from spectral_select.integrations.runtime.seeding import seeded
 __all__ = ["build"]
 
 _CONFIG = "config.json"
-# The second group is read with weights_only.
+# PyTorch reads the second group with weights_only=True.
 _WEIGHTS = (
     ("model.safetensors", "open_clip_model.safetensors"),
     ("pytorch_model.bin", "open_clip_pytorch_model.bin"),
@@ -51,7 +51,7 @@ class _Source:
 def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
     """Build a network from timm's registry, a repository on the hub, or a folder that timm saved.
 
-    The transform is timm's own, for the resolution and normalization of the weights.
+    The transform is timm's own, with the resolution and normalization that the weights expect.
     """
     import timm
     from timm.data import create_transform, resolve_data_config

@@ -37,8 +37,8 @@ _TRAIN, _VAL = "#0072b2", "#d55e00"
 def draw_curves(results: Results, path: str | os.PathLike[str]) -> None:
     """Draw accuracy and loss by epoch, and test accuracy against time, to a PNG file.
 
-    Lines are means over the seeds; bands extend from the lowest to the highest seed. Needs
-    matplotlib.
+    Lines are means over the seeds; bands extend from the lowest to the highest value over the
+    seeds. Needs matplotlib.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def draw_by_epoch(group: RunGroup, prefix: str, quantity: str) -> Picture:
         f"Line chart of test {quantity} by epoch, one line per method. "
         f"{_final_values(group, quantity)}",
         f"All methods: test {quantity} by epoch, averaged over the seeds; bands extend from the "
-        "lowest to the highest seed.",
+        "lowest to the highest value over the seeds.",
     )
 
 

@@ -18,8 +18,8 @@ __all__ = [
     "to_png",
 ]
 
-# Okabe and Ito's palette, which is distinguishable with any color vision. Gray and wine replace
-# its yellow, which is too light for lines.
+# Okabe and Ito's palette, whose colors are distinguishable with any color vision. Gray and wine
+# replace its yellow, which is too light for lines.
 _COLORS = (
     *("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#7f7f7f"),
     *("#56b4e9", "#882255"),
