@@ -56,7 +56,7 @@ for axis, (title, selector) in zip(axes, selectors.items(), strict=True):
 plt.show()
 
 # %%
-# Finally, we show 20 samples from each selection and count the classes among all of its 40 samples.
+# Finally, we show 20 samples from each selection and count the classes among all its 40 samples.
 # The first row shows the samples with the largest :math:`|v|`. The second row shows every second
 # kept sample, in Fiedler order.
 
