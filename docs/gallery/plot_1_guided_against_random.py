@@ -3,7 +3,7 @@ Training with wrong labels
 ==========================
 
 A fifth of the digit labels are replaced by wrong labels. A small network is trained on a random
-fifth of the samples per epoch, on the fifth that `GuidedSampler` yields, and on all samples.
+fifth of the samples per epoch, on a fifth that `GuidedSampler` selects, and on all samples.
 """
 
 # %%

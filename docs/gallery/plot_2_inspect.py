@@ -7,7 +7,7 @@ labels in the digits and shows what is found.
 """
 
 # %%
-# We replace 5% of the labels. All that the function needs are features and labels.
+# We replace 5% of the labels. The function needs only features and labels.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +26,7 @@ print(f"{wrong.sum()} labels are wrong. {len(issues)} are flagged:")
 print(f"{wrong[issues].sum()} of these are wrong.")
 
 # %%
-# The most suspicious labels, with the label that the graph suggests instead:
+# These are the most suspicious labels, each with the label that the graph suggests instead:
 
 suggested = found.wrong_labels.suggested
 figure, axes = plt.subplots(2, 8, figsize=(10, 3.2), layout="constrained")
@@ -38,8 +38,8 @@ figure.suptitle("labels to check, the least trusted first")
 plt.show()
 
 # %%
-# Outliers resemble few other samples. Look at them before you delete them: rare and hard samples
-# are among them. ``found.to_frame()`` returns a table with one row for each sample.
+# Outliers resemble few other samples. Look at them before you delete them: they often include rare
+# and hard samples. ``found.to_frame()`` returns a table with one row for each sample.
 
 figure, axes = plt.subplots(1, 8, figsize=(10, 1.8), layout="constrained")
 for axis, i in zip(axes, found.outliers_[:8], strict=False):

@@ -7,7 +7,8 @@ look better than it is. This example plants copies and removes them.
 """
 
 # %%
-# We copy 60 digits with small changes in brightness, and put 30 of the copies into the test set.
+# We copy 60 training digits with small changes in brightness, and put 30 of the copies into the
+# training set and the other 30 into the test set.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,7 +31,7 @@ print(f"{len(groups)} groups of near-duplicates in the training set")
 print(f"{len(leaked)} training samples have a near-duplicate in the test set")
 
 # %%
-# Each group holds the original and its copy:
+# Each column shows an original and its copy:
 
 figure, axes = plt.subplots(2, 8, figsize=(10, 3), layout="constrained")
 for column, group in zip(axes.T, groups[:8], strict=False):
@@ -42,7 +43,8 @@ for axis in axes.flat:
 plt.show()
 
 # %%
-# To deduplicate, keep the first sample of each group, and drop samples leaked into the test set:
+# To deduplicate the training set, keep only the first sample of each group, and drop all samples
+# that have a near-duplicate in the test set:
 
 drop = np.concatenate([*(group[1:] for group in groups), leaked])
 keep = np.setdiff1d(np.arange(len(train)), drop)

@@ -3,8 +3,8 @@ What Algorithm 1 picks
 ======================
 
 The SALN paper's Algorithm 1 keeps outliers. This example shows a candidate batch of 200
-handwritten digits, its Fiedler vector, and the fifth of the batch that each of two rules keeps. The
-plots use the first two principal components; the selection uses all 64 dimensions.
+handwritten digits, its Fiedler vector, and the samples that each of two rules keeps, a fifth of
+the batch. The plots use the first two principal components; the selection uses all 64 dimensions.
 """
 
 # %%
@@ -56,8 +56,8 @@ for axis, (title, selector) in zip(axes, selectors.items(), strict=True):
 plt.show()
 
 # %%
-# Finally, we show 20 samples from each selection and count the classes among all 40 kept samples.
-# The first row shows the samples with the largest :math:`|v|`. The second row shows every other
+# Finally, we show 20 samples from each selection and count the classes among all its 40 samples.
+# The first row shows the samples with the largest :math:`|v|`. The second row shows every second
 # kept sample, in Fiedler order.
 
 figure = plt.figure(figsize=(10, 2.9), layout="constrained")

@@ -30,9 +30,9 @@ schedules = {
 
 # %%
 # With ``batch_size=64``, each batch has 64 samples. A lower filter ratio means fewer candidates per
-# batch, so an epoch has more batches. The middle plot shows their number for the 1,797 digits. With
-# ``candidate_size=128``, the number of batches is the same in every epoch, and the batches become
-# larger.
+# batch, so an epoch has more batches. The middle plot shows the number of batches for the 1,797
+# digits. With ``candidate_size=128``, this number is the same in every epoch, and the batches
+# become larger as the filter ratio falls, as the right plot shows.
 
 features = load_digits().data
 epochs = np.arange(n_epochs)

@@ -3,8 +3,8 @@ Near-copies, without labels
 ===========================
 
 In data from videos, crawls or augmentation, many samples are near-copies of a few. A random
-subset then consists mostly of copies. `GuidedSampler` without labels lets near-copies share the
-visits of a single sample.
+subset then consists mostly of copies. `GuidedSampler` without labels visits all near-copies of a
+sample together about as often as one sample without copies.
 """
 
 # %%
@@ -24,8 +24,8 @@ is_copy = np.arange(len(data)) >= 510
 print(f"{len(data)} samples, {is_copy.mean():.0%} of them copies")
 
 # %%
-# The plot shows the first epochs of both samplers. Each epoch has a fifth of the data. Samples are
-# numbered so that all copies are on the right.
+# The plot shows the first five epochs of random selection and of `GuidedSampler`. Each epoch has a
+# fifth of the data. Samples are numbered so that all copies are on the right.
 
 sampler = GuidedSampler(None, features=data, filter_ratio=0.8, seed=0)
 figure, axes = plt.subplots(2, 1, figsize=(8, 3.6), sharex=True, layout="constrained")
