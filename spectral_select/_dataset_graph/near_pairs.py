@@ -1,11 +1,11 @@
 """Pairs of rows of a dataset that are close to each other, without n × n distances.
 
 A standardized row x is compared as the point (x/‖x‖, ln ‖x‖). For nearby rows, the squared
-distance of two points is
+distance between two points is
 
     2 − 2·cos(x, y) + ln²(‖x‖/‖y‖) ≈ ‖x − y‖² / (‖x‖·‖y‖),                                  (1)
 
-the squared distance of the rows relative to their lengths.
+the squared distance between the rows relative to their lengths.
 
 With few features, a k-d tree finds the pairs. Otherwise, each row joins the cells of its nearest
 landmarks, and only rows that share a cell are compared. Identical rows share all cells. Large
@@ -25,7 +25,7 @@ __all__ = ["NearPairs", "Points", "near_pairs", "nearest_cells"]
 Indices = NDArray[np.int64]
 
 _TREE_FEATURES = 20  # largest number of features for which a k-d tree is fast
-_CELLS = 2  # cells that each row joins; a third would add only pairs that are farther apart
+_CELLS = 2  # cells that each row joins; a third cell per row would add only more distant pairs
 _CELL_ROWS = 512  # target number of rows in a cell
 _LEAF_ROWS = 1024  # largest number of rows that are all compared with each other
 _MOST_LANDMARKS = 1024
@@ -36,7 +36,7 @@ _LEAST_LENGTH = 1e-6  # smallest length of a row, in units of √d
 
 
 class Points:
-    """The points (1) of one or more datasets, concatenated.
+    """The points (x/‖x‖, ln ‖x‖) of the rows of one or more datasets, concatenated.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class NearPairs:
     pairs : ndarray of shape (m, 2)
         Row numbers of each pair, the smaller first. No pair is repeated.
     distances : ndarray of shape (m,)
-        Square root of (1) for each pair.
+        Square root of expression (1) for each pair.
     nearest : ndarray of shape (n,)
         Distance of each row to the nearest row that it was compared with; infinite if there is
         only one row.
@@ -115,7 +115,7 @@ def nearest_cells(points: Block, landmarks: Block, k: int) -> Indices:
 
 
 def _squared(a: Block, b: Block) -> Block:
-    """Return the squared distances of the points in `a` and `b`, shape (len(a), len(b))."""
+    """Return the squared distance of each point in `a` to each in `b`, shape (len(a), len(b))."""
     squares: Block = a @ (-2 * b.T)
     squares += np.einsum("ij,ij->i", a, a)[:, None]
     squares += np.einsum("ij,ij->i", b, b)
@@ -143,7 +143,7 @@ def _distinct(pairs: Indices) -> tuple[Indices, Indices]:
 
 
 class _Search:
-    """Collects pairs and each row's nearest row; distances are squared until `measured`."""
+    """Collects pairs and each row's nearest row. Distances are squares; `measured` takes the roots."""
 
     def __init__(self, points: Points, limit: float, most: int, rng: np.random.Generator) -> None:
         self._points, self._limit, self._most, self._rng = points, limit, most, rng

@@ -52,8 +52,9 @@ def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
             processor = AutoImageProcessor.from_pretrained(folder, **code)
         except OSError as error:
             raise FileNotFoundError(
-                f"{name} has no image processor, such as preprocessor_config.json: it is not an "
-                "image model, or the file is missing; AutoImageProcessor.save_pretrained writes it"
+                f"{name} has no image processor, such as preprocessor_config.json: either it is not "
+                "an image model, or the file is missing; AutoImageProcessor.save_pretrained writes "
+                "the file"
             ) from error
         model, weights, pooled = _load(request, name, folder, config)
     resize = {} if request.image_size is None else _resized(processor, request.image_size)
@@ -195,8 +196,8 @@ def _errors(name: str) -> Iterator[None]:
         yield
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"the weights of {name} cannot be read without running code from them; expected "
-            "safetensors, or named tensors written by torch.save"
+            f"reading the weights of {name} would run code that the file contains; expected "
+            "safetensors, or a state dict written by torch.save"
         ) from error
     except (ValueError, RuntimeError, KeyError) as error:
         if "trust_remote_code" in str(error):
