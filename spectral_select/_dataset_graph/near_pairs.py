@@ -143,7 +143,10 @@ def _distinct(pairs: Indices) -> tuple[Indices, Indices]:
 
 
 class _Search:
-    """Collects pairs and each row's nearest row. Distances are squares; `measured` takes the roots."""
+    """Collects pairs and each row's nearest row.
+
+    Distances are squares; `measured` takes the roots.
+    """
 
     def __init__(self, points: Points, limit: float, most: int, rng: np.random.Generator) -> None:
         self._points, self._limit, self._most, self._rng = points, limit, most, rng

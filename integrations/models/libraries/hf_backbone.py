@@ -52,9 +52,9 @@ def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
             processor = AutoImageProcessor.from_pretrained(folder, **code)
         except OSError as error:
             raise FileNotFoundError(
-                f"{name} has no image processor, such as preprocessor_config.json: either it is not "
-                "an image model, or the file is missing; AutoImageProcessor.save_pretrained writes "
-                "the file"
+                f"{name} has no image processor, such as preprocessor_config.json: either it is "
+                "not an image model, or the file is missing; AutoImageProcessor.save_pretrained "
+                "writes the file"
             ) from error
         model, weights, pooled = _load(request, name, folder, config)
     resize = {} if request.image_size is None else _resized(processor, request.image_size)
