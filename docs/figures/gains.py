@@ -32,7 +32,7 @@ CONDITIONS = {
 
 def main() -> None:
     """Draw the picture from the committed results."""
-    figure = new_figure(10, 2.9)
+    figure = new_figure(10, 2.6)
     axes = figure.subplots(1, 2)
     styles = method_styles(METHODS)
     for axis, (title, file) in zip(axes, DATA.items(), strict=True):
