@@ -1,4 +1,4 @@
-"""Command-line arguments that name a file of features, shared by all commands."""
+"""Command-line arguments that name a file of features, shared by several commands."""
 
 import argparse
 from typing import Any

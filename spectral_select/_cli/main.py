@@ -15,7 +15,8 @@ __all__ = ["UsageError", "main", "parse"]
 _PROG = "spectral-select"
 
 # Name of each command, its module with add_arguments(parser) and run(args) -> int, and its
-# summary. A module is imported only when its command is requested, and torch only when it runs.
+# summary. A module is imported only when its command is requested; torch is imported only
+# when the command runs.
 _COMMANDS = {
     "extract": (
         "spectral_select.integrations.commands.extract",
@@ -188,7 +189,7 @@ def _add_debug(parser: argparse.ArgumentParser) -> None:
 
 
 def _is_told_in_a_line(error: BaseException) -> bool:
-    """Return whether one line suffices; a missing required module needs the traceback."""
+    """Return whether one line explains the error; a missing required module needs a traceback."""
     return not isinstance(error, ImportError) or missing_package(error) is not None
 
 

@@ -1,4 +1,4 @@
-"""Command-line arguments for datasets in many Parquet files, shared by all commands."""
+"""Command-line arguments for datasets in many Parquet files, shared by select and inspect."""
 
 import argparse
 import sys

@@ -292,7 +292,7 @@ def _select(
             selector.fit(shuffled, *(y[order] for y in labels))
     except ValueError:
         if order is not None:
-            selector.fit(X, *labels)  # its message has the row number in the file
+            selector.fit(X, *labels)  # fails again, but the message has the row number in the file
         raise
     kept = selector.sample_indices_
     scores = selector.scores_ if y is None else selector.weights_

@@ -110,10 +110,10 @@ def matrix_of_table(table: Any, columns: Sequence[str] | None, what: str) -> NDA
 
 
 def matrix_of_column(column: Any, what: str, start: int = 0) -> NDArray[Any]:
-    """Return a chunked array of equally long lists as a matrix, chunk by chunk.
+    """Convert a chunked array of equally long lists to a matrix, chunk by chunk.
 
     The chunks are not combined in Arrow, because together they may hold more than 2³¹ numbers.
-    In messages, rows are numbered from `start`, the position of the first of them in the file.
+    In messages, rows are numbered from `start`, the position in the file of the first row.
     """
     if not _is_list(column.type):
         raise ValueError(f"{what} must hold lists of numbers; got type {column.type}")
@@ -144,7 +144,8 @@ def matrix_of_column(column: Any, what: str, start: int = 0) -> NDArray[Any]:
 def _index_columns(schema: Any) -> set[str]:
     """Return the columns in which pandas stored the table's index."""
     stored = (schema.pandas_metadata or {}).get("index_columns", [])
-    return {name for name in stored if isinstance(name, str)} | {""}  # nameless in CSV files
+    # In CSV files, the column of the index has an empty name.
+    return {name for name in stored if isinstance(name, str)} | {""}
 
 
 def _lengths(chunk: Any) -> NDArray[Any]:

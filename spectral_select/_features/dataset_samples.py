@@ -53,7 +53,7 @@ def sample_labels(dataset: Any) -> NDArray[np.int64] | None:
         if isinstance(labels, Sequence | np.ndarray) or hasattr(labels, "__array__"):
             try:
                 array = np.asarray(labels)
-            except ValueError:  # lists of different lengths, such as boxes
+            except ValueError:  # lists of different lengths, such as bounding boxes
                 continue
             if array.ndim == 1 and array.dtype.kind in "iu":
                 return array.astype(np.int64)
@@ -84,9 +84,9 @@ def sample_paths(dataset: Any) -> list[str] | None:
     Parameters
     ----------
     dataset : map-style dataset
-        A dataset with ``paths``, or with ``samples`` that start with a path, as in torchvision;
-        the ``root``, if there is one, is removed from the paths. For a `Subset` of any other
-        dataset, its indices are returned.
+        A dataset with ``paths``, or with ``samples`` that are tuples whose first element is a
+        path, as in torchvision; the ``root``, if there is one, is removed from the paths. For a
+        `Subset` of any other dataset, the indices of the subset are returned.
 
     Returns
     -------
@@ -116,6 +116,6 @@ def sample_paths(dataset: Any) -> list[str] | None:
 
 
 def _is_a(name: str, dataset: Any) -> bool:
-    """Return whether `dataset` is a torch.utils.data class `name`, without importing torch."""
+    """Return whether `dataset` is of the class `name` of torch.utils.data; do not import torch."""
     torch_data = sys.modules.get("torch.utils.data")
     return torch_data is not None and isinstance(dataset, getattr(torch_data, name))

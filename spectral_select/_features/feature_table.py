@@ -1,4 +1,4 @@
-"""Feature rows by index, from memory, a device, a file or a table."""
+"""Rows of features, read by index from memory, a device, a file or a table."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ class ArrayRows(FeatureRows):
         whole = map_beneath(self._array)
         if whole is None:
             return state
-        # If the array maps a whole file, pickle the file's name instead of its content. A
-        # copy-on-write map is an exception, because it may hold changes that the file lacks.
+        # If the array is an entire memory map, pickle the name of the file instead of the data.
+        # A copy-on-write map is an exception, because it may hold changes that the file lacks.
         if whole.filename and whole.mode != "c" and _same_memory(self._array, whole):
             order = "F" if whole.flags.f_contiguous and not whole.flags.c_contiguous else "C"
             state["_array"] = None
@@ -215,8 +215,8 @@ def check_count(rows: FeatureRows, dataset: Any) -> None:
 def check_belongs(features: Any, rows: FeatureRows, dataset: Any) -> None:
     """Raise if features and dataset do not belong together.
 
-    The counts must agree. For an embedding store, the fingerprints must also match or, if one is
-    missing, the paths and labels.
+    The counts must agree. For an embedding store, the fingerprints must also match; if one is
+    missing, the paths and labels must match instead, as far as they are known.
     """
     check_count(rows, dataset)
     if isinstance(features, str | os.PathLike) and Path(features).is_dir():

@@ -19,7 +19,7 @@ class RowNames:
     paths : tuple of str or None
         Where each row comes from, if known.
     labels : list or None
-        Label of each row, as a class name if the names are known.
+        Label of each row, as a class name if the names of the classes are known.
     extent : str
         Which part of the dataset the rows cover; empty if they cover all of it.
     unclear : str
@@ -38,7 +38,7 @@ class RowNames:
 
     @classmethod
     def of(cls, features: str) -> "RowNames":
-        """Return the row names in an embedding store; other files have none."""
+        """Return the names in an embedding store; rows of other files are named by index."""
         if not Path(features).is_dir():
             return cls()
         from spectral_select._features.store import EmbeddingStore

@@ -133,8 +133,8 @@ class EmbeddingStore:
         Parameters
         ----------
         dataset : sized
-            Compared by length, then by ``fingerprint`` if the store and the dataset have one,
-            otherwise by the samples' paths and labels, as far as these are known.
+            Compared by length, then by ``fingerprint`` if both the store and the dataset have
+            one, otherwise by the samples' paths and labels, as far as these are known.
         """
         if len(dataset) != len(self):
             raise StoreError(
@@ -153,7 +153,7 @@ class EmbeddingStore:
         paths, labels = sample_paths(dataset), sample_labels(dataset)
         if paths is not None and self.paths is not None:
             pairs = enumerate(zip(paths, self.paths, strict=True))
-            # Paths may start at different folders.
+            # The paths may be relative to different folders.
             row = next((i for i, (a, b) in pairs if not (_ends(a, b) or _ends(b, a))), None)
             if row is not None:
                 raise StoreError(

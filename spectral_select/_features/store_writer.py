@@ -62,7 +62,7 @@ class StoreWriter:
     Attributes
     ----------
     block_size : int
-        Number of rows in the next block (the last one may be shorter).
+        Number of rows in each block except the last, which may be shorter.
     complete : bool
         Whether the store is complete, so that there is nothing left to write.
     earlier : mapping
@@ -279,7 +279,7 @@ class StoreWriter:
             self._crc32 = _whole_blocks(partial, header, progress, self.count, self.dim)
             self.earlier = progress if self._crc32 else {}
         elif partial.exists() or (self.path / EMBEDDINGS).exists():
-            # Without a progress file, the rows are unknown.
+            # Without a usable progress file, it is unknown which data the rows belong to.
             if (self.path / EMBEDDINGS).exists():
                 raise StoreError(
                     f"{self.path} holds an {EMBEDDINGS} without {META}; "
@@ -381,7 +381,8 @@ def save_embeddings(
     overwrite : bool, default=False
         Whether to replace an existing store in the folder.
     **meta
-        Metadata that identifies the embeddings: ``fingerprint``, ``backbone``, ``dataset``, …
+        Metadata, such as ``fingerprint``, ``backbone`` and ``dataset``; see `meta` of
+        `StoreWriter`.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 The blocks are read three times:
 
-1. `accumulate_sample` and `combine_samples` make a `RowSample`, on which an `InspectionPlan`
+1. `accumulate_sample` and `combine_samples` make a `RowSample`, from which an `InspectionPlan`
    chooses graphs, landmarks and thresholds;
 2. `InspectionPlan.accumulate` and `combine_sums` compute sums for an `InspectionScorer`, and
    `InspectionPlan.cells_of` sorts the rows into cells, in which near-duplicates are found
@@ -57,13 +57,13 @@ class InspectOptions:
 
     @property
     def sample_size(self) -> int:
-        """Number of rows that the sample must have."""
+        """Number of rows in the sample; a smaller dataset is its own sample."""
         return max(_SAMPLE, self.n_landmarks)
 
 
 @dataclass
 class InspectionSums:
-    """Sums for the label filter, None if they are not needed, and degrees of some rows."""
+    """Sums for the label filter (None if they are not needed), and the degrees of some rows."""
 
     labels: LabelSums | None
     degrees: NDArray[np.float64]
@@ -81,7 +81,7 @@ def _both(a: InspectionSums, b: InspectionSums) -> InspectionSums:
 
 
 class InspectionPlan:
-    """Graphs, landmarks and thresholds for a dataset, chosen on a sample.
+    """Graphs, landmarks and thresholds for a dataset, chosen from a sample.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class InspectionPlan:
         return mean_degrees(rows, hashes <= self._last_landmark, self._outlier_graph)
 
     def cells_of(self, features: NDArray[Any]) -> NDArray[np.int64]:
-        """Return the cells that each row joins, shape (k, 1 or 2)."""
+        """Return the one or two cells that each of k rows joins, shape (k, 1) or (k, 2)."""
         rows = self.rows(features)
         if self.n_cells == 1:
             return np.zeros((rows.n, 1), np.int64)

@@ -66,7 +66,7 @@ def close_pairs(
     rows : Rows
         The rows, standardized.
     limit : float
-        Largest distance of near-duplicates.
+        Largest distance between near-duplicates.
     seed : int
         Seed for the landmarks within the cell.
     """
@@ -110,8 +110,8 @@ class DuplicateGroups:
         Parameters
         ----------
         keys, distance, exact : ndarray of shape (n,)
-            Each row's key, its smallest distance in any cell, and whether it has an exact
-            duplicate in any cell.
+            Each row's key, its distance to the nearest other row in any of its cells, and whether
+            it has an exact duplicate.
         """
         place = np.searchsorted(self.keys, keys)
         linked = np.append(self.keys, -1)[place] == keys

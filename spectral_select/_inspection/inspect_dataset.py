@@ -188,13 +188,15 @@ def inspect_dataset(
         Class probabilities from a model; see `find_wrong_labels`.
     duplicate_similarity : float, optional
         Similarity in [0, 1] from which two samples are near-duplicates. The similarity is 1 minus
-        half the squared distance of the standardized rows, relative to their lengths; for rows of
-        equal length, it is the cosine. The default is 0.95, or the similarity that three samples
-        in ten thousand reach by chance, if that is larger, as in tables with few features.
+        half the squared distance between the standardized rows, relative to their lengths; for
+        rows of equal length, it is the cosine. The default is 0.95 or, if larger, as in tables
+        with few features, the similarity to another sample that three samples in ten thousand
+        reach by chance.
     n_landmarks : int, default=1024
-        Maximum number of landmarks in nonlinear graphs. More are slower but more accurate.
+        Maximum number of landmarks in nonlinear graphs. More landmarks take longer, but the
+        graphs are more accurate.
     paths, other_paths : sequence of str, optional
-        Where each sample comes from, for the table.
+        Where each sample of `X` and of `other` comes from, for columns of the table.
     random_state : int, RandomState or None, default=None
         Seed for the landmarks and for sampling. None means a fixed seed.
 
@@ -216,9 +218,9 @@ def inspect_dataset(
     -----
     All three searches use a graph of the standardized rows. An outlier has a low degree in a
     graph of heat-kernel similarities. Near-duplicates are linked into groups, so two samples in a
-    group may be less similar than the threshold. In a large dataset with
-    many features, only samples that share a landmark are compared, so a few pairs near the
-    threshold may be missed, but identical rows never are.
+    group may be less similar than the threshold. In a large dataset with many features, only
+    samples that share a landmark are compared, so a few pairs near the threshold may be missed,
+    but pairs of identical rows never are.
 
     Examples
     --------

@@ -39,7 +39,7 @@ class NearDuplicates:
         Number of near-duplicates of each sample, excluding the sample itself and samples that are
         linked only through others.
     similarity : ndarray of shape (n,)
-        Similarity to the most similar sample in either dataset; at most 1.
+        Similarity to the most similar other sample in either dataset; at most 1.
     across : ndarray of shape (n,)
         Each sample's near-duplicate in the other dataset; -1 if it has none.
     least_similarity : float
@@ -67,7 +67,7 @@ class NearDuplicates:
 def find_near_duplicates(
     X: Array, rows: Rows, other: Array | None, similarity: float | None, seed: int
 ) -> NearDuplicates:
-    """Link samples that are closer than a threshold into groups.
+    """Group samples by linking those that are closer to each other than a threshold.
 
     Parameters
     ----------
@@ -78,9 +78,9 @@ def find_near_duplicates(
     other : array of shape (m, d) or None
         Checked features of a second dataset.
     similarity : float or None
-        Similarity from which samples are near-duplicates: 1 − δ²/2 for the distance δ of
-        `near_pairs`. For rows of equal length, this is the cosine. None means 0.95, or more if
-        samples would often be that similar by chance.
+        Least similarity of near-duplicates. The similarity of two samples is 1 − δ²/2, where δ is
+        the distance in `near_pairs`; for rows of equal length, it is the cosine. None means 0.95,
+        or more if samples would often be that similar by chance.
     seed : int
         Seed for the landmarks and for sampling.
     """
@@ -111,7 +111,7 @@ def linked_rows(pairs: Indices, n: int) -> Indices:
 
 
 def first_twins(datasets: list[Array]) -> Indices:
-    """Return, for each row, the first row in any dataset that has the same features."""
+    """Return, for each row of all datasets, the number of the first row with the same features."""
     first: dict[bytes, int] = {}
     twins: list[int] = []
     for X in datasets:
@@ -136,7 +136,11 @@ def numbered_groups(component: Indices) -> Indices:
 
 
 def _across(component: Indices, found: NearPairs, n: int) -> Indices:
-    """Return a row of the other dataset in each sample's component, the nearest if known."""
+    """Return each sample's near-duplicate in the other dataset, or −1.
+
+    This is the nearest row that is paired with the sample or, if there is none, the first row in
+    its component.
+    """
     of_component = np.full(len(component), -1)
     others = np.arange(len(component) - n)[::-1]
     of_component[component[n:][::-1]] = others

@@ -2,13 +2,13 @@
 
 The degree is taken over landmarks l, a random subset of the samples,
 
-    f_i = (1/m)·Σ_l exp(−γ·‖x̂_i − x̂_l‖²/s),   excluding i itself,                          (1)
+    f_i = (1/m)·Σ_l exp(−γ·‖x̂_i − x̂_l‖²/s),                                                (1)
 
-where the rows x̂ are standardized and scaled to length 1, and s is the median squared distance. A
-narrow kernel (γ = 8) counts how many samples are similar. The Fiedler vector of the linear graph
-also singles out samples of low degree, but (1) ranks planted outliers better. It also ranks them
-better than the distance to the nearest neighbors does if outliers resemble each other
-(`benchmarks/outliers.py`).
+where the m landmarks do not include i, the rows x̂ are standardized and scaled to length 1, and s
+is the median squared distance between rows and landmarks. A narrow kernel (γ = 8) counts how many
+samples are similar to i. The Fiedler vector of the linear graph also singles out samples of low
+degree, but the degree f ranks planted outliers better. If outliers resemble each other, f also
+ranks them better than the distance to the nearest neighbors does (`benchmarks/outliers.py`).
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ _FENCE = 1.6  # distance of the fence below the median, relative to that of the 
 
 
 def outlier_scores(rows: Rows, n_landmarks: int, seed: int) -> NDArray[np.float64]:
-    """Return the score r/(f + r) of each sample, where f is its degree (1) and r the median.
+    """Return the score r/(f + r) of each sample, where f is its degree (1) and r the median of f.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def outlier_scores(rows: Rows, n_landmarks: int, seed: int) -> NDArray[np.float6
 
 
 def outlier_graph(rows: Rows, landmarks: NDArray[np.int64]) -> Graph:
-    """Return the narrow heat kernel (1) of some landmarks, given by their row numbers."""
+    """Return the graph of the narrow heat kernel in (1); `landmarks` are row numbers."""
     return heat_graph(rows, _GAMMA, landmarks)
 
 
@@ -78,8 +78,8 @@ def outlier_score(degrees: NDArray[np.float64], median: float) -> NDArray[np.flo
 def is_outlier(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return whether each sample is far below the others on the scale of ln f.
 
-    The fence is 1.6 times as far below the median as the 0.1 quantile, so it does not depend on
-    how the upper half is distributed.
+    The fence is 1.6 times as far below the median as the 0.1 quantile is, so it does not depend on
+    how the upper half of the degrees is distributed.
 
     Parameters
     ----------

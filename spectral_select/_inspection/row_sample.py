@@ -1,7 +1,7 @@
 """A random sample of a dataset that is read block by block, in any order.
 
 Each row has a key, a number made from its id. The sample holds the rows whose keys have the
-smallest hashes, so it does not depend on how the dataset is divided.
+smallest hashes, so it does not depend on how the dataset is divided into blocks.
 """
 
 from collections.abc import Iterable
@@ -47,7 +47,8 @@ class RowSample:
     hashes : ndarray of shape (m,), uint64
         The smallest hashes of the dataset, ascending.
     features, labels : ndarray
-        The rows with these hashes, and therefore in random order; see `RowBlock`.
+        Features and labels of the rows with these hashes, in the order of the hashes, which is
+        random; see `RowBlock`.
     """
 
     moments: Moments
@@ -59,7 +60,7 @@ class RowSample:
 def hash_keys(keys: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
     """Return a hash of each key, distinct for distinct keys.
 
-    These are the steps of SplitMix64, each of which is invertible [1]_.
+    The function consists of the steps of SplitMix64, each of which is invertible [1]_.
 
     References
     ----------

@@ -23,7 +23,7 @@ class CellWriter:
     Parameters
     ----------
     folder : Path
-        Parts are written to this name followed by a number.
+        Each part is written to a folder with this name followed by a number.
     n_cells : int
         Number of cells.
     """

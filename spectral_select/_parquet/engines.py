@@ -1,7 +1,7 @@
 """Engines that do the work on each file, in this process or in several processes.
 
 An engine calls a function on each item, and yields the results in the order of the items, so that
-sums are added in the same order everywhere.
+sums are added in the same order with every engine.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ _MANY_ROWS = 100_000  # from this number of rows on, starting processes saves ti
 
 
 def local_engine(workers: int | None, n_rows: int) -> Engine:
-    """Return the engine of this machine; with None, it uses all cores if there are many rows."""
+    """Return an engine of `workers` processes; None means one, or one per core for many rows."""
     if workers is None:
         workers = joblib.cpu_count() if n_rows >= _MANY_ROWS else 1
     return _in_this_process if workers == 1 else worker_processes(workers)

@@ -24,7 +24,7 @@ class FileRows:
     path : Path
         The file.
     start : int
-        Number of its first row in the dataset.
+        Position of the file's first row in the dataset.
     keys : ndarray of shape (k,), int64
         A number for each row, made from its id; see `keys_of_ids`.
     labels : ndarray of shape (k,), int32, or None
@@ -55,7 +55,7 @@ class FileIndex:
     Attributes
     ----------
     starts : ndarray of shape (n_files + 1,)
-        Number of each file's first row in the dataset, followed by the total number of rows.
+        Position of each file's first row in the dataset, followed by the total number of rows.
     keys : ndarray of shape (n,), int64
         A number for each row, made from its id; see `keys_of_ids`.
     classes : ndarray of shape (n_classes,)

@@ -1,9 +1,10 @@
 """Wrong labels, outliers and near-duplicates in Parquet files, written as scores for each id.
 
-Four passes read the embeddings once each: (1) mean and scale, and the sample for choosing graphs
-and thresholds; (2) sums for the label filter, a sample of degrees, and cells of near-duplicates;
-(3) pairs within each cell; (4) scores, written file by file. The state of (1) and (2) is saved
-after each file, so that a killed process repeats at most one file.
+Each of four passes reads all embeddings: pass 1 computes their mean and scale and draws the sample
+for choosing graphs and thresholds; pass 2 adds up the sums for the label filter, computes some
+degrees and copies the rows into cells; pass 3 reads the cells and finds the near-duplicates within
+each; pass 4 writes the scores, file by file. The state of passes 1 and 2 is saved after each file,
+so that an interrupted pass continues after the last file whose result was saved.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def inspect_files(
             _Inspection(files, index, folder, options, at, report).run()
             return index.n
 
-        # All scores depend on all files.
+        # All scores depend on all files, so start again if a file is left out.
         return folder.fill(files, work, skip_corrupt=skip_corrupt, restart=True, report=report)
 
 
@@ -219,7 +220,7 @@ def _sums_of_file(
 
 
 def _pairs_of_cell(cell: int, plan: InspectionPlan, folders: list[Path], state: Path) -> Path:
-    """Write the pairs of a cell to a file, and return its name."""
+    """Write the pairs in a cell to a file, and return the path of the file."""
     path = state / f"pairs-{cell:04d}.npz"
     if not path.exists():
         numbers, keys, features = read_cell(folders, cell)

@@ -95,13 +95,14 @@ class OutputFolder:
         Parameters
         ----------
         files : ParquetFiles
-            The input files; files that are left out are removed from it.
+            The input files; files that are left out are removed from this object.
         work : callable
             Writes the scores of all `files`, and returns the number of rows.
         skip_corrupt : bool
             Whether to leave out files that cannot be read.
         restart : bool
-            Whether all scores depend on all files, so that leaving out a file discards them.
+            Whether all scores depend on all files, so that leaving out a file discards the scores
+            written before.
         report : callable
             Called with a line of text.
 
@@ -128,7 +129,7 @@ class OutputFolder:
         return self._messages()
 
     def is_done(self, name: str) -> bool:
-        """Return whether the scores of a file are written."""
+        """Return whether the scores of a file have been written."""
         return self._marker(name).exists() and (self.path / name).exists()
 
     def write(self, name: str, source: Path, columns: dict[str, Any]) -> None:
@@ -161,14 +162,15 @@ class OutputFolder:
 
     def _leave_out(self, files: ParquetFiles, error: CorruptFileError, *, restart: bool) -> None:
         name = files.remove(error.path)
-        # Remove the state first: a process killed in between then only repeats work.
+        # Remove the state before recording the file as left out: a process killed between these
+        # two steps then only repeats work.
         for outdated in (self.state, self._done) if restart else ():
             shutil.rmtree(outdated)
             outdated.mkdir()
         write_json_atomically(self._left_out, {**self._known(), name: str(error)})
 
     def _leave_out_known(self, files: ParquetFiles, skip_corrupt: bool) -> None:
-        """Leave out the files that an interrupted command has left out."""
+        """Leave out the files that an earlier command left out."""
         for name, message in self._known().items():
             if not skip_corrupt:
                 raise ValueError(f"{message}; {self.path} was made without it: skip it again")
@@ -205,7 +207,7 @@ def _versions() -> dict[str, str]:
 
 
 def _check_apart(out: Path, files: ParquetFiles) -> None:
-    """Raise if scores and embeddings would be in the same folder."""
+    """Raise if an input file is inside `out`, the folder for the scores."""
     whole = out.resolve()
     for path in files.paths:
         if path.resolve().is_relative_to(whole):

@@ -62,8 +62,8 @@ def find_files(pattern: str, out: Path | None = None) -> list[Path]:
     Raises
     ------
     ValueError
-        If no file matches, or if `out` is inside the folder, where a later call would take the
-        files of scores for input.
+        If no file matches, or if `out` is inside the folder, where a later call would read the
+        files of scores as input.
     """
     found = Path(pattern)
     if out is not None and found.is_dir() and out.resolve().is_relative_to(found.resolve()):

@@ -48,7 +48,8 @@ def ray_tasks(address: str | None = None) -> Engine:
     def engine(function: Callable[..., Any], items: Iterable[Any], *shared: Any) -> Iterator[Any]:
         task = ray.remote(function)
         given = [ray.put(value) for value in shared]
-        most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))  # tasks that wait or run
+        # Maximum number of tasks that wait or run.
+        most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
         waiting: deque[Any] = deque()
         for item in items:
             waiting.append(task.remote(item, *given))

@@ -34,7 +34,8 @@ def select_files(
 ) -> list[str]:
     """Write the ids and scores of the selected rows, one file per input file.
 
-    Candidate batches are consecutive rows of a file, so files do not depend on each other.
+    Candidate batches are consecutive rows of one file, so the selection in a file does not depend
+    on other files.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ def _select(path: Path, files: ParquetFiles, selector: FiedlerBatchSelector) -> 
 
 
 def _parts(files: ParquetFiles, path: Path, size: int) -> Iterator[tuple[Any, NDArray[Any]]]:
-    """Yield parts made of whole candidate batches; the last part holds the rest of the file."""
+    """Yield parts made of whole candidate batches; the last part also holds the remaining rows."""
     import pyarrow as pa
 
     step = size * max(1, -(-_SMALLEST_PART // size))
@@ -111,7 +112,7 @@ def _parts(files: ParquetFiles, path: Path, size: int) -> Iterator[tuple[Any, ND
     for block in files.blocks(path):
         ids.append(block.ids)
         features.append(block.features)
-        # The rest may be too small for a batch of its own, so one part is held back.
+        # Rows at the end of the file may be too few for a batch, so keep a part to add them to.
         while sum(map(len, features)) >= 2 * step:
             every, X = pa.chunked_array(ids), np.concatenate(features)
             yield every[:step], X[:step]

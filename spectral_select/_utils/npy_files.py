@@ -29,7 +29,8 @@ def load_npy(path: Path, *, mmap: bool = True) -> NDArray[Any]:
             raise ValueError(f"{path} is not a NumPy .npy file")
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    # A damaged header is parsed as Python code, so it may raise SyntaxError, TokenError and more.
+    # NumPy parses the header as Python code, so a damaged one may raise SyntaxError, TokenError
+    # and other errors.
     except Exception as error:
         raise ValueError(f"{path} cannot be read: {reason(error)}") from error
     return array
@@ -38,6 +39,6 @@ def load_npy(path: Path, *, mmap: bool = True) -> NDArray[Any]:
 def reason(error: Exception) -> str:
     """Return an error's message on one line, or the name of its type if it has no message."""
     text = " ".join(str(error).split()) or type(error).__name__
-    # NumPy suggests unpickling, which is unsafe for files from other sources.
+    # NumPy's message suggests unpickling, which is unsafe for files from unknown sources.
     pickled = "allow_pickle" in text or "Python objects" in text
     return "it contains pickled objects, which are not supported" if pickled else text

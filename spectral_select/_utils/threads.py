@@ -75,7 +75,7 @@ if hasattr(os, "register_at_fork"):
 def map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """Apply `function` to `items` in threads, and yield the results in order.
 
-    The threads run in copies of the caller's context, so `numpy.errstate` holds in them too.
+    The threads run in copies of the caller's context, so that `numpy.errstate` also applies there.
     """
     with one_blas_thread() as n_threads:
         if n_threads == 1 or len(items) == 1:

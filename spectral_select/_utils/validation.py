@@ -178,7 +178,7 @@ def _as_floating(X: Any, name: str) -> Array:
         return X
     check_not_masked(X, name)
     if not sparse.issparse(X):
-        X = np.asarray(X)  # a view of a memory map stays one
+        X = np.asarray(X)  # for a memory map, this is a view, which reads nothing
     if X.dtype.kind not in "fiub" and X.dtype.kind == "O":
         try:
             X = X.astype(np.float64)
