@@ -73,11 +73,13 @@ def _by_chance(points: Points, n: int, seed: int) -> float:
 
     In a dataset of intrinsic dimension D, the number of neighbors within r is proportional to
     r^D. So for the distances to the fifth and tenth neighbors, (r_5/r_10)^D has the distribution
-    Beta(5, 5), whose median is 1/2 (compare [1]_). The number of neighbors within r is Poisson, so
-    the q-quantile of the nearest distance is the radius that holds −ln(1 − q) rows on average.
+    Beta(5, 5), whose median is 1/2 (compare [1]_). The number of neighbors within r has a Poisson
+    distribution, so the q-quantile of the distance to the nearest neighbor is the radius that
+    holds −ln(1 − q) rows on average.
 
-    Near-duplicates, which can be the majority, would make these distances too short. Subsets of 48
-    rows hold few copies of the same row, and a high quantile skips the rows that have a copy.
+    Near-duplicates, which can be the majority, would make these distances too short. So they are
+    measured in subsets of 48 rows, which hold few copies of the same row, and the high quantile
+    skips the rows that have a copy.
 
     References
     ----------

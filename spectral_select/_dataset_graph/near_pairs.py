@@ -137,7 +137,7 @@ def _by_tree(points: Points, limit: float, k: int) -> NearPairs:
 
 
 def _distinct(pairs: Indices) -> tuple[Indices, Indices]:
-    """Return the distinct pairs, the smaller number first, and each one's first position."""
+    """Return the distinct pairs, each in ascending order, and where each occurs first."""
     pairs, first = np.unique(np.sort(pairs, axis=1), axis=0, return_index=True)
     return pairs, first
 
@@ -169,7 +169,8 @@ class _Search:
         order = np.argsort(cells.ravel(), kind="stable")
         bounds = np.searchsorted(cells.ravel()[order], np.arange(1, n_cells))
         for of_cell in np.split(order // _CELLS, bounds):
-            # Rows equally close to all landmarks cannot be divided.
+            # Rows that are equally close to all landmarks stay in one cell. So if a cell keeps
+            # most of the rows, do not divide it again.
             go_on = self.divide if len(of_cell) < 0.7 * len(members) else self._compare
             go_on(members[of_cell])
 

@@ -43,7 +43,7 @@ Block = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 _BLOCK_ENTRIES = 2**20
-_N_DISTANCES = 2000  # number of rows used to estimate the median distance to the landmarks
+_N_DISTANCES = 2000  # number of rows used to estimate s, the median squared distance
 _JITTER = 1e-5  # added to the diagonal of K
 _LEAST_DISTANCE = 1e-6
 

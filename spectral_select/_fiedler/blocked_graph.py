@@ -26,7 +26,7 @@ _RELEASE_EVERY = 16
 
 
 def mapped_file(X: Array) -> mmap.mmap | None:
-    """Return the file mapped by a NumPy array; None if there is none or it is copy-on-write."""
+    """Return the map of a memory-mapped array; None for other arrays and copy-on-write maps."""
     found = map_beneath(X)
     # Pages of a copy-on-write map may hold changes that are in no file.
     return None if found is None or found.mode == "c" else found.base  # type: ignore[return-value]
@@ -51,7 +51,7 @@ class BlockedGraph:
         self._blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
         self._factor: np.ndarray[Any, Any] | None = None
         squared = np.concatenate(self._map(self._squared_norms))
-        # If a squared norm may have overflowed or underflowed, the rows are rescaled first.
+        # If a squared norm may have overflowed or underflowed, rescale the rows and try again.
         if not ((squared > 1e-30) & (squared < 1e30)).all():
             self._factor = np.concatenate(self._map(_factors))
             squared = np.concatenate(self._map(self._squared_norms))
@@ -108,6 +108,6 @@ def _factors(rows: Array, where: slice) -> Array:
     if not np.isfinite(largest).all():
         raise NotFiniteError
     factor = 1 / np.where(largest > 0, largest, 1)
-    # The reciprocal of a subnormal number may overflow. Capping it loses nothing, because such a
-    # row has no precision to lose.
+    # The reciprocal of a subnormal number may overflow. If it is capped, the largest magnitude in
+    # the scaled row is below 1, but still large enough for the squared norm not to underflow.
     return np.minimum(factor, np.finfo(rows.dtype).max).astype(rows.dtype)

@@ -16,16 +16,17 @@ spanned by an orthonormal basis Q with Q ⟂ z. Every iteration
    A − θ = diag(a − θ) − B is nearly diagonal on a dense graph;
 6. orthonormalizes t against z and Q and appends it to Q.                                (6)
 
-This takes 8 to 16 products with B, where Lanczos takes about 40. All steps are vectorized over
-the batch axis.
+The method takes 8 to 16 products with B, where Lanczos takes about 40. All steps are vectorized
+over the batch axis.
 
 Two deviations from [1]_:
 
-- Two vectors are computed at once. A single vector converges in as many products, but it can miss
-  a second eigenvector with nearly the same eigenvalue and then certify a gap that does not exist.
-- Several expansions are made between two checks of (4), without (2) and (3): the preconditioned
-  product t ← (B·t) / (a − θ) replaces the next residual, because by (3), the term with B
-  dominates the residual of a nearly converged pair.
+- Two vectors are computed at once. A single vector converges in as many products, but the
+  iteration can then miss a second eigenvector with nearly the same eigenvalue, and certify a gap
+  that does not exist.
+- Several expansions are made between two checks of (4), without (2) and (3). The preconditioned
+  product t ← (B·t) / (a − θ) then takes the place of (5): by (3), (5) yields
+  v − (B·v) / (a − θ), whose first term is already in the search space.
 
 When the basis is full, it is restarted with the lowest Ritz vectors [2]_.
 
@@ -56,15 +57,17 @@ from spectral_select._utils.progress_bar import ProgressBar, progress_bar
 
 __all__ = ["MAX_ROUNDOFF_GROWTH", "RitzPairs", "davidson", "residual_floor"]
 
-# torch.linalg.eigh becomes a sequential loop on CUDA above order 32.
+# Maximum number of basis vectors, which is the order of H. Above order 32, torch.linalg.eigh
+# becomes a sequential loop on CUDA.
 MAX_BASIS = 20
 KEPT_AT_RESTART = 6
 ACCUMULATION_CHUNK = 2**14
-# The roundoff tolerance grows by one floor per restart, up to this many floors.
+# The roundoff tolerance is one `residual_floor`, plus one for each restart, but at most this many
+# in total.
 MAX_ROUNDOFF_GROWTH = 16
-# Minimum number of products. The start vectors share the graph's symmetries, so on a star graph,
-# they are already eigenvectors before other eigenvectors with the same eigenvalue have entered the
-# basis.
+# Minimum number of products. A star graph has only three distinct eigenvalues, so the start
+# vectors, once orthonormalized, are already eigenvectors, before other eigenvectors with the same
+# eigenvalue have entered the basis.
 MIN_MATVECS = 4
 
 
@@ -141,8 +144,9 @@ def davidson(
     operator : LaplacianOperator
         A batch of b operators of order n > 25.
     start : array of shape (b, 2, n)
-        Start vectors. The second one should have a component in every eigenvector. It also
-        replaces expansion vectors that are linearly dependent on the basis.
+        Start vectors. The second one should have a component in every eigenvector. Cyclic shifts
+        of the second one also replace expansion vectors that are linearly dependent on the
+        basis.
     tol : float
         Tolerance in (4). Iteration also stops when roundoff prevents further progress.
     max_products : int
@@ -165,7 +169,7 @@ def _davidson(
     basis.append(start)
     pairs, residual = basis.ritz()
     result = best = pairs
-    rows = arange(len(start), start)  # indices of the batches in the basis
+    rows = arange(len(start), start)  # numbers of the batches that are still in the basis
     open_ = rows >= 0
     while True:
         # A batch keeps the first pairs that converged, so that its result does not depend on
@@ -249,7 +253,7 @@ class _Basis:
         # squared norm in the second pass was roundoff after the first (criterion of Kahan and
         # Parlett).
         dependent = rest < 0.5
-        if dependent.any():  # rare; even on a GPU, checking is cheaper than replacing
+        if dependent.any():  # rare; even on a GPU, checking is cheaper than always replacing
             twice = self._replace_dependent(twice, dependent, q)
         self._q[:, m + 1 : stop + 1] = twice
         self.size, self.n_products = stop, self.n_products + 1
@@ -273,7 +277,7 @@ class _Basis:
         return xp.where((dependent[:, :1] | dependent[:, 1:])[..., None], fresh, t)
 
     def preconditioner(self, theta: Array) -> Array:
-        """Return 1 / (a − θ) of (5), (b, 2, n), kept positive and away from its pole."""
+        """Return 1 / (a − θ) of (5), (b, 2, n), with a − θ raised to a positive minimum."""
         difference = self.operator.diagonal[:, None] - theta[..., None]
         return 1.0 / namespace(theta).maximum(difference, self._least)
 

@@ -17,9 +17,9 @@ STACK_MAX = 32
 
 
 def dense_pairs(operator: LaplacianOperator) -> tuple[Array, Array, Array]:
-    """Return the two lowest eigenvalues, the lowest eigenvector and both residual norms.
+    """Return the two lowest eigenvalues, the eigenvector of the first, and both residual norms.
 
-    The trivial eigenvalue is first raised above the others.
+    The trivial eigenvalue is not among them, because it is raised above the others beforehand.
     """
     matrix = _dense_matrix(operator)
     a, null = operator.diagonal, operator.null

@@ -38,7 +38,7 @@ def fiedler_vector(
     The Fiedler vector minimizes vᵀ·L·v over unit vectors v ⟂ 1 [1]_. Here L = D − W, where W
     holds the weights (1 + cos)/2 of all pairs of rows and D their row sums. The weights are not
     negative, so v is the eigenvector of the second-smallest eigenvalue, even for signed features.
-    If no cosine is negative, v is the vector of Algorithm 1 of [2]_, whose eigenvalue is
+    If no cosine is negative, v is the vector of Algorithm 1 of [2]_; its eigenvalue there is
     ``2 * value - n``.
 
     Parameters

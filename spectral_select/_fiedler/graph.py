@@ -2,9 +2,9 @@
 
 A graph is represented by its degrees and its product with a vector. The cosine similarities are
 the Gram matrix S of the normalized rows. They are stored either as the Gram matrix itself or as
-its factors, which avoid an n × n array. Rows are never normalized in a copy: their norms are
-applied to the vectors instead. The similarity graph has the weights (1 + S)/2, which are never
-negative (`NonnegativeGraph`).
+its factors, which avoid an n × n array. Dense rows are not copied to normalize them: the
+reciprocals of their norms are applied to the vectors instead. The similarity graph has the
+weights (1 + S)/2, which are never negative (`NonnegativeGraph`).
 
 Every graph has a leading batch axis: features have shape (b, n, d), and s vectors per batch have
 shape (b, s, n), one vector per row.

@@ -58,7 +58,7 @@ def bisection_vector(labels: np.ndarray[Any, Any], null: Array) -> Array:
     Parameters
     ----------
     labels : ndarray of shape (n,)
-        Component of each vertex. If several components are largest, the first one is used.
+        Component of each vertex. If several components tie for the largest, the first is used.
     null : ndarray of shape (n,)
         The trivial eigenvector.
     """

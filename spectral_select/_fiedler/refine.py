@@ -40,7 +40,8 @@ Product = Callable[[Any], Any]
 
 MAX_STEPS = 3
 MAX_INNER = 12  # iterations of (2) per step
-INNER_TOL = 1e-3  # below this, a new residual helps more than another iteration
+# Below this relative residual of (2), a new step (1) helps more than another iteration.
+INNER_TOL = 1e-3
 ROUNDOFF = 8.0  # c in (4), per product
 _BLOCK_ENTRIES = 2**17  # 1 MiB of float64: a block stays in the cache
 
@@ -101,7 +102,7 @@ def refine(
 def _corrections(
     dot: Product, degrees: Floats, theta: float, v: Floats, r: Floats
 ) -> Iterator[tuple[Floats, float, int]]:
-    """Yield the iterates t of (2), the norm of the residual, and the number of products."""
+    """Yield each iterate t of (2), the norm of its residual, and the number of products so far."""
     scale = float(np.linalg.norm(r))
     t = np.zeros_like(v)
     yield t, scale, 0

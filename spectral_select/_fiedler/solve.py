@@ -34,7 +34,8 @@ __all__ = ["AFFINITIES", "solve", "solve_with_graph"]
 
 AFFINITIES = ("cosine", "nearest_neighbors", "precomputed")
 
-# Up to this order, a dense solve is faster for one batch, as measured on 2 cores.
+# For one batch up to this order, a dense solve is faster than Davidson's method, as measured on
+# 2 cores.
 _SINGLE_MAX = 160
 # A single batch larger than this is read block by block, from disk or memory.
 _BLOCKED_MIN_BYTES = 2**25
@@ -43,8 +44,8 @@ _BLOCKED_MIN_BYTES = 2**25
 def solve(X: Array, **options: Any) -> FiedlerResult:
     """Return the Fiedler vectors of a checked stack (b, n, ·), or of one sparse array.
 
-    The options are those of `fiedler_vector`, already checked, plus `start_seed` and `single`,
-    which selects the fastest method for one batch instead of the method for stacks.
+    The options are those of `fiedler_vector`, already checked, plus `start_seed` and `single`. If
+    `single` is True, the fastest method for one batch is used instead of the method for stacks.
     """
     return solve_with_graph(X, **options)[0]
 

@@ -16,8 +16,8 @@ h_i = ‖C⁻¹·s_i‖² + 1/n. The graph and the strength λ are chosen to min
 The probabilities are softmax(f/T), where T minimizes the log loss.
 
 Nearest-neighbor votes are not considered. Their leave-one-out error is often smaller than that of
-the filter, but they follow wrong labels too closely: on images, they rank wrong labels clearly
-worse.
+the filter, but they follow wrong labels too closely: on images, they distinguish wrong labels from
+correct ones clearly less well.
 """
 
 from collections.abc import Callable
@@ -79,7 +79,7 @@ class _Ridge:
     root: Block  # C
     weights: Block  # W
     prior: Block  # p
-    n: int  # labeled rows
+    n: int  # number of labeled rows
 
     def left_out(self, s: Block, labels: Labels) -> Block:
         """Return the scores (2) of labeled rows, and F + p for unlabeled rows."""
@@ -181,7 +181,7 @@ def fit_label_filter(
 
 
 def sampled_rows(order: Labels, n_classes: int) -> Labels:
-    """Return the rows used for tuning and for the noise matrix: the first of `order`, sorted."""
+    """Return the rows used for tuning and the noise matrix: the first part of `order`, sorted."""
     n_sampled = min(_N_SAMPLED, max(_MAX_ENTRIES // n_classes, n_classes))
     return np.sort(order[:n_sampled])
 

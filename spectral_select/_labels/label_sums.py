@@ -22,7 +22,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Labels: TypeAlias = NDArray[np.int64]
 
 _N_LANDMARKS = 512  # rows from which the mean degree is estimated
-_LEAST_DEGREE = 1e-3  # of the mean degree
+_LEAST_DEGREE = 1e-3  # lower bound on the degrees, as a fraction of the mean degree
 
 
 @dataclass
@@ -30,9 +30,9 @@ class Factors:
     """Computes the rows s of a normalized graph."""
 
     graph: Graph
-    weights: Block  # whose products with b are the degrees
-    least: float  # smallest degree
-    n: int  # rows of the graph
+    weights: Block  # their inner product with b_i is the degree d_i
+    least: float  # lower bound on the degrees
+    n: int  # number of rows in the graph
     mean: Block | float = 0.0  # subtracted from s
 
     @classmethod
@@ -44,7 +44,7 @@ class Factors:
                 total += graph.basis(rows[part]).sum(0, dtype=np.float64)
             weights = total * (n / len(sampled))
         else:
-            # Use the landmarks as the sample. Their sum Σ b is K·1, so K⁻¹·Σ b = 1.
+            # Use the landmarks as the sample. The sum of b over them is K·1, so K⁻¹·Σ b = 1.
             weights = np.full(len(graph.landmarks), n / len(graph.landmarks))
         few = rows[sampled[evenly_spaced_rows(len(sampled), _N_LANDMARKS)]]
         usual = np.mean(graph.basis(few) @ weights)

@@ -10,7 +10,7 @@ rates; the others share one rate,
     T = diag(t) + f·(1 − I) + E,   E sparse.                                              (1)
 
 The probabilities q of the true classes satisfy P = q·T. They are found by Richardson and Lucy's
-iteration, q ← q ∘ ((P / q·T)·Tᵀ), which keeps them positive.
+iteration, q ← q ∘ ((P / (q·T))·Tᵀ), which keeps them positive.
 
 References
 ----------
@@ -31,10 +31,10 @@ __all__ = ["NoiseMatrix", "estimate_noise_matrix"]
 Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Labels: TypeAlias = NDArray[np.int64]
 
-_ANCHORS = 0.4  # share of the samples of a class
+_ANCHORS = 0.4  # share of the samples predicted to be of a class
 _LEAST_ANCHORS = 20
-# A cell is significant if it exceeds the expected count by this many standard deviations plus this
-# many labels.
+# A cell is significant if its count exceeds the expected one by this many standard deviations plus
+# this many labels.
 _DEVIATIONS, _LABELS = 4.0, 4
 _LARGEST_NOISE = 0.9  # largest noise rate of a class
 _ROUNDS = 2  # the second round predicts the classes from q
@@ -79,7 +79,7 @@ class NoiseMatrix:
         for _ in range(_ITERATIONS):
             ratio = np.maximum(self.times(q), _TINY)
             np.divide(P, ratio, out=ratio)
-            q = q * self.transposed(ratio)  # still sums to 1, because the rows of T do
+            q = q * self.transposed(ratio)  # sums to 1, because P does
         normalized: Floats = q / np.maximum(q.sum(1, keepdims=True), _TINY)
         return normalized
 
@@ -106,7 +106,7 @@ def estimate_noise_matrix(P: Floats, labels: Labels) -> NoiseMatrix:
 def _at_anchors(
     P: Floats, predicted: Labels, labels: Labels
 ) -> tuple[sparse.coo_array, NDArray[np.float64]]:
-    """Return how many of each cell's anchors have the label c, and each class's anchor count."""
+    """Return how many anchors of each cell (y, c) are labeled c, and the anchors per cell of y."""
     n_classes = P.shape[1]
     anchors = np.zeros(n_classes)
     places, counts = [np.zeros((2, 0), np.int64)], [np.zeros(0)]

@@ -32,7 +32,7 @@ __all__ = [
 
 _ALIKE = 0.3  # β of (1) in `find_wrong_labels`
 _TIMES = 1.5  # a label is flagged if another class is more likely by this factor
-_MAX_ENTRIES = 2**24  # probabilities from which the noise matrix is estimated
+_MAX_ENTRIES = 2**24  # maximum number of probabilities used to estimate the noise matrix
 _TINY = 1e-12
 
 _NO_MARK = type("NoMark", (), {"__repr__": lambda self: "<none>"})()
@@ -47,7 +47,8 @@ class WrongLabels:
     Attributes
     ----------
     wrong : ndarray of shape (n,), bool
-        Whether a label is flagged: another class is more than 1.5 times as likely.
+        Whether a label is flagged: another class is more than 1.5 times as likely as the labeled
+        one.
     trust : ndarray of shape (n,), float64
         Probability that the label is correct, in [0, 1]. Review the samples with the lowest
         trust first. NaN for samples without a label.
@@ -143,9 +144,9 @@ def find_wrong_labels(
     A low-pass filter on a similarity graph (cosine, or heat kernels of three widths, with
     landmarks) predicts class probabilities P for each sample from the labels of the other samples
     (leave-one-out). The graph and the filter strength are chosen to minimize the leave-one-out
-    error. The noise matrix T holds the probability that a sample of one class is labeled as each
-    other class, estimated on samples that do not look like the other class. The probabilities q
-    of the true classes solve P = q·T. The trust in label g is
+    error. The noise matrix T holds T_yc, the probability that a sample of class y is labeled c,
+    estimated on the samples of class y that look least like class c. The probabilities q of the
+    true classes solve P = q·T. The trust in label g is
 
         t = q_g·T_gg / ((q·T)_g + β·q_g·(1 − q_g)),   β = 0.3.                            (1)
 

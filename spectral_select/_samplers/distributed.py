@@ -39,8 +39,8 @@ def check_ranks(num_replicas: int | None, rank: int | None) -> tuple[int, int] |
 def ranks(sampler: Any, explicit: tuple[int, int] | None) -> tuple[int, int]:
     """Return the number of ranks and the rank of this process.
 
-    They come, in order of precedence, from the explicit arguments, from a `DistributedSampler`, or
-    from the process group; otherwise, there is a single process.
+    In order of precedence, they come from the explicit arguments, a `DistributedSampler` or the
+    process group; otherwise, there is a single process.
     """
     if explicit is not None:
         return explicit

@@ -41,7 +41,7 @@ Order = npt.NDArray[np.int64]
 
 
 class EpochClock:
-    """Tracks the epoch of the next pass: set explicitly, otherwise incremented after each pass.
+    """Tracks the epoch of the next pass, which is set explicitly or incremented after each pass.
 
     Once an epoch has been set explicitly, a pass without a newly set epoch repeats the last epoch:
     presumably, the loader was rebuilt or the data are being read again.
@@ -116,8 +116,8 @@ class EpochCarrier(Sampler[int]):
     """Wraps a sampler to add an epoch that frameworks can set.
 
     Lightning and Accelerate set the epoch of the sampler inside a batch sampler. A
-    `RandomSampler` or `WeightedRandomSampler` has no epoch, so when a loader is rebuilt or
-    resumed, its order and the batch sampler's schedule would restart at the first epoch.
+    `RandomSampler` or `WeightedRandomSampler` has no epoch, so the order and the batch sampler's
+    schedule would restart at the first epoch when a loader is rebuilt or resumed.
 
     Parameters
     ----------
@@ -330,7 +330,7 @@ def restore_generator(generator: torch.Generator, state: str) -> None:
 
 
 def seeded_permutation(n: int, seed: int) -> Order:
-    """Return the permutation of `DistributedSampler`, if `seed` is the sum of seed and epoch."""
+    """Return the permutation of a `DistributedSampler` whose seed and epoch add up to `seed`."""
     generator = torch.Generator().manual_seed(seed)
     order: Order = torch.randperm(n, generator=generator, device="cpu").numpy()
     return order

@@ -2,10 +2,11 @@
 
 Frameworks do not always inform the sampler inside a loader of their position:
 
-- Lightning resumes a loader from its `state_dict`, which a plain DataLoader does not have. The
-  loader restarts the epoch, while Lightning keeps counting from the batch where training stopped.
-- Lightning reads the first batches of a resumed epoch, so that the workers can load them, before
-  it sets the epoch.
+- Lightning resumes a loader from its `state_dict`, which a plain DataLoader does not have. A plain
+  DataLoader therefore restarts the epoch, while Lightning keeps counting from the batch where
+  training stopped.
+- Before it sets the epoch, Lightning already reads the first batches of a resumed epoch, so that
+  the workers can load them.
 - With multiple ranks, Accelerate's `skip_first_batches`, which the Hugging Face Trainer uses to
   resume, does not reach a batch sampler.
 

@@ -84,16 +84,16 @@ class GuidedSampler(DistributedSampler[int]):
 
     Notes
     -----
-    Visits follow stride scheduling: after any number of epochs, the number of visits to each
-    sample matches its rate to within about one visit. Among samples with equal rates, all are
-    visited before any is revisited.
+    Visits follow stride scheduling: after any number of epochs, the number of visits to a sample
+    differs from the sum of its rates over these epochs by about one at most. Among samples with
+    equal rates, all are visited before any is revisited.
 
     The rates are computed once, when the first epoch starts. The epoch advances with each
     pass unless `set_epoch` is called.
 
-    The ranks divide the order of a single process in turn, as in `DistributedSampler`. The class
-    is a `DistributedSampler` so that Lightning passes the epoch to it and does not shard it
-    again.
+    The indices that a single process would yield are dealt to the ranks in turn, as in
+    `DistributedSampler`. The class is a `DistributedSampler` so that Lightning passes the epoch to
+    it and does not shard it again.
 
     Examples
     --------
@@ -221,7 +221,8 @@ class GuidedSampler(DistributedSampler[int]):
         n_ranks, rank = self._ranks()
         order = seeded_permutation(self._rows.n_rows, self.seed + epoch)
         selected = self._visits.select(epoch, order)
-        # Like DistributedSampler, repeat the first indices until all ranks have equally many.
+        # Like DistributedSampler, repeat the first indices, or with `drop_last` drop the last
+        # ones, so that all ranks have equally many.
         shared = np.resize(selected, n_indices * n_ranks)
         for number, index in enumerate(shared[rank::n_ranks][start:].tolist(), start + 1):
             self._clock.check_reading(epoch)
@@ -269,9 +270,9 @@ class GuidedSampler(DistributedSampler[int]):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Resume from a state; the next pass yields the rest of its epoch.
 
-        If the saved epoch is complete, the next pass yields the following epoch, unless the
-        saved epoch was set explicitly; then the next pass is empty. Setting a different epoch
-        starts that epoch from its beginning.
+        If the saved epoch is complete, the next pass yields the following epoch, unless the saved
+        epoch is set explicitly, before or after loading; then the next pass is empty. Setting a
+        different epoch starts that epoch from its beginning.
 
         Parameters
         ----------

@@ -40,10 +40,10 @@ class Prefetcher(Iterator[T]):
     Parameters
     ----------
     make_iterator : callable
-        ``make_iterator(n)`` returns an iterable that starts at item `n`. It must not refer to the
-        `Prefetcher`, which could then never be garbage collected. A forked child does not have
-        the thread, so it calls ``make_iterator`` again, starting at the first item that was not
-        consumed.
+        ``make_iterator(n)`` returns an iterable that starts at item `n`. Neither `make_iterator`
+        nor the iterable may refer to the `Prefetcher`, which could then never be garbage
+        collected. A forked child does not have the thread, so it calls `make_iterator` again,
+        starting at the first item that was not consumed.
     depth : int
         Maximum number of items computed in advance. With 0, each item is computed on request,
         without a thread.

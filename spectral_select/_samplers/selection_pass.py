@@ -145,8 +145,8 @@ class SelectionPass:
         A selector without a seed solves the batches of a block together. The result of
         `FiedlerBatchSelector` for a batch does not depend on the other batches in the block (bit
         for bit on the CPU), so the selection depends neither on where training resumes nor on the
-        number of ranks. A selector with a seed selects from each batch separately, with a
-        different random generator.
+        number of ranks. A selector with a seed selects from each batch separately, with a new
+        random generator for each batch.
         """
         plan = self.plan
         candidates = [self.order[plan.candidates(i)] for i in range(start, stop)]

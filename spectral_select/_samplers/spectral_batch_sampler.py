@@ -79,7 +79,7 @@ class SpectralBatchSampler(BatchSampler):
     never loaded. Pass the batch sampler to a DataLoader as ``batch_sampler=``; the rest of the
     training loop stays the same.
 
-    Every batch holds `batch_size` indices. Without `drop_last`, the candidates left at the end of
+    A full batch holds `batch_size` indices. Without `drop_last`, the candidates left at the end of
     an epoch form one short batch on each rank. Batches hold at least two samples (unless
     `batch_size` is 1); a single leftover candidate is dropped.
 
@@ -252,8 +252,8 @@ class SpectralBatchSampler(BatchSampler):
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next pass, which determines its shuffling and filter ratio.
 
-        If this is never called, each pass is a new epoch. If the inner sampler has an epoch, that
-        epoch is used instead.
+        If the inner sampler has an epoch, that epoch is always used. Otherwise, each pass is a new
+        epoch if this method is never called.
 
         Parameters
         ----------
@@ -358,8 +358,9 @@ class SpectralBatchSampler(BatchSampler):
         """Resume from a state; the next pass yields the rest of its epoch.
 
         Batches that were already yielded are not selected again. If the saved epoch is complete,
-        the next pass yields the following epoch, unless the saved epoch was set explicitly; then
-        the next pass is empty. Setting a different epoch starts that epoch from its beginning.
+        the next pass yields the following epoch, unless the saved epoch is set explicitly, before
+        or after loading; then the next pass is empty. Setting a different epoch starts that epoch
+        from its beginning.
 
         Parameters
         ----------

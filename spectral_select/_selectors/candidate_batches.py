@@ -116,7 +116,8 @@ def select_rows(
         chosen = np.sort(chosen, axis=-1) + start + rows * np.arange(count)[:, None]
         return chosen.ravel(), result
 
-    # A single block also uses one BLAS thread, so that no bit depends on the block size.
+    # A single block is also passed to `map_in_threads`, which limits BLAS to one thread, so that
+    # no bit of the result depends on the block size.
     alone = is_torch(X) or options["single"]
     parts = []
     with progress_bar(

@@ -180,7 +180,7 @@ class GuidedBatchSelector(RowSelectorMixin, GuidedEstimator):
     Notes
     -----
     No row is excluded: trust, hardness and loss have lower bounds of 0.01, 0.05 and 0.001. The
-    draw adds Gumbel noise to the log weights and takes the largest.
+    draw adds Gumbel noise to the log weights and takes the rows with the largest sums.
 
     Examples
     --------

@@ -99,9 +99,9 @@ def n_candidates(batch_size: int, filter_ratio: float) -> int:
 
 
 def batch_counts(n: int, candidate_size: int | None, filter_ratio: float) -> tuple[int, int, int]:
-    """Return the size of a candidate batch, and how many rows to keep in it and in the last one.
+    """Return the size of a candidate batch, and how many rows to keep in it and in a shorter one.
 
-    The last batch of the `n` rows may be shorter; if it is not, the last number is 0.
+    Only the last batch of the `n` rows can be shorter; if it is not, the last number is 0.
     """
     size = min(candidate_size or n, n)
     rest = n % size

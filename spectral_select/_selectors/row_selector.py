@@ -80,7 +80,7 @@ class _RowTransform:
         options: dict[str, Any] = {"accept_sparse": True, "dtype": None}
         shape: tuple[int, ...] = getattr(X, "shape", ())
         if len(shape) == 2 and shape[1] != self.n_features_in_:
-            # A table with different columns for the same rows, which may hold any data.
+            # This table has different columns for the same rows; they may hold any data.
             array = check_array(X, ensure_all_finite=False, **options)
         else:
             array = validate_data(self, X, reset=False, **options)

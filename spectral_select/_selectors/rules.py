@@ -2,7 +2,7 @@
 
 A rule accepts the vectors (b, n) of b batches, the number k of rows to keep in each, and an
 offset in [0, 1) per batch. It returns the kept rows (b, k), in the rule's order, and the margins
-(b,): the gap between the entries at the cut, or infinity if the rule has no cut. To add a rule,
+(b,): the gap between the entries at the cut, or infinity if there is no cut. To add a rule,
 write its function, add it to `RULES`, and test it.
 """
 
@@ -46,7 +46,8 @@ def stratified(vectors: Array, k: int, offsets: Array) -> tuple[Array, Array]:
     if is_torch(vectors):
         places = xp.asarray(places, device=vectors.device)
     rows = arange(len(vectors), vectors)[:, None]
-    # Rows whose order is swapped within a stretch are interchangeable, so there is no cut.
+    # Roundoff may swap rows within a stretch, but these rows are interchangeable, so there is no
+    # cut.
     return argsort(vectors)[rows, places], xp.full_like(vectors[:, 0], float("inf"))
 
 
