@@ -167,7 +167,7 @@ class JestSigmoid(_Joint):
         check_in(self.match, "match", ("class", "sample"))
 
     def learnability(self, learner: Outputs, reference: Outputs, labels: Indices) -> Floats:
-        """Return the sigmoid loss for embedding i and the class of j, minus the reference's."""
+        """Return the learner's sigmoid loss for i and the class of j, minus the reference's."""
         own = labels[:, None] == np.arange(learner.cosines.shape[1])
         if self.match == "class":
             return self._learnability(learner, reference, own)[:, labels]
