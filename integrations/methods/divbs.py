@@ -30,14 +30,15 @@ class DivBS(Method):
     """Diversified batch selection by last-layer gradients.
 
     DivBS (Hong et al., ICML 2024). The gradient of a sample's loss with respect to the last
-    layer's weights is g = (p − onehot) ⊗ embedding. The residual starts as the candidates'
+    layer's weights is g = e ⊗ h, where the error e is the vector of predicted probabilities
+    minus the one-hot label, and h is the embedding. The residual starts as the candidates'
     mean gradient. Each step takes a candidate with probability proportional to
     abs(⟨g, residual⟩), orthogonalizes its gradient against the gradients already taken
     (Gram–Schmidt), and projects the resulting direction out of the residual.
 
-    Only inner products of gradients are needed, and ⟨gᵢ, gⱼ⟩ = ⟨eᵢ, eⱼ⟩·⟨hᵢ, hⱼ⟩ for errors
-    e and embeddings h, so no gradient is ever computed. Once the residual contains only
-    roundoff, the remaining candidates are chosen at random, as in the authors' code.
+    Only inner products of gradients are needed, and ⟨gᵢ, gⱼ⟩ = ⟨eᵢ, eⱼ⟩·⟨hᵢ, hⱼ⟩, so no
+    gradient is ever computed. Once the residual contains only roundoff, the remaining
+    candidates are chosen at random, as in the authors' code.
     Candidates with NaN or infinity in their outputs come last.
 
     Parameters

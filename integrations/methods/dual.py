@@ -1,4 +1,4 @@
-"""DUAL: a fixed subset drawn by difficulty and uncertainty, from a preliminary training run."""
+"""DUAL: a fixed subset, drawn by difficulty and uncertainty in a preliminary training run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class DUAL(Method):
     where s is the share of the data that is discarded and μ is the value of m for the sample
     with the largest D. A larger discarded share makes b smaller, so easier samples are drawn.
 
-    Losses are not weighted. The network that is compared starts again from its initial weights.
+    Losses are not weighted. Training on the subset starts again from the initial weights.
     Difference from the paper: p is computed in the training step on the sample instead of at
     the end of each epoch, so the T epochs need no extra forward pass.
 
@@ -57,7 +57,8 @@ class DUAL(Method):
     concentration : float, default=15
         Sum C of the parameters of the Beta distribution, above 0.
     exponent : float, default=5.5
-        Exponent c, above 0. Smaller values prefer easy samples at smaller discarded shares.
+        Exponent c, above 0. The smaller it is, the smaller is the discarded share at which easy
+        samples are preferred.
     """
 
     epochs: int = 30

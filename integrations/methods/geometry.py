@@ -64,7 +64,7 @@ class LowDegree(_Degree):
 
     In a dense graph, these are mostly the samples with the largest absolute Fiedler entries:
     (dᵢ − λ)vᵢ = Σⱼ sᵢⱼvⱼ, so |v| is large where the degree d is small. Computing the degrees
-    takes a single product.
+    takes only one product of the similarity matrix with a vector.
     """
 
     name = "low-degree"
@@ -87,8 +87,8 @@ class KCenter(Method):
     """Farthest first: repeatedly select the candidate farthest from those already selected.
 
     This is the greedy algorithm for k-center (Gonzalez, Theoretical Computer Science, 1985).
-    In a metric, the largest distance from a candidate to the selection is at most twice the
-    optimum. Sener and Savarese (ICLR 2018) apply it to training data.
+    If the distance is a metric, the largest distance from a candidate to the selection is at most
+    twice the optimum. Sener and Savarese (ICLR 2018) apply the algorithm to training data.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ class KCenter(Method):
         normalized rows, so the factor of 2 holds for the latter. "euclidean" uses the
         features without normalization.
     first : {"random", "medoid"}
-        How the first candidate is chosen: drawn with the batch's generator, or the candidate
-        with the smallest sum of distances to all others.
+        How the first candidate is chosen. "random" draws it with the batch's generator; "medoid"
+        takes the candidate with the smallest sum of distances to all others.
     """
 
     distance: str = "cosine"
@@ -113,7 +113,7 @@ class KCenter(Method):
         check_in(self.first, "first", ("random", "medoid"))
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose candidates one by one; ties go to the first candidate."""
+        """Choose candidates one by one; ties go to the candidate that is earlier in the batch."""
         X = _rows(candidates)
         X = _unit_rows(X) if self.distance == "cosine" else X.astype(np.float64)
         taken = [self._first(X, candidates.rng)]
@@ -145,9 +145,10 @@ class KCenter(Method):
 class FacilityLocation(Method):
     """Select the candidates that best represent the batch: greedy argmax of Σᵢ maxⱼ∈S sᵢⱼ over S.
 
-    The sum uses (1 + cos)/2 instead of the cosine. This does not change the greedy steps, and
-    makes the sum nonnegative, monotone and submodular. So the result is at least 1 − 1/e times
-    the optimum (Nemhauser, Wolsey and Fisher, Mathematical Programming, 1978).
+    The greedy steps are the same whether the similarity s is the cosine or (1 + cos)/2. With the
+    latter, the sum is nonnegative, monotone and submodular. So its value for the selected
+    candidates is at least 1 − 1/e times the optimum (Nemhauser, Wolsey and Fisher, Mathematical
+    Programming, 1978).
     """
 
     name = "facility-location"
@@ -155,14 +156,14 @@ class FacilityLocation(Method):
     needs = frozenset({FEATURES})
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Choose candidates one by one; ties go to the first candidate."""
+        """Choose candidates one by one; ties go to the candidate that is earlier in the batch."""
         U = _unit_rows(_rows(candidates))
         similarity = np.clip(U @ U.T, -1, 1).astype(np.float64)
         return Choice(_maximize_coverage(similarity, candidates.n_keep))
 
 
 def _maximize_coverage(similarity: NDArray[np.float64], k: int) -> Indices:
-    """Return the greedy maximizers of Σᵢ max over S of similarity[i, j], in order of selection.
+    """Return the greedy maximizers of Σᵢ maxⱼ∈S similarity[i, j] over S, in order of selection.
 
     A step changes `covered` only at the rows whose nearest selected sample is the new one. Once
     some samples are selected, there are few such rows, and only these rows are needed to update

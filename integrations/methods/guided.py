@@ -55,7 +55,7 @@ class _OverEpochs(_Powers):
 
     @property
     def schedules_epoch(self) -> bool:
-        """True: stride scheduling selects a whole epoch at once."""
+        """True: stride scheduling selects all samples of an epoch at once."""
         return True
 
     def visits(
@@ -96,7 +96,7 @@ class Guided(_OverEpochs):
         Power of the label trust; 0 treats every label as correct.
     hardness_power : float, default=0.25
         Power of the hardness; 0 ignores it. The power grows from 0 in the first epoch to
-        this value after as many visits as there are samples.
+        this value once there have been as many visits as samples.
     duplicate_power : float, default=1
         Power of the number of near-duplicates; 0 ignores them.
     """
@@ -132,7 +132,11 @@ class LabelFree(_OverEpochs):
 
 @dataclass(frozen=True)
 class _ByLoss(_Powers):
-    """Draw without replacement, with the weight trust^c · hardness^a · loss^p / duplicates^b.
+    """Draw without replacement, with weights from trust, hardness, near-duplicates and loss.
+
+    The weight is trust^c · hardness^a · loss^p / n^b, where a, b, c and p are the options, and n
+    is the number of near-duplicates including the sample itself. The power of the trust is also
+    normalized within each class.
 
     A large loss is less informative in a class with wrong labels, so a sample's power p
     decreases with the estimated noise rate in its class (see `guided_parts`).

@@ -21,7 +21,7 @@ from spectral_select.integrations.methods.registry import register
 
 __all__ = ["AlignPrune"]
 
-_MIN_EPOCHS = 3  # the correlation of two points is always ±1
+_MIN_EPOCHS = 3  # over two epochs, a correlation can only be ±1
 _MAX_EPOCHS = 10  # the number of epochs that a `History` keeps
 
 
@@ -33,10 +33,10 @@ class AlignPrune(InfoBatch):
     AlignPrune (Qin et al., CVPR 2026). Let lₑ be a sample's most recent training loss as of the
     end of epoch e, and cₑ the mean loss on a clean set, that is, on samples with correct labels.
     The alignment of the sample is the Pearson correlation of lₑ and cₑ over the latest epochs.
-    If the alignment is below the mean, the sample's losses do not fall like those of correctly
-    labeled samples, so the sample is dropped with probability r, and upweighted if it is kept.
-    All samples are kept until three epochs are complete. Samples whose alignment is undefined
-    are always kept.
+    If the alignment is below its mean over all samples, the sample's losses do not fall like
+    those of correctly labeled samples, so the sample is dropped with probability r, and
+    upweighted if it is kept. All samples are kept until three epochs are complete. Samples whose
+    alignment is undefined are always kept.
 
     The cost of scoring the clean set after each epoch is charged to the method; the cost of
     obtaining correct labels is not. The clean set has 1% as many samples as the training data.
@@ -104,7 +104,7 @@ class AlignPrune(InfoBatch):
 
 
 def _correlations(rows: Floats, reference: NDArray[Any]) -> Floats:
-    """Return the Pearson correlation of each row with the reference; NaN if it is undefined."""
+    """Return the Pearson correlation of each row with the reference; NaN where undefined."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         correlations: Floats = _standardized(rows) @ _standardized(reference)
     return correlations

@@ -43,7 +43,8 @@ HISTORY = "history"
 FRESH = "fresh"
 #: The method needs the outputs of a reference model that was trained beforehand.
 REFERENCE = "reference"
-#: The method needs the mean loss on a clean set after each epoch, at the cost of a forward pass.
+#: The method needs the mean loss on a clean set after each epoch, at the cost of a forward pass on
+#: that set.
 CLEAN = "clean"
 #: The method needs the probability of each sample's label in each epoch of a preliminary
 #: training run on all samples.
@@ -99,9 +100,9 @@ class History:
         Each sample's most recent training loss at the end of each of the last 10 epochs, or of
         all epochs if there are fewer; NaN if the sample had not been trained on by then.
     excess_loss : ndarray of shape (n_samples,)
-        Each sample's most recent training loss minus the mean loss of the same batch.
+        Each sample's most recent training loss minus the mean loss of its batch in that step.
     n_trained : ndarray of shape (n_samples,), int64
-        Number of epochs that trained on each sample.
+        Number of epochs in which each sample was trained on.
     clean_losses : ndarray of shape (n_epochs,)
         Mean loss on the clean set at the end of each of the epochs in `losses`; NaN if there is
         no clean set.
@@ -135,7 +136,7 @@ class Candidates:
     n_keep : int
         Number of candidates to choose.
     rng : Generator
-        Random generator for this batch, determined by seed, epoch and batch.
+        Random generator for this batch, determined by the seed, the epoch and the batch's number.
     features : array of shape (n, d), optional
         Features of the candidates, for methods that need `FEATURES`.
     precomputed : array of shape (n, ...), optional
@@ -209,7 +210,7 @@ class Choice:
 
 
 class Visits(Protocol):
-    """The samples that each epoch visits, for methods that select whole epochs.
+    """The samples that each epoch visits, for methods that select an epoch's samples all at once.
 
     Examples
     --------
@@ -307,7 +308,7 @@ class Method(ABC):
 
     @property
     def schedules_epoch(self) -> bool:
-        """Whether `visits` selects whole epochs, instead of `choose` selecting single batches."""
+        """Whether `visits` selects all samples of an epoch at once, so `choose` is not called."""
         return False
 
     def visits(
@@ -420,7 +421,8 @@ class Method(ABC):
         Returns
         -------
         Choice
-            Methods that select ahead must keep exactly ``n_keep``; other methods should.
+            Methods that select ahead must keep exactly ``n_keep``; others should, unless they
+            have ``sets_own_count``.
         """
 
     def estimator(self, filter_ratio: float) -> BaseEstimator:

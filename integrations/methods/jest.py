@@ -77,7 +77,7 @@ class Jest(_Joint):
     Cross-entropy is a loss on single samples, so the learnability of a pair (i, j) depends only
     on i: Sᵢⱼ = sᵢ. In the joint term Σₖ (Sₖᵢ + Sᵢₖ) over the m samples taken, the first part is
     then the same constant for every i, and the second is m·sᵢ, so samples do not interact. The
-    sampler reduces to softmax((1 + m)·s), where s is the reducible holdout loss of RHO-LOSS
+    sampler then draws from softmax((1 + m)·s), where s is the reducible holdout loss of RHO-LOSS
     (Mindermann et al., ICML 2022). The inverse temperature rises from chunk to chunk, so the
     draws change from nearly proportional to nearly greedy.
 
@@ -117,14 +117,14 @@ class JestSigmoid(_Joint):
 
     The loss of a pair is ℓᵢⱼ = softplus(−zᵢⱼ (t cosᵢⱼ + bias)). Here cosᵢⱼ is the cosine
     between the embedding of sample i and the last layer's weights for the class of sample j.
-    These weights replace the text embeddings in SigLIP (Zhai et al., ICCV 2023). z is +1 if
-    the two samples match and −1 otherwise. The learner and the reference each use their own
+    These weights replace the text embeddings in SigLIP (Zhai et al., ICCV 2023). zᵢⱼ is +1 if
+    samples i and j match and −1 otherwise. The learner and the reference each use their own
     weights. This loss is used only for selection; training still uses cross-entropy.
 
     Which pairs match is an option, because two samples in a class share one "text". If
     samples in the same class match, the text is right for both. While the reference is better
     than the learner, each sample taken then favors others in its class, so batches narrow to
-    few classes. If each sample matches only itself, as in SigLIP, the text is right for one
+    a few classes. If each sample matches only itself, as in SigLIP, the text is right for one
     sample and wrong for the other, so each sample taken disfavors others in its class.
 
     Parameters
@@ -167,7 +167,7 @@ class JestSigmoid(_Joint):
         check_in(self.match, "match", ("class", "sample"))
 
     def learnability(self, learner: Outputs, reference: Outputs, labels: Indices) -> Floats:
-        """Return the sigmoid loss of embedding i and the class of j, learner minus reference."""
+        """Return the learner's sigmoid loss for i and the class of j, minus the reference's."""
         own = labels[:, None] == np.arange(learner.cosines.shape[1])
         if self.match == "class":
             return self._learnability(learner, reference, own)[:, labels]

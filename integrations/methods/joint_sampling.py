@@ -54,7 +54,7 @@ def sample_jointly(
     first chunk is drawn from the softmax of the diagonal of S. Each later chunk is drawn from
     the softmax of Sᵢᵢ + Σₖ (Sₖᵢ + Sᵢₖ) over the remaining samples i, where k runs over the
     samples taken. Within a chunk, samples are drawn without replacement. The sums are updated
-    from chunk to chunk, so that no entry of S is read more than twice.
+    from chunk to chunk, so that no row or column of S is added twice.
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ def sample_jointly(
     >>> import numpy as np
     >>> from spectral_select.integrations.methods.joint_sampling import sample_jointly
     >>> scores = np.zeros((4, 4))
-    >>> scores[0, 0] = 1e4  # 0 is learnable by itself
-    >>> scores[0, 2] = 2e4  # 2 is learnable once 0 is taken
+    >>> scores[0, 0] = 1e4  # sample 0 is learnable by itself
+    >>> scores[0, 2] = 2e4  # sample 2 is learnable once sample 0 is taken
     >>> sample_jointly(scores, 2, 2, np.random.default_rng(0))
     array([0, 2])
     """

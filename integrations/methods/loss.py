@@ -34,8 +34,8 @@ def _fresh_loss(candidates: Candidates) -> Floats:
 class TopLoss(Method):
     """Select the candidates with the largest loss.
 
-    This is online batch selection by loss (Loshchilov and Hutter, ICLR workshop 2016) without
-    random draws, or Ordered SGD (Kawaguchi and Lu, AISTATS 2020).
+    This is Ordered SGD (Kawaguchi and Lu, AISTATS 2020). It is also online batch selection by
+    loss (Loshchilov and Hutter, ICLR workshop 2016) without random draws.
     """
 
     name = "top-loss"
@@ -135,9 +135,9 @@ class SelectiveBackprop(Method):
 class RhoLoss(Method):
     """Select the candidates whose loss exceeds a reference model's loss the most.
 
-    RHO-LOSS (Mindermann et al., ICML 2022): the reducible holdout loss is large for samples
-    that can still be learned. It is small for samples that are already learned, and for
-    samples that cannot be learned (wrong labels).
+    RHO-LOSS (Mindermann et al., ICML 2022). The difference, called the reducible holdout loss,
+    is large for samples that can still be learned. It is small for samples that are already
+    learned, and for samples that cannot be learned, such as those with wrong labels.
     """
 
     name = "rho-loss"

@@ -16,13 +16,13 @@ __all__ = ["OrderDP"]
 @register
 @dataclass(frozen=True)
 class OrderDP(Method):
-    """Draw a uniform pool of candidates, and keep its members with the largest last losses.
+    """Draw a pool of candidates uniformly, and keep its members with the largest last losses.
 
     OrderDP (Jin et al., ICLR 2026). A pool of s of the n candidates is drawn uniformly without
     replacement, and the q members of the pool with the largest losses are kept. The loss is
     each sample's most recent training loss, so no extra forward pass is needed. Losses are not
     weighted: the mean over the kept samples is an unbiased estimate of a surrogate loss that
-    weights each sample by its probability of being among the q largest losses in a pool.
+    weights each sample by the probability that its loss is among the q largest in a pool.
 
     Differences from the paper: a pool is drawn from each candidate batch instead of once per
     epoch from all the data. Samples without a finite loss are kept before all others, in random
@@ -31,8 +31,8 @@ class OrderDP(Method):
     Parameters
     ----------
     pool : float, default=0.5
-        Determines the pool size s = q + pool·(n − q), rounded: from q for 0 (a uniform draw) to
-        n for 1 (the largest losses of all candidates).
+        Determines the pool size s = q + pool·(n − q), rounded. With pool = 0, s is q (a uniform
+        draw); with pool = 1, s is n (the largest losses of all candidates).
     """
 
     pool: float = 0.5

@@ -32,7 +32,7 @@ _CERTAIN = 1 - 1e-9  # samples with at least this inclusion probability are alwa
 class PFB(Method):
     """Keep samples with probabilities proportional to 1 / (f + r), where f is their density.
 
-    The rule of Partial Forward Blocking (Wu et al., ICCV 2025). Let x̂ be a row of the features
+    This is Partial Forward Blocking (Wu et al., ICCV 2025). Let x̂ be a row of the features
     after centering and normalization, and l̂ one of the landmarks: at most 1024 random rows,
     normalized in the same way, excluding the sample itself. Then
 
@@ -43,10 +43,10 @@ class PFB(Method):
 
     Differences from the paper: the features are read from the store instead of being computed
     by the first layers of the network being trained, so the density is computed once and no
-    extra forward pass is needed; (1) is a kernel density estimate on all the data instead of a
-    running estimate; r is a multiple of the median density; and exactly the requested number
-    of samples is kept, by systematic sampling (Madow, 1949) with the inclusion probabilities
-    (2).
+    extra forward pass is needed; (1) is a kernel density estimate, with landmarks from all the
+    data, instead of a running estimate; r is a multiple of the median density; and exactly the
+    requested number of samples is kept, by systematic sampling (Madow, 1949) with the inclusion
+    probabilities (2).
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class PFB(Method):
         return log_weights
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Draw by the density of all samples, or of the candidates if nothing is precomputed."""
+        """Draw by densities among all samples, or among the candidates if none are precomputed."""
         log_weights = candidates.precomputed
         if log_weights is None:
             log_weights = self.precompute(candidates.labels, candidates.features)

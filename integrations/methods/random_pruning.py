@@ -39,9 +39,9 @@ def prune(
     kept = ~learnt | (rng.random(n) >= r)
     if not learnt.all():
         return kept, np.where(learnt, 1 - r, 1.0)
-    # A batch must not be empty, so condition the draw on keeping at least one sample. Then the
-    # first kept sample is at position j with probability ∝ rʲ, and the draws after it remain
-    # valid.
+    # All samples may be dropped, but a batch must not be empty. So condition the draw on keeping
+    # at least one sample. Then the first kept sample is at position j with probability ∝ rʲ, and
+    # the draws for later positions remain valid.
     some = -np.expm1(n * np.log(r)) if r else 1.0  # 1 − rⁿ
     law = r ** np.arange(n)
     first = rng.choice(n, p=law / law.sum())

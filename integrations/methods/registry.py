@@ -78,7 +78,8 @@ def get_method(spec: str) -> Method:
     Raises
     ------
     ValueError
-        If there is no method with this name, or it lacks one of the options.
+        If there is no method with this name, an option is unknown or repeated, or a value is
+        invalid.
 
     Examples
     --------

@@ -26,16 +26,16 @@ class RePB(Method):
     """Randomly drop samples whose loss is below their batch's mean, and weight the rest.
 
     RePB (Zhou et al., ICLR 2026). Losses from different steps come from different networks. So
-    a sample's most recent training loss is compared with the mean loss of the same batch, and
-    no extra forward pass is needed. If the loss is below that mean, the sample is dropped with
-    probability 1 − ρ; a sample that has not been trained on yet is kept. These rules determine
-    how many samples are kept; the requested filter ratio is ignored. Results count only the
-    samples actually trained on.
+    a sample's most recent training loss is compared with the mean loss of its batch in that
+    step, and no extra forward pass is needed. If the loss is below that mean, the sample is
+    dropped with probability 1 − ρ; a sample that has not been trained on yet is kept. These rules
+    determine how many samples are kept; the requested filter ratio is ignored. Results count only
+    the samples actually trained on.
 
     A kept sample has weight E / N, where E is the number of epochs so far and N the number of
     times the sample has been trained on, both including the current epoch. The driver averages
-    over the kept samples, so the weights are multiplied by the number kept over the number of
-    candidates. Summed over the epochs, each sample then has about the same weight as without
+    over the kept samples, so the weights are multiplied by the kept share of the candidates.
+    Summed over the epochs, each sample then has about the same weight as without
     selection.
 
     Parameters

@@ -77,7 +77,9 @@ class SeTa(Method):
         check_number(self.delta, "delta", 0, 1)
 
     def score(self, history: History) -> Indices:
-        """Return each sample's cluster: 0 for the easiest, and -1 for samples without a loss.
+        """Return each sample's cluster.
+
+        Clusters are numbered from 0, the easiest; samples without a finite loss have -1.
 
         Parameters
         ----------
@@ -94,7 +96,7 @@ class SeTa(Method):
         return clusters
 
     def choose(self, candidates: Candidates) -> Choice:
-        """Keep the candidates inside the window after the cut; ``n_keep`` is not used."""
+        """Make the cut, then keep the candidates inside the window; ``n_keep`` is not used."""
         n, progress = len(candidates), given(candidates, "progress")
         clusters = given(candidates, "scores")
         left = candidates.rng.permutation(n)[: max(1, n - round(self.cut * n))]

@@ -25,7 +25,8 @@ _SHAPES = ("linear", "cosine", "step")
 class Spectral(Method):
     """A rule that uses the Fiedler vector of the candidates' similarity graph.
 
-    The sampler uses the selector directly, because the selector solves several batches at once.
+    `SpectralBatchSampler` uses the result of `estimator` instead of calling `choose`, because a
+    `FiedlerBatchSelector` solves several batches at once.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ class Gstds(Spectral):
 @register
 @dataclass(frozen=True)
 class Stratified(Spectral):
-    """Select one sample from each of k equal parts of the Fiedler order."""
+    """Sort the candidates by Fiedler entry, and select one from each of ``n_keep`` equal parts."""
 
     rule: str = "stratified"
     laplacian: str = "symmetric"

@@ -27,7 +27,8 @@ class RandomStratified(Method):
         _, classes = np.unique(candidates.labels, return_inverse=True)
         rank = rng.permutation(classes.max() + 1)
         order = np.lexsort((rng.random(n), rank[classes]))
-        # In units of 1/n, each candidate has length k and a tick falls every n units, so all
-        # values are integers and nothing is rounded.
+        # Lay the candidates along a line, each with length k, and put a tick every n units. The
+        # candidates that contain a tick are kept. All values are integers, so nothing is
+        # rounded.
         ticks = (np.arange(n + 1) * k + rng.integers(n)) // n
         return Choice(order[np.diff(ticks) > 0])

@@ -32,7 +32,7 @@ class Turns(Method):
 
     @property
     def schedules_epoch(self) -> bool:
-        """True: stride scheduling selects a whole epoch at once."""
+        """True: stride scheduling selects all samples of an epoch at once."""
         return True
 
     def visits(
@@ -49,7 +49,7 @@ class Turns(Method):
         Parameters
         ----------
         labels : ndarray of shape (n_samples,)
-            Classes of the training data; only their number is used.
+            Classes of the training data; only the number of samples is used.
         features : array of shape (n_samples, d) or None
             Not used.
         n_selected : callable

@@ -94,7 +94,8 @@ def _decode_record(kind: Any, value: Mapping[str, Any], where: str) -> Any:
 
 def _check_type(value: Any, kind: Any, where: str, *, optional: bool = False) -> None:
     accepted = (int, float) if kind is float else kind
-    # Reject NaN and values too large for figures. A diverging loss in float32 is below 1e39.
+    # Reject NaN and values too large for figures. A diverging loss is accepted, because finite
+    # float32 values are below 1e39.
     drawable = not isinstance(value, int | float) or abs(value) < 1e100
     if isinstance(value, accepted) and not isinstance(value, bool) and drawable:
         return

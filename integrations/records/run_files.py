@@ -84,6 +84,6 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             raise ValueError(f"{path.name} would need {n_bytes} bytes, so it was not read")
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    # For damaged members, zlib, zipfile and NumPy's header parser raise all kinds of errors.
+    # On damaged archives, zlib, zipfile and NumPy's header parser raise all kinds of errors.
     except Exception as error:
         raise ValueError(f"{path.name} is damaged ({reason(error)})") from error

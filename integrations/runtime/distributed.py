@@ -111,7 +111,7 @@ def current_ranks() -> Ranks:
 
 
 def local_rank() -> int | None:
-    """Return the rank of this process on this machine under torchrun, otherwise None."""
+    """Return this process's rank on this machine, or None if torchrun did not start it."""
     return int(os.environ["LOCAL_RANK"]) if "LOCAL_RANK" in os.environ else None
 
 

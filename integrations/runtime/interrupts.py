@@ -14,6 +14,7 @@ from spectral_select.integrations.runtime.distributed import ONE, Ranks
 __all__ = ["Interrupt", "interrupt_held"]
 
 # Processes started by torchrun receive each Ctrl-C twice: from the terminal and from torchrun.
+# So a second signal within this many seconds is ignored.
 _SAME_SECONDS = 1.0
 # Ranks communicate once in this many steps, so that all of them stop at the same step.
 _STEPS_BETWEEN = 16
@@ -66,7 +67,7 @@ class Interrupt:
             raise KeyboardInterrupt
 
     def asked(self, *, every_call: bool = False) -> bool:
-        """Return whether to stop; all ranks must call this and get the same result.
+        """Return whether to stop; all ranks must call this, and all receive the same result.
 
         Parameters
         ----------

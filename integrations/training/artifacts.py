@@ -68,8 +68,9 @@ def save_gallery(
     choices : mapping of int to tuple of array
         For each batch, the candidates and the kept samples, as indices into the dataset.
     image_size : int
-        Side of the network's input images, in pixels. Thumbnails are at most this large, at
-        most 96 px, and small enough that a batch takes at most 2 MiB.
+        Side of the network's input images, in pixels. The side of a thumbnail is at most this,
+        at most 96 px, and small enough that a batch takes at most 2 MiB, but never less than
+        8 px.
 
     Raises
     ------

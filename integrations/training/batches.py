@@ -247,7 +247,7 @@ class Batches:
         epoch : int
             Epoch, counted from 0. The sampler must be at step `start`.
         start : int
-            First step to return, within the epoch.
+            Step of the first batch, within the epoch.
         clock : Clock
             Records the time spent on making batches.
         outputs : callable
@@ -269,7 +269,7 @@ class Batches:
                 else:
                     yield self._choose_now(indices, epoch, number, clock, outputs, history)
 
-        # Selection during the step uses the current model, so batches cannot be made ahead.
+        # Selection during the step depends on earlier steps, so batches cannot be made ahead.
         depth = self.config.prefetch if self.method.selects_ahead else 0
         return Prefetcher(lambda skip: islice(make(), skip, left), depth)
 

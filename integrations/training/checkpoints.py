@@ -76,7 +76,7 @@ class Saved:
     run : RunRecord
         The run so far.
     trainer : dict or None
-        The trainer's state, or None if the run is complete.
+        The trainer's state, or None if the run is complete and its state was not kept.
     """
 
     run: RunRecord
@@ -94,7 +94,7 @@ class Checkpoints:
         Number of steps between two checkpoints of a run. By default, one is saved after each
         epoch.
     keep : bool, default=False
-        Whether to keep checkpoints when all runs are complete.
+        Whether to keep checkpoints after all runs are complete.
     ranks : Ranks, optional
         Processes that train together. Rank 0 writes; all ranks read.
 
@@ -247,7 +247,7 @@ class Checkpoints:
         return epoch_is_over if self.every is None else self._since(trainer) >= self.every
 
     def stale(self, trainer: Trainer) -> bool:
-        """Return whether any step was taken since the latest checkpoint or, if none, the start."""
+        """Return whether the run has advanced since its latest checkpoint, or since its start."""
         return self._since(trainer) > 0
 
     def _since(self, trainer: Trainer) -> int:
@@ -281,7 +281,7 @@ class Checkpoints:
             self._lock = None
 
     def finish(self) -> None:
-        """Remove the checkpoints, unless they are kept."""
+        """Remove the checkpoints, unless `keep` is set."""
         self.close()
         if self.ranks.first and not self.keep:
             # First delete the file that marks the comparison as resumable.

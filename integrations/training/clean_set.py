@@ -27,7 +27,7 @@ def clean_set(dataset: Any, n_train: int) -> Part:
     -------
     Part
         A stratified subset of `dataset` that is the same in all runs, or all of `dataset` if
-        it is smaller.
+        it has fewer samples than required.
 
     Examples
     --------

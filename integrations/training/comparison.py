@@ -1,9 +1,10 @@
 """Train the same network with several selection methods under equal conditions.
 
-For each seed, all methods start from the same weights and use the same candidate batches in
-the same order. They take the same number of optimizer steps at the same learning rates, and
-augment a given image in a given epoch in the same way. They alternate after every epoch, so
-that other load on the machine slows all methods equally.
+For each seed, all methods start from the same weights. Methods that select from candidate batches
+use the same batches in the same order. All methods except "full-short" take the same number of
+optimizer steps at the same learning rates. A given image in a given epoch is augmented in the
+same way for all methods. The methods alternate after every epoch, so that other load on the
+machine slows all of them equally.
 """
 
 import copy
@@ -82,8 +83,8 @@ def compare(
     Raises
     ------
     ValueError
-        If an input that a method needs is missing, or the run in a checkpoint started from
-        different weights.
+        If an input that a method needs is missing, or the initial weights differ from those of
+        a run in a checkpoint.
 
     Examples
     --------

@@ -35,8 +35,8 @@ class TrainConfig:
     epochs : int
         Number of passes over the training data.
     candidate_size : int
-        Number of samples in a candidate batch. Samples left over after the last complete batch
-        are skipped in that epoch.
+        Number of samples in a candidate batch. In each epoch, the samples left over after the
+        last complete batch are skipped.
     filter_ratio : float
         Share of each candidate batch that the methods discard, in [0, 1).
     lr : float
@@ -67,7 +67,7 @@ class TrainConfig:
         Whether to compile training steps with ``torch.compile``.
     n_ranks : int
         Number of processes that train together. Each receives an equal part of every candidate
-        batch, and keeps its share of that part.
+        batch, and selects samples from that part.
     prefetch : int
         Number of batches that a background thread loads in advance; 0 disables the thread.
     cache_bytes : int

@@ -36,7 +36,7 @@ class Dynamics:
 
 
 class _RecordedFull(Full):
-    """Train on every sample and record the losses; not available by name."""
+    """Train on every sample and record the losses; this method is not registered."""
 
     needs = frozenset({LAST_LOSS})
 
@@ -108,7 +108,8 @@ def probabilities_of(losses: ArrayLike) -> NDArray[np.float64]:
     Parameters
     ----------
     losses : array-like of shape (n_samples, n_epochs)
-        Cross-entropy of each sample in the latest step that trained on it.
+        Cross-entropy of each sample in its latest training step as of the end of each epoch;
+        NaN if there was none.
 
     Returns
     -------

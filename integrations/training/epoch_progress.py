@@ -32,7 +32,7 @@ def synchronize(device: torch.device) -> None:
 
 @dataclass
 class Clock:
-    """Seconds spent on loading images, and on selection during and after the steps."""
+    """Seconds spent on loading images, and on selection during the steps and after the last."""
 
     loading: float = 0.0
     choosing: float = 0.0
@@ -97,8 +97,8 @@ class Progress:
         samples, decoded, loss, correct = ranks.sum(local)
         seconds = self.seconds
         waiting = seconds["waiting"] + seconds["choosing"]
-        # If batches are made ahead, selection and loading overlap with training, and the loop
-        # waits for both at once.
+        # If batches are made ahead, selection and loading overlap with training. The loop's wait
+        # then includes the waits for both, so the wait for selection cannot be longer.
         loop_wait = seconds["loop_wait"]
         return EpochRecord(
             epoch=self.epoch,
@@ -120,7 +120,7 @@ class Progress:
 
 
 class Stopwatch:
-    """Measures the time of an epoch, starting when it is created.
+    """Measures the time of an epoch, from the creation of the stopwatch.
 
     Parameters
     ----------

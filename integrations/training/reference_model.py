@@ -1,7 +1,7 @@
 """A reference model's outputs on the training data, computed once and stored in a folder.
 
-The model is cross-fitted. The training data is split into two halves, stratified by class.
-For each half, one network is trained on it and scores the other half. So no sample is scored by a
+The model is cross-fitted. The training data is split into two halves, stratified by class. For
+each half, a network is trained on that half and scores the other. So no sample is scored by a
 network that was trained on it, no training data is lost, and validation and test data are not
 used. (Mindermann et al., ICML 2022, also train reference models on two halves if there is no
 holdout set.)

@@ -52,7 +52,7 @@ from spectral_select.integrations.training.trainer import Trainer
 __all__ = ["train_reference"]
 
 _BATCH = 256
-_MIN_SAMPLES = 4  # batch normalization needs two in each half
+_MIN_SAMPLES = 4  # batch normalization needs two samples in each half
 # Settings that do not change the reference: they affect only speed, or only the learners.
 _NOT_ITS_OWN = {
     "amp",
@@ -78,7 +78,7 @@ def train_reference(
 ) -> Reference:
     """Train a reference model by cross-fitting, or open the one already in the folder.
 
-    Each of two networks is trained on half of the training data, and scores the other half
+    For each half of the training data, a network is trained on that half and scores the other,
     without augmentation. If the process is killed, the folder remains incomplete, and the same
     call resumes with the network that was interrupted. If another process is training in the
     folder, the call waits for it.
@@ -86,8 +86,8 @@ def train_reference(
     Parameters
     ----------
     config : TrainConfig
-        Training configuration; `filter_ratio` is ignored. Candidate batches are never larger
-        than a half.
+        Training configuration; `filter_ratio` is ignored. If `candidate_size` is larger than
+        one half of the data, it is reduced to that.
     data : LabeledDataset
         The dataset, with ``train`` and ``classes``; validation and test data are not used.
     folder : path
@@ -280,7 +280,7 @@ def _save(network: nn.Module, file: Path, key: str, seconds: float) -> None:
 
 
 def _restore(network: nn.Module, file: Path, key: str) -> float | None:
-    """Load a network stored with this key and return its training time; None if there is none."""
+    """Load a network if it was stored with this key; return its training time, otherwise None."""
     if not file.is_file():
         return None
     try:

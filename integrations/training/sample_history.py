@@ -19,7 +19,7 @@ class SampleHistory:
     """Losses and counts of all samples, recorded for the methods that need them.
 
     The last losses change at every step, but a `snapshot` changes only at the end of an epoch.
-    So a method computes the same scores from a snapshot after resuming within an epoch.
+    So a method that resumes within an epoch computes the same scores as at the epoch's start.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ class Scalars:
     Parameters
     ----------
     folder : Path
-        Parent folder; each run is written to ``SLUG-seedS`` in it.
+        Parent folder; each run is written to its subfolder ``SLUG-seedS``.
     runs : sequence of RunRecord
         The runs so far, whose epochs are already written.
 

@@ -54,7 +54,7 @@ class Trainer:
     """Trains one network with one method and one seed, one epoch at a time.
 
     All random numbers in an epoch depend only on the seed and the epoch. `state_dict` can be
-    called between epochs and within `on_step`; on a CPU, resuming from it is bit-exact.
+    called between epochs and within `on_step`; on a CPU, resuming from its result is bit-exact.
 
     With multiple ranks, each rank selects from its part of every candidate batch, and gradients
     are averaged, so the number of steps does not depend on the number of ranks. Methods that
@@ -103,7 +103,7 @@ class Trainer:
     ------
     ValueError
         If there are fewer samples than `candidate_size`, an input is missing, or the size of
-        the process group differs from the configuration.
+        the process group differs from `n_ranks`.
     """
 
     def __init__(
@@ -215,8 +215,8 @@ class Trainer:
         epoch : int
             Epoch, counted from 0.
         on_step : callable, optional
-            Called after each step with the number of samples, their mean loss and the number
-            of correct predictions (tensors on the device), on this rank.
+            Called after each step with the number of samples on this rank, and with their mean
+            loss and number of correct predictions as tensors on the device.
 
         Returns
         -------
@@ -386,7 +386,7 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """Return the state needed to resume in another process.
 
-        Must be called on all ranks, between epochs or within `on_step`.
+        All ranks must call this, between epochs or within `on_step`.
 
         Returns
         -------
@@ -441,7 +441,8 @@ class Trainer:
         self._seen.mask = rank_state["seen"].numpy()
         self.first_kept = [kept.numpy() for kept in rank_state["first_kept"]]
         self.progress = Progress(**rank_state["progress"])
-        # Decode earlier images again here, because their decoding time is already recorded.
+        # Decode earlier images again now, before the clock runs, because the time for decoding
+        # them is already recorded.
         self.inputs.fill(np.flatnonzero(self._seen.mask))
         if self.progress.steps and self.progress.epoch == next_epoch:
             self.sampler.load_state_dict(state["sampler"])
