@@ -79,8 +79,8 @@ def load_dataset(
     FileNotFoundError
         If the dataset does not exist; the message names the expected files.
     ValueError, TypeError
-        If a folder contains no images, its class folders contain folders, its splits have
-        different classes, or an argument is out of range.
+        If a folder contains no images, a class folder contains folders, a split has a class that
+        the training split lacks, or an argument is out of range.
 
     Examples
     --------
