@@ -60,7 +60,9 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     )
     columns = parser.add_argument_group("the columns of texts and of Hugging Face datasets")
     columns.add_argument(
-        "--image-column", metavar="NAME", help="column with the images (default: the only one)"
+        "--image-column",
+        metavar="NAME",
+        help="column with the images (default: the only column of images)",
     )
     columns.add_argument(
         "--text-column", metavar="NAME", help="column with the texts (default: text)"
