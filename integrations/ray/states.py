@@ -76,7 +76,7 @@ class IndexState(_State[Index]):
 
 
 class SampleState(_State[RowSample]):
-    """Draws the sample of a dataset's rows."""
+    """Draws a sample of a dataset's rows."""
 
     def __init__(self, columns: Columns, size: int, seed: int) -> None:
         super().__init__(columns)
