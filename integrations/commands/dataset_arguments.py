@@ -10,7 +10,7 @@ __all__ = ["add_dataset_arguments", "given_columns", "load_from_arguments", "spl
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments for the dataset and its splits, shared by all commands."""
+    """Declare the arguments for the dataset and its splits, for `extract` and `train`."""
     parser.add_argument(
         "dataset",
         metavar="DATASET",

@@ -85,7 +85,7 @@ def run_all(
 
     The first run that needs features extracts them, and the first run that needs a reference
     model trains it; other runs wait for the result and share it. A parallel run starts at least
-    20 s after the previous run, and only if twice the memory of the largest run is free.
+    20 s after the previous run started, and only if twice the memory of the largest run is free.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def load_dataset(
     test_fraction : float, default 0.2
         Share held out for testing if the dataset has no test split, in [0, 1).
     train_size : int, optional
-        Number of training images to keep (stratified).
+        Number of training images to keep, stratified by class.
     seed : int, default 0
         Seed for the splits, not for training. Keep it fixed in comparisons.
 

@@ -86,7 +86,7 @@ class ImageFiles:
 
 
 def _bound_pixels(image: Image.Image) -> None:
-    """Reject images above Pillow's pixel limit, except JPEG files that fit if read at half size."""
+    """Reject images above Pillow's pixel limit, except JPEG files that fit at half size."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or image.width * image.height <= limit:
         return

@@ -30,7 +30,7 @@ class SplitOptions:
     test_fraction : float, default 0.2
         Share held out for testing, in [0, 1).
     train_size : int, optional
-        Number of training samples to keep (stratified).
+        Number of training samples to keep, stratified by class.
     seed : int, default 0
         Seed for the splits.
 

@@ -53,7 +53,7 @@ class _State(AggregateFnV2[bytes, bytes], ABC, Generic[State]):
 
 @dataclass
 class Index:
-    """Number of rows, and the sorted classes; None without labels."""
+    """Number of rows, and the sorted classes, which are None without labels."""
 
     n: int
     classes: NDArray[Any] | None

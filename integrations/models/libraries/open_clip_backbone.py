@@ -109,7 +109,7 @@ def _locate(request: BackboneRequest) -> _Source:
 
 
 def _registered(model: str, tag: str, path: Path | None, request: BackboneRequest) -> _Source:
-    """Return the weights called `tag` of a model in OpenCLIP's registry, or a file's weights."""
+    """Return a model from OpenCLIP's registry, with the weights `tag` or the user's weights."""
     import open_clip
 
     name = f"open_clip:{model}/{tag}" if tag else f"open_clip:{model}"
