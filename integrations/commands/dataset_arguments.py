@@ -10,7 +10,7 @@ __all__ = ["add_dataset_arguments", "given_columns", "load_from_arguments", "spl
 
 
 def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments for the dataset and its splits, shared by all commands."""
+    """Declare the arguments for the dataset and its splits, for `extract` and `train`."""
     parser.add_argument(
         "dataset",
         metavar="DATASET",
@@ -60,7 +60,9 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     )
     columns = parser.add_argument_group("the columns of texts and of Hugging Face datasets")
     columns.add_argument(
-        "--image-column", metavar="NAME", help="column with the images (default: the only one)"
+        "--image-column",
+        metavar="NAME",
+        help="column with the images (default: the only column of images)",
     )
     columns.add_argument(
         "--text-column", metavar="NAME", help="column with the texts (default: text)"

@@ -34,7 +34,7 @@ examples:
   spectral-select extract digits --out digits.store --backbone resnet18 \\
       --weights random --image-size 32            # try it without a download
   spectral-select extract texts.jsonl --out texts.store --backbone tfidf \\
-      --text-column text --label-column topic     # needs no network
+      --text-column text --label-column topic     # needs no download
   spectral-select extract texts.jsonl --out minilm.store --label-column topic \\
       --backbone st:all-MiniLM-L6-v2
   spectral-select extract hf-dataset:pets --out pets.store    # saved with save_to_disk
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split",
         choices=("train", "val", "test", "all"),
-        help="which split of the dataset to use; all: every image, ignoring the splits "
+        help="which split of the dataset to use; all: every sample, ignoring the splits "
         "(default: train)",
     )
     parser.add_argument(
@@ -73,9 +73,9 @@ def _add_network_arguments(group: Any) -> None:
     group.add_argument(
         "--weights",
         metavar="W",
-        help="default: the library's pretrained weights (downloaded once); random; a file "
-        "(.safetensors, or a state dict in .pt, .pth or .bin); or a folder that timm, "
-        "transformers or OpenCLIP saved",
+        help="'default' (used if omitted) for the library's pretrained weights, downloaded once; "
+        "'random'; a file (.safetensors, or a state dict in .pt, .pth or .bin); or a folder that "
+        "timm, transformers or OpenCLIP saved",
     )
     group.add_argument(
         "--revision",

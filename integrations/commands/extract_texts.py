@@ -40,7 +40,8 @@ def _encoder(args: argparse.Namespace, data: "TextDataset") -> "TextEncoder":
 
     name = args.backbone or TFIDF
     if name == TFIDF:
-        # The encoder is fitted on the training split, so that the other splits do not affect it.
+        # Unless all samples are requested, the encoder is fitted on the training split, so that
+        # the other splits do not affect it.
         fitted_on = data.split("all" if args.split == "all" else "train")
         texts = [fitted_on.samples.load(int(i)) for i in fitted_on.indices]
         return TfidfEncoder(texts, dim=args.dim, seed=args.seed)

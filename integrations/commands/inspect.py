@@ -29,7 +29,7 @@ __all__ = ["add_arguments", "run"]
 _DESCRIPTION = """\
 Find wrong labels, outliers and near-duplicates in a file of features (embeddings, one row per
 sample). The command prints a summary; --report writes an HTML page, and --out writes a table with
-a row for each sample. With OTHER, such as the test set, it also finds samples in both files.
+a row for each sample. With OTHER, such as a test set, it also finds samples common to both files.
 """
 
 _EPILOG = """\
@@ -40,7 +40,7 @@ examples:
   spectral-select inspect train.store test.store --out table.csv
                                # also near-duplicates between the two
   spectral-select inspect texts.store --texts texts.jsonl --report page.html
-                               # texts that extract embedded
+                               # a page with the texts
   spectral-select inspect texts.parquet --columns embedding --labels topic --show text \\
       --report page.html       # the text is shown instead of an image
   spectral-select inspect 'embeddings/*.parquet' --id id --embedding embedding \\
@@ -97,8 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--duplicate-similarity",
         metavar="S",
         type=float,
-        help="samples at least this similar are near-duplicates, in [0, 1] (default: 0.95, or "
-        "more if many samples are that similar)",
+        help="least similarity of near-duplicates, in [0, 1] (default: 0.95, or more if many "
+        "samples are that similar)",
     )
     parser.add_argument(
         "--landmarks",

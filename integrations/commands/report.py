@@ -10,8 +10,8 @@ _DESCRIPTION = """\
 Write a page about one or more runs of train: accuracy with confidence intervals over the
 seeds, the numbers published in the SALN paper, costs, curves, selected samples and weights.
 Runs with the same configuration and data are pooled over their seeds; each configuration
-gets its own section. The page, report.html, is self-contained. The folder figures next to
-it contains its figures as files.
+gets its own section. The page, report.html, is self-contained. The figures are also written
+as files to the folder figures/ next to it.
 """
 
 _EPILOG = """\

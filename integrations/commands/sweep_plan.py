@@ -137,7 +137,7 @@ def _run(
 def _depends(spec: str) -> bool:
     """Return whether a method's training depends on the filter ratio."""
     method = get_method(spec)
-    # Comparing two ratios is enough, whatever the number of epochs.
+    # Comparing two ratios shows the dependence, whatever the number of epochs.
     first, second = ((method.schedule(f, 4), method.step_fraction(1 - f)) for f in (0.25, 0.75))
     return first != second
 

@@ -85,7 +85,7 @@ def run_all(
 
     The first run that needs features extracts them, and the first run that needs a reference
     model trains it; other runs wait for the result and share it. A parallel run starts at least
-    20 s after the previous run, and only if twice the memory of the largest run is free.
+    20 s after the previous run started, and only if twice the memory of the largest run is free.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def run_all(
     jobs : int
         Maximum number of parallel runs. The processor's cores are divided among them.
     on_end : callable
-        Called with the run, its exit status and its duration in seconds.
+        Called when a run ends, with the run, its exit status and its duration in seconds.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def run_all(
         The runs that did not exit with status 0.
     """
     waiting, going, failed = list(runs), list[_Started](), list[Run]()
-    settled: set[str] = set()  # inputs that exist by now, because finished runs needed them
+    settled: set[str] = set()  # inputs that ended runs needed, so no other run waits for them
     needed = 0
     try:
         while waiting or going:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run", "run_comparison"]
 
 # Datasets that need different defaults. At 32 px, the fixed cost of a step dominates if batches
-# are small, so candidate batches are larger.
+# are small, so candidate batches are larger than for other datasets.
 _DEFAULTS: dict[str, dict[str, int]] = {
     "digits": {"image_size": 32, "candidate_size": 320, "epochs": 12},
     "cifar10": {"image_size": 32, "candidate_size": 320, "epochs": 25},
@@ -109,7 +109,8 @@ def run_comparison(dataset: str, **options: Any) -> Results:
         Name of a dataset, or path of a folder of images, a store or a table of features.
     **options
         Options of the command, with underscores instead of hyphens: ``out``, ``methods``,
-        ``seeds``, ``filter_ratio``, ``epochs``, … Other options have the command's defaults.
+        ``seeds``, ``filter_ratio``, ``epochs``, … Options that are not given have the command's
+        defaults.
 
     Returns
     -------

@@ -23,7 +23,7 @@ examples:
   spectral-select train digits                  # about a minute on two cores, no download
   spectral-select train photos --image-size 64 --epochs 5 --seeds 0 1 2
   spectral-select train photos --features photos.store --methods full fiedler
-  spectral-select train photos.store --model head          # on the embeddings alone: seconds
+  spectral-select train photos.store --model head          # on the embeddings; takes seconds
   spectral-select train table.csv --labels kind --candidate-size 64
   spectral-select train photos --out runs/a --resume       # after any interruption
   torchrun --nproc-per-node=4 -m spectral_select train photos --out runs/b

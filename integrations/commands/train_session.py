@@ -60,9 +60,9 @@ class OutputOptions:
     keep_checkpoints : bool
         Whether to keep checkpoints when all runs are complete.
     save_models : bool
-        Whether to save final weights, to ``models/SLUG-seedS.safetensors``.
+        Whether to save final weights, to ``models/METHOD-seedS.safetensors``.
     tensorboard : bool
-        Whether to log each epoch for TensorBoard, to ``tensorboard/SLUG-seedS``.
+        Whether to log each epoch for TensorBoard, to ``tensorboard/METHOD-seedS``.
     """
 
     resume: bool = False
@@ -97,7 +97,7 @@ class Comparison:
     progress : bool, optional
         Whether to show a progress bar; by default, only on a terminal.
     options : OutputOptions, optional
-        Which other files to write; by default, checkpoints that are removed at the end.
+        Files to write besides the results; by default, only checkpoints, removed at the end.
 
     Attributes
     ----------
@@ -194,7 +194,7 @@ class Comparison:
         print(f"\n{format_table(self.results)}\n")
         self._draw()
         if interrupted:
-            print(f"to resume it, add --resume to the command (and --out {self.out})")
+            print(f"to resume, add --resume to the command (and --out {self.out})")
         return 130 if interrupted else 0
 
     def _is_complete(self) -> bool:

@@ -65,7 +65,8 @@ class Augmentation:
         images : Tensor of shape (n, 3, height, width)
             RGB in [0, 1].
         draws : Tensor of shape (n, N_DRAWS)
-            Uniform in [0, 1), one row per image; 0.5 everywhere leaves the images unchanged.
+            Uniform in [0, 1), one row per image. If `flip` is at most 0.5, draws of 0.5 leave the
+            images unchanged.
 
         Returns
         -------

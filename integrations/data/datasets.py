@@ -65,7 +65,7 @@ def load_dataset(
     test_fraction : float, default 0.2
         Share held out for testing if the dataset has no test split, in [0, 1).
     train_size : int, optional
-        Number of training images to keep (stratified).
+        Number of training images to keep, stratified by class.
     seed : int, default 0
         Seed for the splits, not for training. Keep it fixed in comparisons.
 
@@ -79,8 +79,8 @@ def load_dataset(
     FileNotFoundError
         If the dataset does not exist; the message names the expected files.
     ValueError, TypeError
-        If a folder contains no images, its class folders contain folders, its splits have
-        different classes, or an argument is out of range.
+        If a folder contains no images, a class folder contains folders, a split has a class that
+        the training split lacks, or an argument is out of range.
 
     Examples
     --------

@@ -77,7 +77,8 @@ _CHUNK = 1024  # images decoded at a time
 # Below this size, threads mostly wait for Python's GIL. On 2 cores, two threads decode
 # 112 px images 1.2 times as fast as one thread, but 32 px images only 0.6 times as fast.
 _THREADED_PIXELS = 64 * 64
-# Share of a GPU's free memory per table; each method and each split of the data needs a table.
+# Share of a GPU's free memory that one table may use; each method and each split of the data needs
+# a table.
 _SHARE = 0.25
 
 
@@ -191,7 +192,7 @@ class DecodedImages:
         out = np.empty((len(indices), self.image_size, self.image_size, 3), np.uint8)
 
         def fill(places: NDArray[np.int64]) -> int:
-            """Decode images, and return the number of pixels in the last one."""
+            """Decode images, and return the number of pixels of the last one before resizing."""
             n_pixels = 0
             for place in places:
                 image = _rgb_at(self.dataset, int(indices[place]))

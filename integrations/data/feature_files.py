@@ -37,8 +37,8 @@ class FeatureColumns:
     key : str, optional
         Name of the array in an ``.npz`` file.
     columns : sequence of str, optional
-        Feature columns in a Parquet or CSV file; by default, all columns except the labels, or
-        the only column of lists.
+        Feature columns in a Parquet or CSV file; by default, the only column of lists or, if
+        there is none, all columns except the labels.
     labels : str, optional
         Array in the ``.npz`` file, column in the table, or a ``.npy`` file; by default, the
         labels in the store.

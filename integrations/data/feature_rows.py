@@ -182,7 +182,7 @@ class FeatureInputs:
         return torch.zeros(count, self._features.shape[1], device=self.device)
 
     def fill(self, indices: Any) -> None:
-        """Do nothing; all rows are read at once."""
+        """Do nothing; rows need no decoding."""
 
     def close(self) -> None:
         """Do nothing; there are no threads."""

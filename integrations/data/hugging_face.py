@@ -36,13 +36,13 @@ class HubColumns:
     Parameters
     ----------
     image : str, optional
-        Column with the images; by default, the only one.
+        Column with the images; by default, the only column of images.
     text : str, optional
         Column with the texts; by default, "text" if there are no images.
     label : str, optional
         Column with the labels; by default, "label" or "labels", if there is such a column.
     id : str, optional
-        Column with an identifier for each sample; by default, SPLIT[INDEX].
+        Column with an identifier for each sample. The default identifiers are SPLIT[INDEX].
 
     Examples
     --------

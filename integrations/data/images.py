@@ -86,7 +86,7 @@ class ImageFiles:
 
 
 def _bound_pixels(image: Image.Image) -> None:
-    """Reject images above Pillow's pixel limit; large JPEG files are read at half size first."""
+    """Reject images above Pillow's pixel limit, except JPEG files that fit at half size."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is None or image.width * image.height <= limit:
         return
@@ -197,11 +197,11 @@ class ImageDataset(LabeledDataset):
     classes : tuple of str
         Class names, by label.
     train, val, test : ImageSplit
-        The splits; one may be empty.
+        The splits; `val` and `test` may be empty.
     record : dict
         How the dataset was split (layout, seed, fractions), for JSON.
     sources : tuple of (images, labels)
-        All images, as the folders or arrays that the splits were drawn from.
+        The files or arrays that the splits were drawn from, with the labels of their images.
     image_size : int or None
         Side of the images in pixels, or None if their sizes differ.
 

@@ -30,7 +30,7 @@ class SplitOptions:
     test_fraction : float, default 0.2
         Share held out for testing, in [0, 1).
     train_size : int, optional
-        Number of training samples to keep (stratified).
+        Number of training samples to keep, stratified by class.
     seed : int, default 0
         Seed for the splits.
 
@@ -72,11 +72,11 @@ class LabeledDataset:
     classes : tuple of str
         Class names, by label; empty if the dataset has no labels.
     train, val, test : LabeledSplit
-        The splits; one may be empty.
+        The splits; `val` and `test` may be empty.
     record : dict
         How the dataset was split (layout, seed, fractions), for JSON.
     sources : tuple of (samples, labels)
-        All samples, as the files or arrays that the splits were drawn from.
+        The files or arrays that the splits were drawn from, with the labels of their samples.
     image_size : int or None
         Side of the images in pixels; None if their sizes differ or the samples are not images.
 
@@ -204,7 +204,7 @@ class LabeledDataset:
 def _only(
     kept: NDArray[np.int64], strata: NDArray[np.int64], options: SplitOptions, unit: str
 ) -> NDArray[np.int64]:
-    """Return the training samples that are kept with `train_size`."""
+    """Reduce the training samples to `train_size`, stratified by class."""
     size = options.train_size
     if size is not None:
         if isinstance(size, bool) or not isinstance(size, int | np.integer):

@@ -135,8 +135,8 @@ class LabeledSplit(Dataset[tuple[Any, int]]):
 
         For image files, the fingerprint covers each file's relative path, size in bytes and
         label. It does not cover pixels, so replacing a file with one of equal size is not
-        detected. For arrays and texts, it covers every byte and label. It also covers class
-        names, but not the transform or the root folder, so the folder may be moved.
+        detected. For arrays and texts, it covers every byte and label. In all cases, it covers the
+        class names, but not the transform or the root folder, so the folder may be moved.
         """
         digest = hashlib.sha256(b"spectral_select split 1\0")
         digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""Convert any image to 8-bit RGB, upright and opaque, scaled by the range of its mode."""
+"""Convert any image to 8-bit RGB, upright and opaque, with values scaled to 0 to 255."""
 
 from contextlib import suppress
 from typing import Any
@@ -127,7 +127,8 @@ def _gray(image: Image.Image) -> Image.Image:
     """Convert 16-bit or 32-bit gray to 8-bit gray."""
     if image.mode == "F":
         pixels = _from_unit_range(np.asarray(image))
-    elif image.mode in _GRAY_16 or image.format in ("PNG", "PPM"):  # older Pillow uses mode I
+    elif image.mode in _GRAY_16 or image.format in ("PNG", "PPM"):
+        # Older versions of Pillow open 16-bit PNG and PPM files in mode I.
         highest = 2 ** max(_tag(image, _BITS_PER_SAMPLE), default=16) - 1
         values = np.asarray(image)
         if values.size and values.max() > highest:

@@ -13,8 +13,9 @@ def stratified_split(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Hold out `n_held` rows, with the same class proportions as all rows.
 
-    Quotas are rounded by the largest-remainder method, so their sum is exact. At least one row of
-    each class is not held out, unless `n_held` is too large for that.
+    The numbers of rows held out per class are rounded by the largest-remainder method, so they
+    add up to `n_held`. At least one row of each class is not held out, unless `n_held` is too
+    large for that.
 
     Parameters
     ----------

@@ -29,8 +29,8 @@ class TextColumns:
         Column with the labels. By default, "label" if the first row has it; otherwise there are
         no labels.
     id : str, optional
-        Column with an identifier for each text. The default identifier is the file and the
-        line or row.
+        Column with an identifier for each text. The default identifier consists of the file's
+        name and the number of the line or row.
 
     Examples
     --------

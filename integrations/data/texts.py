@@ -77,11 +77,11 @@ class TextDataset(LabeledDataset):
     classes : tuple of str
         Class names, by label; empty if the texts have no labels.
     train, val, test : LabeledSplit
-        The splits; one may be empty.
+        The splits; `val` and `test` may be empty.
     record : dict
         How the dataset was split (layout, seed, fractions), for JSON.
     sources : tuple of (Texts, labels)
-        All texts, as the files that the splits were drawn from.
+        The texts of the files that the splits were drawn from, with their labels.
     image_size : None
         Texts have no size in pixels.
 

@@ -34,7 +34,7 @@ def write_page(
     Parameters
     ----------
     path : path
-        The page, ``.html``.
+        Path of the ``.html`` page.
     found : DatasetInspection
         The result of `inspect_dataset`.
     title, other_title : str

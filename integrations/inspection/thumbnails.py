@@ -51,7 +51,7 @@ class Thumbnails:
         return f"{self._prefix}{sample}" if self._pictures[sample] else ""
 
     def rules(self) -> str:
-        """Return the CSS rules of all thumbnails named so far."""
+        """Return the CSS rules of all thumbnails that `name` was called for."""
         return "\n".join(
             f".{self._prefix}{sample}{{background-image:url({uri})}}"
             for sample, uri in self._pictures.items()

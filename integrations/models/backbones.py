@@ -50,17 +50,17 @@ def build_backbone(
           in transformers;
         - "open_clip:MODEL/TAG", "open_clip:MODEL" or "open_clip:ORG/NAME" on the hub, for an
           image tower;
-        - "pixels", for no network: the embedding is the image itself, with values in [0, 1].
+        - "pixels", without a network: the embedding is the image itself, with values in [0, 1].
     weights : str or path, default "default"
         "default" (the library's pretrained weights, downloaded unless cached), "random" (drawn
         with `seed`), or a file of weights (.safetensors, or a state dict in .pt, .pth or .bin).
         The file's last layer is not used, so it may be missing or of any size. All libraries
         except torchvision also accept a folder that they saved. torchvision also accepts the
-        name of a weights entry, such as "IMAGENET1K_V1". Nothing is unpickled.
+        name of a weights entry, such as "IMAGENET1K_V1". No code in a file is run.
     image_size : int, optional
-        Size in pixels. The shorter side of each image is resized to this size, and the center
-        is cropped. By default, images are prepared the way the pretrained weights expect; for
-        "pixels", the default is 32.
+        Side of the input images, in pixels. Most transforms resize the shorter side of each image
+        to this size and crop the center; some resize both sides, without cropping. By default,
+        images are prepared the way the pretrained weights expect; for "pixels", the default is 32.
     seed : int, default 0
         Seed for random weights. The global random state is not changed.
     revision : str, optional

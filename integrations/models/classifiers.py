@@ -37,7 +37,7 @@ def build_classifier(
         As for `build_backbone`. The last layer is always new.
     small_input : bool, default False
         Adapt a ResNet to images of about 32 px: replace the first convolution with a 3 × 3 one
-        of stride 1, and remove the max-pooling.
+        of stride 1, and remove the max-pooling layer.
     seed : int, default 0
         Seed for initializing all new layers. The global random state is not changed.
 

@@ -53,8 +53,8 @@ def check_device(device: str | torch.device) -> torch.device:
 def default_workers(device: torch.device) -> int:
     """Return a suitable number of loading processes for this machine.
 
-    On a CPU, the forward pass needs the cores. With a GPU, all cores except one, but at most 16,
-    load images.
+    Without a GPU, the forward pass needs the cores, so at most one process loads images. With a
+    GPU, there is one process for each core except one, but at least 1 and at most 16.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def default_workers(device: torch.device) -> int:
 
 
 def check_workers(num_workers: int | None, device: torch.device, n_images: int) -> int:
-    """Return the number of loading processes; raise ValueError if it is not valid."""
+    """Return the number of loading processes; raise ValueError if `num_workers` is not valid."""
     if num_workers is None:
         return default_workers(device) if n_images > 2000 else 0
     if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:

@@ -61,8 +61,8 @@ def extract_embeddings(
 
     If the process is killed, the same call resumes from the last block written to disk. If the
     store is complete, it is only opened. In both cases, the images, transform and backbone must
-    be the same as before. The check compares a sample of the images, the weights and the first
-    embedding.
+    be the same as before. This is checked by comparing the weights, the first embedding and a
+    sample of the images.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def extract_embeddings(
     batch_size : int, default 64
         Number of images per forward pass.
     num_workers : int, optional
-        Number of processes that load images. The default depends on the machine; small
-        datasets are loaded in this process.
+        Number of processes that load images. The default depends on the machine; for small
+        datasets, it is 0, so this process loads the images.
     device : str or torch.device, default "auto"
         Device for the network; "auto" means CUDA if available.
     precision : str, default "auto"
@@ -205,8 +205,8 @@ def _embed(
         nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
     )
     try:
-        # Do not use inference_mode: tensors that the module stores in it cannot be used in
-        # training.
+        # Do not use inference_mode: tensors that the module creates in this mode and keeps could
+        # not be used in training.
         with torch.no_grad(), autocast:
             embeddings = embeddings_of(network(images), output, len(batch))
     except torch.OutOfMemoryError as error:
@@ -220,7 +220,7 @@ def _embed(
 def _check_resumable(
     writer: StoreWriter, first: NDArray[np.float32], precision: str, *, any_precision: bool
 ) -> None:
-    """Reject stored rows with a different precision or first embedding."""
+    """Reject a store if its precision or first embedding differs from this call's."""
     earlier_precision = writer.earlier.get("precision", precision)
     if earlier_precision != precision and not (writer.complete and any_precision):
         raise StoreError(

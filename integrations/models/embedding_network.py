@@ -69,7 +69,7 @@ def check_output(output: Output) -> str | int | None:
     Returns
     -------
     str, int or None
-        `output` itself, or the name of a function.
+        `output` itself, or its name if it is a function.
 
     Examples
     --------

@@ -25,8 +25,8 @@ class Head(nn.Module):
     Parameters
     ----------
     mean, scale : array of shape (n_features,)
-        The mean is subtracted from the features, and the result is divided by the scale. Both
-        are saved with the weights, so the inputs of the module are raw features.
+        The mean is subtracted from the features, and the result is divided by the scale. The mean
+        and scale are saved with the weights, so the inputs of the module are raw features.
     n_classes : int
         Number of classes.
     width : int, optional

@@ -102,12 +102,12 @@ def _snapshot(repository: str, patterns: Sequence[str], revision: str | None) ->
     options = {"allow_patterns": [*patterns], "ignore_patterns": ["*/*"], "revision": revision}
     try:
         return Path(snapshot_download(repository, **options))
-    except OfflineModeIsEnabled:  # huggingface_hub 1 raises this even for a cached commit
+    except OfflineModeIsEnabled:  # huggingface_hub 1.x raises this even for a cached commit
         return Path(snapshot_download(repository, local_files_only=True, **options))
 
 
 def first_file(folder: Path, names: Sequence[str]) -> Path | None:
-    """Return the first of several files that exists in a folder, or None.
+    """Return the path of the first of `names` that is a file in `folder`, or None.
 
     Examples
     --------

@@ -24,13 +24,13 @@ class Weights:
     Parameters
     ----------
     kind : {"random", "entry", "file"}
-        Random weights, an entry in torchvision's enumeration, or a file.
+        Random weights, an entry in torchvision's enumeration of pretrained weights, or a file.
     label : str
         Name used in records.
     entry : WeightsEnum, optional
         The torchvision entry.
     state : mapping of str to Tensor, optional
-        The state dict, with the network's shapes; None for random weights.
+        The state dict; None for random weights.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Embeddings of texts by sentence-transformers, from safetensors and without remote code."""
+"""Embed texts with sentence-transformers, using only safetensors and no remote code."""
 
 import hashlib
 import os
@@ -150,7 +150,7 @@ def _no_progress_bars() -> Iterator[None]:
 
 
 def _find(name: str, *, download: bool) -> tuple[Path, str]:
-    """Return the folder of a model, and where it comes from."""
+    """Return the folder of a model, and where the model comes from."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder, "local folder"
@@ -173,7 +173,7 @@ def _find(name: str, *, download: bool) -> tuple[Path, str]:
 
 
 def _check_safetensors(folder: Path) -> None:
-    """Reject a folder without configuration, or with weights only in other formats."""
+    """Reject a folder without configuration, or with weights that are not also in safetensors."""
     if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
         raise ValueError(
             f"{folder} is not a sentence-transformers model; expected modules.json or config.json"

@@ -63,7 +63,7 @@ def extract_text_embeddings(
     split : LabeledSplit
         A split of a `TextDataset`.
     encoder : TextEncoder
-        A `TfidfEncoder`, a `SentenceEncoder` or another object with these attributes.
+        A `TfidfEncoder`, a `SentenceEncoder` or another object with the same interface.
     out : path
         Folder for the store.
     block_size : int, default 1024

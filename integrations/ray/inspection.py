@@ -113,7 +113,7 @@ def check_columns(
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return the error from our own function that made a Ray task fail."""
+    """Return the error that our own function raised in a failed Ray task."""
     while isinstance(error, ray.exceptions.RayError) or type(error).__name__ == "UserCodeException":
         inner = getattr(error, "cause", None) or error.__cause__
         if inner is None:
@@ -177,7 +177,7 @@ def _nearest(ds: Dataset, columns: Columns, plan: Any, n_cells: int) -> Dataset:
         order = np.argsort(keys)
         X = Columns("key", "row").features(table)
         found = ray.get(plan).close_pairs(keys[order], X[order])
-        # Each pair is stored with its smaller key.
+        # Each pair is stored in the row of its smaller key.
         pairs = found.pairs[np.argsort(found.pairs[:, 0], kind="stable")]
         bounds = np.searchsorted(pairs[:, 0], np.append(found.keys, np.iinfo(np.int64).max))
         links = pa.ListArray.from_arrays(bounds.astype(np.int32), pa.array(pairs[:, 1]))

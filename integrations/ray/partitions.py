@@ -72,7 +72,8 @@ def join_by_key(scores: Any, others: Any, schema: Any, count: int) -> Any:
     Returns
     -------
     ray.data.Dataset
-        The rows of `scores`, with the key's smallest ``distance``, and whether any is ``exact``.
+        The rows of `scores`, with the smallest ``distance`` of each key, and whether any row of
+        the key is ``exact``.
     """
     import pyarrow as pa
 

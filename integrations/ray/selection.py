@@ -47,7 +47,7 @@ def select(
         Number of GPUs for each of the actors, which compute Fiedler vectors with torch. With 0,
         tasks compute them on CPUs.
     concurrency : int, default=1
-        Number of actors.
+        Number of actors; not used if `num_gpus` is 0.
 
     Returns
     -------

@@ -53,7 +53,7 @@ class _State(AggregateFnV2[bytes, bytes], ABC, Generic[State]):
 
 @dataclass
 class Index:
-    """Number of rows, and the sorted classes; None without labels."""
+    """Number of rows, and the sorted classes, which are None without labels."""
 
     n: int
     classes: NDArray[Any] | None
@@ -76,7 +76,7 @@ class IndexState(_State[Index]):
 
 
 class SampleState(_State[RowSample]):
-    """Draws the sample of a dataset's rows."""
+    """Draws a sample of a dataset's rows."""
 
     def __init__(self, columns: Columns, size: int, seed: int) -> None:
         super().__init__(columns)

@@ -1,4 +1,4 @@
-"""The cost of a run in seconds, including the inputs it needs."""
+"""The cost of a run in seconds, including the cost of its inputs."""
 
 import json
 from collections import Counter
@@ -19,7 +19,7 @@ class Cost:
     Attributes
     ----------
     training : float
-        The training loop, including waits for selection and images, but not evaluation.
+        Time of the training loop, including waits for selection and images, but not evaluation.
     features, reference : float or None
         Time to extract the features and to train the reference model: 0 if the method does not
         need them, None if the time was not recorded.

@@ -84,7 +84,7 @@ def mean_interval(values: Iterable[float | None]) -> Interval | None:
 def paired_difference(
     ours: Mapping[int, float | None], theirs: Mapping[int, float | None]
 ) -> Interval | None:
-    """Return the mean difference over the shared seeds, with its 95% interval.
+    """Return the mean of `ours` minus `theirs` over the shared seeds, with its 95% interval.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The report page: one self-contained HTML file, with its figures in a folder next to it."""
+"""The report page: one self-contained HTML file. Its figures are also written as PNG files."""
 
 import os
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[
     """Write a page about one or more runs of ``spectral-select train``, with figures.
 
     Runs with the same configuration and data are pooled over their seeds; each configuration
-    gets its own section. The page, ``report.html``, is self-contained. The folder ``figures``
-    contains its figures as files. Requires jinja2 and matplotlib.
+    gets its own section. The page, ``report.html``, is self-contained. Its figures are also
+    written as files to the folder ``figures``. Requires jinja2 and matplotlib.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[
     (out / FIGURES).mkdir(parents=True, exist_ok=True)
     for figure in (figure for section in sections for figure in section.figures):
         _write(out / FIGURES / figure.name, figure.png)
-    _write(out / PAGE, page.encode(errors="replace"))  # a folder's name may not be UTF-8
+    _write(out / PAGE, page.encode(errors="replace"))  # a folder's name is not always UTF-8
     return out / PAGE
 
 

@@ -50,8 +50,8 @@ class PageSection:
     paper : PaperData
         The paper's results on the dataset to compare with.
     compares_with_paper : bool
-        Whether the runs use one of the paper's datasets or a copy of it. Otherwise the page
-        does not show the paper's numbers.
+        Whether the runs use one of the paper's datasets or a copy of CIFAR-10. Otherwise the
+        page does not show the paper's numbers.
     same_data : bool
         Whether the runs use exactly the paper's dataset.
     differences : list of str
@@ -223,5 +223,5 @@ def _read_files(
             else:
                 break
     if without:
-        notes.append(f"Not recorded for {', '.join(without)}.")
+        notes.append(f"Nothing was recorded for {', '.join(without)}.")
     return files, notes

@@ -103,7 +103,7 @@ class Run:
     def curve(self, part: str, quantity: str) -> list[float]:
         """Return the accuracy or loss on a split by epoch, with NaN for unknown values.
 
-        ``"batches"`` stands for the running mean over the training batches.
+        If `part` is ``"batches"``, the curve is the running mean over the training batches.
         """
         epochs = self.record.history
         values = [
@@ -136,7 +136,8 @@ def sampling_error(runs: Iterable[Run]) -> str:
     """Return a sentence on the uncertainty due to the finite test set; empty if it is unknown.
 
     The number of correct predictions is binomial, so an accuracy p on n images has the standard
-    error √(p·(1 − p)/n). All methods share the test set, so their differences vary less.
+    error √(p·(1 − p)/n). All methods share the test set, so the difference between two methods
+    varies less than with separate test sets.
 
     Examples
     --------
@@ -235,8 +236,8 @@ class RunGroup:
 def group_runs(sources: Sequence[ResultsFolder]) -> list[RunGroup]:
     """Return the runs in all folders, grouped by configuration and data.
 
-    Folders with different features are also kept apart. A folder in which no method uses
-    features joins the first group with its configuration.
+    Folders with different features or reference models are also kept apart. A folder in which no
+    method uses either joins the first group with its configuration.
 
     Parameters
     ----------

@@ -148,7 +148,8 @@ def paper_data(name: str) -> tuple[PaperData, bool]:
     Returns
     -------
     PaperData
-        CIFAR-10 for copies of it, otherwise Oxford-IIIT Pet, the paper's primary dataset.
+        CIFAR-10 for that dataset and its copies, otherwise Oxford-IIIT Pet, the paper's primary
+        dataset.
     bool
         Whether the dataset is exactly the paper's.
 

@@ -123,7 +123,8 @@ def _paper_table(group: RunGroup, paper: PaperData, quantity: Quantity) -> Table
     return table
 
 
-# For each quantity in the paper, a run's values and their factors for conversion to the shown unit.
+# For each quantity in the paper, functions that return a run's values, each with the factor that
+# converts the value to the unit shown.
 _Value = tuple[Callable[[Run], float | None], float]
 _VALUES: dict[str, list[_Value]] = {
     "accuracy": [

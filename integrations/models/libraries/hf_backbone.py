@@ -26,7 +26,7 @@ from spectral_select.integrations.runtime.seeding import seeded
 __all__ = ["build"]
 
 _CONFIG = "config.json"
-# PyTorch reads the second group with weights_only=True.
+# Files in the second group are read with weights_only=True.
 _WEIGHTS = (
     ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors"),
     ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*.bin"),
@@ -39,8 +39,8 @@ def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
 
     The transform is the model's own image processor. The embedding is the result of
     ``get_image_features`` if the model has this method, and otherwise the pooled output. If
-    the weights contain no pooling layer, the embedding is the class token, or the mean of all
-    tokens.
+    the weights contain no pooling layer, the embedding is the class token or, in a model without
+    one, the mean of all tokens.
     """
     from transformers import AutoConfig, AutoImageProcessor
 

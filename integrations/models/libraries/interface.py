@@ -27,7 +27,7 @@ __all__ = [
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # Largest aspect ratio. Most libraries resize the shorter side to about 256 px before cropping, so
-# more elongated images would take gigabytes.
+# an image with a larger aspect ratio would take gigabytes.
 _LONGEST = 1000
 
 #: Converts an image to a tensor of shape (3, height, width).
@@ -49,7 +49,7 @@ class Backbone(nn.Module):
     dim : int
         Length of an embedding.
     image_size : int
-        Side of the input images, in pixels; the longer one if they are not square.
+        Side of the input images, in pixels; the longer side if they are not square.
     weights : str
         Origin of the weights, recorded with results.
     weights_hash : str
@@ -107,7 +107,7 @@ class Backbone(nn.Module):
         ----------
         images : Tensor, shape (n, 3, height, width)
             Either uint8 RGB, which is normalized here so that data loaders transfer a quarter of
-            the bytes, or floating point, already normalized.
+            the bytes of float32, or floating point, already normalized.
 
         Returns
         -------

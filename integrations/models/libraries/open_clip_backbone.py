@@ -26,8 +26,8 @@ from spectral_select.integrations.runtime.seeding import seeded
 __all__ = ["build"]
 
 _CONFIG = "open_clip_config.json"
-# The names are in the order in which OpenCLIP looks for them. PyTorch reads the second group with
-# weights_only=True.
+# The names are in the order in which OpenCLIP looks for them. Files in the second group are read
+# with weights_only=True.
 _WEIGHTS = (
     ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"),
     ("open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth"),
@@ -57,7 +57,7 @@ def build(request: BackboneRequest) -> tuple[Backbone, Transform]:
     request.reject_remote_code("OpenCLIP runs no code from a hub")
     source = _locate(request)
     if source.file is not None:
-        read_state_dict(source.file)  # OpenCLIP's errors for bad files are less clear
+        read_state_dict(source.file)  # for a bad file, the error is clearer than OpenCLIP's
     registered = not source.model.startswith("local-dir:")
     with seeded(request.seed), _without_root_logs(), fits(source.label, source.name):
         model, _, transform = open_clip.create_model_and_transforms(
@@ -109,7 +109,7 @@ def _locate(request: BackboneRequest) -> _Source:
 
 
 def _registered(model: str, tag: str, path: Path | None, request: BackboneRequest) -> _Source:
-    """Return the weights called `tag` of a model in OpenCLIP's registry, or a file's weights."""
+    """Return a model from OpenCLIP's registry, with the weights `tag` or the user's weights."""
     import open_clip
 
     name = f"open_clip:{model}/{tag}" if tag else f"open_clip:{model}"
@@ -123,7 +123,7 @@ def _registered(model: str, tag: str, path: Path | None, request: BackboneReques
         "image_std": config.get("std"),
         "image_interpolation": config.get("interpolation"),
         "image_resize_mode": config.get("resize_mode"),
-        # OpenCLIP only warns if the model's activation differs from that of the weights.
+        # Use the activation of the weights; if the model's differs, OpenCLIP would only warn.
         "force_quick_gelu": bool(config.get("quick_gelu")),
     }
     if request.weights != "default":

@@ -1,4 +1,4 @@
-"""A baseline without a network, which uses the pixels of a small image as features."""
+"""A baseline that uses the pixels of a small image as features, without a network."""
 
 from torch import nn
 from torchvision.transforms.v2 import InterpolationMode
@@ -13,7 +13,7 @@ from spectral_select.integrations.models.resized_center_crop import ResizedCente
 
 __all__ = ["PIXELS", "build"]
 
-#: Name of the no-network baseline, which uses the pixels of a small image as features.
+#: Name of the baseline that uses the pixels of a small image as features.
 PIXELS = "pixels"
 _SIZE = 32
 

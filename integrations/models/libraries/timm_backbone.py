@@ -24,7 +24,7 @@ from spectral_select.integrations.runtime.seeding import seeded
 __all__ = ["build"]
 
 _CONFIG = "config.json"
-# PyTorch reads the second group with weights_only=True.
+# Files in the second group are read with weights_only=True.
 _WEIGHTS = (
     ("model.safetensors", "open_clip_model.safetensors"),
     ("pytorch_model.bin", "open_clip_pytorch_model.bin"),
@@ -35,9 +35,9 @@ _WEIGHTS = (
 class _Source:
     """Where a network comes from.
 
-    `model` is the argument for ``timm.create_model``, `name` is the name to record, and `file`
-    contains the weights; None means random weights. `config` describes the network as in timm's
-    registry.
+    `model` is the argument for ``timm.create_model``, and `name` is the name to record. `file`
+    contains the weights; it is None for random weights. `config` describes the network as in
+    timm's registry.
     """
 
     model: str
@@ -197,7 +197,7 @@ def _with_weights(source: _Source, file: Path, options: Mapping[str, Any]) -> nn
         return network
 
     # timm checks for missing weights only if the number of classes matches the file, so the
-    # network is built with the file's classifier, or without a classifier.
+    # network is built with the file's classifier, or without one if the file has none.
     names = source.config.get("classifier") or ()
     heads = [f"{head}.weight" for head in ([names] if isinstance(names, str) else names)]
     sizes = [len(state[head]) for head in heads if head in state]

@@ -194,7 +194,9 @@ def draw_against_time(group: RunGroup, prefix: str) -> Picture:
 def draw_method(
     group: RunGroup, method: str, prefix: str, quantity: str, counterpart: int | None
 ) -> Picture:
-    """Draw one method's accuracy or loss by epoch, on training batches and validation images.
+    """Draw one method's accuracy or loss by epoch, on training batches and on held-out samples.
+
+    The held-out samples are the validation split or, if it was not evaluated, the test split.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Images of candidate batches that mark the kept samples (like the paper's figures 7 and 8)."""
+"""Candidate batches as images, with kept samples marked (like the paper's figures 7 and 8)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -91,7 +91,7 @@ def test_other_datasets_are_not_compared_with_the_paper(written):
     text = " ".join(page_of(written).text)
     assert "The paper’s" not in text
     assert "the paper’s figure" not in text
-    assert "Not recorded for full, random, fiedler, jest:n_chunks=8." in text
+    assert "Nothing was recorded for full, random, fiedler, jest:n_chunks=8." in text
 
 
 def test_copy_of_the_papers_dataset_has_a_warning(tmp_path):
