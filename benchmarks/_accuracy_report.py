@@ -20,7 +20,7 @@ from spectral_select.integrations.report.intervals import (
 __all__ = ["BASELINES", "difference", "draw", "sections", "tables"]
 
 BASELINES = ("random", "full", "jest", "infobatch")
-_FARTHEST = 12.0  # points from random; larger differences are marked at the edge
+_FARTHEST = 12.0  # in points; larger differences are drawn at this distance, with an arrowhead
 
 Cell = Mapping[str, Any]
 
@@ -28,7 +28,8 @@ Cell = Mapping[str, Any]
 def sections(results: Mapping[str, Any]) -> Iterator[tuple[str, float, str, dict[str, Cell]]]:
     """Yield every condition, kept share and budget, with its cells by method.
 
-    A cell belongs to the section of every budget under which its runs are the same.
+    If a method trains in the same way under several budgets, its cell is part of the section of
+    each of these budgets.
     """
     settings = results["plan"]
     for condition in settings["conditions"]:
