@@ -26,7 +26,7 @@ Cell = Mapping[str, Any]
 
 
 def sections(results: Mapping[str, Any]) -> Iterator[tuple[str, float, str, dict[str, Cell]]]:
-    """Yield every condition, kept share and budget, with its cells by method.
+    """Yield each combination of condition, kept share and budget, with its cells by method.
 
     If a method trains in the same way under several budgets, its cell is part of the section of
     each of these budgets.
@@ -46,7 +46,7 @@ def sections(results: Mapping[str, Any]) -> Iterator[tuple[str, float, str, dict
 
 
 def difference(ours: Cell, theirs: Cell, what: str = "accuracy") -> Interval | None:
-    """Return the mean difference over shared seeds, in points, with its 95% interval."""
+    """Return the mean difference over shared seeds, in percentage points, with its 95% interval."""
     a, b = (
         {seed: 100 * value for seed, value in zip(cell["seeds"], cell[what], strict=True)}
         for cell in (ours, theirs)
