@@ -46,7 +46,7 @@ def sections(results: Mapping[str, Any]) -> Iterator[tuple[str, float, str, dict
 
 
 def difference(ours: Cell, theirs: Cell, what: str = "accuracy") -> Interval | None:
-    """Return the mean difference over shared seeds, in percentage points, with its 95% interval."""
+    """Return the mean difference in percentage points over shared seeds, and its 95% interval."""
     a, b = (
         {seed: 100 * value for seed, value in zip(cell["seeds"], cell[what], strict=True)}
         for cell in (ours, theirs)
