@@ -20,15 +20,16 @@ from spectral_select.integrations.report.intervals import (
 __all__ = ["BASELINES", "difference", "draw", "sections", "tables"]
 
 BASELINES = ("random", "full", "jest", "infobatch")
-_FARTHEST = 12.0  # points from random; larger differences are marked at the edge
+_FARTHEST = 12.0  # in points; larger differences are drawn at this distance, with an arrowhead
 
 Cell = Mapping[str, Any]
 
 
 def sections(results: Mapping[str, Any]) -> Iterator[tuple[str, float, str, dict[str, Cell]]]:
-    """Yield every condition, kept share and budget, with its cells by method.
+    """Yield each combination of condition, kept share and budget, with its cells by method.
 
-    A cell belongs to the section of every budget under which its runs are the same.
+    If a method trains in the same way under several budgets, its cell is part of the section of
+    each of these budgets.
     """
     settings = results["plan"]
     for condition in settings["conditions"]:
@@ -45,7 +46,7 @@ def sections(results: Mapping[str, Any]) -> Iterator[tuple[str, float, str, dict
 
 
 def difference(ours: Cell, theirs: Cell, what: str = "accuracy") -> Interval | None:
-    """Return the mean difference over shared seeds, in points, with its 95% interval."""
+    """Return the mean difference in percentage points over shared seeds, and its 95% interval."""
     a, b = (
         {seed: 100 * value for seed, value in zip(cell["seeds"], cell[what], strict=True)}
         for cell in (ours, theirs)

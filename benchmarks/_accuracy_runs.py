@@ -43,7 +43,7 @@ class Run:
     ----------
     part : str
         The data used for evaluation. "validation" runs hold out a part of the training data to
-        tune the learning rate; "test" runs train on all of it and are reported.
+        tune the learning rate; "test" runs train on all training data, and are reported.
     condition : str
     seed : int
     share : float
@@ -113,7 +113,7 @@ def load_data(source: Sequence[str], name: str | None = None) -> Data:
         for training and test. A third store, for the same images as the first, contains the
         features to be used by methods.
     name : str, optional
-        Name of the data in the results; by default, the folder's name.
+        Name of the data in the results; by default, "digits" or the name of the first folder.
 
     Raises
     ------

@@ -211,7 +211,7 @@ class Problem:
             n_steps = epochs * order.n_batches
             for step in range(n_steps):
                 epoch, batch = step // order.n_batches, order.batch(step)
-                if epoch and step % order.n_batches == 0:  # for samples that the epoch skips
+                if epoch and step % order.n_batches == 0:  # samples in no batch keep their losses
                     losses[:, epoch] = losses[:, epoch - 1]
                 lr = learning_rate("cosine", REFERENCE_LR, step, n_steps)
                 losses[batch, epoch] = head.step(*self.rows(batch), lr).numpy()
@@ -309,7 +309,7 @@ class _Order:
 
 
 class _Chooser:
-    """Lets a method choose from one candidate batch after another, as the driver does."""
+    """Lets a method choose from one candidate batch after another, as the command `train` does."""
 
     def __init__(self, problem: Problem, method: Method, config: TrainConfig, budget: str) -> None:
         self.problem, self.method, self.config = problem, method, config

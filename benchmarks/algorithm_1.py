@@ -7,7 +7,7 @@ from spectral_select import n_kept
 
 
 def algorithm_1(X: np.ndarray, filter_ratio: float = 0.8) -> tuple[np.ndarray, float]:
-    """Return the rows kept, and the relative gap (λ₃ − λ₂) / λ₂ that determines them.
+    """Return the kept rows, and the gap (λ₃ − λ₂) / λ₂; if it is near 0, the rows are arbitrary.
 
     The published algorithm rounds `n * (1 - filter_ratio)` down in floating point, so it keeps
     19 of 100 rows for a ratio of 0.8. Here the number is exact.

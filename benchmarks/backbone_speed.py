@@ -2,11 +2,11 @@
 
     python benchmarks/backbone_speed.py    # under 3 minutes on 2 cores
 
-The weights are random, because the time does not depend on their values. The configurations of
-transformers networks are written here as in their repositories on the hub, so nothing is
-downloaded. Each network runs as in `extract`: in batches, in float32, in channels-last layout, on
-all cores. Preprocessing starts from an image in memory, so decoding is not included. It runs on
-one core, as in one worker process of `extract`.
+The weights are random, because the time does not depend on their values. For networks from the
+transformers library, this script writes the configurations that their repositories on the hub
+contain, so nothing is downloaded. Each network runs as in `extract`: in batches, in float32, in
+channels-last layout, on all cores. Preprocessing starts from an image in memory, so decoding is
+not included. It runs on one core, as in one worker process of `extract`.
 """
 
 import argparse
@@ -75,7 +75,7 @@ CONFIGURATIONS: dict[str, Callable[[str], None]] = {
 
 
 def build(name: str) -> tuple[Any, ...]:
-    """Build a network with random weights, without a network connection."""
+    """Build a backbone with random weights, without internet access."""
     if name not in CONFIGURATIONS:
         return build_backbone(name, "random", image_size=SIZE)
     with tempfile.TemporaryDirectory() as folder:

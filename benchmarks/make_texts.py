@@ -19,8 +19,8 @@ import numpy as np
 import scipy
 import sklearn
 
-SHORTEST, LONGEST = 120, 800  # characters
-FEWEST = 60  # docstrings in a subpackage
+SHORTEST, LONGEST = 120, 800  # characters; longer docstrings are truncated
+FEWEST = 60  # minimum number of docstrings in a subpackage
 
 
 def main(argv: Sequence[str] | None = None) -> int:

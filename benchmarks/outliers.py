@@ -36,13 +36,13 @@ def ours(X: NDArray[Any]) -> Scores:
 
 
 def degree(X: NDArray[Any]) -> Scores:
-    """Low degree in the graph of cosine similarities."""
+    """Score rows by how low their degree is in the graph of cosine similarities."""
     unit = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-12)
     return np.asarray(-(unit @ unit.sum(0)), np.float64)
 
 
 def fiedler(X: NDArray[Any]) -> Scores:
-    """Magnitude of the entry in the Fiedler vector, the ranking of Algorithm 1."""
+    """Score rows by the magnitude of their entries in the Fiedler vector, as Algorithm 1 does."""
     return np.abs(fiedler_vector(X).vector)
 
 

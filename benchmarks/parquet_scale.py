@@ -4,12 +4,12 @@
     python benchmarks/parquet_scale.py --folder FOLDER --rows 500000 --ray --out small.json
 
 The script writes float16 embeddings of 100 classes, with 5% wrong labels and 1% near-copies. It
-times reading the files alone, and runs ``spectral-select inspect`` in a separate process. It
-reports seconds, rows per second, the peak resident memory of all processes of the command, and
-the shares of planted rows that are found. With ``--ray``, the command also runs on local Ray
-clusters of one and two CPUs, then again with one worker killed; the scores are compared byte
-for byte. FOLDER needs about four times the space of the embeddings (10 GB at full size) and is
-kept for a second run.
+measures the time to read the files without any computation, and runs ``spectral-select inspect``
+in a separate process. It reports seconds, rows per second, the peak resident memory of all
+processes of the command, and the shares of planted rows that are found. With ``--ray``, the
+command also runs on local Ray clusters of one and two CPUs, then again on two CPUs with one
+worker killed; the scores are compared byte for byte with those written without Ray. FOLDER needs
+about four times the space of the embeddings (10 GB at full size) and is kept for a second run.
 """
 
 import argparse
@@ -120,7 +120,8 @@ def kill_worker(command: subprocess.Popen[bytes]) -> None:
 def on_ray(inputs: Path, folder: Path, expected: Path) -> dict[str, Any]:
     """Run the command on local clusters, and compare the scores."""
     results = {}
-    os.environ["RAY_AUTH_MODE"] = "disabled"  # these clusters end with the benchmark
+    # Authentication is not needed, because these clusters end with the benchmark.
+    os.environ["RAY_AUTH_MODE"] = "disabled"
     program = Path(sys.executable).with_name("ray")
     for name, n_cpus, kill in (("1", 1, False), ("2", 2, False), ("2, one killed", 2, True)):
         options = ["--head", "--port=6399", f"--num-cpus={n_cpus}", "--include-dashboard=false"]
@@ -144,7 +145,8 @@ def on_ray(inputs: Path, folder: Path, expected: Path) -> dict[str, Any]:
 def found(inputs: Path, out: Path) -> dict[str, float]:
     """Return the recall and precision of planted wrong labels, and the recall of copies.
 
-    ``others_grouped`` is the share of the other rows that are flagged as near-duplicates.
+    ``others_grouped`` is the share that is flagged as near-duplicates among the rows that are
+    neither copies nor originals of copies.
     """
     wrong, flagged, copies, grouped = [], [], [], []
     for path in find_files(str(inputs)):

@@ -93,7 +93,7 @@ def trainer() -> Callable[[torch.Tensor, torch.Tensor], None]:
 def epochs(
     choices: dict[str, Any], dataset: Images, step: Callable[..., None], repeats: int, warm: int
 ) -> dict[str, dict[str, list[float]]]:
-    """Run epochs in turn; return the total, waiting and solving seconds of each epoch."""
+    """Run epochs of each kind in turn; return each epoch's total, waiting and solving seconds."""
     measured: dict[str, dict[str, list[float]]] = {
         name: {"epoch": [], "waited": [], "solving": []} for name in choices
     }

@@ -6,8 +6,8 @@
 
 Features are synthetic: nonnegative, float32, in 10 clusters. Algorithm 1 of arXiv:2412.17069
 runs in NumPy and float64. The Gram product, which any method needs, is computed in float32:
-X·Xᵀ, or XᵀX if n > 2d. All functions are timed in turn in one process. Ratios are computed within
-each turn, and their medians are reported.
+X·Xᵀ, or XᵀX if n > 2d. Two functions that a ratio compares are timed in turn in one process. The
+ratio is computed within each turn, and the median is reported.
 """
 
 import argparse
@@ -138,7 +138,7 @@ def fit() -> list[dict[str, Any]]:
 
 
 def epoch(device: str) -> dict[str, Any]:
-    """Measure many batches in one call."""
+    """Measure `FiedlerBatchSelector.fit` on many batches in one call."""
     batches, n, d = EPOCH
     X = clusters(batches * n, d)
     stack = X.reshape(batches, n, d)
@@ -222,7 +222,7 @@ print(before, peak_resident_bytes(), X.nbytes)
 
 
 def stream() -> dict[str, Any]:
-    """Measure a memory-mapped array of clusters as a single batch."""
+    """Measure `fiedler_vector` on a memory-mapped array of clusters, as a single batch."""
     n, d = STREAM
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.npy"

@@ -56,7 +56,7 @@ def neighbors(X: NDArray[Any], y: NDArray[np.int64]) -> Found:
 
 
 def cleanlab(model: Any) -> Callable[[NDArray[Any], NDArray[np.int64]], Found]:
-    """Return cleanlab's default flags and self-confidence for a classifier."""
+    """Return a function that finds wrong labels with a classifier and cleanlab's defaults."""
     from cleanlab.count import estimate_joint
     from cleanlab.filter import find_label_issues
 

@@ -7,7 +7,7 @@ fifth of the samples per epoch, on a fifth that `GuidedSampler` selects, and on 
 """
 
 # %%
-# The three runs differ only in the sampler.
+# The three ways of training differ only in the sampler.
 
 import matplotlib.pyplot as plt
 import numpy as np

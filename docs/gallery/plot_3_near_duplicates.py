@@ -26,7 +26,7 @@ test = np.vstack([test, copies[30:]])
 
 found = inspect_dataset(train, other=test)
 groups = found.near_duplicates_
-leaked = found.crossing_duplicates_[:, 0]  # pairs of a training and a test sample
+leaked = found.crossing_duplicates_[:, 0]  # the training sample of each (training, test) pair
 print(f"{len(groups)} groups of near-duplicates in the training set")
 print(f"{len(leaked)} training samples have a near-duplicate in the test set")
 

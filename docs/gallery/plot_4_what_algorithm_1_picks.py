@@ -3,8 +3,8 @@ What Algorithm 1 picks
 ======================
 
 The SALN paper's Algorithm 1 keeps outliers. This example shows a candidate batch of 200
-handwritten digits, its Fiedler vector, and the samples that each of two rules keeps, a fifth of
-the batch. The plots use the first two principal components; the selection uses all 64 dimensions.
+handwritten digits, its Fiedler vector, and the fifth of the batch that each of two rules keeps.
+The plots use the first two principal components; the selection uses all 64 dimensions.
 """
 
 # %%
@@ -56,9 +56,9 @@ for axis, (title, selector) in zip(axes, selectors.items(), strict=True):
 plt.show()
 
 # %%
-# Finally, we show 20 samples from each selection and count the classes among all its 40 samples.
-# The first row shows the samples with the largest :math:`|v|`. The second row shows every second
-# kept sample, in Fiedler order.
+# Each selection has 40 samples. We show 20 of them, and count the classes among all 40. The first
+# row shows the samples with the largest :math:`|v|`. The second row shows every second kept
+# sample, in Fiedler order.
 
 figure = plt.figure(figsize=(10, 2.9), layout="constrained")
 for half, (title, selector) in zip(figure.subfigures(2, 1), selectors.items(), strict=True):
@@ -73,9 +73,9 @@ for half, (title, selector) in zip(figure.subfigures(2, 1), selectors.items(), s
 plt.show()
 
 # %%
-# What does this mean for training? A linear classifier on the rows that Algorithm 1 keeps is worse
-# than one on a random subset of the same size. The stratified rule is about as good as random.
-# :doc:`/evidence/index` compares the methods on larger data.
+# What does this mean for training? A linear classifier trained on the rows that Algorithm 1 keeps
+# is worse than one trained on a random subset of the same size. The stratified rule is about as
+# good as random selection. :doc:`/evidence/index` compares the methods on larger data.
 
 X_train, X_test, y_train, y_test = train_test_split(
     images / 16, labels, test_size=0.4, random_state=0, stratify=labels

@@ -2,13 +2,13 @@
 Near-copies, without labels
 ===========================
 
-In data from videos, crawls or augmentation, many samples are near-copies of a few. A random
-subset then consists mostly of copies. `GuidedSampler` without labels visits all near-copies of a
-sample together about as often as one sample without copies.
+In data from videos, crawls or augmentation, many samples are near-copies of a few originals. A
+random subset then consists mostly of copies. Without labels, `GuidedSampler` visits the
+near-copies of a sample, taken together, about as often as one sample that has no copies.
 """
 
 # %%
-# 70% of these data are copies of 30 digits, each with a different brightness.
+# 70% of these data are copies of 30 digits. Each copy has a different brightness.
 
 import matplotlib.pyplot as plt
 import numpy as np
