@@ -68,8 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images",
         metavar="DATASET",
-        help="show thumbnails from the folder that FEATURES was extracted from, or from a dataset "
-        "known by name, or hf-dataset:",
+        help="show thumbnails; DATASET is what FEATURES was extracted from, as for extract",
     )
     parser.add_argument(
         "--other-images", metavar="DATASET", help="the same for OTHER (default: as --images)"
@@ -77,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--texts",
         metavar="DATASET",
-        help="show the texts of the file, folder or hf-dataset: that FEATURES was extracted from",
+        help="show the texts; DATASET is what FEATURES was extracted from, as for extract",
     )
     parser.add_argument(
         "--show",
@@ -97,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--duplicate-similarity",
         metavar="S",
         type=float,
-        help="least similarity of near-duplicates, in [0, 1] (default: 0.95, or more if many "
+        help="minimum similarity of near-duplicates, in [0, 1] (default: 0.95, or more if many "
         "samples are that similar)",
     )
     parser.add_argument(
@@ -157,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
     _summarize(args, found, X.shape, names.extent, seconds)
     if args.out is not None:
         found.write(args.out)
-        print(f"{args.out}: the table, a row for each sample")
+        print(f"wrote the table, a row for each sample, to {args.out}")
     if args.report is not None:
         from spectral_select.integrations.inspection.page import write_page
 
@@ -171,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
             other_labels=None if other_names.labels is None else [*map(str, other_names.labels)],
             details=shown,
         )
-        print(f"{args.report}: the page")
+        print(f"wrote the page to {args.report}")
         if images is None and names.paths is not None and "text" not in shown:
             print(_hint(args.features))
     return 0

@@ -138,11 +138,11 @@ class TrainConfig:
             )
         kept = n_kept(self.rank_candidates, self.filter_ratio)
         if kept < 2:
-            shared = f" shared by {self.n_ranks} processes" * (self.n_ranks > 1)
+            each = f", each of the {self.n_ranks} processes" if self.n_ranks > 1 else ", a step"
             raise ValueError(
-                f"candidate_size {self.candidate_size}{shared} at filter_ratio "
-                f"{self.filter_ratio} keeps one sample per batch, but batch normalization needs "
-                "two; increase candidate_size or decrease filter_ratio"
+                f"with candidate_size {self.candidate_size} and filter_ratio {self.filter_ratio}"
+                f"{each} keeps one sample, but batch normalization needs two; increase "
+                "candidate_size or decrease filter_ratio"
             )
 
     def _check_no_images(self) -> None:
@@ -167,7 +167,7 @@ class TrainConfig:
 
     @property
     def rank_candidates(self) -> int:
-        """Number of samples in a candidate batch that each rank chooses from."""
+        """Number of samples of each candidate batch that one rank chooses from."""
         return self.candidate_size // self.n_ranks
 
     def n_kept(self, ratio: float) -> int:

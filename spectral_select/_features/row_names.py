@@ -47,8 +47,8 @@ class RowNames:
         unclear = ""
         if store.meta.get("drawn_from") is not None and store.meta.get("split_named") is False:
             unclear = (
-                f"{features} holds {store.extent}: without --split, extract took only part of the "
-                "dataset, so indices do not match the files in the dataset"
+                f"{features} holds {store.extent}, because it was extracted without --split. Row "
+                "indices do not match the files in the dataset"
             )
         labels = None if store.labels is None else store.labels.tolist()
         classes = store.meta.get("classes")
@@ -61,10 +61,8 @@ class RowNames:
         """Raise if the format of `out` cannot identify the selected samples."""
         suffix = ".txt" if out is None else out.suffix
         if self.unclear and (self.paths is None or suffix == ".npy"):
-            raise ValueError(
-                f"{self.unclear}; write .txt, .csv, .json or .parquet, which hold paths, or "
-                "extract again with --split all --overwrite"
-            )
+            paths = "" if self.paths is None else "write .txt, .csv, .json or .parquet, or "
+            raise ValueError(f"{self.unclear}: {paths}extract again with --split all --overwrite")
         if suffix == ".txt" and any("\n" in path or "\r" in path for path in self.paths or ()):
             raise ValueError("a path contains a line break; write .csv or .json")
         if suffix == ".parquet" and any(not path.isprintable() for path in self.paths or ()):

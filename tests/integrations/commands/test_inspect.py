@@ -77,7 +77,7 @@ def test_table_with_names_of_classes(store, tmp_path, capsys):
 def test_page_with_thumbnails_of_a_folder(store, photos, tmp_path, capsys):
     page = tmp_path / "page.html"
     out = inspected(capsys, store / "train", "--images", photos, "--report", page)
-    assert f"{page}: the page" in out
+    assert f"wrote the page to {page}" in out
     assert "--images" not in out
     text = page.read_text()
     assert "digit 3" in text

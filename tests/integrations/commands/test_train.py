@@ -290,7 +290,7 @@ def test_ctrl_c_before_the_first_epoch_is_over(tmp_path, monkeypatch, capsys):
         (["--methods", "full", "full"], "methods must not contain duplicates"),
         (["--seeds", "1", "1"], "--seeds must be distinct"),
         (["--filter-ratio", "1"], "filter_ratio must be in [0, 1)"),
-        (["--candidate-size", "5"], "keeps one sample per batch"),
+        (["--candidate-size", "5"], "keeps one sample, but batch"),
         (["--candidate-size", "101"], "--candidate-size must be at most 100"),
         (["--lr", "-1"], "lr must be a number in (0, inf)"),
         (["--lr-schedule", "linear"], "invalid choice: 'linear'"),
