@@ -117,7 +117,8 @@ class TestSelect:
     def test_rejects_bare_indices_of_a_split_that_was_not_named(self, run, fails, photos, tmp_path):
         store = self.extract(run, photos)
         err = fails("select", store, "--out", tmp_path / "keep.npy")
-        assert "holds 43 of 60 images (train split), because it was extracted without --split" in err
+        reason = "holds 43 of 60 images (train split), because it was extracted without --split"
+        assert reason in err
         assert "write .txt, .csv, .json or .parquet, or extract again" in err
         assert not (tmp_path / "keep.npy").exists()
 
