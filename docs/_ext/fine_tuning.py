@@ -165,7 +165,7 @@ class _Directive(SphinxDirective):
         paths = [
             path
             for pattern in self.arguments
-            for path in sorted(RESULTS.glob("*.json"))
+            for path in sorted(RESULTS.glob("*.json"), key=lambda path: path.stem)
             if fnmatch(path.stem, pattern)
         ]
         for path in paths:
