@@ -30,7 +30,7 @@ class Weights:
     entry : WeightsEnum, optional
         The torchvision entry.
     state : mapping of str to Tensor, optional
-        The state dict; None for random weights.
+        The state dict, tensors of any shape; None for random weights.
 
     Examples
     --------
