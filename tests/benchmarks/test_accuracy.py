@@ -232,7 +232,7 @@ def test_file_of_runs_with_other_settings_is_refused(tmp_path):
     run = Run("test", "as-is", 0, 0.2, "random", "steps", 0.001)
     log.add(run, {"accuracy": 0.5})
     assert RunLog(path, {"epochs": 3}).results == {run: {"accuracy": 0.5}}
-    with pytest.raises(ValueError, match=r"other settings .*settings.epochs was 3, is now 4"):
+    with pytest.raises(ValueError, match=r"different settings .*settings.epochs was 3, is now 4"):
         RunLog(path, {"epochs": 4})
     path.write_text("not\nruns\n")
     with pytest.raises(ValueError, match="is damaged or not a runs file"):
