@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from accuracy_results import marked
+from accuracy_results import NARROW_SPACE, marked
 from committed_results import PICTURES, table
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -108,7 +108,7 @@ def time_to_accuracy(paths: list[Path]) -> str:
                 f"``{method}``",
                 str(epochs),
                 accuracy.format(1),
-                f"{cost:,.0f} s",
+                f"{cost:,.0f}{NARROW_SPACE}s",
                 f"{cost / longest[1]:.2f}" if met else "not reached",
                 f"{cost / reached[FULL][1]:.2f}" if met else "not reached",
             ]
