@@ -110,7 +110,7 @@ def test_begins_resumes_and_ends(tmp_path, begun):
 
 def test_rejects_another_comparison(begun):
     checkpoints = begun(identity(results()))
-    with pytest.raises(ValueError, match=r"cannot continue: config\.lr was 0\.1, is now 0\.2"):
+    with pytest.raises(ValueError, match=r"cannot continue it: config\.lr was 0\.1, is now 0\.2"):
         checkpoints.check(identity(results(["config", "lr"], 0.2)))
 
 
