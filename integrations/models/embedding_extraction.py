@@ -1,10 +1,12 @@
 """Compute the embeddings of an image dataset once and store them on disk."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from functools import partial
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -160,6 +162,7 @@ def extract_embeddings(
                 sampler=range(writer.n_done, len(split)),
                 num_workers=num_workers,
                 collate_fn=_collate,
+                worker_init_fn=_ignore_lost_reader,
                 pin_memory=where.type == "cuda",
                 generator=torch.Generator(),  # leaves the global generator unchanged
             )
@@ -178,6 +181,22 @@ def _collate(items: list[Tensor | Exception]) -> Tensor | Exception:
             "in the transform"
         )
     return torch.stack(items)  # type: ignore[arg-type]
+
+
+def _ignore_lost_reader(worker: int) -> None:
+    """Keep a loading process silent when Ctrl-C ends the process that reads from it.
+
+    A thread of each worker hands over the tensors. It prints every exception, including that of
+    a reader that was interrupted in the middle.
+    """
+    sys.excepthook = _print_unless_lost
+
+
+def _print_unless_lost(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if not isinstance(error, EOFError | ConnectionError):
+        sys.__excepthook__(kind, error, traceback)
 
 
 def _batches(loader: DataLoader[Any]) -> Iterator[Tensor]:

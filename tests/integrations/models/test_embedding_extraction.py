@@ -3,9 +3,11 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
+from multiprocessing import resource_sharer
 
 import numpy as np
 import pytest
@@ -243,6 +245,23 @@ def test_resumed_after_kills_gives_the_same_bytes(photos, tmp_path):
     one, other = (EmbeddingStore.open(tmp_path / run).meta for run in ("straight", "killed"))
     assert one.keys() == other.keys()
     assert {k for k in one if one[k] != other[k]} <= {"seconds"}
+
+
+def test_workers_are_silent_when_interrupted_while_a_batch_is_taken(
+    digits, tmp_path, capfd, monkeypatch
+):
+    def interrupted(ident):
+        with socket.socket(socket.AF_UNIX) as reader:
+            reader.connect(ident[0])
+        time.sleep(0.5)  # for the worker to notice
+        raise KeyboardInterrupt
+
+    sharer = resource_sharer._resource_sharer  # through which workers hand over tensors
+    monkeypatch.setattr(sharer, "get_connection", interrupted)
+    backbone, transform, _ = build_backbone("squeezenet1_1", "random", image_size=32)
+    with pytest.raises(KeyboardInterrupt):
+        extract_embeddings(digits, backbone, tmp_path / "s", transform=transform, num_workers=1)
+    assert capfd.readouterr().err == ""
 
 
 def test_devices():
