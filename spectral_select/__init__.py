@@ -15,12 +15,9 @@ def __getattr__(name: str) -> Any:
     try:
         return _load(name)
     except ModuleNotFoundError as error:
-        from spectral_select._utils.optional_packages import how_to_install, missing_package
+        from spectral_select._utils.optional_packages import raise_missing
 
-        if (package := missing_package(error)) is None:
-            raise
-        message = f"{__name__}.{name} {how_to_install(package)}"
-        raise ModuleNotFoundError(message, name=error.name) from error
+        raise_missing(error, f"{__name__}.{name}")
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,12 @@
 """Inspection and selection of Ray datasets; requires ``pip install 'spectral_select[ray]'``."""
 
+from spectral_select._utils.optional_packages import raise_missing
+
+try:
+    import ray  # noqa: F401  # first, because its absence is the one to name
+except ModuleNotFoundError as error:
+    raise_missing(error, __name__)
+
 from spectral_select.integrations.ray.inspection import inspect
 from spectral_select.integrations.ray.selection import select
 

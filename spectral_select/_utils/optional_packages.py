@@ -1,6 +1,8 @@
 """The extra that installs each optional dependency, for error messages."""
 
-__all__ = ["how_to_install", "missing_package"]
+from typing import NoReturn
+
+__all__ = ["how_to_install", "missing_package", "raise_missing"]
 
 _EXTRAS = {
     "torch": "torch",
@@ -36,3 +38,10 @@ def how_to_install(package: str) -> str:
     """Return a message that `package` is missing, with the command that installs it."""
     what = f"'spectral_select[{_EXTRAS[package]}]'" if package in _EXTRAS else package
     return f"needs the package {package}, which is not installed: pip install {what}"
+
+
+def raise_missing(error: ModuleNotFoundError, what: str) -> NoReturn:
+    """Raise `error` again; if a package is missing, name `what` needs it and how to install it."""
+    if (package := missing_package(error)) is None:
+        raise error
+    raise ModuleNotFoundError(f"{what} {how_to_install(package)}", name=error.name) from error
