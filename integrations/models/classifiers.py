@@ -34,18 +34,20 @@ def build_classifier(
     n_classes : int
         Number of classes, at least 1.
     weights : str or path, default "random"
-        As for `build_backbone`. The last layer is always new.
+        As for `build_backbone`. The last layer is always new; above pretrained layers, its
+        weights are 0, so that it does not damage them in the first steps.
     small_input : bool, default False
         Adapt a ResNet to images of about 32 px: replace the first convolution with a 3 × 3 one
         of stride 1, and remove the max-pooling layer.
     seed : int, default 0
-        Seed for initializing all new layers. The global random state is not changed.
+        Seed for initializing random layers. The global random state is not changed.
 
     Returns
     -------
     Module
         In training mode; its output is logits of shape (n, n_classes). Auxiliary classifiers
-        (GoogLeNet, Inception) are disabled, so the output is always a tensor.
+        (GoogLeNet, Inception) are disabled, so the output is always a tensor. SqueezeNet loses
+        the ReLU after its last layer, which would set negative logits to 0.
 
     Raises
     ------
@@ -68,7 +70,16 @@ def build_classifier(
         network = construct(name, resolved)
         head = last_layer(network)
         resolved.load_into(network, name, except_layer=head)
-        network.set_submodule(head, _new_last_layer(network.get_submodule(head), n_classes))
+        new = _new_last_layer(network.get_submodule(head), n_classes)
+        network.set_submodule(head, new)
+        if resolved.kind != "random":
+            # A random layer would send large gradients into the pretrained ones below it. A zero
+            # layer sends none in the first step, and small ones while it learns.
+            for parameter in new.parameters():
+                nn.init.zeros_(parameter)
+        if isinstance(network, torchvision.models.SqueezeNet):
+            # Its ReLU after the last layer would give no gradient to a class with a logit of 0.
+            network.classifier[2] = nn.Identity()
         if small_input:
             _adapt_to_small_images(network, name)
     if hasattr(network, "num_classes"):

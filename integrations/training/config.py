@@ -50,8 +50,7 @@ class TrainConfig:
     clip_norm : float or None
         Maximum gradient norm over all parameters; larger gradients are scaled down to this norm.
         None disables clipping. Pretrained networks without batch normalization, such as
-        SqueezeNet, may need clipping: the first gradients of a new last layer can be large
-        enough to destroy the pretrained weights.
+        SqueezeNet, may need it.
     evaluate_every : int
         Number of epochs from one evaluation to the next. The last epoch is always evaluated.
     augmentation : Augmentation or None

@@ -197,7 +197,14 @@ class TestFiles:
         for key, value in state.items():
             if not key.startswith("classifier"):
                 assert torch.equal(own[key], value), key
-        assert network(images(side=32)).shape == (2, 4)
+        assert torch.equal(network(images(side=32)), torch.zeros(2, 4))
+
+    def test_first_step_changes_only_the_last_layer(self, state, tmp_path):
+        torch.save(state, tmp_path / "w.pt")
+        network = build_classifier("squeezenet1_1", 4, tmp_path / "w.pt")
+        nn.functional.cross_entropy(network(images(side=32)), torch.tensor([0, 1])).backward()
+        changed = {name for name, p in network.named_parameters() if p.grad.any()}
+        assert changed == {"classifier.1.weight", "classifier.1.bias"}
 
     def test_loads_files_without_batch_counters(self, tmp_path):
         state = build_classifier("resnet18", 1000).state_dict()

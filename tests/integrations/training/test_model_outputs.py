@@ -21,11 +21,14 @@ def test_outputs_are_what_the_network_gives(name):
     assert not model.get_submodule(last_layer(model))._forward_pre_hooks
 
 
-def test_logits_are_embeddings_times_weights_and_cosines_their_angles():
-    model = build_classifier("resnet18", 4, seed=1).eval()
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1"])
+def test_logits_are_embeddings_times_weights_and_cosines_their_angles(name):
+    model = build_classifier(name, 4, seed=1).eval()
     found = model_outputs(model, torch.rand(5, 3, 32, 32), torch.zeros(5, dtype=torch.int64))
-    weight, bias = (p.detach().numpy() for p in (model.fc.weight, model.fc.bias))
-    np.testing.assert_allclose(found.embeddings @ weight.T + bias, found.logits, rtol=1e-3)
+    head = model.get_submodule(last_layer(model))
+    weight, bias = head.weight.detach().flatten(1).numpy(), head.bias.detach().numpy()
+    logits = found.embeddings @ weight.T + bias
+    np.testing.assert_allclose(logits, found.logits, rtol=1e-3, atol=1e-6)
     lengths = np.linalg.norm(found.embeddings, axis=1)[:, None] * np.linalg.norm(weight, axis=1)
     np.testing.assert_allclose(found.cosines, found.embeddings @ weight.T / lengths, rtol=1e-3)
 
