@@ -9,14 +9,14 @@ within each budget.
   batch, so methods that keep more take fewer steps.
 - ``steps``: T steps of k samples. If a method sets its own count, the samples kept from
   successive candidate batches are queued and taken k at a time.
-- ``wall-clock``: T·k units for everything that recurs in each run: steps (also of k samples)
+- ``wall-clock``: T·k units for everything that recurs in each run: steps (of k samples, as above)
   and forward passes of the current model on candidate batches or on a clean set. One-off work
   that serves all runs on a dataset (embeddings, a reference model, the probabilities of labels
   during a training run) is amortized and not charged.
-- ``first-run``: the same, but one-off work is also charged: a forward pass on the pool for
-  embeddings; training and a forward pass for a reference model; and the epochs on the pool in
-  which label probabilities are recorded. A reference model trained as long as `full` would
-  exceed the budget, so it is trained with a quarter of the budget.
+- ``first-run``: as ``wall-clock``, but one-off work is also charged: a forward pass on the pool
+  for embeddings; training and a forward pass for a reference model; and the epochs on the pool in
+  which label probabilities are recorded. Training a reference model as long as `full` would
+  exceed the budget, so the reference model is trained with a quarter of the budget.
 
 Two methods always use their own budget. ``full`` takes T steps on complete batches;
 ``full-short`` takes as many steps as T·k samples allow.
@@ -81,7 +81,7 @@ class Limit:
 
 
 def canonical(method: Method, budget: str, config: TrainConfig) -> str:
-    """Return one name for all budgets under which a method trains exactly as under `budget`.
+    """Return a common name for all budgets that have the same effect as `budget` on a method.
 
     For example, a random subset trains in the same way under all four budgets, so it is trained
     only once.

@@ -1,4 +1,4 @@
-"""Change clean data into common conditions of real training data, reproducibly.
+"""Change clean data to match common conditions of real training data, reproducibly.
 
 - ``as-is``: nothing is changed.
 - ``long-tailed``: class sizes fall by a factor of 100, exponentially from class to class.
@@ -62,7 +62,7 @@ class Pool:
 def make_condition(
     name: str, features: NDArray[np.float32], labels: Indices, seed: int | list[int]
 ) -> Pool:
-    """Put training data into a condition.
+    """Return training data, changed to match a condition.
 
     Parameters
     ----------

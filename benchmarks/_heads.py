@@ -1,4 +1,4 @@
-"""Train network heads on stored embeddings with any selection method, as a cheap comparison.
+"""Train network heads on stored embeddings with any selection method, for cheap comparisons.
 
 A head has one hidden ReLU layer and a linear layer. Its inputs are embeddings, standardized
 over the pool. It is trained with Adam and a cosine learning-rate schedule that falls to 0.

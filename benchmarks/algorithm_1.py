@@ -7,10 +7,11 @@ from spectral_select import n_kept
 
 
 def algorithm_1(X: np.ndarray, filter_ratio: float = 0.8) -> tuple[np.ndarray, float]:
-    """Return the kept rows, and the gap (λ₃ − λ₂) / λ₂; if it is near 0, the rows are arbitrary.
+    """Return the kept rows, and the gap (λ₃ − λ₂) / λ₂.
 
-    The published algorithm rounds `n * (1 - filter_ratio)` down in floating point, so it keeps
-    19 of 100 rows for a ratio of 0.8. Here the number is exact.
+    If the gap is near 0, the kept rows are arbitrary. The published algorithm rounds
+    `n * (1 - filter_ratio)` down in floating point, so it keeps 19 of 100 rows for a ratio of
+    0.8. Here the number is exact.
     """
     similarity = cosine_similarity(X)
     laplacian = np.diag(similarity.sum(axis=1)) - similarity

@@ -5,8 +5,8 @@
 The weights are random, because the time does not depend on their values. For networks from the
 transformers library, this script writes the configurations that their repositories on the hub
 contain, so nothing is downloaded. Each network runs as in `extract`: in batches, in float32, in
-channels-last layout, on all cores. Preprocessing starts from an image in memory, so decoding is
-not included. It runs on one core, as in one worker process of `extract`.
+channels-last layout, on all cores. Preprocessing runs on one core, as in a worker process of
+`extract`, and starts from an image in memory, so decoding is not included.
 """
 
 import argparse

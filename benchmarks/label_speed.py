@@ -1,9 +1,9 @@
-"""Time and memory of find_wrong_labels, relative to the Gram product that any filter needs.
+"""Time (relative to the Gram product that any filter needs) and memory of find_wrong_labels.
 
     python benchmarks/label_speed.py
 
 Each case runs in a separate process, on one thread. The Gram product is X.T @ X in single
-precision. Memory is the peak resident memory minus the resident memory before the features were
+precision. Memory is the increase in peak resident memory, measured from before the features are
 opened, so it includes the features. Memory-mapped features are first written to a temporary
 folder.
 """
@@ -96,7 +96,7 @@ def measure(case: list) -> dict[str, float | str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--only", help="number of one case")
+    parser.add_argument("--only", help="number of the case to run")
     parser.add_argument("--case", help="measure a case in this process and print it")
     options = parser.parse_args()
     if options.case:

@@ -1,4 +1,4 @@
-"""Create an image folder in one of the conditions, for training networks.
+"""Create an image folder that matches one of the conditions, for training networks.
 
     python benchmarks/make_condition.py photos runs/photos-wrong --condition wrong-labels
     spectral-select train runs/photos-wrong --methods full random guided
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def write_condition(
     source: Path, target: Path, condition: str, seed: int, store: str | None = None
 ) -> dict[str, int]:
-    """Write a copy of `source` in a condition, and return the numbers of changed images.
+    """Write a copy of `source` that matches a condition; return the numbers of changed images.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Time and memory for label trust and near-duplicates of many Parquet files on one machine.
+"""Time and memory to find wrong labels and near-duplicates in many Parquet files.
 
     python benchmarks/parquet_scale.py --folder FOLDER          # 5,000,000 x 256 in 50 files
     python benchmarks/parquet_scale.py --folder FOLDER --rows 500000 --ray --out small.json
@@ -170,7 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="folder for data and scores")
     parser.add_argument("--rows", type=int, default=5_000_000)
-    parser.add_argument("--ray", action="store_true", help="also on local Ray clusters")
+    parser.add_argument("--ray", action="store_true", help="also run on local Ray clusters")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     inputs, scores = args.folder / f"in-{args.rows}", args.folder / "scores"

@@ -6,7 +6,7 @@
 
 Features are synthetic: nonnegative, float32, in 10 clusters. Algorithm 1 of arXiv:2412.17069
 runs in NumPy and float64. The Gram product, which any method needs, is computed in float32:
-X·Xᵀ, or XᵀX if n > 2d. Two functions that a ratio compares are timed in turn in one process. The
+X·Xᵀ, or XᵀX if n > 2d. The two functions in a ratio are timed in turn in one process. The
 ratio is computed within each turn, and the median is reported.
 """
 

@@ -17,7 +17,7 @@ __all__ = ["add_arguments", "run"]
 _DESCRIPTION = """\
 Run each image or text in a dataset through a pretrained network once and write the embeddings to
 a folder (a store), for `select`, `inspect`, `train`, or your own code. If the command is
-interrupted, run it again to resume. A complete store is only checked.
+interrupted, run it again to resume. If the store is already complete, it is only checked.
 """
 
 _EPILOG = """\

@@ -34,7 +34,6 @@ def extract_texts(args: argparse.Namespace, data: "TextDataset") -> int:
 
 
 def _encoder(args: argparse.Namespace, data: "TextDataset") -> "TextEncoder":
-    from spectral_select.integrations.models.embedding_extraction import check_device
     from spectral_select.integrations.models.sentence_encoder import PREFIX, SentenceEncoder
     from spectral_select.integrations.models.tfidf import TFIDF, TfidfEncoder
 
@@ -48,12 +47,10 @@ def _encoder(args: argparse.Namespace, data: "TextDataset") -> "TextEncoder":
     if name.startswith(PREFIX):
         if args.dim is not None:
             raise ValueError(f"--dim is for {TFIDF}; got --backbone {name} and --dim {args.dim}")
-        device = check_device(args.device)
-        fast = "float16" if device.type == "cuda" else "float32"
         return SentenceEncoder(
             name.removeprefix(PREFIX),
-            device=device,
-            precision=fast if args.precision == "auto" else args.precision,
+            device=args.device,
+            precision=args.precision,
             batch_size=args.batch_size,
             download=not args.no_download,
         )

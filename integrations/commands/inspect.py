@@ -68,15 +68,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images",
         metavar="DATASET",
-        help="show thumbnails; DATASET is what FEATURES was extracted from, as for extract",
+        help="show thumbnails; DATASET is the source of FEATURES, given as for extract",
     )
     parser.add_argument(
-        "--other-images", metavar="DATASET", help="the same for OTHER (default: as --images)"
+        "--other-images", metavar="DATASET", help="the same for OTHER (default: same as --images)"
     )
     parser.add_argument(
         "--texts",
         metavar="DATASET",
-        help="show the texts; DATASET is what FEATURES was extracted from, as for extract",
+        help="show the texts; DATASET is the source of FEATURES, given as for extract",
     )
     parser.add_argument(
         "--show",

@@ -104,7 +104,7 @@ def run_all(
         The runs that did not exit with status 0.
     """
     waiting, going, failed = list(runs), list[_Started](), list[Run]()
-    settled: set[str] = set()  # inputs that ended runs needed, so no other run waits for them
+    settled: set[str] = set()  # inputs of runs that have ended; no run waits for them
     needed = 0
     try:
         while waiting or going:
@@ -173,7 +173,7 @@ def _start(out: Path, run: Run, jobs: int) -> _Started:
     threads = str(max(1, n_cores() // jobs))
     environment = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     log = (folder / "log.txt").open("ab")
-    process = subprocess.Popen(  # noqa: S603  (this very package)
+    process = subprocess.Popen(  # noqa: S603  (runs this package)
         [sys.executable, "-m", "spectral_select", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=log,

@@ -106,7 +106,8 @@ def run_comparison(dataset: str, **options: Any) -> Results:
     Parameters
     ----------
     dataset : str
-        Name of a dataset, or path of a folder of images, a store or a table of features.
+        Name of a dataset, ``hf-dataset:`` and the path of a Hugging Face dataset, or the path of
+        a folder of images, a store or a table of features.
     **options
         Options of the command, with underscores instead of hyphens: ``out``, ``methods``,
         ``seeds``, ``filter_ratio``, ``epochs``, … Options that are not given have the command's

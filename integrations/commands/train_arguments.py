@@ -186,7 +186,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     reference.add_argument(
         "--reference",
         metavar="DIR",
-        help="folder with a model trained on the same images, with any configuration (default: "
+        help="folder with a model trained on the same data, with any configuration (default: "
         "a model is first trained in FOLDER/reference, with the comparison's configuration)",
     )
     reference.add_argument(

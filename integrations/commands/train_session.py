@@ -89,7 +89,7 @@ class Comparison:
     seeds : list of int
         Seeds; each method is trained once per seed.
     features : array of shape (n, d), optional
-        Features of the training images.
+        Features of the training data.
     origin : InputRecord
         Origin of the features.
     reference : Reference, optional
@@ -97,7 +97,8 @@ class Comparison:
     progress : bool, optional
         Whether to show a progress bar; by default, only on a terminal.
     options : OutputOptions, optional
-        Files to write besides the results; by default, only checkpoints, removed at the end.
+        Files to write besides the results; by default, only checkpoints, which are removed at the
+        end.
 
     Attributes
     ----------

@@ -92,7 +92,7 @@ class Augmentation:
         return images
 
     def describe(self) -> dict[str, Any]:
-        """Return the parameters, for JSON."""
+        """Return the parameters as a JSON object."""
         return asdict(self)
 
 

@@ -80,7 +80,7 @@ def read_texts(path: Path, columns: TextColumns) -> TextRows:
     ----------
     path : Path
         A ``.jsonl`` (or ``.ndjson``) file with an object per line, a ``.csv`` file with a header
-        or a ``.parquet`` file. JSON and CSV files are in UTF-8.
+        or a ``.parquet`` file. JSON and CSV files must be in UTF-8.
     columns : TextColumns
         The columns to read.
 

@@ -126,7 +126,7 @@ def collect(
     details: Details | None = None,
     other_labels: Sequence[str] | None = None,
 ) -> Content:
-    """Return the content of the page: the worst cases, as many as a person would look at.
+    """Return the content of the page, with as many of the worst cases as a person can review.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Selection methods with a common interface, and a registry of their names.
 
-A method is a rule that selects samples from one candidate batch. It can use the samples'
-features, their most recent training losses, the outputs of the current model or the outputs of
-a reference model. It returns the positions of the selected samples, with optional weights. To
+A method is a rule that selects samples, from one candidate batch or for a whole epoch. It can
+use the samples' features and labels, their training losses, a clean set, or the outputs of the
+current model or of a reference model. It returns the selected samples, with optional weights. To
 add a method, put a module with a subclass of `Method` into this folder and decorate the class
 with `register`. All modules in this folder are loaded with the package.
 """

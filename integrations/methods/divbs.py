@@ -38,8 +38,8 @@ class DivBS(Method):
 
     Only inner products of gradients are needed, and ⟨gᵢ, gⱼ⟩ = ⟨eᵢ, eⱼ⟩·⟨hᵢ, hⱼ⟩, so no
     gradient is ever computed. Once the residual contains only roundoff, the remaining
-    candidates are chosen at random, as in the authors' code.
-    Candidates with NaN or infinity in their outputs come last.
+    candidates are chosen at random, as in the authors' code. Candidates with NaN or infinity in
+    their outputs come last.
 
     Parameters
     ----------

@@ -57,8 +57,8 @@ class DUAL(Method):
     concentration : float, default=15
         Sum C of the parameters of the Beta distribution, above 0.
     exponent : float, default=5.5
-        Exponent c, above 0. The smaller it is, the smaller is the discarded share at which easy
-        samples are preferred.
+        Exponent c, above 0. With a smaller exponent, easy samples are preferred even if a smaller
+        share is discarded.
     """
 
     epochs: int = 30

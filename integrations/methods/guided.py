@@ -2,10 +2,10 @@
 
 JEST and RHO-LOSS subtract the loss of a reference model, so that they do not select samples
 whose loss is large because their labels are wrong. Here the similarity graph of the stored
-features replaces the reference model. It is computed once, without training or held-out data.
-It provides three estimates for each sample. The trust is the probability that its label is
-correct. The hardness is large if the other samples' labels do not predict its label. The number
-of near-duplicates is the number of other samples that are nearly identical to it.
+features replaces the reference model. The graph is computed once, without training or held-out
+data, and provides three estimates for each sample. The trust is the probability that its label
+is correct. The hardness is large if the other samples' labels do not predict its label. The
+number of near-duplicates is the number of other samples that are nearly identical to it.
 """
 
 from collections.abc import Callable
@@ -126,7 +126,7 @@ class LabelFree(_OverEpochs):
     duplicate_power: float = 1.0
 
     name = "label-free"
-    summary = "visits in turn, near-duplicates less often; without labels, selected ahead"
+    summary = "visits by near-duplicates alone, without labels; selected ahead of training"
     uses_labels = False
 
 

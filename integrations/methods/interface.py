@@ -1,4 +1,4 @@
-"""The interface of a selection method: a rule that selects from one candidate batch."""
+"""The interface of a selection method: a rule that decides which samples to train on."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -241,7 +241,7 @@ class Visits(Protocol):
 
 
 class Method(ABC):
-    """A rule that decides which samples in a candidate batch to train on.
+    """A rule that decides which samples to train on, in a candidate batch or in an epoch.
 
     Methods that return no weights and need no inputs other than `FEATURES` and `DYNAMICS` run
     ahead of training, so samples that they discard are never loaded. Other methods run during

@@ -96,8 +96,8 @@ class SelectiveBackprop(Method):
     start, end : float
         Select while the fraction of training done is in [start, end).
     interrupt : int
-        Train on every `interrupt`-th batch in full, counted over all of training; 0 disables
-        this.
+        Every `interrupt`-th batch, counted over all of training, is trained on in full; with 0,
+        selection is never interrupted.
     """
 
     start: float = 0.5

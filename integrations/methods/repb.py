@@ -35,8 +35,7 @@ class RePB(Method):
     A kept sample has weight E / N, where E is the number of epochs so far and N the number of
     times the sample has been trained on, both including the current epoch. The driver averages
     over the kept samples, so the weights are multiplied by the kept share of the candidates.
-    Summed over the epochs, each sample then has about the same weight as without
-    selection.
+    Summed over the epochs, each sample then has about the same weight as without selection.
 
     Parameters
     ----------

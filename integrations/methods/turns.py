@@ -28,7 +28,7 @@ class Turns(Method):
     """
 
     name = "turns"
-    summary = "every sample once before any comes again; selected ahead of training"
+    summary = "every sample once before any is visited again; selected ahead of training"
 
     @property
     def schedules_epoch(self) -> bool:

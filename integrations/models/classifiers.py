@@ -34,8 +34,8 @@ def build_classifier(
     n_classes : int
         Number of classes, at least 1.
     weights : str or path, default "random"
-        As for `build_backbone`. The last layer is always new; above pretrained layers, its
-        weights are 0, so that it does not damage them in the first steps.
+        As for `build_backbone`. The last layer is always new. With pretrained weights, it is
+        initialized to 0, so that the first steps do not damage the pretrained layers.
     small_input : bool, default False
         Adapt a ResNet to images of about 32 px: replace the first convolution with a 3 × 3 one
         of stride 1, and remove the max-pooling layer.
@@ -46,8 +46,8 @@ def build_classifier(
     -------
     Module
         In training mode; its output is logits of shape (n, n_classes). Auxiliary classifiers
-        (GoogLeNet, Inception) are disabled, so the output is always a tensor. SqueezeNet loses
-        the ReLU after its last layer, which would set negative logits to 0.
+        (GoogLeNet, Inception) are disabled, so the output is always a tensor. The ReLU after
+        SqueezeNet's last layer is removed, because it would set negative logits to 0.
 
     Raises
     ------
@@ -73,12 +73,12 @@ def build_classifier(
         new = _new_last_layer(network.get_submodule(head), n_classes)
         network.set_submodule(head, new)
         if resolved.kind != "random":
-            # A random layer would send large gradients into the pretrained ones below it. A zero
-            # layer sends none in the first step, and small ones while it learns.
+            # A random layer would send large gradients into the pretrained layers. A zero layer
+            # sends no gradient in the first step, and small gradients while it learns.
             for parameter in new.parameters():
                 nn.init.zeros_(parameter)
         if isinstance(network, torchvision.models.SqueezeNet):
-            # Its ReLU after the last layer would give no gradient to a class with a logit of 0.
+            # The ReLU after the last layer would block the gradient wherever a logit is 0.
             network.classifier[2] = nn.Identity()
         if small_input:
             _adapt_to_small_images(network, name)

@@ -186,8 +186,8 @@ def _collate(items: list[Tensor | Exception]) -> Tensor | Exception:
 def _ignore_lost_reader(worker: int) -> None:
     """Keep a loading process silent when Ctrl-C ends the process that reads from it.
 
-    A thread of each worker hands over the tensors. It prints every exception, including that of
-    a reader that was interrupted in the middle.
+    In each worker, a thread sends the tensors. By default, this thread prints every exception,
+    including those raised because the reader was interrupted.
     """
     sys.excepthook = _print_unless_lost
 

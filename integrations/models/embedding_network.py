@@ -40,7 +40,7 @@ def on_device(module: nn.Module, device: torch.device) -> Iterator[nn.Module]:
     """
     parts = list(module.modules())
     modes = [(part, part.training) for part in parts]
-    # Depending on the device, moving a module replaces a tensor or only its data.
+    # Depending on the device, moving a module replaces its tensors or only their data.
     owners: list[tuple[nn.Module, str, Any]] = []
     for part in parts:
         owners += [(part, *item) for item in (*part._parameters.items(), *part._buffers.items())]

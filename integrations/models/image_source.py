@@ -144,6 +144,6 @@ def _image_of(item: Any) -> Any:
 
 
 def _text(thing: Any, name: str) -> str | None:
-    """Return the attribute `name` if it is a string; other libraries may use it differently."""
+    """Return an attribute if it is a string; other libraries may use the same name differently."""
     value = getattr(thing, name, None)
     return value if isinstance(value, str) and value else None

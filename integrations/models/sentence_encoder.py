@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spectral_select.integrations.models.compute_options import check_device, check_precision
 from spectral_select.integrations.models.pretrained_weights import hash_weights
 
 __all__ = ["PREFIX", "SentenceEncoder"]
@@ -22,7 +23,6 @@ _ORGANIZATION = "sentence-transformers"  # for names without an organization
 # The files of a model; other formats of the weights are neither downloaded nor read.
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*/*.json", "*/*.safetensors")
 _OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class SentenceEncoder:
@@ -36,10 +36,10 @@ class SentenceEncoder:
     model : str or path
         A model's folder, or its name on the Hugging Face hub, such as "all-MiniLM-L6-v2" or
         "BAAI/bge-small-en-v1.5".
-    device : torch.device, optional
-        Device of the model; the CPU by default.
-    precision : {"float32", "float16", "bfloat16"}, default "float32"
-        Precision of the weights and of the arithmetic.
+    device : str or torch.device, default "cpu"
+        Device of the model.
+    precision : {"auto", "float32", "float16", "bfloat16"}, default "float32"
+        Precision of the weights and of the arithmetic; "auto" is float16 on a GPU.
     batch_size : int, default 64
         Number of texts per forward pass.
     download : bool, default True
@@ -63,7 +63,8 @@ class SentenceEncoder:
     FileNotFoundError
         If the model does not exist.
     ValueError
-        If the folder is not a model, has no weights in safetensors, or requires its own code.
+        If the folder is not a model, has no weights in safetensors, or requires its own code; or
+        if this machine lacks the device, or the precision is unknown.
 
     Examples
     --------
@@ -79,13 +80,15 @@ class SentenceEncoder:
         self,
         model: str | os.PathLike[str],
         *,
-        device: torch.device | None = None,
+        device: str | torch.device = "cpu",
         precision: str = "float32",
         batch_size: int = 64,
         download: bool = True,
     ) -> None:
         import sentence_transformers
 
+        where = check_device(device)
+        dtype = check_precision(precision, where)
         self.library_version = str(sentence_transformers.__version__)
         name = os.fspath(model)
         folder, self.weights = _find(name, download=download)
@@ -94,7 +97,7 @@ class SentenceEncoder:
             with _no_progress_bars():
                 self._model: Any = sentence_transformers.SentenceTransformer(
                     str(folder),
-                    device=str(device or "cpu"),
+                    device=str(where),
                     local_files_only=True,
                     trust_remote_code=False,
                     model_kwargs={"use_safetensors": True},
@@ -104,10 +107,12 @@ class SentenceEncoder:
             raise ValueError(
                 f"{name} cannot be loaded by sentence-transformers: {reason}"
             ) from error
-        self._model.to(_DTYPES[precision]).eval()
+        self._model.to(dtype).eval()
         self._batch_size = batch_size
         self.name = PREFIX + (Path(name).resolve().name if Path(name).is_dir() else name)
-        digest = hashlib.sha256(f"{precision}\0{hash_weights(self._model)}\0".encode())
+        digest = hashlib.sha256(
+            f"{str(dtype).removeprefix('torch.')}\0{hash_weights(self._model)}\0".encode()
+        )
         for file in sorted(folder.rglob("*.json")):
             digest.update(f"{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes())
         self.weights_hash = digest.hexdigest()

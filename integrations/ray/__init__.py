@@ -3,7 +3,7 @@
 from spectral_select._utils.optional_packages import raise_missing
 
 try:
-    import ray  # noqa: F401  # first, because its absence is the one to name
+    import ray  # noqa: F401  # first, so that the error names ray if it is missing
 except ModuleNotFoundError as error:
     raise_missing(error, __name__)
 

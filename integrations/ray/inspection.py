@@ -62,8 +62,9 @@ def inspect(
     Returns
     -------
     ray.data.Dataset
-        A row for each row of `ds`, in any order: its id and label, and the columns of scores
-        that ``spectral-select inspect --id`` writes. Scores are computed when they are read.
+        One row for each row of `ds`, in any order, with its id, its label and the columns of
+        scores that ``spectral-select inspect --id`` writes. Scores are computed when they are
+        read.
 
     Raises
     ------
@@ -159,7 +160,7 @@ def _inspect(ds: Dataset, columns: Columns, options: InspectOptions) -> Dataset:
 
 
 def _nearest(ds: Dataset, columns: Columns, plan: Any, n_cells: int) -> Dataset:
-    """Return each row's distance to the nearest other row, in each of the cells of the row."""
+    """Return each row's distance to its nearest neighbor in each cell that contains the row."""
 
     def to_cells(table: Any) -> Any:
         tables = []

@@ -52,7 +52,7 @@ def select(
     Returns
     -------
     ray.data.Dataset
-        A row for each selected row, in any order: its id and ``score``.
+        One row for each selected row, in any order, with its id and ``score``.
 
     Raises
     ------

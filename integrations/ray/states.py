@@ -71,7 +71,7 @@ class IndexState(_State[Index]):
         if a.classes is None or b.classes is None:
             return Index(a.n + b.n, None)
         if (a.classes.dtype.kind == "U") != (b.classes.dtype.kind == "U"):
-            raise TypeError(f"column {self._columns.label!r} holds strings in some rows only")
+            raise TypeError(f"column {self._columns.label!r} holds strings in only some rows")
         return Index(a.n + b.n, np.union1d(a.classes, b.classes))
 
 

@@ -35,8 +35,8 @@ class JsonRecord:
         Raises
         ------
         ValueError
-            If a key is missing or a value has the wrong type. The message continues a sentence
-            that starts with the file name.
+            If a key is missing or a value has the wrong type. Callers prepend the file name to
+            the message.
         """
         record: Self = _decode(cls, content, where)
         return record

@@ -23,14 +23,14 @@ FORMAT = "spectral_select training results 1"
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement(JsonRecord):
-    """Accuracy and loss on one split of a dataset; None if the split has no images.
+    """Accuracy and loss on one split of a dataset; None if the split has no samples.
 
     Attributes
     ----------
     count : int, optional
-        Number of images.
+        Number of samples.
     accuracy, loss : float or None
-        Means over the images.
+        Means over the samples.
     """
 
     count: int | None = None
@@ -38,7 +38,7 @@ class Measurement(JsonRecord):
     loss: float | None
 
 
-#: The measurement of a split that has no images or has not been evaluated yet.
+#: The measurement of a split that has no samples or has not been evaluated yet.
 NOT_MEASURED = Measurement(accuracy=None, loss=None)
 
 
@@ -172,7 +172,7 @@ class DataRecord(JsonRecord):
     n_classes : int, optional
         Number of classes.
     count : dict, optional
-        Number of images in each split.
+        Number of samples in each split.
     fingerprint : dict, optional
         Fingerprint of each split.
     extra : dict

@@ -30,7 +30,7 @@ class Interval:
     def side(self) -> int:
         """1 if the interval lies above 0, -1 if below, 0 if it contains 0 or is unknown.
 
-        The interval of two values is treated as unknown: the values may be close by chance.
+        The interval of two values is treated as unknown, because they may be close by chance.
         """
         if self.half_width is None or self.n < 3 or abs(self.mean) <= self.half_width:
             return 0

@@ -48,7 +48,7 @@ class PageSection:
     anchor : str
         The target for links to the section.
     paper : PaperData
-        The paper's results on the dataset to compare with.
+        The paper's results that the runs are compared with.
     compares_with_paper : bool
         Whether the runs use one of the paper's datasets or a copy of CIFAR-10. Otherwise the
         page does not show the paper's numbers.
@@ -110,7 +110,7 @@ class PageSection:
 
     @property
     def unit(self) -> str:
-        """What the samples are: images, or rows of features, which have no pictures."""
+        """Plural noun for the samples: "images", or another noun for samples without pictures."""
         return str(self.group.results.data.extra.get("unit", "images"))
 
     @property

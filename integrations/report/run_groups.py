@@ -236,8 +236,9 @@ class RunGroup:
 def group_runs(sources: Sequence[ResultsFolder]) -> list[RunGroup]:
     """Return the runs in all folders, grouped by configuration and data.
 
-    Folders with different features or reference models are also kept apart. A folder in which no
-    method uses either joins the first group with its configuration.
+    Folders with different features or reference models are in separate groups. If no method in a
+    folder uses features or a reference model, the folder joins the first group with the same
+    configuration.
 
     Parameters
     ----------

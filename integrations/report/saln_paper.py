@@ -138,7 +138,7 @@ PAPERS = (
 
 
 def paper_data(name: str) -> tuple[PaperData, bool]:
-    """Return the paper's results to compare with, and whether they are on the dataset `name`.
+    """Return the paper's results to compare with, and whether they are for the dataset `name`.
 
     Parameters
     ----------

@@ -128,8 +128,8 @@ def process_group(device: torch.device) -> Iterator[Ranks]:
     Yields
     ------
     Ranks
-        The ranks of the process group, which may have been joined before; `ONE` if torchrun
-        did not start this process.
+        The ranks of the process group, which this process may already have joined; `ONE` if
+        torchrun did not start this process.
     """
     ranks = current_ranks()
     if ranks.size > 1 or int(os.environ.get("WORLD_SIZE", "1")) == 1 or local_rank() is None:

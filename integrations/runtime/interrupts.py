@@ -16,7 +16,7 @@ __all__ = ["Interrupt", "interrupt_held"]
 # Processes started by torchrun receive each Ctrl-C twice: from the terminal and from torchrun.
 # So a second signal within this many seconds is ignored.
 _SAME_SECONDS = 1.0
-# Ranks communicate once in this many steps, so that all of them stop at the same step.
+# Number of steps from one exchange between the ranks to the next; all stop at the same step.
 _STEPS_BETWEEN = 16
 
 
@@ -106,7 +106,7 @@ def interrupt_held() -> Iterator[None]:
     """
     old = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(old):
-        yield  # Python does not handle Ctrl-C here
+        yield  # Python does not handle Ctrl-C here, so there is nothing to delay
         return
     heard: list[int] = []
     signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))

@@ -50,7 +50,7 @@ def describe_versions() -> dict[str, str | None]:
 
 
 def describe_hardware(device: Any) -> dict[str, Any]:
-    """Return processor, cores, compute threads, memory and GPU.
+    """Return the processor, cores, compute threads, memory and GPU.
 
     Parameters
     ----------

@@ -68,9 +68,8 @@ def save_gallery(
     choices : mapping of int to tuple of array
         For each batch, the candidates and the kept samples, as indices into the dataset.
     image_size : int
-        Side of the network's input images, in pixels. The side of a thumbnail is at most this,
-        at most 96 px, and small enough that a batch takes at most 2 MiB, but never less than
-        8 px.
+        Side of the network's input images, in pixels. The side of a thumbnail is the
+        smaller of this and 96 px, or less if a batch would exceed 2 MiB, but at least 8 px.
 
     Raises
     ------

@@ -295,7 +295,7 @@ class Batches:
         outputs: Callable[[Tensor, Tensor], Outputs],
         history: SampleHistory,
     ) -> Batch:
-        """Let the method choose with the data available about the candidates at this step."""
+        """Let the method choose from the candidates, using the data available at this step."""
         device, method = self.config.device, self.method
         loaded: list[Tensor] = []
         loading = clock.loading

@@ -118,7 +118,7 @@ class Checkpoints:
         return (self.folder / _META).is_file()
 
     def begin(self, wanted: Manifest) -> None:
-        """Start a new comparison; existing checkpoints move to ``checkpoints.previous``.
+        """Start a new comparison; move existing checkpoints to ``checkpoints.previous``.
 
         Parameters
         ----------

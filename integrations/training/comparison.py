@@ -152,7 +152,7 @@ def _new_run(method: Method, seed: int) -> RunRecord:
 def _record_start(
     run: RunRecord, trainer: Trainer, weights: str, dynamics: Dynamics | None
 ) -> None:
-    """Record the initial weights of a run, or check that a resumed run has the same."""
+    """Record the initial weights of a run, or check that they match if the run is resumed."""
     if run.initial_weights is None:
         run.initial_weights = weights
         run.precompute_seconds = trainer.precompute_seconds

@@ -50,7 +50,7 @@ class TrainConfig:
     clip_norm : float or None
         Maximum gradient norm over all parameters; larger gradients are scaled down to this norm.
         None disables clipping. Pretrained networks without batch normalization, such as
-        SqueezeNet, may need it.
+        SqueezeNet, may need clipping.
     evaluate_every : int
         Number of epochs from one evaluation to the next. The last epoch is always evaluated.
     augmentation : Augmentation or None
@@ -185,7 +185,7 @@ class TrainConfig:
         return self.n_ranks * n_kept(self.rank_candidates, ratio)
 
     def describe(self) -> JsonObject:
-        """Return the configuration, for JSON."""
+        """Return the configuration as a JSON object."""
         plain = {k: v for k, v in vars(self).items() if k not in ("augmentation", "device")}
         augmentation = None if self.augmentation is None else self.augmentation.describe()
         return plain | {"device": str(self.device), "augmentation": augmentation}

@@ -108,8 +108,8 @@ def probabilities_of(losses: ArrayLike) -> NDArray[np.float64]:
     Parameters
     ----------
     losses : array-like of shape (n_samples, n_epochs)
-        Cross-entropy of each sample in its latest training step as of the end of each epoch;
-        NaN if there was none.
+        Cross-entropy of each sample at the end of each epoch, recorded in the sample's latest
+        training step; NaN if it has not been trained on yet.
 
     Returns
     -------

@@ -32,7 +32,7 @@ def synchronize(device: torch.device) -> None:
 
 @dataclass
 class Clock:
-    """Seconds spent on loading images, and on selection during the steps and after the last."""
+    """Seconds spent on loading images, and on selection during and after the training steps."""
 
     loading: float = 0.0
     choosing: float = 0.0

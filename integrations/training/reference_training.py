@@ -87,7 +87,7 @@ def train_reference(
     ----------
     config : TrainConfig
         Training configuration; `filter_ratio` is ignored. If `candidate_size` is larger than
-        one half of the data, it is reduced to that.
+        half of the data, it is reduced to half of the data.
     data : LabeledDataset
         The dataset, with ``train`` and ``classes``; validation and test data are not used.
     folder : path

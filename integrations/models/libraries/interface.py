@@ -27,7 +27,7 @@ __all__ = [
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # Largest aspect ratio. Most libraries resize the shorter side to about 256 px before cropping, so
-# an image with a larger aspect ratio would take gigabytes.
+# an image with a larger aspect ratio would need gigabytes of memory.
 _LONGEST = 1000
 
 #: Converts an image to a tensor of shape (3, height, width).

@@ -123,7 +123,7 @@ def _registered(model: str, tag: str, path: Path | None, request: BackboneReques
         "image_std": config.get("std"),
         "image_interpolation": config.get("interpolation"),
         "image_resize_mode": config.get("resize_mode"),
-        # Use the activation of the weights; if the model's differs, OpenCLIP would only warn.
+        # Use the activation that belongs to the weights; for a mismatch, OpenCLIP only warns.
         "force_quick_gelu": bool(config.get("quick_gelu")),
     }
     if request.weights != "default":

@@ -72,8 +72,8 @@ class Picture:
 def method_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
     """Return the color, marker and line style of each method.
 
-    The methods that most figures compare have a fixed style. All others are drawn with broken
-    lines, in the order given.
+    The methods that most figures compare have fixed styles. All others are assigned styles with
+    broken lines, in the order given.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def tidy(axes: Sequence[Any]) -> None:
 
 
 def limits_around(values: Sequence[float], limits: tuple[float, float]) -> tuple[float, float]:
-    """Return limits for an accuracy axis (%) that may cut off confidence intervals, but no value.
+    """Return accuracy limits (%) that may cut off confidence intervals, but not values.
 
     The interval for two seeds can be many times as wide as the range of the values.
     """
@@ -142,7 +142,7 @@ def to_png(figure: Any, *, dpi: int = 160) -> bytes:
     """Return a figure as PNG."""
     from matplotlib.text import Text
 
-    # Names may contain dollar signs but are not formulas. Tick labels of log axes are formulas.
+    # Parse only tick labels of log axes as formulas, because names may contain dollar signs.
     powers = {
         label
         for axes in figure.axes

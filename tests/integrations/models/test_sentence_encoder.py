@@ -47,6 +47,18 @@ def test_hash_depends_on_weights_configuration_and_precision(model, tmp_path):
     assert len(set(hashes)) == 4
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "half"}, "precision must be 'auto' or one of float32, .* got 'half'"),
+        ({"device": "gpu"}, "device must be 'auto', 'cpu', .* got 'gpu'"),
+    ],
+)
+def test_rejects_other_options(model, options, message):
+    with pytest.raises(ValueError, match=message):
+        SentenceEncoder(model, **options)
+
+
 def test_pickled_weights_are_not_read(model):
     torch.save(load_file(model / "model.safetensors"), model / "pytorch_model.bin")
     assert SentenceEncoder(model).dim == 16  # beside safetensors, they are ignored
