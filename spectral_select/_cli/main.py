@@ -53,8 +53,8 @@ _EPILOG = """\
 typical use:
   spectral-select train digits                        # a demo; needs no data
   spectral-select extract photos --out photos.store   # photos/CLASS/*.jpg -> embeddings
-  spectral-select inspect photos.store --images photos --report page.html   # what is wrong
-  spectral-select select photos.store --out keep.txt  # the fifth to train on
+  spectral-select inspect photos.store --images photos --report page.html   # find problems
+  spectral-select select photos.store --out keep.txt  # a fifth to train on
   spectral-select train photos --out runs/photos      # train and compare
 
 Each command has its own help: spectral-select COMMAND --help
@@ -152,7 +152,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _parser(asked: str | None) -> argparse.ArgumentParser:
-    """Return the parser, in which only the command `asked` has its arguments."""
+    """Return the parser; arguments are added only for the command `asked`."""
     from spectral_select import __version__
 
     parser = _Parser(

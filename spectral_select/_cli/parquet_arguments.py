@@ -29,9 +29,9 @@ def add_parquet_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments for many Parquet files, all of which need ``--id``."""
     group = parser.add_argument_group(
         "many Parquet files",
-        "With --id, FEATURES is a folder of Parquet files or a quoted pattern. They are\n"
-        "read block by block, and --out is a folder that receives a file of ids and\n"
-        "scores for each. An interrupted command resumes when it is repeated.",
+        "With --id, FEATURES is a folder of Parquet files or a quoted pattern. The files\n"
+        "are read block by block. For each one, a file of ids and scores is written to the\n"
+        "folder --out. An interrupted command resumes when it is repeated.",
     )
     group.add_argument("--id", metavar="COLUMN", help="column of distinct ids")
     group.add_argument("--embedding", metavar="COLUMN", help="column of lists of numbers")
@@ -49,7 +49,7 @@ def add_parquet_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--address",
-        help="address of a Ray cluster, whose machines must see the files under the same names "
+        help="address of a Ray cluster, whose machines must see the files under the same paths "
         "(default: a cluster started on this machine)",
     )
 

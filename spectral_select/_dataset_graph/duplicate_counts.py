@@ -40,7 +40,7 @@ def count_near_duplicates(rows: Rows, seed: int) -> NDArray[np.int64]:
 def near_duplicate_distance(
     points: Points, seed: int, *, similarity: float | None = None, n: int | None = None
 ) -> float:
-    """Return the distance up to which two samples are near-duplicates.
+    """Return the largest distance at which two samples are near-duplicates.
 
     By default, this is the distance for a cosine of 0.95, or a smaller one if samples would often
     be that similar by chance.
@@ -52,7 +52,7 @@ def near_duplicate_distance(
     seed : int
         Seed for sampling.
     similarity : float, optional
-        Cosine from which two samples are near-duplicates.
+        Smallest cosine at which two samples are near-duplicates.
     n : int, optional
         Size of the dataset; by default, the number of points.
     """
@@ -77,9 +77,9 @@ def _by_chance(points: Points, n: int, seed: int) -> float:
     distribution, so the q-quantile of the distance to the nearest neighbor is the radius that
     holds −ln(1 − q) rows on average.
 
-    Near-duplicates, which can be the majority, would make these distances too short. So they are
-    measured in subsets of 48 rows, which hold few copies of the same row, and the high quantile
-    skips the rows that have a copy.
+    Near-duplicates, which can be the majority, would make these distances too short. So distances
+    are measured in subsets of 48 rows, which hold few copies of the same row, and a high quantile
+    is used, which skips the rows that have a copy.
 
     References
     ----------

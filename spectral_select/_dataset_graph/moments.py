@@ -10,7 +10,7 @@ __all__ = ["Moments", "accumulate_moments", "combine_moments"]
 
 Floats = NDArray[np.float64]
 
-_CONSTANT = 1e-6  # spread, relative to the mean, up to which a feature is treated as constant
+_CONSTANT = 1e-6  # largest spread, relative to the mean, of a feature treated as constant
 
 
 @dataclass

@@ -1,6 +1,6 @@
-"""Pairs of rows of a dataset that are close to each other, without n × n distances.
+"""Find pairs of close rows in a dataset without computing n × n distances.
 
-A standardized row x is compared as the point (x/‖x‖, ln ‖x‖). For nearby rows, the squared
+Each standardized row x is represented by the point (x/‖x‖, ln ‖x‖). For nearby rows, the squared
 distance between two points is
 
     2 − 2·cos(x, y) + ln²(‖x‖/‖y‖) ≈ ‖x − y‖² / (‖x‖·‖y‖),                                  (1)
@@ -137,7 +137,7 @@ def _by_tree(points: Points, limit: float, k: int) -> NearPairs:
 
 
 def _distinct(pairs: Indices) -> tuple[Indices, Indices]:
-    """Return the distinct pairs, each in ascending order, and where each occurs first."""
+    """Return the distinct pairs, each in ascending order, and their first positions."""
     pairs, first = np.unique(np.sort(pairs, axis=1), axis=0, return_index=True)
     return pairs, first
 
@@ -145,7 +145,7 @@ def _distinct(pairs: Indices) -> tuple[Indices, Indices]:
 class _Search:
     """Collects pairs and each row's nearest row.
 
-    Distances are squares; `measured` takes the roots.
+    Distances are stored squared; `measured` takes the square roots.
     """
 
     def __init__(self, points: Points, limit: float, most: int, rng: np.random.Generator) -> None:

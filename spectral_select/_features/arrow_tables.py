@@ -46,7 +46,7 @@ def feature_columns(
     what : str
         Name of the table for messages.
     exclude : collection of str
-        Columns that are not features unless they are named.
+        Columns that are not features unless they are listed in `columns`.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def matrix_of_column(column: Any, what: str, start: int = 0) -> NDArray[Any]:
     """Convert a chunked array of equally long lists to a matrix, chunk by chunk.
 
     The chunks are not combined in Arrow, because together they may hold more than 2³¹ numbers.
-    In messages, rows are numbered from `start`, the position in the file of the first row.
+    In messages, rows are numbered from `start`, the first row's position in the file.
     """
     if not _is_list(column.type):
         raise ValueError(f"{what} must hold lists of numbers; got type {column.type}")

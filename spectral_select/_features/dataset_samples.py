@@ -116,6 +116,6 @@ def sample_paths(dataset: Any) -> list[str] | None:
 
 
 def _is_a(name: str, dataset: Any) -> bool:
-    """Return whether `dataset` is of the class `name` of torch.utils.data; do not import torch."""
+    """Return whether `dataset` is a `name` from torch.utils.data, without importing torch."""
     torch_data = sys.modules.get("torch.utils.data")
     return torch_data is not None and isinstance(dataset, getattr(torch_data, name))

@@ -179,7 +179,7 @@ def as_rows(features: Any) -> FeatureRows:
     Raises
     ------
     TypeError, ValueError
-        If `features` is of an unsupported kind, is empty, is not two-dimensional or is not real;
+        If `features` is of an unsupported kind, is empty, or is not a real matrix;
         for features in memory, also if they hold NaN or infinity.
 
     Examples

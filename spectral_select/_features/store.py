@@ -62,8 +62,8 @@ class EmbeddingStore:
         The labels, if the data have any.
     meta : dict
         ``count``, ``dim``, ``fingerprint``, ``backbone``, ``library``, ``library_version``,
-        ``weights``, ``weights_hash``, ``revision``, ``image_size``, ``dataset``, ``split`` and so
-        on, as far as known.
+        ``weights``, ``weights_hash``, ``revision``, ``image_size``, ``dataset``, ``split`` and
+        others, as far as known.
     n_written : int
         Number of rows written by the call that returned this store; 0 if the call only opened
         the store.
@@ -264,7 +264,7 @@ def manifest_of(meta: Mapping[str, Any]) -> Manifest:
 def load_array(
     folder: Path, name: str, dtype: Any, shape: tuple[int, ...], *, mmap: bool = False
 ) -> NDArray[Any]:
-    """Read an array in a store; raise StoreError if its dtype or shape is not as expected.
+    """Read an array from a store; raise StoreError if its dtype or shape is not as expected.
 
     Parameters
     ----------

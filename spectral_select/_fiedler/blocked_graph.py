@@ -28,7 +28,7 @@ _RELEASE_EVERY = 16
 def mapped_file(X: Array) -> mmap.mmap | None:
     """Return the map of a memory-mapped array; None for other arrays and copy-on-write maps."""
     found = map_beneath(X)
-    # Pages of a copy-on-write map may hold changes that are in no file.
+    # Pages of a copy-on-write map may hold changes that are not in the file.
     return None if found is None or found.mode == "c" else found.base  # type: ignore[return-value]
 
 

@@ -21,7 +21,7 @@ over the batch axis.
 
 Two deviations from [1]_:
 
-- Two vectors are computed at once. A single vector converges in as many products, but the
+- Two vectors are computed at once. A single vector converges with equally many products, but the
   iteration can then miss a second eigenvector with nearly the same eigenvalue, and certify a gap
   that does not exist.
 - Several expansions are made between two checks of (4), without (2) and (3). The preconditioned
@@ -65,9 +65,9 @@ ACCUMULATION_CHUNK = 2**14
 # The roundoff tolerance is one `residual_floor`, plus one for each restart, but at most this many
 # in total.
 MAX_ROUNDOFF_GROWTH = 16
-# Minimum number of products. A star graph has only three distinct eigenvalues, so the start
-# vectors, once orthonormalized, are already eigenvectors, before other eigenvectors with the same
-# eigenvalue have entered the basis.
+# Minimum number of products. On a star graph, which has only three distinct eigenvalues, the
+# orthonormalized start vectors are already eigenvectors, although the basis still lacks other
+# eigenvectors of the same eigenvalue.
 MIN_MATVECS = 4
 
 
@@ -144,7 +144,7 @@ def davidson(
     operator : LaplacianOperator
         A batch of b operators of order n > 25.
     start : array of shape (b, 2, n)
-        Start vectors. The second one should have a component in every eigenvector. Cyclic shifts
+        Start vectors. The second should have a component along every eigenvector. Cyclic shifts
         of the second one also replace expansion vectors that are linearly dependent on the
         basis.
     tol : float

@@ -55,7 +55,7 @@ def _dense_matrix(operator: LaplacianOperator) -> Array:
 
 
 def _weights(graph: Graph) -> Array:
-    """Return the affinity of each graph as a dense matrix; it may be the graph's own array."""
+    """Return the affinity of each graph as a dense matrix, possibly the graph's own array."""
     if isinstance(graph, NonnegativeGraph):
         return (1 + _weights(graph.similarities)) / 2
     if isinstance(graph, DenseGraph):

@@ -32,7 +32,7 @@ __all__ = [
     "unit_maximum",
 ]
 
-# From this number of matrix entries on, multiplying one vector at a time is faster (measured).
+# With at least this many matrix entries, multiplying one vector at a time is faster (measured).
 _LARGE = 2**19
 
 
@@ -179,7 +179,7 @@ class NonnegativeGraph:
         return NonnegativeGraph(self.similarities.take(batches))
 
 
-@np.errstate(all="ignore")  # BLAS may set flags in lanes whose results it does not use
+@np.errstate(all="ignore")  # BLAS may set floating-point flags in unused SIMD lanes
 def _times(v: Array, matrix: Array) -> Array:
     """Return the vectors (b, s, n) times the matrix (b, n, m) of each batch.
 
@@ -247,7 +247,7 @@ def sparse_cosine_graph(X: sparse.sparray) -> SparseGraph:
 
 
 def unit_maximum(X: Array) -> Array:
-    """Return (n, d) features, dense or sparse, with each row scaled to a largest magnitude of 1."""
+    """Return (n, d) features, dense or sparse, with each row scaled to largest magnitude 1."""
     largest = abs(X).max(axis=1)
     largest = largest.toarray().ravel() if sparse.issparse(X) else largest
     largest = np.where(largest > 0, largest, 1).astype(X.dtype)

@@ -52,7 +52,7 @@ class NegativeDegreeError(ValueError):
 class LaplacianOperator:
     """A graph Laplacian in the form ``scale``·(A + ``shift``·I), A = diag(diagonal) − T·S·T.
 
-    This holds on the complement of the trivial eigenvector. Solvers work with A.
+    The form holds on the complement of the trivial eigenvector. Solvers work with A.
 
     Attributes
     ----------

@@ -46,7 +46,7 @@ ROUNDOFF = 8.0  # c in (4), per product
 _BLOCK_ENTRIES = 2**17  # 1 MiB of float64: a block stays in the cache
 
 
-@np.errstate(all="ignore")  # BLAS may set flags in lanes whose results it does not use
+@np.errstate(all="ignore")  # BLAS may set floating-point flags in unused SIMD lanes
 def refine(
     X: NDArray[np.float32],
     graph: DenseGraph | FactoredGraph,

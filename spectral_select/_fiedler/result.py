@@ -65,9 +65,9 @@ class FiedlerResult:
         unnormalized Laplacian of cosine similarities, the eigenvalue of SALN's Algorithm 1 is
         ``2 * value - n``.
     gap : float or array of shape (b,)
-        Distance to the next computed eigenvalue, minus its residual. This is a lower bound on the
-        true distance unless the solver missed an eigenvalue. It is 0 or negative if no gap could
-        be established.
+        Distance to the next computed eigenvalue, minus the residual of the latter. This is a lower
+        bound on the true distance unless the solver missed an eigenvalue. The gap is 0 or negative
+        if none could be established.
     residual : float or array of shape (b,)
         ‖L·v − λ·v‖ as computed.
     error_bound : float or array of shape (b,)

@@ -1,4 +1,4 @@
-"""Solve for Fiedler vectors with the fastest method for the size, and certify them."""
+"""Solve for Fiedler vectors with the fastest method for their size, and certify them."""
 
 from typing import Any
 
@@ -59,8 +59,8 @@ def solve_with_graph(X: Array, **options: Any) -> tuple[FiedlerResult, Graph]:
             scaled = options["laplacian"] == "unnormalized"
             return (rescale(result, 1 / factor) if scaled else result), graph
     if not is_torch(X):
-        # Values are checked explicitly. Underflow to 0 is correct, and BLAS may set other flags
-        # in lanes whose results it does not use.
+        # Values are checked explicitly. Underflow to 0 is correct, and BLAS may set other
+        # floating-point flags in unused SIMD lanes.
         with np.errstate(all="ignore"):
             return _solve(X, **options)
     torch = namespace(X)
@@ -72,7 +72,7 @@ def solve_with_graph(X: Array, **options: Any) -> tuple[FiedlerResult, Graph]:
 
 
 def _power_of_two(X: Array) -> float:
-    """Return a power of two that scales affinities of extreme magnitude to about 1, else 1."""
+    """Return the power of two that scales extreme affinities to about 1; 1 if none are extreme."""
     largest = float(abs(X).max())
     if largest == 0 or 1e-9 < largest < 1e9:
         return 1.0
@@ -145,7 +145,7 @@ def _cosine_similarities(X: Array) -> Graph:
 
 
 def _start(operator: LaplacianOperator, seed: int) -> Array:
-    """Return a guess based on the degrees, and noise with a component in every eigenvector."""
+    """Return a guess based on the degrees, and noise with a component along every eigenvector."""
     a = operator.diagonal
     xp = namespace(a)
     low, high = xp.amin(a, -1)[:, None], xp.amax(xp.abs(a), -1)[:, None]

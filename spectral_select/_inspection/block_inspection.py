@@ -2,7 +2,7 @@
 
 The blocks are read three times:
 
-1. `accumulate_sample` and `combine_samples` make a `RowSample`, from which an `InspectionPlan`
+1. `accumulate_sample` and `combine_samples` build a `RowSample`, from which an `InspectionPlan`
    chooses graphs, landmarks and thresholds;
 2. `InspectionPlan.accumulate` and `combine_sums` compute sums for an `InspectionScorer`, and
    `InspectionPlan.cells_of` sorts the rows into cells, in which near-duplicates are found
@@ -43,7 +43,7 @@ from spectral_select._labels.wrong_labels import score_labels
 
 __all__ = ["InspectOptions", "InspectionPlan", "InspectionScorer", "InspectionSums", "combine_sums"]
 
-_MOST_DEGREES = 2**20  # maximum number of degrees used to compute median and fence
+_MOST_DEGREES = 2**20  # maximum number of degrees used to compute the median and the fence
 _SAMPLE = 20_000  # rows used to choose graphs, landmarks and thresholds
 
 
@@ -57,7 +57,7 @@ class InspectOptions:
 
     @property
     def sample_size(self) -> int:
-        """Number of rows in the sample; a smaller dataset is its own sample."""
+        """Number of rows in the sample; a smaller dataset is used as a whole."""
         return max(_SAMPLE, self.n_landmarks)
 
 
@@ -70,7 +70,7 @@ class InspectionSums:
 
 
 def combine_sums(states: Iterable[InspectionSums]) -> InspectionSums:
-    """Return the sums of all blocks together, added one at a time in the given order."""
+    """Return the sums over all blocks, added one at a time in the given order."""
     return reduce(_both, states, InspectionSums(None, np.empty(0)))
 
 
@@ -165,7 +165,7 @@ class InspectionPlan:
         return close_pairs(keys, features, self.rows(features), self._limit, self.options.seed)
 
     def scorer(self, sums: InspectionSums) -> "InspectionScorer":
-        """Return the scorer of the rows, given the sums of all blocks."""
+        """Return a scorer for the rows, given the sums over all blocks."""
         label_filter = self._filter
         if label_filter is None and sums.labels is not None:
             label_filter = solve_label_filter(
@@ -199,7 +199,7 @@ class InspectionScorer:
             self._noise = estimate_noise_matrix(np.concatenate(parts), labels[some])
 
     def score(self, block: RowBlock) -> dict[str, NDArray[Any]]:
-        """Return the columns of scores of a block, by name."""
+        """Return the score columns of a block, by name."""
         plan = self._plan
         rows, hashes = plan.rows(block.features), hash_keys(block.keys, plan.options.seed)
         parts: list[dict[str, NDArray[Any]]] = []

@@ -1,6 +1,6 @@
 """Near-duplicates in a dataset that is too large for memory, found by comparing rows in cells.
 
-Each row joins the cells of its nearest landmarks. Within a cell, neighbors are found as for a
+Each row joins the cells of its nearest landmarks. Within a cell, neighbors are found as in a
 dataset in memory. Identical rows share all cells.
 """
 
@@ -105,7 +105,7 @@ class DuplicateGroups:
         distance: NDArray[np.float32],
         exact: NDArray[np.bool_],
     ) -> dict[str, NDArray[Any]]:
-        """Return the columns of scores of the rows with these keys.
+        """Return the score columns for the rows with these keys.
 
         Parameters
         ----------

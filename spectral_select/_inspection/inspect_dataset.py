@@ -187,11 +187,10 @@ def inspect_dataset(
     pred_probs : array-like of shape (n, n_classes), optional
         Class probabilities from a model; see `find_wrong_labels`.
     duplicate_similarity : float, optional
-        Similarity in [0, 1] from which two samples are near-duplicates. The similarity is 1 minus
-        half the squared distance between the standardized rows, relative to their lengths; for
-        rows of equal length, it is the cosine. The default is 0.95 or, if larger, as in tables
-        with few features, the similarity to another sample that three samples in ten thousand
-        reach by chance.
+        Smallest similarity, in [0, 1], of near-duplicates. The similarity is 1 minus half the
+        squared distance between the standardized rows, relative to their lengths; for rows of
+        equal length, it is the cosine. The default is 0.95, or more in tables with few features,
+        so that by chance only about three samples in ten thousand have a near-duplicate.
     n_landmarks : int, default=1024
         Maximum number of landmarks in nonlinear graphs. More landmarks take longer, but the
         graphs are more accurate.

@@ -43,7 +43,7 @@ class NearDuplicates:
     across : ndarray of shape (n,)
         Each sample's near-duplicate in the other dataset; -1 if it has none.
     least_similarity : float
-        Similarity from which samples are near-duplicates.
+        Smallest similarity of near-duplicates.
 
     Examples
     --------
@@ -78,9 +78,9 @@ def find_near_duplicates(
     other : array of shape (m, d) or None
         Checked features of a second dataset.
     similarity : float or None
-        Least similarity of near-duplicates. The similarity of two samples is 1 − δ²/2, where δ is
-        the distance in `near_pairs`; for rows of equal length, it is the cosine. None means 0.95,
-        or more if samples would often be that similar by chance.
+        Smallest similarity of near-duplicates. The similarity of two samples is 1 − δ²/2, where δ
+        is the distance in `near_pairs`; for rows of equal length, it is the cosine. None means
+        0.95, or more if samples would often be that similar by chance.
     seed : int
         Seed for the landmarks and for sampling.
     """
@@ -104,7 +104,7 @@ def find_near_duplicates(
 
 
 def linked_rows(pairs: Indices, n: int) -> Indices:
-    """Return each row's component number in the graph of n rows that `pairs` links."""
+    """Return each row's component number in the graph on n rows with the edges `pairs`."""
     i, j = pairs.T
     links = sparse.coo_array((np.ones(len(i), bool), (i, j)), shape=(n, n))
     return np.asarray(connected_components(links, directed=False)[1], np.int64)

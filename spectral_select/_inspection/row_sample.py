@@ -1,6 +1,6 @@
 """A random sample of a dataset that is read block by block, in any order.
 
-Each row has a key, a number made from its id. The sample holds the rows whose keys have the
+Each row has a key, a number computed from its id. The sample holds the rows whose keys have the
 smallest hashes, so it does not depend on how the dataset is divided into blocks.
 """
 
@@ -75,7 +75,7 @@ def hash_keys(keys: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
 
 
 def accumulate_sample(block: RowBlock, size: int, seed: int) -> RowSample:
-    """Return the state of one block of rows, with a sample of at most `size` rows."""
+    """Return the sums over one block of rows, and a sample of at most `size` rows."""
     hashes = hash_keys(block.keys, seed)
     first = np.argsort(hashes)[:size]
     labels = None if block.labels is None else block.labels[first]
@@ -85,7 +85,7 @@ def accumulate_sample(block: RowBlock, size: int, seed: int) -> RowSample:
 
 
 def combine_samples(states: Iterable[RowSample], size: int) -> RowSample:
-    """Return the state of all blocks together; sums are added in the given order."""
+    """Return the sums and the sample of all blocks; sums are added in the given order."""
     return reduce(lambda a, b: _both(a, b, size), states)
 
 

@@ -1,1 +1,1 @@
-"""What the similarity graph says about a dataset's labels."""
+"""Class probabilities, label noise and wrong labels, estimated from a similarity graph."""

@@ -16,8 +16,8 @@ h_i = ‖C⁻¹·s_i‖² + 1/n. The graph and the strength λ are chosen to min
 The probabilities are softmax(f/T), where T minimizes the log loss.
 
 Nearest-neighbor votes are not considered. Their leave-one-out error is often smaller than that of
-the filter, but they follow wrong labels too closely: on images, they distinguish wrong labels from
-correct ones clearly less well.
+the filter, but they follow wrong labels too closely: on images, they are clearly worse at
+distinguishing wrong labels from correct ones.
 """
 
 from collections.abc import Callable
@@ -189,7 +189,7 @@ def sampled_rows(order: Labels, n_classes: int) -> Labels:
 def choose_label_graph(
     rows: Rows, labels: Labels, n_classes: int, n_landmarks: int, order: Labels
 ) -> tuple[Graph, int, LabelFilter | None]:
-    """Compare the graphs on a few rows.
+    """Choose a graph by comparing all candidates on a few rows.
 
     Parameters
     ----------

@@ -9,14 +9,14 @@ rates; the others share one rate,
 
     T = diag(t) + f·(1 − I) + E,   E sparse.                                              (1)
 
-The probabilities q of the true classes satisfy P = q·T. They are found by Richardson and Lucy's
+The probabilities q of the true classes satisfy P = q·T. They are found by the Richardson–Lucy
 iteration, q ← q ∘ ((P / (q·T))·Tᵀ), which keeps them positive.
 
 References
 ----------
 .. [1] Anchor points as in T. Liu and D. Tao, "Classification with noisy labels by importance
    reweighting", IEEE Transactions on Pattern Analysis and Machine Intelligence 38 (2016),
-   doi:10.1109/TPAMI.2015.2456899; here, each cell has its own.
+   doi:10.1109/TPAMI.2015.2456899; here, each cell has its own anchor points.
 """
 
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ def estimate_noise_matrix(P: Floats, labels: Labels) -> NoiseMatrix:
 def _at_anchors(
     P: Floats, predicted: Labels, labels: Labels
 ) -> tuple[sparse.coo_array, NDArray[np.float64]]:
-    """Return how many anchors of each cell (y, c) are labeled c, and the anchors per cell of y."""
+    """Count the anchors of each cell (y, c) that are labeled c, and the anchors per cell of y."""
     n_classes = P.shape[1]
     anchors = np.zeros(n_classes)
     places, counts = [np.zeros((2, 0), np.int64)], [np.zeros(0)]

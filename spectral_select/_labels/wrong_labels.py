@@ -1,4 +1,4 @@
-"""Find the wrong labels in a dataset on its similarity graph."""
+"""Find wrong labels in a dataset, using its similarity graph."""
 
 from __future__ import annotations
 
@@ -118,8 +118,8 @@ def find_wrong_labels(
         The value in `y` that marks samples without a label, such as -1 or NaN. These samples
         get a suggested label, and their trust is NaN. By default, all samples have labels.
     n_landmarks : int, default=1024
-        Maximum number of landmarks for the nonlinear graphs. More landmarks are slower and more
-        accurate. With 0, only the linear graph is used, which is fastest.
+        Maximum number of landmarks in nonlinear graphs. More landmarks take longer, but the
+        graphs are more accurate. With 0, only the linear graph is used, which is fastest.
     random_state : int, RandomState or None, default=None
         Seed for choosing the landmarks and the rows used for model selection. None uses a fixed
         seed.
@@ -141,7 +141,7 @@ def find_wrong_labels(
 
     Notes
     -----
-    A low-pass filter on a similarity graph (cosine, or heat kernels of three widths, with
+    A low-pass filter on a similarity graph (cosine, or one of four heat kernels, with
     landmarks) predicts class probabilities P for each sample from the labels of the other samples
     (leave-one-out). The graph and the filter strength are chosen to minimize the leave-one-out
     error. The noise matrix T holds T_yc, the probability that a sample of class y is labeled c,
@@ -152,9 +152,9 @@ def find_wrong_labels(
 
     The last term of the denominator allows for mistakes that the noise matrix cannot represent:
     those between classes that are both plausible for this sample. The noise rate is the mean of
-    1 − t, with t computed without this term. The rate therefore underestimates mistakes on samples
-    that lie between two classes: from the features alone, no method can distinguish them from
-    correct labels.
+    1 − t, with t computed without that term. The rate therefore underestimates mistakes on samples
+    that lie between two classes: from the features alone, no method can distinguish such mistakes
+    from correct labels.
 
     Examples
     --------

@@ -15,7 +15,7 @@ __all__ = ["Engine", "local_engine", "worker_processes"]
 # Arguments: the function, the items, and further arguments of the function.
 Engine: TypeAlias = Callable[..., Iterator[Any]]
 
-_MANY_ROWS = 100_000  # from this number of rows on, starting processes saves time
+_MANY_ROWS = 100_000  # with at least this many rows, starting processes saves time
 
 
 def local_engine(workers: int | None, n_rows: int) -> Engine:
@@ -42,8 +42,8 @@ def worker_processes(n: int) -> Engine:
             yield from pool(joblib.delayed(function)(item, *shared) for item in items)
         except TerminatedWorkerError as error:
             raise OSError(
-                "a worker process was killed, perhaps for lack of memory; repeat the command to "
-                "resume, with fewer workers"
+                "a worker process was killed, perhaps for lack of memory; to resume, repeat the "
+                "command with fewer workers"
             ) from error
 
     return engine

@@ -26,7 +26,7 @@ class FileRows:
     start : int
         Position of the file's first row in the dataset.
     keys : ndarray of shape (k,), int64
-        A number for each row, made from its id; see `keys_of_ids`.
+        A number for each row, computed from its id; see `keys_of_ids`.
     labels : ndarray of shape (k,), int32, or None
         Class number of each row.
     duplicates : dict
@@ -57,7 +57,7 @@ class FileIndex:
     starts : ndarray of shape (n_files + 1,)
         Position of each file's first row in the dataset, followed by the total number of rows.
     keys : ndarray of shape (n,), int64
-        A number for each row, made from its id; see `keys_of_ids`.
+        A number for each row, computed from its id; see `keys_of_ids`.
     classes : ndarray of shape (n_classes,)
         The classes, sorted; empty without labels.
     labels : ndarray of shape (n,), int32, or None

@@ -1,10 +1,14 @@
 """Wrong labels, outliers and near-duplicates in Parquet files, written as scores for each id.
 
-Each of four passes reads all embeddings: pass 1 computes their mean and scale and draws the sample
-for choosing graphs and thresholds; pass 2 adds up the sums for the label filter, computes some
-degrees and copies the rows into cells; pass 3 reads the cells and finds the near-duplicates within
-each; pass 4 writes the scores, file by file. The state of passes 1 and 2 is saved after each file,
-so that an interrupted pass continues after the last file whose result was saved.
+There are four passes, each of which reads all embeddings:
+
+1. compute the mean and scale, and draw a sample for choosing graphs and thresholds;
+2. add up the sums for the label filter, compute some degrees and copy the rows into cells;
+3. read the cells and find the near-duplicates within each;
+4. write the scores, file by file.
+
+The state of passes 1 and 2 is saved after each file, so that an interrupted pass continues after
+the last file whose result was saved.
 """
 
 from __future__ import annotations
@@ -55,7 +59,7 @@ def inspect_files(
     Parameters
     ----------
     pattern : str
-        Pattern of the files' names, or a folder.
+        Glob pattern for the files, or a folder.
     out : Path
         Folder for the scores.
     id_column, embedding_column, label_column : str

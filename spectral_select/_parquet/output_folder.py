@@ -1,6 +1,6 @@
 """A folder of scores: one file per input file, a marker for each, and the state of the work.
 
-Only files of scores end in ``.parquet``, and dataset readers ignore names that begin with an
+Only score files end in ``.parquet``, and dataset readers ignore names that begin with an
 underscore, so the folder can be read as one table.
 """
 
@@ -101,8 +101,8 @@ class OutputFolder:
         skip_corrupt : bool
             Whether to leave out files that cannot be read.
         restart : bool
-            Whether all scores depend on all files, so that leaving out a file discards the scores
-            written before.
+            Whether all scores depend on all files. If so, leaving out a file discards the scores
+            written so far.
         report : callable
             Called with a line of text.
 
@@ -173,7 +173,9 @@ class OutputFolder:
         """Leave out the files that an earlier command left out."""
         for name, message in self._known().items():
             if not skip_corrupt:
-                raise ValueError(f"{message}; {self.path} was made without it: skip it again")
+                raise ValueError(
+                    f"{message}; the scores in {self.path} leave out this file: skip it again"
+                )
             files.remove(files.paths[files.names.index(name)])
 
     def _messages(self) -> list[str]:

@@ -63,7 +63,7 @@ def find_files(pattern: str, out: Path | None = None) -> list[Path]:
     ------
     ValueError
         If no file matches, or if `out` is inside the folder, where a later call would read the
-        files of scores as input.
+        score files as input.
     """
     found = Path(pattern)
     if out is not None and found.is_dir() and out.resolve().is_relative_to(found.resolve()):
@@ -111,7 +111,7 @@ class ParquetFiles:
         return self.names.pop(number)
 
     def ids_and_labels(self, path: Path) -> tuple[Any, NDArray[Any] | None]:
-        """Return the ids of a file as an Arrow array, and its labels; read no embeddings."""
+        """Return the ids of a file as an Arrow array, and its labels; embeddings are not read."""
         import pyarrow as pa
 
         columns = [self.id, *([self.label] if self.label else [])]
@@ -174,7 +174,7 @@ def _open(path: Path) -> Any:
 
 
 def _read(path: Path, read: Any) -> Any:
-    """Return the result of `read`; if the file is damaged, raise an error that names it."""
+    """Return the result of `read`; if the file is damaged, raise an error with its path."""
     import pyarrow as pa
 
     try:

@@ -39,7 +39,7 @@ def connect(address: str | None = None) -> None:
 def ray_tasks(address: str | None = None) -> Engine:
     """Return an engine that runs each call as a task of a Ray cluster; see `connect`.
 
-    All machines of the cluster must see the files under the same names.
+    All machines of the cluster must see the files under the same paths.
     """
     ray: Any = import_module("ray")
 

@@ -40,7 +40,7 @@ def select_files(
     Parameters
     ----------
     pattern : str
-        Pattern of the files' names, or a folder.
+        Glob pattern for the files, or a folder.
     out : Path
         Folder for the ids.
     selector : FiedlerBatchSelector

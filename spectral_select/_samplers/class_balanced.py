@@ -18,8 +18,8 @@ __all__ = ["ClassBalancedSampler", "WeightedDataset"]
 class ClassBalancedSampler(Sampler[int]):
     """Yield indices so that all classes are equally frequent throughout an epoch.
 
-    With c classes, each group of c consecutive indices contains every class once. As the
-    sampler inside `SpectralBatchSampler`, it balances the candidate batches; the selector
+    With c classes, each group of c consecutive indices contains every class once. Inside
+    `SpectralBatchSampler`, this sampler balances the candidate batches; the selector
     decides which candidates are kept. The samples of a class are shuffled, and shuffled
     again when all have been used, so the samples of small classes repeat.
 

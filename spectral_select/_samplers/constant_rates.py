@@ -26,8 +26,8 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 MIN_MOVABLE = 1000.0
-# Initial credits are below 1 by this margin, so that the sum of a credit and an integer, the epochs
-# at rate 1, is not rounded up to the next integer.
+# Initial credits are below 1 by at least this margin. At rate 1, the number of epochs is added to
+# the credit, and the sum must not be rounded up to the next integer.
 _MARGIN = 1e-9
 _NEWTON_STEPS = 2
 _SAMPLE = 2**13  # number of sampled values that are used to bracket a rank
@@ -124,7 +124,7 @@ class ConstantRates:
             counts = np.floor(accumulated + offset * self._gain)
             missing = m * self._k - int(counts.sum())
         # A few visits may be missing or surplus. Add or remove them for the samples whose counts
-        # change at the offsets nearest to this one.
+        # change at the offsets nearest to the current one.
         nearest = np.full(len(counts), np.inf)
         sign = 1 if missing > 0 else -1
         distance = sign * (counts + (missing > 0) - accumulated)

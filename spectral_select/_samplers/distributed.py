@@ -80,7 +80,7 @@ class OtherRanksBatch(Sequence[int]):
     def __getitem__(self, index: Any) -> Never:
         raise RuntimeError(
             "this batch belongs to another rank. If the loader was not prepared, pass it to "
-            "accelerator.prepare(), or pass num_replicas and rank of each process to the "
+            "accelerator.prepare(), or pass num_replicas and the rank of each process to "
             "SpectralBatchSampler. If it was prepared with split_batches or dispatch_batches, "
-            "every batch is read whole: pass num_replicas=1, rank=0 to the SpectralBatchSampler"
+            "which read whole batches, pass num_replicas=1 and rank=0 to SpectralBatchSampler"
         )

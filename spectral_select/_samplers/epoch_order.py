@@ -198,7 +198,7 @@ def spread_over_ranks(sampler: Any) -> bool:
 
 
 def dataset_of(sampler: Any) -> Any:
-    """Return the dataset that a sampler draws from, or None if it is not an attribute."""
+    """Return the dataset that a sampler draws from, or None if the sampler does not hold it."""
     dataset = getattr(sampler, "dataset", None)
     return getattr(sampler, "data_source", None) if dataset is None else dataset
 
@@ -261,7 +261,7 @@ def list_order(sampler: Iterable[int], seed: int | None, epoch: int) -> Order:
         return np.arange(len(sampler))
     generator = getattr(sampler, "generator", 0)
     if explicit and isinstance(generator, torch.Generator):
-        # The order depends on the epoch, not on the generator's state: a new process repeats it.
+        # The order depends on the epoch, not the generator's state, so a new process repeats it.
         seed, generator = generator.initial_seed(), None
     if generator is None and epoch_of(sampler) is None:
         sampler = copy.copy(sampler)

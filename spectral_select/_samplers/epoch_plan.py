@@ -74,10 +74,10 @@ class BatchSizes:
 class EpochPlan:
     """How the order of an epoch is divided into candidate batches and among the ranks.
 
-    The candidate batches are those of a single process, dealt to the ranks in turn: rank r has
-    the candidate batches r, r + num_replicas, … of all full rounds. The remaining candidates, too
-    few for another round, are divided evenly into one short last batch per rank, or dropped.
-    Whether there is a short batch does not depend on the filter ratio.
+    The candidate batches of a single process are dealt to the ranks in turn: rank r gets the
+    batches r, r + num_replicas, … of all full rounds. The remaining candidates, too few for
+    another round, are divided evenly into one short last batch per rank, or dropped. For a given
+    candidate size, whether there is a short batch does not depend on the filter ratio.
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ Frameworks do not always inform the sampler inside a loader of their position:
 - With multiple ranks, Accelerate's `skip_first_batches`, which the Hugging Face Trainer uses to
   resume, does not reach a batch sampler.
 
-Therefore, when a sampler is iterated, it looks up the loop that iterates over it.
+When a sampler is iterated, it therefore looks up the framework's loop on the call stack.
 """
 
 from __future__ import annotations

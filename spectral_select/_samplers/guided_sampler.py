@@ -222,7 +222,7 @@ class GuidedSampler(DistributedSampler[int]):
         order = seeded_permutation(self._rows.n_rows, self.seed + epoch)
         selected = self._visits.select(epoch, order)
         # Like DistributedSampler, repeat the first indices, or with `drop_last` drop the last
-        # ones, so that all ranks have equally many.
+        # ones, so that all ranks yield the same number.
         shared = np.resize(selected, n_indices * n_ranks)
         for number, index in enumerate(shared[rank::n_ranks][start:].tolist(), start + 1):
             self._clock.check_reading(epoch)
@@ -270,9 +270,9 @@ class GuidedSampler(DistributedSampler[int]):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Resume from a state; the next pass yields the rest of its epoch.
 
-        If the saved epoch is complete, the next pass yields the following epoch, unless the saved
-        epoch is set explicitly, before or after loading; then the next pass is empty. Setting a
-        different epoch starts that epoch from its beginning.
+        If the saved epoch is complete, the next pass yields the following epoch, or nothing if the
+        saved epoch is set explicitly, before or after loading. Setting a different epoch starts
+        that epoch from its beginning.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The samples that each epoch visits, by label trust, hardness and near-duplicates."""
+"""The samples that each epoch visits, based on label trust, hardness and near-duplicates."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ class GuidedVisits:
         As in `GuidedSampler`.
     seed : int
         Seed for the times of the first visits.
-
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class GuidedVisits:
         return selected
 
     def fingerprint(self) -> str:
-        """Return a short text that distinguishes different labels."""
+        """Return a short string that identifies the labels."""
         if self._classes is None or self._codes is None:
             return "none"
         names = crc32(repr(self._classes.tolist()).encode())

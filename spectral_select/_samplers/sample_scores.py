@@ -104,8 +104,8 @@ def load_scores(
     path : path
         A Parquet file, or the folder that ``inspect --id`` wrote.
     ids : sequence of length n, optional
-        Ids of the samples in the order of the training dataset. By default, the dataset must have
-        the order of the scores: by file path, then by row.
+        Ids of the samples in the order of the training dataset. By default, the dataset must be
+        in the order of the scores: by file path, then by row.
     id_column : str, default="id"
         Column of the ids; used only with `ids`.
     label_column : str, default="label"

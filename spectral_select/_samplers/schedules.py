@@ -122,7 +122,7 @@ class _Ramp(Schedule):
 
 @dataclass(frozen=True)
 class LinearSchedule(_Ramp):
-    """A filter ratio that changes by the same amount from one epoch to the next.
+    """A filter ratio that changes by the same amount every epoch.
 
     Parameters
     ----------

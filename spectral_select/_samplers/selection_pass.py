@@ -118,8 +118,8 @@ class SelectionPass:
         stream = _side_stream(self.rows.device)
         for start, stop in self._ranges()[skip:]:
             begin = perf_counter()
-            # Leave these contexts before the yield. Otherwise, without a thread, training would
-            # run in them.
+            # Leave these contexts before the yield. Otherwise, without a background thread, the
+            # training code would run in them.
             with torch.no_grad(), stream:
                 block = self._select(start, stop, seed)
             self.timings.solve_seconds += perf_counter() - begin

@@ -147,7 +147,7 @@ class SpectralBatchSampler(BatchSampler):
     Notes
     -----
     With a schedule, the number of batches may change from epoch to epoch. With `candidate_size`,
-    it is fixed, and the size of the batches changes.
+    the number is fixed, and the size of the batches changes.
 
     All ranks yield the same number of batches. Together, they yield the batches of a single
     process, except for the last one in an epoch if the candidates do not divide evenly.
@@ -358,9 +358,9 @@ class SpectralBatchSampler(BatchSampler):
         """Resume from a state; the next pass yields the rest of its epoch.
 
         Batches that were already yielded are not selected again. If the saved epoch is complete,
-        the next pass yields the following epoch, unless the saved epoch is set explicitly, before
-        or after loading; then the next pass is empty. Setting a different epoch starts that epoch
-        from its beginning.
+        the next pass yields the following epoch, or nothing if the saved epoch is set
+        explicitly, before or after loading. Setting a different epoch starts that epoch from its
+        beginning.
 
         Parameters
         ----------

@@ -51,7 +51,7 @@ __all__ = ["StrideScheduler", "fraction_seen", "inclusion_probabilities"]
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-# Weights can differ in the last bits between machines; rounding keeps this from changing visits.
+# Weights can differ in their last bits between machines; rounding keeps the visits the same.
 _DECIMALS = 6
 # Smallest log weight. The weight is still positive, so that every sample is visited eventually.
 _MIN_LOG_WEIGHT = -600.0

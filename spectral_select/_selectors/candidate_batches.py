@@ -27,8 +27,8 @@ __all__ = ["Selection", "select_rows"]
 # Maximum number of entries of the features, and of the Gram matrices, in a block: 64 MiB in
 # float32. In measurements, smaller blocks spent more time on calls than on arithmetic.
 _BLOCK_ENTRIES = 2**24
-# Up to this batch size, a selection that float32 leaves open is decided in float64, by refining
-# the vector or by solving again.
+# Up to this batch size, a selection that float32 cannot decide is made in float64, by refining the
+# vector or by solving again.
 _REFINE_MAX = 4096
 # On real batches, the error of an entry was at most 0.52·(residual + eps·‖L‖) / gap, and in 99 of
 # 100 batches at most 0.25·(residual + eps·‖L‖) / gap.
@@ -177,7 +177,7 @@ def _choose(
     offsets: np.ndarray[Any, Any],
     options: dict[str, Any],
 ) -> tuple[FiedlerResult, np.ndarray[Any, Any]]:
-    """Apply the rule; if float32 leaves the selection open, decide it in float64.
+    """Apply the rule; if float32 cannot decide the selection, decide it in float64.
 
     The selection depends on the order of the two entries at the cut. If they are closer than the
     batch's roundoff error, float32 cannot decide, and the vector is refined. If refinement cannot

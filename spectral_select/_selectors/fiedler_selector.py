@@ -138,9 +138,9 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
         the last one possibly shorter, and rows are selected from each batch separately. By
         default, X is one candidate batch.
     rule : {"extreme", "stratified"}, default="extreme"
-        Keep the rows with the largest |v| (mostly outliers), or a systematic sample in the order
-        of v (one row from each of k equal stretches, so that it covers the data). Unless
-        `random_state` is None, the sample starts at a random offset.
+        "extreme" keeps the rows with the largest |v|, mostly outliers. "stratified" keeps a
+        systematic sample in the order of v, to cover the data: one row from each of n_kept equal
+        stretches. Unless `random_state` is None, the sample starts at a random offset.
     laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
         See `fiedler_vector`. "symmetric" works well with "stratified".
     affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"

@@ -8,10 +8,11 @@ where N is the number of near-duplicates including the sample itself, t is the t
 of t^c over all samples with the same label, and h = 1 − P is the hardness. P is the probability
 with which the other labels predict this one, and ℓ is a network's loss, if there is one.
 
-Labels of rare classes, and of classes that resemble each other, are predicted less well, so without
-m, trust would take too many visits from these classes. Division by m itself would leave each class
-the visits that it has without trust, but in short trainings it costs accuracy, because classes that
-are predicted well are also learned first. The square root is a compromise between the two.
+Labels of rare classes, and of classes that resemble each other, are predicted less well. Without
+m, trust would therefore take too many visits from these classes. Dividing by m itself would leave
+each class as many visits as without trust, but costs accuracy in short training runs, because
+classes that are predicted well are also learned first. The square root is a compromise between
+the two.
 """
 
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ScoredLabels:
-    """The labels of n samples, and what the other labels say about them.
+    """The labels of n samples, and their probabilities given the other labels.
 
     Attributes
     ----------
@@ -79,7 +80,7 @@ def guided_parts(
     Returns
     -------
     parts : ndarray of shape (n, 3)
-        In columns, the logarithm of N^(−b)·t^c/√m, the logarithm of h^a, and the power of the loss.
+        Columns: the logarithm of N^(−b)·t^c/√m, the logarithm of h^a, and the power of the loss.
     found : WrongLabels or None
         Result of the search for wrong labels; None without labels.
     """

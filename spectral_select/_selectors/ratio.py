@@ -13,13 +13,13 @@ _SLACK = 2.0**-40
 
 
 def check_filter_ratio(filter_ratio: float, name: str = "filter_ratio") -> float:
-    """Return `filter_ratio` as a float, or raise an error that names it."""
+    """Return `filter_ratio` as a float, or raise an error that refers to it as `name`."""
     if isinstance(filter_ratio, bool) or not isinstance(filter_ratio, Real):
         raise TypeError(
             f"{name} must be a real number in [0, 1), the share of rows discarded; "
             f"got {filter_ratio!r} of type {type(filter_ratio).__name__}"
         )
-    # Read a float32 0.8 as its shortest decimal, 0.8, instead of its exact value.
+    # Read a float32 value by its shortest decimal, such as 0.8, not by its exact value.
     filter_ratio = float(str(filter_ratio)) if hasattr(filter_ratio, "dtype") else filter_ratio
     if not 0.0 <= filter_ratio < 1.0:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Select k of n, by the largest scores or at random in proportion to weights."""
+"""Select k of n indices, by the largest scores or at random in proportion to weights."""
 
 from collections.abc import Callable
 from typing import Any

@@ -15,7 +15,7 @@ _SUFFIX = ".tmp"
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it to `path`.
+    """Let `write` fill a temporary file next to `path`, then rename it to `path`.
 
     A process killed at any moment leaves either the old file or the new file, never a partial
     file. The temporary file of a killed process is removed the next time `path` is written.

@@ -11,7 +11,7 @@ from spectral_select._utils.atomic_files import write_atomically
 
 __all__ = ["read_json_object", "write_json_atomically"]
 
-# Far deeper than this project writes, but not deep enough to overflow Python's stack.
+# Far deeper than any file this project writes, but not deep enough to overflow Python's stack.
 _MAX_DEPTH = 50
 
 

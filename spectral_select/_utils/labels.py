@@ -11,7 +11,7 @@ from spectral_select._utils.array_namespace import to_numpy
 
 __all__ = ["check_labels", "class_codes", "is_missing", "labeled_codes"]
 
-_LARGEST = 2.0**53  # integers below it are distinct in floating point
+_LARGEST = 2.0**53  # integers below this are distinct in floating point
 
 
 def check_labels(y: Any, n: int, name: str = "y") -> NDArray[Any]:
@@ -90,7 +90,7 @@ def labeled_codes(y: Any, n: int, unlabeled: Any) -> tuple[NDArray[Any], NDArray
     else:
         known = np.array([value != unlabeled for value in values.tolist()], bool)
     if not known.any():
-        raise ValueError(f"y has no labels besides those that mark {unlabeled!r} as unlabeled")
+        raise ValueError(f"y has no labels: all values are {unlabeled!r}, which means unlabeled")
     codes = np.full(n, -1)
     places = np.flatnonzero(known)
     classes, codes[places] = class_codes(check_labels(values[places].tolist(), len(places)))

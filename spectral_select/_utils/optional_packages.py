@@ -35,13 +35,13 @@ def missing_package(error: BaseException) -> str | None:
 
 
 def how_to_install(package: str) -> str:
-    """Return a message that `package` is missing, with the command that installs it."""
+    """Return a message saying that `package` is missing, with the command that installs it."""
     what = f"'spectral_select[{_EXTRAS[package]}]'" if package in _EXTRAS else package
     return f"needs the package {package}, which is not installed: pip install {what}"
 
 
 def raise_missing(error: ModuleNotFoundError, what: str) -> NoReturn:
-    """Raise `error` again; if a package is missing, name `what` needs it and how to install it."""
+    """Raise `error` again; for an optional package, say that `what` needs it and how to get it."""
     if (package := missing_package(error)) is None:
         raise error
     raise ModuleNotFoundError(f"{what} {how_to_install(package)}", name=error.name) from error

@@ -90,7 +90,7 @@ def widened(X: NDArray[Any]) -> NDArray[Any] | WidenedRows:
 
 
 def map_beneath(array: Any) -> np.memmap[Any, Any] | None:
-    """Return the memory-mapped array that `array` is or is a view of, else None."""
+    """Return the memory-mapped array that holds the data of `array`, or None."""
     while isinstance(array, np.ndarray):
         # Skip anonymous maps, which have no file and are not opened by np.memmap.
         if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):

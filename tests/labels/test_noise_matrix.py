@@ -62,7 +62,7 @@ def test_confusable_classes_are_not_taken_for_mistakes(share):
     assert max(found[0, 1], found[1, 0], found[2, 1]) < 0.03
 
 
-def test_classes_that_nothing_is_predicted_as():
+def test_classes_that_are_never_predicted():
     P = np.tile([0.9, 0.05, 0.05], (30, 1))
     T = estimate_noise_matrix(P, np.array([0, 1, 2] * 10)).dense()
     assert np.isfinite(T).all()

@@ -150,7 +150,7 @@ def test_constant_columns_and_equal_rows():
     assert np.isfinite(found.trust).all()
 
 
-def test_samples_beyond_those_that_choices_are_made_on():
+def test_more_samples_than_parameters_are_chosen_on():
     given, wrong = uniform(0.2)
     small = {"_N_COMPARED": 300, "_N_LANDMARKS": 64, "_N_SAMPLED": 500}
     with mock.patch.multiple(label_filter, **small):
@@ -194,7 +194,7 @@ def test_unlabeled_samples_get_suggestions_and_no_trust():
         assert found.noise_rate == pytest.approx(wrong[known].mean(), rel=0.4)
 
 
-def test_missing_labels_are_refused_unless_they_are_declared():
+def test_rejects_undeclared_missing_labels():
     y = Y.astype(float)
     y[5] = np.nan
     with pytest.raises(ValueError, match="must not hold missing values; got NaN at position 5"):
@@ -202,7 +202,7 @@ def test_missing_labels_are_refused_unless_they_are_declared():
     with pytest.raises(ValueError, match="must not hold missing values"):
         find_wrong_labels(X, y, unlabeled=-1)
     hidden = np.full(len(Y), -1)
-    with pytest.raises(ValueError, match="y has no labels besides those that mark -1 as unlabeled"):
+    with pytest.raises(ValueError, match="y has no labels: all values are -1, which means unlabeled"):
         find_wrong_labels(X, hidden, unlabeled=-1)
     assert -1 in find_wrong_labels(X, np.where(Y == 3, -1, Y)).classes
 
@@ -258,7 +258,7 @@ def test_refuses_invalid_input(arguments, options, error, message):
 
 
 def test_label_probability_does_not_depend_on_the_label_itself():
-    """Another label of one sample changes its probability to that of the other class."""
+    """With another label, a sample gets the probability of the other class."""
     given = Y.copy()
     given[0] = (Y[0] + 1) % 10
     as_it_was, changed = find_wrong_labels(X, Y), find_wrong_labels(X, given)
@@ -274,7 +274,7 @@ def test_label_probability_of_a_model_is_the_one_given():
 
 
 @pytest.mark.parametrize("n_classes", [4, 100])
-def test_features_that_say_nothing_about_labels_give_all_the_same_trust(n_classes):
+def test_uninformative_features_give_equal_trust(n_classes):
     rng = np.random.default_rng(0)
     found = find_wrong_labels(rng.random((2000, 8)), rng.integers(0, n_classes, 2000))
     assert np.ptp(np.log(found.trust)) < 0.3
