@@ -62,7 +62,7 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
-# Pages refer to the names of the library without its module.
+# Pages use the names of the library without the module prefix.
 rst_prolog = ".. currentmodule:: spectral_select"
 # In docstrings, |v| is an absolute value, not a substitution.
 rst_epilog = r".. |v| replace:: \|v\|"

@@ -25,7 +25,7 @@ def name(path):
 
 
 def with_ray(pages):
-    """Return parameters of a test; the page that starts Ray is for `make test-ray`."""
+    """Return test parameters; the page that starts Ray runs only in `make test-ray`."""
     marks = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
     return [pytest.param(p, marks=marks if str(p).endswith("howto/ray.rst") else ()) for p in pages]
 

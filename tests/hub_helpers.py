@@ -8,7 +8,7 @@ disable_progress_bars()  # some tests look at stderr
 
 
 def hub_images(n, seed=0, side=12, names=("cat", "dog")):
-    """Return images of noise around one color a class, encoded as PNG."""
+    """Return PNG images of noise around one color per class."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % len(names)
     pixels = rng.integers(0, 100, (n, side, side + 2, 3))

@@ -1,4 +1,4 @@
-"""Algorithm 1 of SALN (arXiv:2412.17069) and the dense Laplacians in plain float64, as oracle."""
+"""Algorithm 1 of SALN (arXiv:2412.17069) and the dense Laplacians in plain float64."""
 
 import numpy as np
 from sklearn.metrics.pairwise import cosine_similarity
@@ -34,7 +34,7 @@ def spectrum(X, kind="unnormalized"):
     null = np.ones(len(L)) if kind == "unnormalized" else np.sqrt(weights(X).sum(axis=1))
     null /= np.linalg.norm(null)
     lift = 4 * np.diag(L).max()
-    # The lift makes the trivial eigenvalue the largest, also if the graph is not connected.
+    # The lift makes the trivial eigenvalue the largest, even if the graph is not connected.
     values, vectors = np.linalg.eigh(L + lift * np.outer(null, null))
     return np.append(0, values[:-1]), np.column_stack([null, vectors[:, :-1]])
 

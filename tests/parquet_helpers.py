@@ -9,7 +9,7 @@ from spectral_select._cli.main import main
 
 
 def noisy_digits(n, share=0.1, dtype=np.float16):
-    """Return n digits, and labels of which a share is wrong."""
+    """Return n digits, with labels of which a share is wrong."""
     X, y = load_digits(return_X_y=True)
     X, y = X[:n].astype(dtype), y[:n]
     return X, np.where(np.random.default_rng(0).random(n) < share, (y + 1) % 10, y)

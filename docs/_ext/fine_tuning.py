@@ -1,9 +1,9 @@
-"""Tables of networks that were fine-tuned, from sweeps in ``docs/results``.
+"""Tables and figures for fine-tuned networks, from sweeps in ``docs/results``.
 
 ``.. fine-tuning-gains:: PATTERN`` shows a row for each matching file: the accuracy of a random
-subset, and the difference of each method from it. ``.. fine-tuning-time:: PATTERN`` takes the
-matching files as runs of different lengths on the same data, and shows what each method needs to
-come within a point of the longest runs on all samples.
+subset, and the difference of each method from it. ``.. fine-tuning-time:: PATTERN`` treats the
+matching files as runs of different lengths on the same data. It shows the time that each method
+needs to come within a point of the longest runs on all samples.
 """
 
 from collections import defaultdict
@@ -35,7 +35,7 @@ from spectral_select.integrations.report.intervals import (
 from spectral_select.integrations.report.run_groups import ResultsFolder, Run, final_test_accuracy
 
 BASELINE, FULL = "random", "full"
-POINTS = 1.0  # allowed loss compared with full
+POINTS = 1.0  # allowed loss of accuracy compared with full
 
 
 def runs_in(path: Path) -> dict[str, list[Run]]:

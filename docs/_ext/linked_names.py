@@ -55,7 +55,7 @@ GUIDES = {
 
 
 def public_names() -> dict[str, str]:
-    """Return the public classes and functions: their names with and without the module."""
+    """Map the names of public classes and functions to the names with their module."""
     names: dict[str, str] = {}
     for module in map(importlib.import_module, public_modules()):
         for name in module.__all__:

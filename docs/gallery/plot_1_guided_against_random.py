@@ -77,7 +77,7 @@ axis.legend(loc="lower right", frameon=False)
 plt.show()
 
 # %%
-# The network learns the wrong labels if it sees them often. The guided sampler visits them rarely:
+# The network learns the wrong labels if it sees them often. The guided sampler rarely visits them:
 
 sampler = GuidedSampler(noisy, features=X_train)
 visits = np.bincount(np.concatenate([list(sampler) for _ in range(30)]), minlength=n)

@@ -24,8 +24,8 @@ is_copy = np.arange(len(data)) >= 510
 print(f"{len(data)} samples, {is_copy.mean():.0%} of them copies")
 
 # %%
-# The plot shows the first five epochs of random selection and of `GuidedSampler`. Each epoch has a
-# fifth of the data. Samples are numbered so that all copies are on the right.
+# The plot shows the first five epochs of random selection and of `GuidedSampler`. Each epoch
+# contains a fifth of the data. Samples are numbered so that all copies are on the right.
 
 sampler = GuidedSampler(None, features=data, filter_ratio=0.8, seed=0)
 figure, axes = plt.subplots(2, 1, figsize=(8, 3.6), sharex=True, layout="constrained")

@@ -85,7 +85,7 @@ def test_interruption_does_not_change_results(finished, tmp_path):
             assert a[key] == b[key]
 
 
-def test_learning_rate_is_the_one_that_did_best_on_validation_data(finished):
+def test_learning_rate_is_best_on_validation_data(finished):
     runs = {}
     lines = finished.out.with_suffix(".runs.jsonl").read_text().splitlines()
     for line in map(json.loads, lines[1:]):
@@ -135,7 +135,7 @@ def test_differences_are_those_of_a_paired_t_test(finished):
     assert f"{(low + high) / 2:.2f} ± {(high - low) / 2:.2f}" in tables(finished.results)
 
 
-def test_more_seeds_go_on_from_those_there_are(finished, tmp_path):
+def test_more_seeds_extend_earlier_results(finished, tmp_path):
     out = tmp_path / "more.json"
     before = finished.out.with_suffix(".runs.jsonl").read_bytes()
     out.with_suffix(".runs.jsonl").write_bytes(before)
@@ -147,7 +147,7 @@ def test_more_seeds_go_on_from_those_there_are(finished, tmp_path):
     assert [cell["seeds"] for cell in json.loads(out.read_text())["cells"]] == [[0, 1, 2]]
 
 
-def test_runs_of_a_method_can_be_forgotten(tmp_path):
+def test_runs_of_a_method_can_be_removed(tmp_path):
     path = tmp_path / "kept.runs.jsonl"
     runs = [Run("test", "as-is", 0, 0.2, name, "steps", 0.001) for name in ("random", "guided")]
     log = RunLog(path, {"epochs": 3})
@@ -162,7 +162,7 @@ def test_runs_of_a_method_can_be_forgotten(tmp_path):
 # --- input ---
 
 
-def test_two_stores_are_trained_and_tested_on(tmp_path, digits):
+def test_trains_on_one_store_and_tests_on_another(tmp_path, digits):
     for name, rows in (("a", slice(0, 300)), ("b", slice(300, 500))):
         save_embeddings(tmp_path / name, digits.features[rows], digits.labels[rows])
     data = load_data([str(tmp_path / "a"), str(tmp_path / "b")])
@@ -171,7 +171,7 @@ def test_two_stores_are_trained_and_tested_on(tmp_path, digits):
     np.testing.assert_array_equal(data.features, digits.features[:300])
 
 
-def test_methods_may_look_at_other_features_than_networks(tmp_path, digits, capsys):
+def test_methods_can_use_other_features_than_networks(tmp_path, digits, capsys):
     rows = slice(0, 300)
     save_embeddings(tmp_path / "a", digits.features[rows], digits.labels[rows])
     save_embeddings(tmp_path / "b", digits.features[300:500], digits.labels[300:500])
@@ -204,7 +204,7 @@ def refused(capsys, *arguments):
     return capsys.readouterr().err.splitlines()[-1]
 
 
-def test_wrong_input_is_refused_in_one_line(tmp_path, capsys, digits):
+def test_rejects_wrong_input_in_one_line(tmp_path, capsys, digits):
     out = ["--out", str(tmp_path / "x.json")]
     save_embeddings(tmp_path / "bare", digits.features[:200])
     save_embeddings(tmp_path / "short", digits.features[:200, :3], digits.labels[:200])
@@ -226,7 +226,7 @@ def test_wrong_input_is_refused_in_one_line(tmp_path, capsys, digits):
     assert not (tmp_path / "x.json").exists()
 
 
-def test_file_of_runs_with_other_settings_is_refused(tmp_path):
+def test_rejects_runs_with_other_settings(tmp_path):
     path = tmp_path / "kept.runs.jsonl"
     log = RunLog(path, {"epochs": 3})
     run = Run("test", "as-is", 0, 0.2, "random", "steps", 0.001)

@@ -17,7 +17,7 @@ EVEN, UNEVEN = [200] * 10, [400, 30, 90, 20, 300, 60, 40, 150]
 
 
 @pytest.mark.parametrize("name", CONDITIONS)
-def test_same_seed_gives_the_same_data_and_another_one_others(name):
+def test_data_are_determined_by_the_seed(name):
     features, labels = data(EVEN)
     given = features.copy(), labels.copy()
     pools = [make_condition(name, features, labels, seed) for seed in (3, 3, [3, 1])]
@@ -30,7 +30,7 @@ def test_same_seed_gives_the_same_data_and_another_one_others(name):
     np.testing.assert_array_equal(labels, given[1])
 
 
-def test_as_it_is_nothing_changes():
+def test_as_is_changes_nothing():
     features, labels = data(UNEVEN)
     pool = make_condition("as-is", features, labels, 0)
     np.testing.assert_array_equal(pool.indices, np.arange(len(labels)))
@@ -38,7 +38,7 @@ def test_as_it_is_nothing_changes():
     np.testing.assert_array_equal(pool.features, features)
 
 
-def test_long_tail_falls_by_100_exponentially_in_a_random_order_of_classes():
+def test_long_tail_falls_exponentially_by_100_in_random_class_order():
     features, labels = data(EVEN)
     orders = set()
     for seed in range(4):
@@ -53,7 +53,7 @@ def test_long_tail_falls_by_100_exponentially_in_a_random_order_of_classes():
     assert len(orders) > 1
 
 
-def test_long_tail_leaves_classes_whole_that_are_smaller_than_it():
+def test_long_tail_keeps_small_classes_whole():
     features, labels = data(UNEVEN)
     pool = make_condition("long-tailed", features, labels, 0)
     sizes = np.bincount(pool.labels)
@@ -64,7 +64,7 @@ def test_long_tail_leaves_classes_whole_that_are_smaller_than_it():
     assert set(sizes[cut]) <= set(targets)
 
 
-def test_every_class_of_a_long_tail_keeps_two():
+def test_every_class_of_a_long_tail_keeps_two_samples():
     pool = make_condition("long-tailed", *data([20] * 5), 0)
     assert np.bincount(pool.labels).min() == 2
 
@@ -90,7 +90,7 @@ def test_redundant_data_are_mostly_near_copies_of_few():
     assert (away**2).sum(1).max() ** 0.5 < features.std(0).max()
 
 
-def test_wrong_labels_are_a_fifth_and_uniform():
+def test_wrong_labels_are_uniform_and_a_fifth_of_all():
     features, labels = data(EVEN)
     pool = make_condition("wrong-labels", features, labels, 0)
     wrong = np.flatnonzero(pool.labels != labels)
@@ -100,13 +100,13 @@ def test_wrong_labels_are_a_fifth_and_uniform():
     np.testing.assert_array_equal(pool.features, features)
 
 
-def test_labels_that_leave_classes_out_stay_among_those_there_are():
+def test_wrong_labels_use_only_existing_classes():
     features, labels = data(EVEN)
     pool = make_condition("wrong-labels", features, 3 * labels + 1, 0)
     assert set(pool.labels) == set(3 * labels + 1)
 
 
-def test_wrong_labels_come_on_top_of_the_long_tail():
+def test_wrong_labels_are_added_to_the_long_tail():
     features, labels = data(EVEN)
     tail = make_condition("long-tailed", features, labels, 5)
     both = make_condition("long-tailed-wrong-labels", features, labels, 5)

@@ -54,7 +54,7 @@ class Probe(Method):
         return Choice(np.arange(candidates.n_keep))
 
 
-def test_methods_look_at_what_they_are_to_choose_by(digits):
+def test_methods_receive_the_features_to_choose_by(digits):
     pool = make_condition("as-is", digits.features, digits.labels, 0)
     few = digits.features[:, :9]
     held = digits.test_features, digits.test_labels, digits.n_classes
@@ -79,7 +79,7 @@ def test_methods_look_at_what_they_are_to_choose_by(digits):
 
 @pytest.mark.parametrize("name", method_names())
 @pytest.mark.parametrize("budget", BUDGETS)
-def test_every_method_trains_and_keeps_to_its_budget(problem, name, budget):
+def test_every_method_trains_within_its_budget(problem, name, budget):
     method = get_method(name)
     try:
         found = train(problem, method, CONFIG, budget, 3e-3)
@@ -112,7 +112,7 @@ def test_every_method_trains_and_keeps_to_its_budget(problem, name, budget):
 
 
 @pytest.mark.parametrize("name", method_names())
-def test_budgets_that_are_taken_for_the_same_are_the_same(problem, name):
+def test_equivalent_budgets_give_equal_results(problem, name):
     method = get_method(name)
     what = ("accuracy", "balanced", "seen", "steps", "samples", "cost", "one_off")
     for budget in BUDGETS:
@@ -169,13 +169,13 @@ def test_clean_set_has_true_labels_and_is_charged_after_each_epoch(digits):
     assert n_scored == pytest.approx(round(n_scored))
 
 
-def test_pool_without_a_candidate_batch_is_refused(problem):
+def test_rejects_pool_smaller_than_a_candidate_batch(problem):
     config = TrainConfig(epochs=1, candidate_size=1200)
     with pytest.raises(CannotTrainError, match="needs 1200 samples, but the pool has 1198"):
         train(problem, get_method("random"), config, "steps", 1e-3)
 
 
-def test_schedule_runs_through_within_the_budget(problem):
+def test_schedule_is_completed_within_the_budget(problem):
     schedule = LinearSchedule(0.9, 0.1, n_epochs=3)
     for budget in ("samples", "wall-clock"):
         probe = Probe(schedule=lambda *_: schedule)
@@ -188,7 +188,7 @@ def test_schedule_runs_through_within_the_budget(problem):
 # --- inputs of methods ---
 
 
-def test_candidates_are_filled_in_as_the_driver_does(problem):
+def test_candidates_have_the_values_of_the_driver(problem):
     probe = Probe()
     found = train(problem, probe, CONFIG, "steps", 3e-3)
     pool = problem.pool

@@ -41,19 +41,19 @@ def write(photos, condition, name="new", seed=0):
     return about, images
 
 
-def test_as_it_is_every_image_is_there_once(photos):
+def test_as_is_has_every_image_once(photos):
     about, images = write(photos, "as-is")
     assert about == {"condition": "as-is", "seed": 0, "images": 60, "wrong": 0, "copies": 0}
     assert all(origin(photos, image) == image.parent.name for image in images)
 
 
-def test_fifth_of_the_images_stands_in_another_folder(photos):
+def test_fifth_of_the_images_is_in_another_folder(photos):
     about, images = write(photos, "wrong-labels")
     assert (about["images"], about["wrong"]) == (60, 12)
     assert sum(origin(photos, image) != image.parent.name for image in images) == 12
 
 
-def test_near_copies_differ_a_little_from_an_image_of_their_class(photos):
+def test_near_copies_differ_slightly_from_an_image_of_their_class(photos):
     about, images = write(photos, "redundant")
     assert (about["images"], about["copies"]) == (60, 42)
     exact = contents(photos / "train").values()
@@ -77,7 +77,7 @@ def test_depends_on_the_seed(photos):
     assert first != other
 
 
-def test_refusal_leaves_no_files(photos, capsys):
+def test_rejected_arguments_leave_no_files(photos, capsys):
     (photos.parent / "full").mkdir()
     for source, target, message in [
         (photos / "train", photos.parent / "new", "has no train/"),

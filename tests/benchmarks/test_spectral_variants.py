@@ -14,7 +14,7 @@ def candidates(n_keep, n=30):
 
 @pytest.mark.parametrize("laplacian", ["unnormalized", "symmetric"])
 @pytest.mark.parametrize("m", [1, 3])
-def test_vectors_are_those_that_follow_the_lowest(laplacian, m):
+def test_vectors_follow_the_trivial_one(laplacian, m):
     X, _ = candidates(5)
     _, expected = spectrum(X, laplacian)
     found = _spectral_variants.lowest_vectors(X, m, laplacian)
@@ -32,13 +32,13 @@ def test_core_and_extremes_are_opposites():
     assert most | least == set(range(30))
 
 
-def test_more_vectors_than_there_are_count_as_all():
+def test_too_many_vectors_mean_all():
     _, batch = candidates(6)
     chosen = get_method("several:n_vectors=99,laplacian=symmetric").choose(batch)
     assert len(set(chosen.positions)) == 6
 
 
 @pytest.mark.parametrize("option", ["n_vectors=0", "laplacian=heat"])
-def test_options_out_of_range(option):
+def test_rejects_options_out_of_range(option):
     with pytest.raises(ValueError, match=r"n_vectors|laplacian"):
         get_method(f"core:{option}")

@@ -17,7 +17,7 @@ def cell(method, accuracy, cost, condition="as-is", share=0.2):
     }
 
 
-def test_shortest_training_that_reaches_the_aim_counts():
+def test_shortest_training_that_reaches_the_target_counts():
     parts = {
         2: {"cells": [cell("full", [0.7, 0.7], 10), cell("guided", [0.6, 0.6], 2)]},
         4: {"cells": [cell("full", [0.85, 0.83], 20), cell("guided", [0.86, 0.84], 4)]},

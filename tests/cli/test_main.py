@@ -66,7 +66,7 @@ class TestHelp:
         assert (status, err) == (0, "")
         assert all(name in out for name in ("extract", "select", "train", "typical use"))
 
-    def test_without_arguments_it_explains_itself(self, run):
+    def test_without_arguments_prints_help(self, run):
         status, out, err = run()
         assert (status, out) == (2, "")
         assert "typical use" in err
@@ -128,7 +128,7 @@ class TestSelect:
         )
         assert [*map(int, out.split())] == selector.fit(X).sample_indices_.tolist()
 
-    def test_shuffle_deals_rows_into_other_batches(self, run, features):
+    def test_shuffle_changes_the_batches(self, run, features):
         words = ("select", features, "--candidate-size", 25, "--shuffle")
         order = np.random.default_rng(7).permutation(50)
         selector = FiedlerBatchSelector(candidate_size=25, random_state=7).fit(X[order])
@@ -221,7 +221,7 @@ class TestFeatureFiles:
         save_embeddings(tmp_path / "store", X)
         np.testing.assert_array_equal(read_features(tmp_path / "store"), X)
 
-    def test_npz_rubbish(self, tmp_path, fails):
+    def test_rejects_invalid_npz(self, tmp_path, fails):
         path = tmp_path / "x.npz"
         np.savez(path, a=X, b=X)
         assert "2 two-dimensional arrays; expected one, or the key of an array" in fails(
@@ -238,7 +238,7 @@ class TestFeatureFiles:
         path.write_bytes(content)
         assert "x.npz cannot be read" in fails("select", path)
 
-    def test_npy_rubbish(self, tmp_path, fails):
+    def test_rejects_invalid_npy(self, tmp_path, fails):
         path = tmp_path / "x.npy"
         for content in (b"", b"1 2 3\n", b"PK\x03\x04"):
             path.write_bytes(content)
@@ -260,7 +260,7 @@ class TestFeatureFiles:
         assert "x.npy must be finite; row 7 holds" in fails("select", path)
         assert "x.npy must be finite; row 7 holds" in fails("select", path, "--shuffle")
 
-    def test_parquet_rubbish(self, tmp_path, fails):
+    def test_rejects_invalid_parquet(self, tmp_path, fails):
         path = tmp_path / "x.parquet"
         self.parquet(path, path=["a", "b"])
         assert re.search(r"column 'path' of .*x\.parquet holds \w*string", fails("select", path))
@@ -285,7 +285,7 @@ class TestFeatureFiles:
         err = fails("select", tmp_path / "x.parquet")
         assert "needs the package pyarrow, which is not installed: pip install pyarrow" in err
 
-    def test_store_rubbish(self, tmp_path, fails):
+    def test_rejects_invalid_store(self, tmp_path, fails):
         (tmp_path / "folder").mkdir()
         assert "folder is not a complete embedding store" in fails("select", tmp_path / "folder")
         save_embeddings(tmp_path / "store", X)
@@ -338,7 +338,7 @@ class TestMistakes:
             (["extract", "cifar10", "--out", "s", "--no-download"], r"cifar-10-batches-py"),
         ],
     )
-    def test_is_told_in_one_line(self, fails, features, tmp_path, monkeypatch, words, message):
+    def test_error_takes_one_line(self, fails, features, tmp_path, monkeypatch, words, message):
         monkeypatch.chdir(tmp_path)
         assert re.search(message, fails(*(features if word == "X" else word for word in words)))
         assert {p.name for p in tmp_path.iterdir()} == {"x.npy"}
@@ -355,7 +355,7 @@ class TestMistakes:
         with pytest.raises(ValueError, match="key is for"):
             main(["--debug", "select", features, "--key", "a"])
 
-    def test_defects_show_a_traceback(self, features, monkeypatch):
+    def test_bugs_show_a_traceback(self, features, monkeypatch):
         def fail(args):
             raise RuntimeError("a defect")
 
@@ -376,7 +376,7 @@ class TestMistakes:
             ),
         ],
     )
-    def test_errors_of_other_kinds(self, fails, features, monkeypatch, error, message):
+    def test_other_errors_take_one_line(self, fails, features, monkeypatch, error, message):
         def fail(args):
             raise error
 

@@ -101,14 +101,14 @@ def test_errors_take_one_line(features, options, message, tmp_path, capsys):
     assert error.count("\n") == 1
 
 
-def test_labels_of_another_length_name_their_source(tmp_path, capsys):
+def test_rejects_labels_of_another_length_and_names_their_source(tmp_path, capsys):
     sources(tmp_path)
     np.save(tmp_path / "y.npy", Y[:-1])
     assert run(tmp_path, "x.npy", "--labels", str(tmp_path / "y.npy")) == 2
     assert "--labels of" in capsys.readouterr().err
 
 
-def test_options_of_guided_need_the_method(tmp_path, capsys):
+def test_guided_options_require_the_method(tmp_path, capsys):
     np.save(tmp_path / "x.npy", X)
     assert main(["select", str(tmp_path / "x.npy"), "--labels", "y"]) == 2
     assert "--labels needs --method guided" in capsys.readouterr().err

@@ -29,7 +29,7 @@ def select(store, out):
     return out.read_text()
 
 
-def test_text_holds_paths(store, tmp_path, capsys):
+def test_text_contains_paths(store, tmp_path, capsys):
     expected = [PATHS[i] for i in KEPT]
     assert select(store, tmp_path / "keep.txt").splitlines() == expected
     capsys.readouterr()
@@ -37,7 +37,7 @@ def test_text_holds_paths(store, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == expected
 
 
-def test_csv_holds_index_path_label_and_score(store, tmp_path):
+def test_csv_contains_index_path_label_and_score(store, tmp_path):
     rows = list(csv.DictReader(select(store, tmp_path / "keep.csv").splitlines()))
     assert list(rows[0]) == ["index", "path", "label", "score"]
     assert [int(row["index"]) for row in rows] == KEPT
@@ -45,7 +45,7 @@ def test_csv_holds_index_path_label_and_score(store, tmp_path):
     assert [row["label"] for row in rows] == [NAMES[i] for i in KEPT]
 
 
-def test_parquet_holds_the_same_columns(store, tmp_path):
+def test_parquet_contains_the_same_columns(store, tmp_path):
     expected = pd.read_csv(io.StringIO(select(store, tmp_path / "keep.csv")))
     assert main(["select", store, "--out", str(tmp_path / "keep.parquet")]) == 0
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "keep.parquet"), expected)
@@ -57,13 +57,13 @@ def test_rejects_parquet_of_paths_that_are_not_text(tmp_path, capsys):
     assert "unprintable characters; write .csv or .json" in capsys.readouterr().err
 
 
-def test_json_holds_indices_and_paths(store, tmp_path):
+def test_json_contains_indices_and_paths(store, tmp_path):
     content = json.loads(select(store, tmp_path / "keep.json"))
     assert content["indices"] == KEPT
     assert content["paths"] == [PATHS[i] for i in KEPT]
 
 
-def test_npy_holds_indices(store, tmp_path):
+def test_npy_contains_indices(store, tmp_path):
     assert main(["select", store, "--out", str(tmp_path / "keep.npy")]) == 0
     assert np.load(tmp_path / "keep.npy").tolist() == KEPT
 

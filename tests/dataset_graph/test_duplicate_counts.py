@@ -1,4 +1,4 @@
-"""Numbers of near-duplicates: copies are counted, similar samples by chance are not."""
+"""Numbers of near-duplicates: copies are counted, chance similarities are not."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_copies_are_counted(d, noise):
 
 
 @pytest.mark.parametrize("load", [load_digits, load_wine, load_breast_cancer, load_iris])
-def test_ordinary_data_have_few(load):
+def test_ordinary_data_have_few_near_duplicates(load):
     assert (counts(load().data) > 0).mean() < 0.03
 
 
@@ -59,7 +59,7 @@ def test_all_samples_alike():
 
 @pytest.mark.parametrize("share", [0.3, 0.7])
 @pytest.mark.parametrize("n_originals", [30, 200])
-def test_copies_are_counted_where_they_are_the_majority(share, n_originals):
+def test_copies_are_counted_if_they_are_the_majority(share, n_originals):
     digits = load_digits().data
     n_copies = round(1500 * share)
     rng = np.random.default_rng(0)

@@ -53,7 +53,7 @@ def test_many_cells_find_most_pairs():
 
 
 @pytest.mark.parametrize("d", [5, 40])
-def test_identical_rows_find_each_other(d):
+def test_identical_rows_are_paired(d):
     X = clusters(4000, d)
     X[3000:] = X[:1000]
     found = near_pairs(Points(Rows(X)), 0.0, 0)
@@ -63,8 +63,8 @@ def test_identical_rows_find_each_other(d):
 
 
 @pytest.mark.parametrize("d", [3, 40])
-def test_rows_that_are_all_alike(d):
-    """Such rows cannot be divided, and each has more pairs than are kept."""
+def test_all_rows_equal(d):
+    """Equal rows cannot be divided, and each has more pairs than are kept."""
     with mock.patch.multiple(module, _LEAF_ROWS=64, _CELL_ROWS=32):
         found = near_pairs(Points(Rows(np.ones((300, d), np.float32))), 0.1, 0, most=4)
     assert (found.nearest == 0).all()
@@ -81,7 +81,7 @@ def test_few_rows(n, d):
     assert np.isinf(found.nearest).all() == (n == 1)
 
 
-def test_two_datasets_are_one_after_the_other():
+def test_second_dataset_follows_the_first():
     X = clusters(500, 40)
     first = Rows(X[:300])
     points = Points(first, Rows(X[300:], like=first))
@@ -91,7 +91,7 @@ def test_two_datasets_are_one_after_the_other():
     assert points.n == 500
 
 
-def test_length_counts_besides_direction():
+def test_distance_depends_on_length_and_direction():
     rows = np.array([[1.0, 2.0], [2.0, 4.0], [-3.0, 1.0], [1.01, 2.02]])
     points = Points(Rows(rows - rows.mean(0)))
     squared = euclidean_distances(points[np.arange(4)], squared=True)

@@ -37,13 +37,13 @@ def test_linked_files_exist():
 
 
 HEADS = {1: "heads_caltech-101", 2: "heads_cifar-10"}
-# Files with fine-tuned networks, by condition; `full` was run together with the runs for time.
+# Files with fine-tuned networks, by condition; `full` ran in the sweep that measures time.
 FINE_TUNED = {
     "as-is": ["finetune-caltech-101"],
     "redundant": ["finetune-caltech-101-redundant"],
     "wrong-labels": ["finetune-caltech-101-wrong-labels", "finetime-caltech-101-wrong-labels-10"],
 }
-# What the first column says, in this order, as condition and method.
+# Condition and method of each row of the table, in order.
 ROWS = [
     ("as-is", "guided"),
     ("redundant", "guided"),

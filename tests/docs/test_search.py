@@ -1,4 +1,4 @@
-"""What people type into the search box leads to the right page."""
+"""Common search queries lead to the right page."""
 
 import json
 import re

@@ -42,7 +42,7 @@ def test_column_named_like_an_index_is_a_feature(tmp_path):
     "kind", [pa.list_(pa.float64()), pa.large_list(pa.float64()), pa.list_(pa.float64(), 3)]
 )
 @pytest.mark.parametrize("sizes", [[40], [1, 0, 39], [13, 13, 14]])
-def test_chunks_of_lists_are_stacked(kind, sizes):
+def test_chunks_of_lists_are_concatenated(kind, sizes):
     stops = np.cumsum(sizes)
     column = pa.chunked_array(
         [
@@ -77,7 +77,7 @@ def test_rejects_columns_without_a_matrix(column, message):
         matrix_of_column(pa.chunked_array([column]), "x")
 
 
-def test_names_the_row_over_all_chunks():
+def test_error_counts_rows_over_all_chunks():
     column = pa.chunked_array([[[1.0], [2.0]], [[3.0], None]])
     with pytest.raises(ValueError, match="no value in row 3"):
         matrix_of_column(column, "x")
@@ -118,7 +118,7 @@ CONTAINERS = {
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_sampler_takes_every_container(container):
+def test_sampler_accepts_every_container(container):
     features = CONTAINERS[container]
     expected = np.column_stack([X, X[:, 0] > 0.5]) if "booleans" in container else X
     assert np.array_equal(np.asarray(as_rows(features).whole(), float), expected)
@@ -128,7 +128,7 @@ def test_sampler_takes_every_container(container):
 
 
 @pytest.mark.parametrize("container", ["pandas", "nullable", "arrow-backed", "booleans"])
-def test_selector_and_sampler_take_the_same_frames(container):
+def test_selector_and_sampler_accept_the_same_frames(container):
     frame = CONTAINERS[container]
     selector = FiedlerBatchSelector(candidate_size=20).fit(frame)
     sampler = SpectralBatchSampler(range(40), 4, features=frame, candidate_size=20)
@@ -165,7 +165,7 @@ class TestCsv:
             read_features(path)
 
 
-def test_labels_are_no_features(tmp_path):
+def test_labels_are_not_features(tmp_path):
     table = pa.table({"x": [1.5, 2.5], "kind": [0, 1]})
     pq.write_table(table, tmp_path / "a.parquet")
     assert read_features(tmp_path / "a.parquet").shape == (2, 2)

@@ -111,7 +111,7 @@ class TestOtherData:
         with pytest.raises(StoreError, match=r"row 7 is dog/2\.png, but .* is dog/3\.png"):
             store.check_matches(ImageFolder(folder))
 
-    def test_accepts_the_same_files_below_another_folder(self, folder, tmp_path):
+    def test_accepts_the_same_files_in_another_folder(self, folder, tmp_path):
         store = self.save(tmp_path / "s", ImageFolder(folder))
         whole = load_dataset(folder, val_fraction=0, test_fraction=0).train
         longer = Listed(range(10), paths=[f"photos/{path}" for path in whole.paths])

@@ -99,7 +99,7 @@ def host(rows):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_of_any_kind_are_the_rows_asked_for(kind, tmp_path):
+def test_returns_the_requested_rows_of_any_kind(kind, tmp_path):
     rows = as_rows(KINDS[kind](tmp_path))
     assert (rows.n_rows, rows.n_columns) == (60, 4)
     np.testing.assert_allclose(host(rows.take(INDICES)), X[INDICES], rtol=1e-6)
@@ -107,20 +107,20 @@ def test_rows_of_any_kind_are_the_rows_asked_for(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_batches_do_not_depend_on_where_features_lie(kind, tmp_path):
+def test_batches_do_not_depend_on_the_storage_of_features(kind, tmp_path):
     expected = SpectralBatchSampler(None, 4, features=X.copy(), seed=1)
     sampler = SpectralBatchSampler(None, 4, features=KINDS[kind](tmp_path), seed=1)
     assert list(sampler) == list(expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_travel_to_other_processes(kind, tmp_path):
+def test_rows_can_be_sent_to_other_processes(kind, tmp_path):
     rows = as_rows(KINDS[kind](tmp_path))
     again = pickle.loads(pickle.dumps(rows))
     np.testing.assert_array_equal(host(again.take(INDICES)), host(rows.take(INDICES)))
 
 
-def test_memory_map_travels_as_its_name(tmp_path):
+def test_memory_map_is_pickled_as_its_path(tmp_path):
     big = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (50_000, 4))
     big.flush()
     for features in (tmp_path / "x.npy", big, big[:], np.asarray(big)):
@@ -146,7 +146,7 @@ def test_tensors_stay_tensors():
     assert not as_rows(torch.tensor(X, requires_grad=True)).take(INDICES).requires_grad
 
 
-def test_fingerprint_tells_contents_and_shapes_apart():
+def test_fingerprint_distinguishes_contents_and_shapes():
     changed = X.copy()
     changed[0, 0] += 1
     prints = [as_rows(a).fingerprint() for a in (X, changed, X[:-1], X[:, :-1])]
@@ -196,7 +196,7 @@ def test_fingerprint_of_numbers_beyond_single_precision():
         (datasets.Dataset.from_dict({"a": []}), ValueError, "at least one row"),
     ],
 )
-def test_rejects_what_is_not_a_table(features, error, message):
+def test_rejects_invalid_tables(features, error, message):
     with pytest.raises(error, match=message):
         as_rows(features)
 
@@ -211,7 +211,7 @@ def test_pickled_array_is_not_loaded(tmp_path):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kind", ["array", "tensor", "sparse"])
-def test_first_row_that_is_not_finite_is_named_at_once(bad, kind):
+def test_first_nonfinite_row_is_named_immediately(bad, kind):
     broken = X.copy()
     broken[[41, 17, 50], [0, 3, 1]] = bad
     broken = {"array": np.asarray, "tensor": torch.from_numpy, "sparse": sparse.csr_array}[kind](
@@ -230,11 +230,11 @@ def test_files_are_checked_when_read(tmp_path):
         list(sampler)
 
 
-def test_large_finite_features_pass_though_their_sum_does_not():
+def test_accepts_finite_features_whose_sum_overflows():
     as_rows(np.full((10, 10), 3e38, np.float32))
 
 
-def test_store_is_asked_whether_it_belongs_to_the_data_set(tmp_path):
+def test_store_is_checked_against_the_dataset(tmp_path):
     class Other:
         fingerprint = "another"
 

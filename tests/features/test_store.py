@@ -1,4 +1,4 @@
-"""The store is complete or rejected, resumes to the same bytes, and never leads elsewhere."""
+"""The store is complete or rejected, resumes to the same bytes, and follows no link out of it."""
 
 import json
 import os
@@ -87,7 +87,7 @@ class TestPaths:
     def test_are_optional(self, store):
         assert EmbeddingStore.open(store).paths is None
 
-    def test_stores_written_before_have_none(self, store):
+    def test_older_stores_have_no_paths(self, store):
         meta = json.loads((store / "meta.json").read_text())
         del meta["has_paths"]
         (store / "meta.json").write_text(json.dumps(meta))
@@ -113,7 +113,7 @@ class TestPaths:
             save_embeddings(tmp_path / "s", np.eye(3), paths=paths)
         assert not (tmp_path / "s").exists()
 
-    def test_links_that_lead_out_are_refused(self, tmp_path):
+    def test_rejects_links_out_of_the_store(self, tmp_path):
         save_embeddings(tmp_path / "s", np.eye(3), paths=self.NAMES)
         shutil.move(tmp_path / "s" / "paths.json", tmp_path / "outside")
         (tmp_path / "s" / "paths.json").symlink_to("../outside")
@@ -131,7 +131,7 @@ class TestPaths:
         ({"drawn_from": 7, "n_images": "x"}, "3 of 7 images"),
     ],
 )
-def test_extent_says_which_part_of_the_dataset(tmp_path, meta, extent):
+def test_extent_describes_the_part_of_the_dataset(tmp_path, meta, extent):
     assert save_embeddings(tmp_path, np.eye(3), **meta).extent == extent
 
 
@@ -150,7 +150,7 @@ def test_second_writer_has_nothing_to_do(store):
     cut=st.integers(0, 40),
     later_block=st.sampled_from([3, BLOCK, 100]),
 )
-def test_resumed_anywhere_it_ends_in_the_same_bytes(tmp_path_factory, stops, cut, later_block):
+def test_resumed_store_has_the_same_bytes(tmp_path_factory, stops, cut, later_block):
     folder = tmp_path_factory.mktemp("resume")
     with writer(folder / "straight") as w:
         fill(w)
@@ -174,7 +174,7 @@ def test_resumed_anywhere_it_ends_in_the_same_bytes(tmp_path_factory, stops, cut
         assert (folder / "stopped" / name).read_bytes() == (folder / "straight" / name).read_bytes()
 
 
-def test_block_damaged_on_disk_is_computed_again(tmp_path):
+def test_block_damaged_on_disk_is_recomputed(tmp_path):
     with writer(tmp_path) as w:
         fill(w, 4)
     partial = tmp_path / "embeddings.npy.partial"
@@ -190,7 +190,7 @@ def test_block_damaged_on_disk_is_computed_again(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b'{"format": "other"}', b"\xff\xfe", b"[" * 100_000]
 )
-def test_damaged_progress_file_means_starting_anew(tmp_path, content):
+def test_damaged_progress_file_restarts_the_writing(tmp_path, content):
     with writer(tmp_path) as w:
         fill(w, 3)
     (tmp_path / "progress.json").write_bytes(content)
@@ -202,7 +202,7 @@ def test_damaged_progress_file_means_starting_anew(tmp_path, content):
 
 @pytest.mark.parametrize("key", ["block_size", "block_crc32"])
 @pytest.mark.parametrize("value", [None, -1, 0, "8", [None], {"a": 1}, 1e300])
-def test_implausible_progress_file_is_never_believed(tmp_path, key, value):
+def test_implausible_progress_file_is_ignored(tmp_path, key, value):
     with writer(tmp_path) as w:
         fill(w, 3)
     progress = json.loads((tmp_path / "progress.json").read_text())
@@ -235,7 +235,7 @@ def test_leftovers_of_a_killed_rename_are_removed(tmp_path):
     }  # fmt: skip
 
 
-def test_complete_store_loses_what_a_killed_writer_left(tmp_path):
+def test_complete_store_is_cleared_of_files_of_a_killed_writer(tmp_path):
     with writer(tmp_path) as w:
         fill(w)
         w.finish()
@@ -267,7 +267,7 @@ class TestOtherData:
             ({"dim": 7}, "length of an embedding was 6, is now 7"),
         ],
     )
-    def test_is_refused_and_left_alone(self, tmp_path, state, change, message):
+    def test_rejects_other_data_and_changes_nothing(self, tmp_path, state, change, message):
         with writer(tmp_path) as w:
             fill(w, None if state == "whole" else 3)
             if state == "whole":
@@ -289,7 +289,7 @@ class TestOtherData:
             fill(w)
             assert w.finish().meta["backbone"] == "vit_b_16"
 
-    def test_somebody_elses_array_is_not_replaced(self, tmp_path):
+    def test_unknown_array_is_not_replaced(self, tmp_path):
         np.save(tmp_path / "embeddings.npy", X)
         with pytest.raises(StoreError, match=r"holds an embeddings\.npy without meta\.json"):
             writer(tmp_path)
@@ -321,14 +321,14 @@ class TestOtherData:
 
 
 class TestTwoAtOnce:
-    def test_second_writer_is_refused(self, tmp_path):
+    def test_rejects_second_writer(self, tmp_path):
         with writer(tmp_path), pytest.raises(StoreError, match="another process is writing to"):
             writer(tmp_path)
         with writer(tmp_path) as w:
             fill(w)
             w.finish()
 
-    def test_so_is_another_process_and_no_longer_than_the_first_lives(self, tmp_path):
+    def test_rejects_writer_in_another_process_until_the_first_ends(self, tmp_path):
         code = (
             "import os, sys, time\n"
             "from spectral_select._features.store_writer import StoreWriter\n"
@@ -350,7 +350,7 @@ class TestTwoAtOnce:
                 if child != 1:
                     os.kill(child, signal.SIGKILL)
 
-    def test_whole_store_opens_where_nothing_can_be_written(self, store, monkeypatch):
+    def test_complete_store_opens_without_a_lock(self, store, monkeypatch):
         def fail(*args, **kwargs):
             raise AssertionError("the folder was locked")
 
@@ -409,7 +409,7 @@ class TestDamaged:
             w.finish()
 
     @pytest.mark.parametrize("content", [b"", b"null", b"{", b"\xff", b"{}"])
-    def test_meta_is_no_metadata(self, store, content):
+    def test_rejects_invalid_metadata(self, store, content):
         (store / "meta.json").write_bytes(content)
         with pytest.raises(StoreError, match=r"meta\.json"):
             EmbeddingStore.open(store)
@@ -430,7 +430,7 @@ class TestDamaged:
             ("fingerprint", 7),
         ],
     )
-    def test_meta_is_changed(self, store, key, value):
+    def test_rejects_changed_metadata(self, store, key, value):
         meta = json.loads((store / "meta.json").read_text())
         (store / "meta.json").write_text(json.dumps(meta | {key: value}))
         with pytest.raises(StoreError, match=r"damaged|format"):
@@ -446,7 +446,7 @@ class TestDamaged:
 
 class TestNoWayOut:
     @pytest.mark.parametrize("name", ["embeddings.npy", "labels.npy", "meta.json"])
-    def test_links_that_lead_out_are_refused(self, store, tmp_path, name):
+    def test_rejects_links_out_of_the_store(self, store, tmp_path, name):
         shutil.move(store / name, tmp_path / "outside")
         (store / name).symlink_to("../outside")
         with pytest.raises(StoreError, match="leads out of the store"):
@@ -455,7 +455,7 @@ class TestNoWayOut:
     @pytest.mark.parametrize(
         "name", ["embeddings.npy.partial", "progress.json", ".lock", "embeddings.npy"]
     )
-    def test_writing_follows_no_link(self, tmp_path, name):
+    def test_writing_does_not_follow_links(self, tmp_path, name):
         with writer(tmp_path / "s") as w:
             fill(w, 2)
         outside = tmp_path / "outside"
@@ -467,7 +467,7 @@ class TestNoWayOut:
             writer(tmp_path / "s")
         assert outside.read_text() == "precious"
 
-    def test_paths_in_the_metadata_mean_nothing(self, store, tmp_path):
+    def test_paths_in_the_metadata_are_ignored(self, store, tmp_path):
         np.save(tmp_path / "outside.npy", X + 1)
         meta = json.loads((store / "meta.json").read_text())
         paths = {"embeddings": "../outside.npy", "path": "/etc/passwd", "labels": "../../x"}
@@ -500,13 +500,13 @@ class TestBadBlocks:
                 w.write_block(block)
             assert w.n_done == BLOCK
 
-    def test_finish_too_early(self, tmp_path):
+    def test_rejects_finishing_too_early(self, tmp_path):
         with writer(tmp_path) as w:
             fill(w, 2)
             with pytest.raises(ValueError, match="only 16 of 50 rows"):
                 w.finish()
 
-    def test_write_too_much(self, store):
+    def test_rejects_too_many_rows(self, store):
         with writer(store) as w, pytest.raises(ValueError, match="complete"):
             w.write_block(X[:BLOCK])
 

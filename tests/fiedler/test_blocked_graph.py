@@ -26,7 +26,7 @@ def features(n=400, d=12, dtype=np.float32):
     return np.random.default_rng(0).random((n, d)).astype(dtype)
 
 
-def test_view_of_a_mapped_file_is_told_from_memory(mapped):
+def test_view_of_a_mapped_file_is_recognized(mapped):
     X = mapped(features())
     for view in (X, np.asarray(X), X[3:50], X[None], np.asarray(X)[None]):
         assert mapped_file(view) is not None
@@ -34,7 +34,7 @@ def test_view_of_a_mapped_file_is_told_from_memory(mapped):
     assert mapped_file(mapped(features(), mode="c")) is None
 
 
-def test_memory_without_a_file_is_never_handed_back():
+def test_anonymous_memory_map_is_not_a_mapped_file():
     buffer = mmap.mmap(-1, 400 * 12 * 4, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     X = np.ndarray((400, 12), np.float32, buffer=buffer)
     X[:] = features()
@@ -43,7 +43,7 @@ def test_memory_without_a_file_is_never_handed_back():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("laplacian", ["unnormalized", "symmetric", "random_walk"])
-def test_mapped_features_are_solved_as_those_in_memory(mapped, dtype, laplacian):
+def test_mapped_features_give_the_result_of_those_in_memory(mapped, dtype, laplacian):
     X = features(dtype=dtype)
     expected = fiedler_vector(X, laplacian=laplacian)
     result = fiedler_vector(mapped(X), laplacian=laplacian)
@@ -86,7 +86,7 @@ def test_one_large_batch_in_memory_is_read_in_blocks_too(mapped):
     assert min(distances) < 2 * result.error_bound
 
 
-def test_same_bits_whatever_the_threads(mapped):
+def test_result_does_not_depend_on_the_number_of_threads(mapped):
     from threadpoolctl import threadpool_limits
 
     X = mapped(features())
@@ -97,7 +97,7 @@ def test_same_bits_whatever_the_threads(mapped):
     assert vectors[0] == vectors[1]
 
 
-def test_bad_rows_are_named(mapped):
+def test_error_names_the_bad_row(mapped):
     X = features()
     X[123, 4] = np.nan
     with pytest.raises(ValueError, match="X must be finite; row 123 holds NaN"):

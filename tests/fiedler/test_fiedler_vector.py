@@ -121,7 +121,7 @@ def test_permuting_the_rows_permutes_the_vector(X, random):
 
 
 @given(features(batch=True, plain=True), st.sampled_from(LAPLACIANS))
-def test_stack_is_solved_as_its_batches_are(X, kind):
+def test_stack_gives_the_results_of_its_batches(X, kind):
     stacked = fiedler_vector(X, laplacian=kind)
     for i, batch in enumerate(X):
         alone = fiedler_vector(batch, laplacian=kind)
@@ -189,14 +189,14 @@ def test_iterative_solves_agree_with_a_full_decomposition(kind, shape, dtype, wr
 
 
 @given(features(batch=True), st.sampled_from(LAPLACIANS), st.integers(0, 1000))
-def test_same_seed_same_bits_and_inputs_stay_as_they_are(X, kind, seed):
+def test_same_seed_gives_the_same_bits_and_keeps_the_input(X, kind, seed):
     X.flags.writeable = False
     first = fiedler_vector(X, laplacian=kind, random_state=seed)
     again = fiedler_vector(X, laplacian=kind, random_state=seed)
     assert first.vector.tobytes() == again.vector.tobytes()
 
 
-def test_global_random_state_is_left_alone():
+def test_global_random_state_is_unchanged():
     before = np.random.get_state()[1].tobytes()  # noqa: NPY002
     fiedler_vector(np.random.default_rng(0).random((200, 300)))
     assert np.random.get_state()[1].tobytes() == before  # noqa: NPY002
@@ -211,7 +211,7 @@ def test_one_and_two_rows():
     assert two.value == pytest.approx(1 + np.sqrt(0.5))  # 2w for the weight w of the edge
 
 
-def test_two_separate_clusters_are_told_apart():
+def test_two_separate_clusters_are_separated():
     X = np.zeros((40, 6))
     rng = np.random.default_rng(0)
     X[:20, :3] = rng.random((20, 3)) + 0.1
@@ -260,7 +260,7 @@ def test_symmetric_graphs_are_reported_as_degenerate(name, wrap):
     assert result.status == Status.NEAR_DEGENERATE
 
 
-def test_features_with_many_rows_alike_in_their_relations_are_reported():
+def test_interchangeable_rows_are_reported_as_degenerate():
     result = fiedler_vector(np.vstack([np.ones(200), np.eye(200)]))
     assert result.status == Status.NEAR_DEGENERATE
 
@@ -279,7 +279,7 @@ def test_neighbor_graph_of_a_tensor_gives_tensors(precision):
 
 
 @pytest.mark.parametrize("max_iter", [1, 2, 5, 8])
-def test_no_more_iterations_than_allowed(max_iter):
+def test_max_iter_is_respected(max_iter):
     S, _ = planted(300, 1e-6, np.random.default_rng(0))
     assert fiedler_vector(S, affinity="precomputed", max_iter=max_iter).n_iter <= max_iter
 
@@ -295,7 +295,7 @@ def planted(n, gap, rng):
 
 @pytest.mark.parametrize("n", [40, 300])
 @pytest.mark.parametrize("exponent", range(-14, -1))
-def test_status_tells_near_degenerate_spectra(n, exponent):
+def test_status_reports_near_degenerate_spectra(n, exponent):
     S, v = planted(n, 10.0**exponent, np.random.default_rng(exponent % 7))
     result = fiedler_vector(S, affinity="precomputed", max_iter=2000)
     assert sine(result.vector, v) <= 3 * result.error_bound + 1e-9
@@ -338,7 +338,7 @@ def reduced_precision():
     torch.set_float32_matmul_precision(before)
 
 
-def test_reduced_matmul_precision_and_autocast_do_not_reach_the_solver(reduced_precision):
+def test_reduced_matmul_precision_and_autocast_do_not_affect_the_solver(reduced_precision):
     X = torch.rand(3, 200, 300, generator=torch.Generator().manual_seed(0))
     expected = fiedler_vector(X.double())
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -356,7 +356,7 @@ def test_tensors_that_require_grad_are_only_read():
 
 
 @pytest.mark.parametrize("chain", [1, 2, 3])
-def test_expanding_several_times_between_decisions_gives_the_same(chain, monkeypatch):
+def test_several_expansions_per_check_give_the_same_vector(chain, monkeypatch):
     X = np.abs(np.random.default_rng(0).standard_normal((2, 200, 50)))
     expected = fiedler_vector(X)
     monkeypatch.setattr(
@@ -387,7 +387,7 @@ def test_half_precision_tensors_are_solved_in_float32(dtype):
         (sparse.csr_array([[1.0], [0.0], [np.nan]]), "row 2 holds NaN or infinity"),
     ],
 )
-def test_bad_features(X, message):
+def test_rejects_bad_features(X, message):
     with pytest.raises(ValueError, match=message):
         fiedler_vector(X)
 
@@ -411,12 +411,12 @@ def test_finite_features_whose_sum_overflows_are_accepted():
         ({"affinity": "precomputed"}, ValueError, "X must be square with affinity='precomputed'"),
     ],
 )
-def test_bad_parameters(options, error, message):
+def test_rejects_bad_parameters(options, error, message):
     with pytest.raises(error, match=message):
         fiedler_vector(np.ones((4, 3)), **options)
 
 
-def test_asymmetric_affinity():
+def test_rejects_asymmetric_affinity():
     S = np.eye(3)
     S[0, 1] = 1
     for affinity in (S, sparse.csr_array(S)):
@@ -466,13 +466,13 @@ def test_scale_of_features_changes_nothing(scale, affinity):
         assert result.value == pytest.approx(expected.value, rel=1e-4)
 
 
-def test_no_affinity_at_all_is_degenerate():
+def test_zero_affinities_are_degenerate():
     result = fiedler_vector(np.zeros((9, 9)), affinity="precomputed")
     assert result.status == Status.NEAR_DEGENERATE
     assert result.value == pytest.approx(0)
 
 
-def test_sparse_features_with_entries_given_twice():
+def test_sparse_features_with_duplicate_entries():
     twice = sparse.csr_array(
         (np.arange(1.0, 7), np.array([0, 0, 1, 1, 2, 2]), np.array([0, 2, 4, 6])), shape=(3, 3)
     )
@@ -481,14 +481,14 @@ def test_sparse_features_with_entries_given_twice():
     assert twice.nnz == 6
 
 
-def test_tensors_that_hold_no_dense_data_are_refused():
+def test_rejects_tensors_without_dense_data():
     dense = torch.ones(4, 3)
     for X in (dense.to_sparse(), torch.empty(4, 3, device="meta")):
         with pytest.raises(TypeError, match="X must be a dense tensor that holds data; got layout"):
             fiedler_vector(X)
 
 
-def test_masked_arrays_are_refused():
+def test_rejects_masked_arrays():
     X = np.ma.masked_less(np.random.default_rng(0).random((9, 3)), 0.1)
     with pytest.raises(ValueError, match="X must not be a masked array"):
         fiedler_vector(X)
@@ -496,7 +496,7 @@ def test_masked_arrays_are_refused():
 
 @pytest.mark.parametrize("kind", ["array", "tensor"])
 @pytest.mark.parametrize("seed", range(12))
-def test_directions_that_are_used_up_cost_no_accuracy(kind, seed):
+def test_dependent_directions_cost_no_accuracy(kind, seed):
     """Complete graphs and copies of a few rows, where most new directions are rounding error."""
     rng = np.random.default_rng(seed)
     for _ in range(6):

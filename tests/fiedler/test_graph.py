@@ -129,7 +129,7 @@ def test_precomputed_sparse_affinity():
 
 
 @pytest.mark.parametrize("kind", ["symmetric", "random_walk"])
-def test_precomputed_affinities_of_negative_degree_are_refused(kind):
+def test_rejects_precomputed_affinities_of_negative_degree(kind):
     S = similarities([[1.0, 0.0], [-1.0, 0.1], [-1.0, -0.1]])
     with pytest.raises(ValueError, match=f"laplacian='{kind}' requires.*row 0 of X sums to -0.99"):
         laplacian_operator(DenseGraph(S[None]), kind)

@@ -113,12 +113,12 @@ def test_more_neighbors_than_rows():
     assert fiedler_vector(X[:1], affinity="nearest_neighbors").vector.tolist() == [0]
 
 
-def test_stack_of_neighbor_graphs_is_refused():
+def test_rejects_stack_of_neighbor_graphs():
     with pytest.raises(ValueError, match=r"one batch of shape \(n, d\).*got shape \(2, 5, 3\)"):
         fiedler_vector(np.ones((2, 5, 3)), affinity="nearest_neighbors")
 
 
-def test_rows_that_are_not_finite_are_named():
+def test_error_names_the_nonfinite_row():
     X = np.random.default_rng(0).random((40, 3))
     X[39] = np.nan
     with pytest.raises(ValueError, match="X must be finite; row 39 holds NaN"):

@@ -1,6 +1,6 @@
 """Data, samplers and records shared by the jobs that run under real frameworks.
 
-A job is a script that `torchrun` starts in one or several processes. Each process writes its
+A job is a script that `torchrun` starts in one or more processes. Each process writes its
 batches to a JSON file, and the tests compare these files.
 """
 

@@ -1,4 +1,4 @@
-"""The training driver in as many real processes as ranks."""
+"""The training driver, with one real process for each rank."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def test_all_ranks_end_with_the_same_weights_and_results(records):
     assert {run["method"]: run["final_weights"] for run in first["results"]} == first["weights"]
 
 
-def test_ranks_share_the_candidates_of_one_process_and_take_as_many_steps(records):
+def test_ranks_share_the_candidates_and_steps_of_one_process(records):
     alone = records[1][0]["whole"]
     ranks = [record["whole"] for record in records[2]]
     for method in METHODS:
@@ -48,7 +48,7 @@ def test_ranks_share_the_candidates_of_one_process_and_take_as_many_steps(record
             assert run["samples"] == other["samples"]
 
 
-def test_resume_in_mid_epoch_gives_the_same_results(records):
+def test_resuming_mid_epoch_gives_the_same_results(records):
     for record in [*records[1], *records[2]]:
         assert record["resumed"]["results"] == record["whole"]["results"]
 

@@ -35,7 +35,7 @@ def run_job(job, n_ranks, folder, *arguments):
     code, output = run_group(command)
     if died_outside_python(code, output) and not started:
         # Python 3.11 can deadlock in a fork of loader workers while a thread of gloo enters
-        # Python, gloo can abort at exit, and a suspended machine looks like a hang. A fault in
+        # Python, gloo can abort at exit, and a suspended machine looks like a hang. A bug in
         # this library would occur again on retry.
         shutil.rmtree(folder)
         folder.mkdir()
@@ -183,7 +183,7 @@ def test_hugging_face_trainer(n_ranks, tmp_path):
             assert resumed == whole[9:]
 
 
-def test_killed_rank_ends_the_training_which_resumes_exactly(tmp_path):
+def test_training_ends_if_a_rank_is_killed_and_resumes_exactly(tmp_path):
     whole, run = tmp_path / "whole", tmp_path / "run"
     whole.mkdir()
     run.mkdir()

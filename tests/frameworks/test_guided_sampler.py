@@ -47,7 +47,7 @@ def test_ranks_train_on_the_epochs_of_one_process(framework, n_ranks, tmp_path):
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2])
-def test_trainer_resumes_in_mid_epoch(n_ranks, tmp_path):
+def test_trainer_resumes_mid_epoch(n_ranks, tmp_path):
     records = run_job("guided_job", n_ranks, tmp_path, "transformers")
     check_epochs([record["whole"] for record in records], loader_shards=True)
     for record in records:

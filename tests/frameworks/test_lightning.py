@@ -109,7 +109,7 @@ LOADERS = {**{name: spectral(name) for name in INNER}, "guided": guided()}
 
 @pytest.mark.parametrize("every", [0, 1])
 @pytest.mark.parametrize("inner", LOADERS)
-def test_every_epoch_arrives_in_a_loader_that_is_kept_or_reloaded(inner, every, tmp_path):
+def test_kept_or_reloaded_loader_receives_every_epoch(inner, every, tmp_path):
     seen = fit(LOADERS[inner], tmp_path, reload_dataloaders_every_n_epochs=every)
     assert seen == of_all_epochs(LOADERS[inner])
 
@@ -138,7 +138,7 @@ def test_workers_that_read_ahead_see_the_same_batches(make, cls, steps, tmp_path
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_batches_beyond_the_limit_of_lightning_are_of_no_epoch(workers, tmp_path):
+def test_batches_beyond_limit_train_batches_are_skipped(workers, tmp_path):
     make_loader = spectral("random", workers=workers)
     options = {"limit_train_batches": 6}
     everything = of_all_epochs(make_loader)
@@ -163,7 +163,7 @@ def test_training_by_steps_resumes(steps, workers, tmp_path):
     assert fit(make_loader, tmp_path, checkpoint=checkpoint, **options) == whole[steps:30]
 
 
-def test_what_cannot_be_resumed_in_mid_epoch_is_refused(tmp_path):
+def test_rejects_what_cannot_be_resumed_mid_epoch(tmp_path):
     class Own(BatchSampler):
         """A user-defined batch sampler."""
 
@@ -181,7 +181,7 @@ def test_what_cannot_be_resumed_in_mid_epoch_is_refused(tmp_path):
             fit(make_loader, folder, checkpoint=folder / "step=4.ckpt")
 
 
-def test_epoch_set_while_workers_read_another_is_refused():
+def test_rejects_new_epoch_while_workers_read_another():
     loader = spectral("random", workers=2)()
     iterator = iter(loader)  # the workers receive the first batches
     loader.batch_sampler.set_epoch(3)

@@ -39,7 +39,7 @@ def test_fiedler_vector_agrees_with_the_cpu(n, d, dtype, laplacian):
     assert float(sine) <= 2 * float(on_gpu.error_bound) + 1e-6
 
 
-def test_batches_of_graphs_agree_with_single_ones():
+def test_stacked_batches_agree_with_single_batches():
     X = torch.tensor(np.stack([clusters(96, 128, seed) for seed in range(32)])).float().cuda()
     together = fiedler_vector(X)
     for i in range(0, 32, 7):
@@ -89,7 +89,7 @@ def test_extraction_agrees_with_the_cpu(tmp_path):
     assert np.linalg.norm(on_gpu - on_cpu) < 5e-3 * np.linalg.norm(on_cpu)
 
 
-# torch.compile itself uses what torch has deprecated.
+# torch.compile itself uses deprecated functions of torch.
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
 @pytest.mark.parametrize("options", [[], ["--amp"], ["--amp", "--compile"], ["--no-channels-last"]])
 def test_training_learns_in_every_mode(tmp_path, options):

@@ -35,7 +35,7 @@ def found(damaged):
     return inspect_dataset(A, y, other=other, paths=paths, other_paths=["a", "b", "c"])
 
 
-def test_what_was_planted_is_found(found):
+def test_finds_what_was_planted(found):
     assert np.isin(np.arange(100, 110), found.label_issues_).mean() >= 0.9
     assert np.isin([40, 41, 42], found.outliers_[:10]).all()
     groups = [group.tolist() for group in found.near_duplicates_]
@@ -76,7 +76,7 @@ def test_table(found):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_files_hold_the_table(found, tmp_path, suffix):
+def test_files_contain_the_table(found, tmp_path, suffix):
     path = tmp_path / f"table{suffix}"
     found.write(path)
     read = pd.read_csv(path) if suffix == ".csv" else pq.read_table(path).to_pandas()
@@ -96,7 +96,7 @@ def test_csv_keeps_paths_with_commas_and_quotes(tmp_path):
         assert [row["path"] for row in csv.DictReader(file)] == paths
 
 
-def test_a_file_of_another_kind_is_refused(found, tmp_path):
+def test_rejects_unknown_file_types(found, tmp_path):
     with pytest.raises(ValueError, match=r"must end in \.csv or \.parquet; got"):
         found.write(tmp_path / "table.xlsx")
     with pytest.raises(FileNotFoundError, match="does not exist"):
@@ -154,6 +154,6 @@ def test_the_same_seed_gives_the_same_table(damaged):
         ({"X": X, "y": np.zeros(1797, int)}, "y must hold at least two classes"),
     ],
 )
-def test_refused_input(arguments, message):
+def test_rejects_invalid_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         inspect_dataset(**arguments)

@@ -58,13 +58,13 @@ def test_exact_copies_are_always_found(d):
 
 
 @pytest.mark.parametrize("load", [load_digits, load_wine, load_breast_cancer])
-def test_few_by_chance(load):
+def test_few_near_duplicates_by_chance(load):
     found = find(load().data)
     assert (found.group >= 0).mean() < 0.005
 
 
 @pytest.mark.parametrize("d", [1, 2, 5, 20, 100])
-def test_few_by_chance_in_any_dimension(d):
+def test_few_near_duplicates_by_chance_in_any_dimension(d):
     found = find(np.random.default_rng(d).normal(size=(2000, d)))
     assert (found.group >= 0).mean() < 0.01
 
@@ -88,7 +88,7 @@ def test_the_threshold_given_is_used():
     assert many.least_similarity == pytest.approx(0.5)
 
 
-def test_sparse_rows_as_dense_ones():
+def test_sparse_and_dense_rows_agree():
     rng = np.random.default_rng(0)
     X = np.where(rng.random((400, 50)) < 0.2, rng.random((400, 50)), 0.0)
     X[7] = X[300]

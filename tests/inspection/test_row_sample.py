@@ -52,7 +52,7 @@ def test_sample_does_not_depend_on_the_blocks(n, size, cuts, seed):
 
 @pytest.mark.parametrize("size", [1, 10, 100])
 def test_sample_is_random(size):
-    """Every row is drawn with the same probability, also of keys in order."""
+    """Every row is drawn with the same probability, even if the keys are in order."""
     drawn = np.zeros(100)
     for seed in range(400):
         block = RowBlock(np.arange(100), np.arange(100.0)[:, None])

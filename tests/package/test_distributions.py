@@ -42,14 +42,14 @@ def wheel_files(path):
         return {name: wheel.read(name) for name in wheel.namelist()}
 
 
-def test_wheel_holds_the_package_and_claims_no_other_name(built):
+def test_wheel_contains_the_package_and_no_other_name(built):
     names = set(wheel_files(built[0]))
     packed = {name for name in names if ".dist-info/" not in name}
     assert packed == package_files()
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_sdist_holds_what_builds_the_package_in_real_files(built):
+def test_sdist_contains_the_build_files_without_links(built):
     with tarfile.open(built[1]) as archive:
         members = archive.getmembers()
     top = f"spectral_select-{PROJECT['version']}"
@@ -72,7 +72,7 @@ def test_sdist_builds_the_same_wheel(built):
     }
 
 
-def test_metadata_say_what_pyproject_says(built):
+def test_metadata_agree_with_pyproject(built):
     files = wheel_files(built[0])
     text = next(files[name] for name in files if name.endswith(".dist-info/METADATA"))
     metadata = Parser().parsestr(text.decode())
@@ -85,7 +85,7 @@ def test_metadata_say_what_pyproject_says(built):
     assert core == PROJECT["dependencies"]
 
 
-def test_integrations_are_reached_by_one_name_only():
+def test_integrations_have_only_one_name():
     link = ROOT / "spectral_select" / "integrations"
     assert link.is_symlink()
     assert link.resolve() == ROOT / "integrations"

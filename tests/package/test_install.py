@@ -122,7 +122,7 @@ def check_with_torch(environment):
     return lines[1:]
 
 
-def test_every_module_of_the_wheel_works_beside_torch(wheel, tmp_path):
+def test_every_module_of_the_wheel_imports_with_torch(wheel, tmp_path):
     environment = Environment(tmp_path / "torch")
     environment.pip_install("--no-deps", wheel)
     borrowed = environment.packages / "borrowed.pth"

@@ -19,7 +19,7 @@ def test_every_dependency_has_one_lower_bound():
     assert build == f"setuptools>={oldest['setuptools']}"
 
 
-def test_extras_are_those_asked_for_and_may_name_each_other():
+def test_includes_requested_extras_and_extras_they_name():
     table = project("numpy>=2.1", torch=["torch[opt]>=2.6"], dev=["this[torch]", "ruff>=1"])
     assert oldest_requirements(table, []) == {"numpy": "2.1"}
     assert oldest_requirements(table, ["torch"]) == {"numpy": "2.1", "torch": "2.6"}
@@ -27,12 +27,12 @@ def test_extras_are_those_asked_for_and_may_name_each_other():
 
 
 @pytest.mark.parametrize("bad", ["numpy", "numpy==2.1", "numpy>=2.1,<3", "numpy>=2.1; x"])
-def test_other_forms_are_refused(bad):
+def test_rejects_other_forms(bad):
     with pytest.raises(ValueError, match=r"form name>=version, got 'numpy"):
         oldest_requirements(project(bad))
 
 
-def test_two_bounds_are_refused():
+def test_rejects_two_bounds():
     with pytest.raises(ValueError, match=r"numpy has two lower bounds: 2\.1 and 2\.2"):
         oldest_requirements(project("numpy>=2.1", a=["numpy>=2.2"]))
 

@@ -1,4 +1,4 @@
-"""Local engines: processes give the same results as one, in order, and name what went wrong."""
+"""Local engines: several processes give the same results as one, in order, and report errors."""
 
 import os
 import signal
@@ -85,7 +85,7 @@ def test_rejects_bad_options(tmp_path, capsys, options, message):
 
 
 @pytest.mark.parametrize("options", [["--workers", "2"], ["--engine", "ray"], ["--skip-corrupt"]])
-def test_options_of_files_need_ids(tmp_path, capsys, options):
+def test_file_options_require_ids(tmp_path, capsys, options):
     assert main(["inspect", "x.npy", "--out", str(tmp_path / "x.csv"), *options]) == 2
     assert f"{options[0]} needs --id" in capsys.readouterr().err
 

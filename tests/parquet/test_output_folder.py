@@ -34,7 +34,7 @@ def contents(out):
 
 
 def damage(path, column):
-    """Overwrite the beginning of a column, of which the footer says nothing."""
+    """Overwrite the beginning of a column, which the footer does not cover."""
     chunk = pq.ParquetFile(path).metadata.row_group(0).column(column)
     damaged = bytearray(path.read_bytes())
     start = chunk.dictionary_page_offset or chunk.data_page_offset
@@ -103,7 +103,7 @@ def test_second_call_does_nothing(data, tmp_path, run, command):
     assert times == {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
 
 
-def test_removed_scores_are_made_again(data, tmp_path):
+def test_removed_scores_are_recomputed(data, tmp_path):
     folder, out = write(tmp_path / "in", data), tmp_path / "out"
     assert inspect(folder, out) == 0
     whole = contents(out)
@@ -131,7 +131,7 @@ def test_folder_is_read_as_one_table(data, tmp_path):
 
 
 @pytest.mark.parametrize("changed", ["option", "input", "version"])
-def test_other_scores_are_refused(data, tmp_path, monkeypatch, run, changed):
+def test_rejects_other_scores(data, tmp_path, monkeypatch, run, changed):
     folder, out = write(tmp_path / "in", data), tmp_path / "out"
     assert run("inspect", *arguments(folder, out, "--label", "label"))[0] == 0
     more = []
@@ -149,7 +149,7 @@ def test_other_scores_are_refused(data, tmp_path, monkeypatch, run, changed):
     assert "name another folder, or remove it" in error
 
 
-def test_file_that_changes_is_refused(data, tmp_path, monkeypatch, run):
+def test_rejects_file_that_changes(data, tmp_path, monkeypatch, run):
     folder, out = write(tmp_path / "in", data), tmp_path / "out"
     link = inspect_files._Inspection._link
 
@@ -166,7 +166,7 @@ def test_file_that_changes_is_refused(data, tmp_path, monkeypatch, run):
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("damaged", ["footer", "ids", "embeddings"])
-def test_corrupt_file_is_named_and_skipped_if_asked(data, tmp_path, run, command, damaged):
+def test_corrupt_file_is_named_and_skipped_if_requested(data, tmp_path, run, command, damaged):
     folder, out = write(tmp_path / "in", data), tmp_path / "out"
     path = folder / "a/1.parquet"
     if damaged == "footer":
@@ -190,7 +190,7 @@ def test_corrupt_file_is_named_and_skipped_if_asked(data, tmp_path, run, command
 
 
 def test_skipped_file_stays_skipped(data, tmp_path, monkeypatch):
-    """A file that can be read again would not fit the sums of the others."""
+    """A file that becomes readable would not fit the sums, which were computed without it."""
     folder, out = write(tmp_path / "in", data), tmp_path / "out"
     path = folder / "a/1.parquet"
     whole, times = path.read_bytes(), path.stat()
@@ -208,7 +208,7 @@ def test_skipped_file_stays_skipped(data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["in", "in/scores", ""])
-def test_scores_beside_embeddings_are_refused(data, tmp_path, fails, place):
+def test_rejects_scores_beside_embeddings(data, tmp_path, fails, place):
     folder = write(tmp_path / "in", data)
     error = fails("inspect", *arguments(folder, tmp_path / place))
     assert "name another folder" in error or "name a separate folder" in error

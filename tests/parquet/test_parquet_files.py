@@ -26,7 +26,7 @@ def data():
 
 @pytest.fixture
 def one_cell(monkeypatch):
-    """Compare all rows with each other, in whatever order they come."""
+    """Compare all rows with each other, in any order."""
     monkeypatch.setattr(near_pairs, "_LEAF_ROWS", 2000)
 
 
@@ -39,7 +39,7 @@ def in_memory(X, y):
     """Return the scores in memory with the same landmarks, in the same order."""
     n = len(X)
     keys = keys_of_ids(pa.chunked_array([[f"r{i}" for i in range(n)]]))
-    place = np.empty(n, int)  # of each row in the table that is inspected
+    place = np.empty(n, int)  # position of each row in the inspected table
     order = np.random.default_rng(0).permutation(n)
     place[np.argsort(hash_keys(keys, 0))] = np.r_[np.sort(order[:1024]), order[1024:]]
     rows = np.argsort(place)
@@ -104,7 +104,7 @@ def test_doubles_far_from_zero_are_standardized(data, one_cell, tmp_path):
         (0, [], "a/1.parquet holds an empty list in row 0"),
     ],
 )
-def test_bad_embedding_is_named(data, tmp_path, monkeypatch, run, row, value, message):
+def test_error_names_the_bad_embedding(data, tmp_path, monkeypatch, run, row, value, message):
     monkeypatch.setattr(parquet_files, "_BLOCK_ENTRIES", 64 * 128)  # several blocks a file
     folder = write(tmp_path / "in", data)
     path = folder / "a/1.parquet"

@@ -1,4 +1,4 @@
-"""Commands on files with --engine ray: the same bytes as without, also if a worker is killed."""
+"""Commands on files with --engine ray: the same bytes as without, even if a worker is killed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The closed form of stride scheduling, against plain definitions and against replayed epochs."""
+"""The closed form of stride scheduling, compared with definitions and with replayed epochs."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from spectral_select._samplers.stride_scheduler import StrideScheduler, inclusio
 
 
 def by_sorting(credit, rates, k, m):
-    """Return v(m) of equation (1), by sorting the offsets at which visits come about."""
+    """Return v(m) of equation (1), by sorting the offsets at which visits occur."""
     gain = np.minimum(rates, 1 - rates)
     accumulated = credit + m * rates
     moves = gain > 0

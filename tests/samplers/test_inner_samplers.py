@@ -101,7 +101,7 @@ def test_rebuilt_loader_continues_with_the_epoch(inner, set_epoch):
 
 @pytest.mark.parametrize("set_epoch", FRAMEWORKS)
 @pytest.mark.parametrize("inner", [*SHUFFLED, *ORDERED])
-def test_epoch_decides_in_a_loader_that_is_kept(inner, set_epoch):
+def test_epoch_determines_the_order_in_a_kept_loader(inner, set_epoch):
     make = (SHUFFLED | ORDERED)[inner]
     kept = loader(make)
     for epoch in (0, 1, 2, 1):
@@ -121,7 +121,7 @@ class Unseeded(Custom):
         return iter(torch.randperm(N).tolist())
 
 
-def test_sampler_that_each_rank_would_draw_anew_is_refused():
+def test_rejects_sampler_that_each_rank_draws_differently():
     options = {"features": FEATURES, "prefetch": 0, "seed": 0}
     with pytest.raises(ValueError, match=r"same order on every rank, but its order changes"):
         list(SpectralBatchSampler(Unseeded(), 6, num_replicas=2, rank=0, **options))

@@ -53,7 +53,7 @@ def test_files_and_memory_agree(data, folder):
     files = load_scores(folder / "files")
     np.testing.assert_array_equal(files.near_duplicates, memory.near_duplicates)
     assert (files.near_duplicates[:30] >= 1).all()
-    # The samples on which choices are made differ.
+    # Parameters are chosen on different samples.
     assert np.corrcoef(files.label_trust, memory.label_trust)[0, 1] > 0.99
 
 

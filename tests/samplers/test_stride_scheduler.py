@@ -112,7 +112,7 @@ def test_rates_hold_if_the_number_of_samples_changes():
 
 
 @given(log_weights, shares, st.integers(0, 20))
-def test_epoch_does_not_depend_on_the_epochs_asked_for_before(logs, share, epoch):
+def test_epoch_does_not_depend_on_earlier_requests(logs, share, epoch):
     used, fresh = scheduler_of(logs, share), scheduler_of(logs, share)
     for other in (7, 0, 3):
         used.visited(other)

@@ -55,7 +55,7 @@ def quiet(selector, X):
 
 
 @given(features(min_rows=1), ratios, rules, st.none() | st.integers(1, 60))
-def test_keeps_as_many_as_contracted_of_every_batch(X, ratio, rule, size):
+def test_keeps_the_exact_number_of_every_batch(X, ratio, rule, size):
     selector = quiet(FiedlerBatchSelector(ratio, rule=rule, candidate_size=size), X)
     n = len(X)
     size = n if size is None else size
@@ -110,7 +110,7 @@ def test_order_of_rows_does_not_matter(X, ratio, rule):
 
 
 @given(features(), rules, st.none() | st.integers(0, 99))
-def test_same_seed_same_answer_and_input_untouched(X, rule, seed):
+def test_same_seed_gives_the_same_result_and_keeps_the_input(X, rule, seed):
     X.flags.writeable = False
     selector = FiedlerBatchSelector(0.5, rule=rule, candidate_size=9, random_state=seed)
     first, again = quiet(clone(selector), X), quiet(clone(selector), X)
@@ -128,7 +128,7 @@ def test_stratified_rule_gives_every_row_the_same_chance():
     assert np.abs(counts / 3000 - 0.3).max() < 5 * np.sqrt(0.21 / 3000)
 
 
-def test_candidate_batches_are_selected_from_on_their_own():
+def test_candidate_batches_are_selected_from_independently():
     X = np.random.default_rng(0).random((130, 8))
     for wrap in (np.asarray, sparse.csr_array, torch.from_numpy):
         together = FiedlerBatchSelector(candidate_size=50).fit(wrap(X))
@@ -140,7 +140,7 @@ def test_candidate_batches_are_selected_from_on_their_own():
         assert together.status_.tolist() == [Status.CONVERGED] * 3
 
 
-def test_batches_in_many_blocks_and_threads_give_what_one_block_gives(monkeypatch):
+def test_selection_does_not_depend_on_blocks_and_threads(monkeypatch):
     X = np.random.default_rng(0).random((2000, 16)).astype(np.float32)
     expected = FiedlerBatchSelector(candidate_size=40).fit(X)
     monkeypatch.setattr("spectral_select._selectors.candidate_batches._BLOCK_ENTRIES", 40 * 40 * 3)
@@ -170,7 +170,7 @@ def test_precomputed_affinity_is_the_same_as_features(size):
         assert np.array_equal(selector.fit(affinity).sample_indices_, expected)
 
 
-def test_containers_come_out_as_they_went_in():
+def test_output_has_the_container_of_the_input():
     X = np.random.default_rng(0).random((40, 3))
     names = ["a", "b", "c"]
     selector = FiedlerBatchSelector().fit(X)
@@ -201,7 +201,7 @@ def test_set_output(container):
         assert out.shape == (8, 3)
 
 
-def test_transform_takes_any_table_with_the_rows_of_the_fit():
+def test_transform_accepts_any_table_with_the_rows_of_fit():
     X = np.random.default_rng(0).random((40, 3))
     selector = FiedlerBatchSelector().fit(X)
     table = np.arange(40 * 9).reshape(40, 9)
@@ -211,7 +211,7 @@ def test_transform_takes_any_table_with_the_rows_of_the_fit():
             selector.transform(wrong)
 
 
-def test_feature_names_of_an_earlier_fit_are_forgotten():
+def test_feature_names_of_an_earlier_fit_are_removed():
     frame = pd.DataFrame(np.random.default_rng(0).random((30, 2)), columns=["a", "b"])
     selector = FiedlerBatchSelector().fit(frame)
     assert selector.get_feature_names_out().tolist() == ["a", "b"]
@@ -219,7 +219,7 @@ def test_feature_names_of_an_earlier_fit_are_forgotten():
     assert not hasattr(selector, "feature_names_in_")
 
 
-def test_select_carries_other_arrays_along():
+def test_select_also_selects_from_other_arrays():
     X = np.random.default_rng(0).random((30, 3))
     labels, paths = np.arange(30), [f"{i}.jpg" for i in range(30)]
     selector = FiedlerBatchSelector()
@@ -275,7 +275,7 @@ def test_undetermined_vectors_warn():
     assert caught[0].filename == __file__
 
 
-def test_not_fitted():
+def test_rejects_unfitted_selector():
     for call in (lambda s: s.get_support(), lambda s: s.transform(np.ones((3, 2)))):
         with pytest.raises(NotFittedError):
             call(FiedlerBatchSelector())
@@ -297,7 +297,7 @@ def test_not_fitted():
         ({"random_state": "seed"}, "'random_state' parameter.*Got 'seed'"),
     ],
 )
-def test_bad_parameters(parameters, message):
+def test_rejects_bad_parameters(parameters, message):
     with pytest.raises(ValueError, match=message):
         FiedlerBatchSelector(**parameters).fit(np.ones((4, 3)))
 
@@ -314,7 +314,7 @@ def test_bad_parameters(parameters, message):
         (torch.tensor([[1.0], [torch.nan]]), "row 1 holds NaN"),
     ],
 )
-def test_bad_features(X, message):
+def test_rejects_bad_features(X, message):
     with pytest.raises(ValueError, match=message):
         FiedlerBatchSelector().fit(X)
 
@@ -325,7 +325,7 @@ def test_rejects_bool_as_count(name):
         FiedlerBatchSelector(**{name: True}).fit(np.ones((4, 3)))
 
 
-def test_masked_arrays_are_refused():
+def test_rejects_masked_arrays():
     with pytest.raises(ValueError, match="X must not be a masked array"):
         FiedlerBatchSelector().fit(np.ma.masked_less(np.ones((9, 3)), 2))
 
@@ -333,7 +333,7 @@ def test_masked_arrays_are_refused():
 @pytest.mark.parametrize(
     "kind", ["csr_matrix", "csr_array", "csc_matrix", "coo_matrix", "lil_array"]
 )
-def test_sparse_tables_stay_of_their_family(kind):
+def test_sparse_tables_keep_their_type(kind):
     X = getattr(sparse, kind)(np.random.default_rng(0).random((40, 3)))
     out = FiedlerBatchSelector().fit_transform(X)
     assert isinstance(out, sparse.sparray) == isinstance(X, sparse.sparray)

@@ -57,7 +57,7 @@ def within_classes(weights, y):
 
 
 @given(st.floats(0, 500), st.integers(0, 9))
-def test_trust_changes_the_total_weight_of_a_class_by_the_root_of_its_mean(power, seed):
+def test_trust_scales_the_weight_of_a_class_by_the_root_of_its_mean(power, seed):
     _, y, _ = clusters(n_classes=5, seed=seed)
     rng = np.random.default_rng(seed)
     labels = ScoredLabels(y, rng.random(len(y)) ** rng.integers(1, 4), rng.random(len(y)))
@@ -81,7 +81,7 @@ def test_trust_changes_the_total_weight_of_a_class_by_the_root_of_its_mean(power
     st.sampled_from([None, "some", "none"]),
     st.tuples(*[st.sampled_from([0, 0.5, 1.0, 30.0])] * 3),
 )
-def test_keeps_as_many_as_contracted_of_every_batch(n, ratio, size, seed, known, powers):
+def test_keeps_the_exact_number_of_every_batch(n, ratio, size, seed, known, powers):
     X, y, _ = clusters(n, seed=n)
     losses = None if known is None else np.full(n, np.nan)
     if known == "some":
@@ -131,7 +131,7 @@ def test_weights_are_powers_of_hardness_trust_and_loss():
     np.testing.assert_allclose(blind.weights_, np.clip(losses, 1e-3, None) ** 2)
 
 
-def test_rows_are_drawn_one_after_the_other_in_proportion_to_their_weights():
+def test_rows_are_drawn_in_proportion_to_their_weights():
     X, y, _ = clusters(5, n_classes=2, seed=1)
     losses = np.array([0.5, 1.0, 2.0, 4.0, 8.0])
     weights = GuidedBatchSelector().fit(X, y, losses).weights_
@@ -170,7 +170,7 @@ def test_copies_together_weigh_as_much_as_one_row():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_features_that_know_nothing_of_many_labels_take_trust_from_nobody(seed):
+def test_uninformative_features_give_nearly_equal_weights(seed):
     _, y, _ = clusters(2000, wrong=0.0)
     blind = np.random.default_rng(seed).random((2000, 8))
     selector = GuidedBatchSelector(hardness_power=0, duplicate_power=0).fit(blind, y)
@@ -178,7 +178,7 @@ def test_features_that_know_nothing_of_many_labels_take_trust_from_nobody(seed):
     assert np.ptp(np.quantile(logs, [0.01, 0.99])) < 1
 
 
-def test_hard_rows_and_those_not_learnt_come_more_often():
+def test_hard_and_unlearned_rows_are_drawn_more_often():
     X, y, _ = clusters(400, d=2, wrong=0.0)
     losses = np.random.default_rng(1).exponential(size=400)
     predicted = find_wrong_labels(X, y).label_probability
@@ -204,7 +204,7 @@ def test_unknown_losses_count_as_the_largest_of_their_batch():
     assert np.array_equal(selector.weights_, counted.weights_)
 
 
-def test_seeds_give_draws_of_their_own_and_none_is_always_the_same():
+def test_seeds_give_different_draws_and_none_is_fixed():
     X, y, _ = clusters(400)
     X[200:], y[200:] = X[:200], y[:200]  # two identical candidate batches
 
@@ -220,7 +220,7 @@ def test_seeds_give_draws_of_their_own_and_none_is_always_the_same():
 
 
 @pytest.mark.parametrize("kind", ["float32", "tensor", "sparse", "pandas", "list"])
-def test_tables_are_returned_in_kind(kind):
+def test_output_has_the_type_of_the_input(kind):
     X, y, _ = clusters()
     expected = GuidedBatchSelector(0.5).fit(X, y)
     table = {
@@ -245,7 +245,7 @@ def test_tables_are_returned_in_kind(kind):
     assert np.array_equal(selector.transform(np.arange(400).reshape(200, 2))[:, 0], 2 * names)
 
 
-def test_labels_may_have_names_and_be_whole_numbers_of_any_type():
+def test_accepts_labels_of_any_type():
     X, y, _ = clusters()
     expected = GuidedBatchSelector().fit(X, y).sample_indices_
     for labels in (
@@ -268,7 +268,7 @@ def test_select_checks_lengths_before_any_work():
         untouched.transform(X)
 
 
-def test_pickled_and_in_a_data_frame():
+def test_can_be_pickled_and_accepts_data_frames():
     X, y = load_digits(return_X_y=True)
     X, y = X[:300], y[:300]
     selector = GuidedBatchSelector(0.5, candidate_size=50, random_state=3).fit(X, y)
@@ -289,7 +289,7 @@ def test_pickled_and_in_a_data_frame():
         ({"random_state": "seed"}, "'random_state' parameter.*Got 'seed'"),
     ],
 )
-def test_bad_parameters(parameters, message):
+def test_rejects_bad_parameters(parameters, message):
     X, y, _ = clusters()
     with pytest.raises(ValueError, match=message):
         GuidedBatchSelector(**parameters).fit(X, y)

@@ -37,13 +37,13 @@ def test_corrects_rounding_errors_of_the_paper(n, ratio, kept):
 
 
 @pytest.mark.parametrize("ratio", [1.0, -0.1, 1.5, float("nan")])
-def test_ratio_outside_its_domain(ratio):
+def test_rejects_ratio_out_of_range(ratio):
     with pytest.raises(ValueError, match=r"filter_ratio must be in \[0, 1\).*got"):
         n_kept(10, ratio)
 
 
 @pytest.mark.parametrize("ratio", ["0.8", None, True])
-def test_ratio_of_another_type(ratio):
+def test_rejects_ratio_of_another_type(ratio):
     with pytest.raises(TypeError, match="filter_ratio must be a real number"):
         n_kept(10, ratio)
 

@@ -55,13 +55,13 @@ def test_default_output_is_the_container_of_the_table():
 
 
 @pytest.mark.parametrize("selector", [FiedlerBatchSelector(), GuidedBatchSelector()])
-def test_new_rows_are_refused_with_the_remedy(selector):
+def test_rejects_new_rows_and_suggests_a_remedy(selector):
     name = type(selector).__name__.replace("BatchSelector", "Resampler")
     with pytest.raises(ValueError, match=f"must have the 40 rows.*got 7.*use {name} in an imb"):
         selector.fit(X, Y).transform(X[:7])
 
 
-def test_pipeline_that_predicts_names_the_remedy():
+def test_pipeline_that_predicts_suggests_a_remedy():
     pipeline = make_pipeline(GuidedBatchSelector(0), LogisticRegression()).fit(X, Y)
     with pytest.raises(ValueError, match="use GuidedResampler"):
         pipeline.predict(X[:7])

@@ -16,7 +16,7 @@ vectors = hnp.arrays(
 
 @pytest.mark.parametrize("rule", RULES.values())
 @given(v=vectors, share=st.floats(0.01, 1), offset=st.floats(0, 0.999))
-def test_k_different_rows_alike_in_numpy_and_torch(rule, v, share, offset):
+def test_numpy_and_torch_keep_the_same_k_rows(rule, v, share, offset):
     k = max(1, int(share * v.shape[1]))
     offsets = np.full(len(v), offset)
     rows, margin = rule(v, k, offsets)

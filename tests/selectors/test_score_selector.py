@@ -1,4 +1,4 @@
-"""The selector of batches by saved scores."""
+"""The selector that uses saved scores."""
 
 import numpy as np
 import pytest

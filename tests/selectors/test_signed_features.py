@@ -1,4 +1,4 @@
-"""Signed features are ordinary: every option works on ten signed inputs, with a known status."""
+"""Every option works on ten signed inputs, with a known status."""
 
 import warnings
 from functools import cache

@@ -24,7 +24,7 @@ def law(weights, k):
 
 @pytest.mark.parametrize("weights", [[1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 1.0, 1.0], [0.0, 5.0, 1.0]])
 @pytest.mark.parametrize("k", [1, 2])
-def test_sequences_come_as_often_as_draws_one_after_the_other(weights, k):
+def test_sequences_follow_sequential_draws(weights, k):
     rng = np.random.default_rng(7)
     seen = dict.fromkeys(law(weights, k), 0)
     with np.errstate(divide="ignore"):
@@ -36,7 +36,7 @@ def test_sequences_come_as_often_as_draws_one_after_the_other(weights, k):
         assert abs(seen[sequence] - DRAWS * probability) <= 4.5 * spread
 
 
-def test_weights_are_logarithms_up_to_a_constant():
+def test_log_weights_may_be_shifted():
     logs = np.log([1.0, 2.0, 3.0, 4.0])
     expected = gumbel_top_k(logs, 4, np.random.default_rng(0))
     for shift in (1e4, -1e4):
@@ -54,7 +54,7 @@ def test_overwhelming_weight_is_drawn_first():
     st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=12),
     st.data(),
 )
-def test_exactly_k_different_places_whatever_the_weights(values, data):
+def test_exactly_k_different_positions_for_any_weights(values, data):
     k = data.draw(st.integers(0, len(values)))
     rng = np.random.default_rng(0)
     for chosen in (gumbel_top_k(values, k, rng), top_k(values, k)):
@@ -64,7 +64,7 @@ def test_exactly_k_different_places_whatever_the_weights(values, data):
 
 
 @given(st.lists(st.sampled_from([-np.inf, np.nan, 0.0, 3.0]), min_size=1, max_size=12), st.data())
-def test_excluded_places_come_only_when_no_other_is_left(logs, data):
+def test_excluded_positions_come_last(logs, data):
     k = data.draw(st.integers(0, len(logs)))
     chosen = gumbel_top_k(logs, k, np.random.default_rng(1))
     there = [place for place, value in enumerate(logs) if value > -np.inf]
@@ -72,7 +72,7 @@ def test_excluded_places_come_only_when_no_other_is_left(logs, data):
 
 
 @pytest.mark.parametrize("value", [-np.inf, np.inf, np.nan, 0.0, -1e300])
-def test_places_alike_are_drawn_uniformly(value):
+def test_equal_weights_are_drawn_uniformly(value):
     rng = np.random.default_rng(3)
     counts = np.zeros(5)
     for _ in range(DRAWS):
@@ -90,12 +90,12 @@ def test_largest_are_those_of_a_sort(scores, data):
     assert chosen == sorted(scores, reverse=True)[:k]
 
 
-def test_scores_that_are_no_numbers_come_last():
+def test_nonfinite_scores_come_last():
     assert top_k([np.nan, -5.0, np.inf, 7.0, -np.inf], 2).tolist() == [3, 1]
 
 
 @pytest.mark.parametrize("function", [top_k, lambda v, k: gumbel_top_k(v, k, None)])
-def test_rejects_figures_that_cannot_be_drawn(function):
+def test_rejects_impossible_draws(function):
     with pytest.raises(ValueError, match=r"must have shape \(n,\); got shape \(1, 2\)"):
         function([[1.0, 2.0]], 1)
     for k in (-1, 3):

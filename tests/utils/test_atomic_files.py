@@ -47,14 +47,14 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
     assert len(modes) == 1
 
 
-def test_where_it_cannot_be_written(tmp_path):
+def test_rejects_unwritable_paths(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"the folder .*nowhere does not exist"):
         write_atomically(tmp_path / "nowhere" / "file", empty)
     with pytest.raises(IsADirectoryError, match="it is a folder; expected a file name"):
         write_atomically(tmp_path, empty)
 
 
-def test_next_writer_removes_what_a_killed_one_left(tmp_path):
+def test_next_writer_removes_files_of_a_killed_one(tmp_path):
     path, other = tmp_path / "kept.txt", tmp_path / "kept.txt.gz"
     left = [killed_while_writing(path), killed_while_writing(other)]
     own = tmp_path / ".kept.txt.notes.tmp"
@@ -65,7 +65,7 @@ def test_next_writer_removes_what_a_killed_one_left(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([path, own])
 
 
-def test_file_of_a_writer_that_is_at_work_stays(tmp_path):
+def test_file_of_an_active_writer_is_kept(tmp_path):
     path = tmp_path / "file"
 
     def write(file):

@@ -17,14 +17,14 @@ def test_json(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 200_000])
-def test_damaged_json_is_named(tmp_path, content):
+def test_error_names_damaged_json(tmp_path, content):
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"x\.json is not JSON"):
         read_json_object(tmp_path / "x.json")
 
 
 @pytest.mark.parametrize(("content", "kind"), [("[1]", "list"), ("null", "NoneType"), ("3", "int")])
-def test_json_of_another_kind_is_named(tmp_path, content, kind):
+def test_error_names_json_of_another_kind(tmp_path, content, kind):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(ValueError, match=rf"x\.json holds a {kind}; expected a JSON object"):
         read_json_object(tmp_path / "x.json")
@@ -42,7 +42,7 @@ def test_json_of_another_kind_is_named(tmp_path, content, kind):
         ('{"a": ' * 900 + "1" + "}" * 900, "has more than 50 levels of nesting"),
     ],
 )
-def test_values_that_cannot_be_shown_are_refused(tmp_path, text, message):
+def test_rejects_values_that_cannot_be_shown(tmp_path, text, message):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(ValueError, match=rf"x\.json {message}") as caught:
         read_json_object(tmp_path / "x.json")

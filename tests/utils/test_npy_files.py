@@ -64,7 +64,7 @@ def test_malformed_headers_are_errors_that_name_the_file(tmp_path, number):
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_damaged_files_are_refused_in_one_line(tmp_path, seed):
+def test_rejects_damaged_files_in_one_line(tmp_path, seed):
     path = tmp_path / "x.npy"
     np.save(path, X)
     path.write_bytes(mutated(path.read_bytes(), seed))

@@ -12,7 +12,7 @@ COLUMNS = {"index": [0, 1, 2], "path": ['a,"b"', "c\nd", "ü"], "score": [0.1, 1
 
 
 @pytest.mark.parametrize("suffix", TABLE_SUFFIXES)
-def test_what_is_written_is_read_back(suffix):
+def test_written_tables_are_read_back(suffix):
     file = io.BytesIO()
     write_table(COLUMNS, suffix, file)
     file.seek(0)

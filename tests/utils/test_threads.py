@@ -28,7 +28,7 @@ def test_overlapping_users_on_several_threads():
         assert blas_threads() == before
 
 
-def test_errors_come_through_and_the_limit_is_undone():
+def test_errors_propagate_and_the_limit_is_undone():
     def fail(i):
         raise ZeroDivisionError(i)
 

@@ -59,7 +59,7 @@ def test_parts_are_those_of_the_widened_array(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_floats_stay_as_they_are(dtype):
+def test_floats_are_not_widened(dtype):
     X = numbers(dtype)
     with in_parts():
         assert widened(X) is X
@@ -84,7 +84,7 @@ def test_estimators_find_the_same_in_parts(dtype, blocked):
     np.testing.assert_allclose(parts[2], expected[2], atol=1e-4)
 
 
-def test_row_that_is_not_finite_is_named():
+def test_error_names_the_nonfinite_row():
     X = numbers("float16")
     X[123, 2] = np.inf
     with in_parts():
@@ -103,7 +103,7 @@ def test_shuffled_map_is_read_in_parts(tmp_path):
     assert (tmp_path / "map.txt").read_text() == (tmp_path / "memory.txt").read_text()
 
 
-def test_map_is_told_from_memory(tmp_path):
+def test_memory_map_is_recognized(tmp_path):
     np.save(tmp_path / "x.npy", numbers("int8"))
     X = np.load(tmp_path / "x.npy", mmap_mode="r")
     assert map_beneath(np.asarray(X)[3:]) is not None

@@ -52,7 +52,7 @@ class TestExtract:
         assert out.startswith("6 of 30 images (test split)")
         assert "hash of the weights" in fails(*words, "--split", "test", "--seed", "1")
 
-    def test_all_images_of_the_parts(self, run, photos, tmp_path):
+    def test_split_all_reads_every_image(self, run, photos, tmp_path):
         status, out, err = run(*self.words(photos, tmp_path / "s"), "--split", "all")
         assert (status, err) == (0, "")
         assert out.startswith("30 images: embeddings of length 512")
@@ -71,7 +71,7 @@ class TestExtract:
         assert status == 0
         assert "skipped 1 files that are not images (1 .gif" in err
 
-    def test_unreadable_images_are_named(self, fails, photos, tmp_path):
+    def test_error_names_unreadable_images(self, fails, photos, tmp_path):
         (photos / "train" / "dog" / "05.jpg").write_text("no image")
         err = fails(*self.words(photos, tmp_path / "s"), "--val-fraction", "0")
         assert "cannot read the image" in err
@@ -114,7 +114,7 @@ class TestSelect:
         assert run("extract", photos, "--out", out, *network, *more)[0] == 0
         return out
 
-    def test_rejects_bare_indices_of_a_split_that_was_not_named(self, run, fails, photos, tmp_path):
+    def test_rejects_indices_of_an_unnamed_split(self, run, fails, photos, tmp_path):
         store = self.extract(run, photos)
         err = fails("select", store, "--out", tmp_path / "keep.npy")
         reason = "holds 43 of 60 images (train split), because it was extracted without --split"
@@ -123,7 +123,7 @@ class TestSelect:
         assert not (tmp_path / "keep.npy").exists()
 
     @pytest.mark.parametrize("split", ["train", "all"])
-    def test_indices_of_a_split_that_was_named(self, run, photos, tmp_path, split):
+    def test_accepts_indices_of_a_named_split(self, run, photos, tmp_path, split):
         store = self.extract(run, photos, "--split", split)
         assert run("select", store, "--out", tmp_path / "keep.npy")[0] == 0
         paths = EmbeddingStore.open(store).paths

@@ -1,4 +1,4 @@
-"""The command extract on texts: messages, splits, and what it leaves for the other commands."""
+"""The command extract on texts: messages, splits, and stores for the other commands."""
 
 import re
 
@@ -74,7 +74,7 @@ def test_errors_come_before_the_work(fails, texts, tmp_path):
     assert not (tmp_path / "s").exists()
 
 
-def test_text_options_are_not_for_images(fails, tmp_path):
+def test_rejects_text_options_for_images(fails, tmp_path):
     photos = write_images(tmp_path / "photos", ("cat", "dog"), 5)
     words = ("extract", photos, "--out", tmp_path / "s", "--backbone", "pixels")
     assert "--text-column is for texts in" in fails(*words, "--text-column", "text")

@@ -132,13 +132,13 @@ def test_features_without_labels(tmp_path, capsys):
         (["--labels", "y"], "labels for"),
     ],
 )
-def test_refused_arguments(store, tmp_path, monkeypatch, capsys, arguments, message):
+def test_rejects_invalid_arguments(store, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     assert message in refused(capsys, store / "train", *arguments)
     assert not list(tmp_path.iterdir())
 
 
-def test_other_features_must_be_alike(store, tmp_path, capsys):
+def test_other_features_must_have_the_same_columns(store, tmp_path, capsys):
     np.save(tmp_path / "x.npy", X[:, :9])
     assert "other must have the 64 features of X; got 9" in refused(
         capsys, store / "train", tmp_path / "x.npy"

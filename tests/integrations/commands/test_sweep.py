@@ -41,7 +41,7 @@ def sweep(tmp_path):
     return run
 
 
-def test_sweep_runs_what_is_left_and_puts_it_together(sweep, tmp_path, capsys):
+def test_sweep_completes_missing_runs_and_collects_results(sweep, tmp_path, capsys):
     assert sweep("--dry-run") == 0
     listed = capsys.readouterr().out
     assert "2 runs, 0 of them complete" in listed
@@ -90,7 +90,7 @@ def test_failed_run_is_reported_and_retried(sweep, tmp_path, capsys, monkeypatch
     assert "1 runs, 0 of them complete" in capsys.readouterr().out
 
 
-def test_ctrl_c_stops_the_runs_and_keeps_what_they_have(sweep, tmp_path, capsys, monkeypatch):
+def test_ctrl_c_stops_the_runs_and_keeps_their_results(sweep, tmp_path, capsys, monkeypatch):
     def interrupt(seconds):
         raise KeyboardInterrupt
 
@@ -111,7 +111,7 @@ def test_ctrl_c_stops_the_runs_and_keeps_what_they_have(sweep, tmp_path, capsys,
         ("epochs = 1", "epoch = 1", "sweep.toml: unrecognized arguments: --epoch=1"),
     ],
 )
-def test_mistakes_are_told_before_any_run(sweep, tmp_path, capsys, old, new, message):
+def test_mistakes_are_reported_before_any_run(sweep, tmp_path, capsys, old, new, message):
     assert sweep(text=FILE.replace(old, new)) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -26,7 +26,7 @@ def plan(tmp_path, text=FILE):
     return read_plan(path)
 
 
-def test_every_method_runs_from_every_seed_at_every_ratio_that_matters(tmp_path):
+def test_every_method_runs_with_every_seed_and_relevant_ratio(tmp_path):
     found = plan(tmp_path)
     pairs = {(run.method, run.seed, run.ratios) for run in found.runs}
     both = (0.5, 0.8)
@@ -61,7 +61,7 @@ def test_options_become_arguments(tmp_path):
     assert "runs/fiedler-laplacian=symmetric-f0.8-seed3" in by_folder
 
 
-def test_adding_to_the_file_leaves_the_runs_it_had_as_they_were(tmp_path):
+def test_additions_to_the_file_keep_existing_runs(tmp_path):
     before = {run.folder: run.arguments for run in plan(tmp_path).runs}
     more = FILE.replace("[0, 3]", "[1, 0, 3]").replace("[0.5, 0.8]", "[0.2, 0.5, 0.8]")
     after = {run.folder: run.arguments for run in plan(tmp_path, more).runs}
@@ -69,7 +69,7 @@ def test_adding_to_the_file_leaves_the_runs_it_had_as_they_were(tmp_path):
     assert len(after) > len(before)
 
 
-def test_runs_that_share_something_come_first(tmp_path):
+def test_runs_with_shared_inputs_come_first(tmp_path):
     needs = [len(run.needs) for run in plan(tmp_path).runs]
     assert needs == sorted(needs, reverse=True)
 
@@ -97,12 +97,12 @@ def test_runs_that_share_something_come_first(tmp_path):
         ("[method.random]\nlr = 0.05", "[method]\nrandom = 1", "random must be a table; got 1"),
     ],
 )
-def test_files_that_make_no_sense(tmp_path, old, new, message):
+def test_rejects_invalid_files(tmp_path, old, new, message):
     assert old in FILE
     with pytest.raises(ValueError, match=message):
         plan(tmp_path, FILE.replace(old, new))
 
 
-def test_file_that_is_not_there(tmp_path):
+def test_rejects_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_plan(tmp_path / "none.toml")

@@ -125,7 +125,7 @@ def test_folder_of_images_whose_features_are_extracted_first(tmp_path, photos):
     assert read_results_json(tmp_path / "run")["features"]["seconds"] == seconds
 
 
-def test_features_are_only_asked_for_where_a_method_needs_them(tmp_path, photos):
+def test_features_are_required_only_if_a_method_needs_them(tmp_path, photos):
     more = ["--train-size=60", "--methods", "full", "random", "--epochs=1"]
     assert train(tmp_path / "run", *more, "--features", str(tmp_path / "none"), data=photos) == 0
     assert not (tmp_path / "run" / "features").exists()
@@ -135,7 +135,7 @@ def weights_of(out):
     return [(run["method"], run["final_weights"]) for run in read_results_json(out)["runs"]]
 
 
-def test_ctrl_c_writes_a_checkpoint_that_resume_goes_on_from(tmp_path, monkeypatch, capsys):
+def test_ctrl_c_writes_a_checkpoint_to_resume_from(tmp_path, monkeypatch, capsys):
     options = ["--methods", "random", "fiedler", "--train-size=200", "--checkpoint-every=100"]
     assert train(tmp_path / "whole", *options) == 0
     original, steps = train_run.Comparison._on_step, []
@@ -201,12 +201,12 @@ def test_complete_runs_are_skipped(tmp_path, capsys):
     assert "methods was random, is now full" in capsys.readouterr().err
 
 
-def test_resuming_where_there_is_nothing_begins(tmp_path, capsys):
+def test_resume_without_checkpoint_starts_training(tmp_path, capsys):
     assert train(tmp_path / "new", "--methods", "random", "--epochs=1", "--resume") == 0
     assert "nothing to resume" in capsys.readouterr().out
 
 
-def test_unresumed_run_is_put_aside(tmp_path, monkeypatch, capsys):
+def test_run_that_is_not_resumed_is_kept_aside(tmp_path, monkeypatch, capsys):
     interrupted(tmp_path, monkeypatch)
     assert train(tmp_path, "--methods", "random") == 0
     assert "--resume would have continued it" in capsys.readouterr().out
@@ -214,7 +214,7 @@ def test_unresumed_run_is_put_aside(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "results.previous.json").exists()
 
 
-def test_models_checkpoints_and_scalars_are_kept_if_asked(tmp_path):
+def test_models_checkpoints_and_scalars_are_kept_if_requested(tmp_path):
     more = ["--methods", "random", "--save-models", "--keep-checkpoints", "--tensorboard"]
     assert train(tmp_path, *more) == 0
     run = read_results_json(tmp_path)["runs"][0]
@@ -231,7 +231,7 @@ def test_models_checkpoints_and_scalars_are_kept_if_asked(tmp_path):
     )
 
 
-def test_without_tensorboard_the_extra_is_named(tmp_path, monkeypatch, capsys):
+def test_without_tensorboard_error_names_the_extra(tmp_path, monkeypatch, capsys):
     for name in [n for n in sys.modules if n.startswith("torch.utils.tensorboard")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tensorboard", None)
@@ -257,7 +257,7 @@ def test_command_can_be_run_as_a_module():
     assert done.stdout.startswith("spectral-select ")
 
 
-def test_ctrl_c_leaves_whole_results(tmp_path, monkeypatch, capsys):
+def test_ctrl_c_leaves_complete_results(tmp_path, monkeypatch, capsys):
     original = train_run.Comparison._on_epoch
 
     def interrupt(self, runs):
@@ -273,7 +273,7 @@ def test_ctrl_c_leaves_whole_results(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "curves.png").exists()
 
 
-def test_ctrl_c_before_the_first_epoch_is_over(tmp_path, monkeypatch, capsys):
+def test_ctrl_c_before_the_end_of_the_first_epoch(tmp_path, monkeypatch, capsys):
     def interrupt(*args):
         raise KeyboardInterrupt
 
@@ -328,13 +328,13 @@ def test_folder_to_resume_must_exist(more, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_features_of_other_data_are_refused(tmp_path, capsys):
+def test_rejects_features_of_other_data(tmp_path, capsys):
     save_embeddings(tmp_path / "store", np.ones((100, 3)), fingerprint="another")
     assert train(tmp_path / "run", "--features", str(tmp_path / "store")) == 2
     assert "belongs to other data" in capsys.readouterr().err
 
 
-def test_no_such_data_and_an_out_that_is_a_file(tmp_path, capsys):
+def test_rejects_missing_data_and_a_file_as_out(tmp_path, capsys):
     assert train(tmp_path / "run", data=tmp_path / "nowhere") == 2
     assert "no dataset" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
@@ -342,7 +342,7 @@ def test_no_such_data_and_an_out_that_is_a_file(tmp_path, capsys):
     assert "expected a folder for the results" in capsys.readouterr().err
 
 
-def test_help_lists_the_methods_and_loads_no_torch():
+def test_help_lists_the_methods_without_loading_torch():
     code = (
         "import sys; from spectral_select._cli.main import main; main(['train', '--help']); "
         "sys.exit('torch' in sys.modules)"

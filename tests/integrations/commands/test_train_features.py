@@ -86,7 +86,7 @@ def test_runs_are_repeatable_and_resumable(run, wine, tmp_path):
     assert "is complete: there is nothing to resume" in out
 
 
-def test_changed_rows_are_another_comparison(run, fails, wine, tmp_path):
+def test_changed_rows_start_another_comparison(run, fails, wine, tmp_path):
     run(*table(wine, tmp_path / "a", "--epochs", "1", "--keep-checkpoints"))
     X, y = load_wine(return_X_y=True)
     np.savez(wine, X=X + 1, kind=y)

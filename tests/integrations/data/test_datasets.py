@@ -58,7 +58,7 @@ def test_split_draws_differ_by_seed_and_leave_the_global_state():
     assert np.array_equal(state, np.random.get_state()[1])  # noqa: NPY002
 
 
-def test_digits_needs_nothing_and_has_three_disjoint_parts():
+def test_digits_need_no_files_and_have_three_disjoint_parts():
     data = load_dataset("digits")
     parts = [data.train, data.val, data.test]
     assert np.array_equal(
@@ -98,7 +98,7 @@ def test_parts_of_a_folder_are_used(layered):
 
 
 @pytest.mark.parametrize("options", [{}, {"train_size": 3, "val_fraction": 0.3}])
-def test_all_images_disregard_the_parts(flat, layered, options):
+def test_all_images_ignore_the_parts(flat, layered, options):
     for folder, n in ((flat, 20), (layered, 26)):
         data = load_dataset(folder, **options)
         whole = data.split("all")
@@ -118,14 +118,14 @@ def test_all_images_of_arrays_keep_their_names():
     assert np.asarray(whole.load(3))[0, 0, 0] == 2
 
 
-def test_labels_agree_where_a_part_lacks_a_class(layered):
+def test_labels_agree_if_a_part_lacks_a_class(layered):
     shutil.rmtree(layered / "test" / "cat")
     data = load_dataset(layered)
     assert set(data.test.labels) == {1}
     assert all("dog" in data.test.source(i) for i in range(len(data.test)))
 
 
-def test_train_size_takes_a_stratified_part(flat):
+def test_train_size_selects_a_stratified_part(flat):
     data = load_dataset(flat, train_size=6)
     assert np.bincount(data.train.labels).tolist() == [3, 3]
     assert set(data.train.indices) <= set(load_dataset(flat).train.indices)

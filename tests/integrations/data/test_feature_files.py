@@ -60,13 +60,13 @@ class TestLoadFeatures:
             assert np.array_equal(data.train.labels, loaded[0].train.labels)
             assert data.train.labels.max() == 2
 
-    def test_integer_labels_are_no_feature(self, tmp_path):
+    def test_integer_labels_are_not_a_feature(self, tmp_path):
         frame().assign(kind=Y).to_parquet(tmp_path / "x.parquet")
         data = load_features(tmp_path / "x.parquet", KIND)
         assert data.train_features.shape == (29, D)
         assert data.classes == ("0", "1", "2")
 
-    def test_a_second_store_to_test_on(self, tmp_path):
+    def test_second_store_is_the_test_set(self, tmp_path):
         train = write_store(tmp_path / "a", weights_hash="h")
         test = write_store(tmp_path / "b", X[:10], Y[:10][::-1], weights_hash="h")
         data = load_features(train, test=test, options=SplitOptions(val_fraction=0))
@@ -75,7 +75,7 @@ class TestLoadFeatures:
         assert data.train_features.base is not None  # the table itself, not a copy
         assert len(data.split("all")) == 50
 
-    def test_test_rows_must_be_like_the_training_rows(self, tmp_path):
+    def test_rejects_test_rows_unlike_the_training_rows(self, tmp_path):
         train = write_store(tmp_path / "a", weights_hash="h")
         other = write_store(tmp_path / "b", weights_hash="i")
         with pytest.raises(ValueError, match="its weights_hash is 'i', not 'h'"):
@@ -114,7 +114,7 @@ class TestLoadFeatures:
             prints.add(load_features(tmp_path / "x.npz", KIND).test.fingerprint)
         assert len(prints) == 6
 
-    def test_what_holds_features(self, tmp_path):
+    def test_recognizes_files_of_features(self, tmp_path):
         assert holds_features(write_store(tmp_path / "s"))
         assert not holds_features(tmp_path)
 
@@ -137,14 +137,14 @@ class TestFeatureInputs:
         rows = FeatureInputs(part, cache_bytes=10**6).take([1, 0]).numpy()
         assert np.array_equal(rows, data.train_features[[2, 7]])
 
-    def test_rows_are_read_once_if_they_fit(self, data):
+    def test_rows_are_read_once_if_they_fit_in_memory(self, data):
         inputs = FeatureInputs(data.train, cache_bytes=10**6)
         inputs.take([0])
         inputs.take([1, 2])
         assert inputs.n_decoded == 29
 
 
-def test_rows_join():
+def test_rows_are_joined():
     joined = FeatureRows(X[:2], "a").joined([FeatureRows(X[2:4], "b")])
     assert np.array_equal(joined.features, X[:4])
     assert [joined.id(i) for i in range(4)] == ["a[0]", "a[1]", "b[0]", "b[1]"]

@@ -1,4 +1,4 @@
-"""Folders of images: splits under all their names, classes, and files to be ignored."""
+"""Folders of images: common names of splits, classes, and ignored files."""
 
 import os
 import warnings
@@ -53,7 +53,7 @@ class TestParts:
         assert read_image_folder(tmp_path).layout == "one folder"
 
     @pytest.mark.parametrize("name", ["train", "test", "dev"])
-    def test_class_with_the_name_of_a_part(self, tmp_path, name):
+    def test_class_named_like_a_part(self, tmp_path, name):
         fill(tmp_path, name, "bus", "car")
         assert read_image_folder(tmp_path).classes == sorted(["bus", "car", name])
 
@@ -95,7 +95,7 @@ class TestClasses:
             (("eval/cat", "other/cat"), r"eval contains folders \(cat\)"),
         ],
     )
-    def test_rejects_classes_that_hold_folders(self, tmp_path, names, message):
+    def test_rejects_classes_that_contain_folders(self, tmp_path, names, message):
         fill(tmp_path, *names)
         with pytest.raises(ValueError, match=message):
             read_image_folder(tmp_path)
@@ -136,7 +136,7 @@ class TestOtherFiles:
     @pytest.mark.parametrize(
         "name", [".ipynb_checkpoints", "__MACOSX", "@eaDir", ".cache", "__pycache__", "Lost+Found"]
     )
-    def test_alien_folders_are_ignored(self, photos, place, name):
+    def test_unrelated_folders_are_ignored(self, photos, place, name):
         fill(photos / place, name)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -147,7 +147,7 @@ class TestOtherFiles:
     @pytest.mark.parametrize(
         "name", ["._0.png", ".hidden.jpg", "Thumbs.db", "desktop.ini", ".DS_Store"]
     )
-    def test_alien_files_are_ignored(self, photos, name):
+    def test_unrelated_files_are_ignored(self, photos, name):
         (photos / "cat" / name).write_bytes(b"no image")
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -173,7 +173,7 @@ class TestOtherFiles:
         assert len(read_image_folder(photos).parts["train"][0]) == 7
 
     @pytest.mark.parametrize("link", ["loop", "cat/back", "cat/self"])
-    def test_links_that_lead_back_are_skipped(self, photos, link):
+    def test_cyclic_links_are_skipped(self, photos, link):
         target = photos / "cat" if link.endswith("self") else photos
         (photos / link).symlink_to(target, target_is_directory=True)
         with pytest.warns(UserWarning, match="1 files .*1 links to their own folder or one above"):

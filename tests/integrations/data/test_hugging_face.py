@@ -22,7 +22,7 @@ def saved(tmp_path):
 
 
 class TestImages:
-    def test_one_dataset_is_divided(self, tmp_path):
+    def test_dataset_without_splits_is_divided(self, tmp_path):
         hub_images(30).save_to_disk(tmp_path / "pets")
         data = load_hugging_face(tmp_path / "pets")
         assert isinstance(data, ImageDataset)
@@ -68,7 +68,7 @@ class TestImages:
         before = data.train.fingerprint
         assert load_hugging_face(tmp_path / "pets").train.fingerprint != before  # another split
 
-    def test_unreadable_images_are_named(self, tmp_path):
+    def test_error_names_unreadable_images(self, tmp_path):
         rows = {"image": [{"bytes": b"none", "path": None}] * 4, "label": [0, 1] * 2}
         features = Features(image=Image(), label=ClassLabel(names=["a", "b"]))
         Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "pets")
@@ -123,7 +123,7 @@ class TestNames:
     def test_dataset_in_the_cache(self, tmp_path, monkeypatch):
         texts = write_texts(tmp_path / "texts.jsonl", label="label")
         load_dataset("json", data_files={"train": str(texts)}, cache_dir=tmp_path / "cache")
-        # The layout that a download from someone/news leaves.
+        # The layout of a dataset downloaded from someone/news.
         (folder,) = (tmp_path / "cache" / "json").iterdir()
         (tmp_path / "cache" / "someone___news").mkdir()
         folder = folder.rename(tmp_path / "cache" / "someone___news" / "default")

@@ -97,7 +97,7 @@ class TestRange:
         assert np.array_equal(np.asarray(as_rgb(image)), np.asarray(image.convert("RGB")))
 
     @pytest.mark.parametrize("mode", Image.MODES if hasattr(Image, "MODES") else ["RGB"])
-    def test_every_mode_is_scaled_or_refused(self, mode):
+    def test_every_mode_is_scaled_or_rejected(self, mode):
         if mode in ("I", "LAB"):
             with pytest.raises(ValueError, match="save it as 8-bit"):
                 as_rgb(Image.new(mode, (4, 4)))
@@ -151,7 +151,7 @@ class TestOrientation:
         exif = Image.Exif()
         exif[0x0112] = orientation
         found = as_rgb(saved(stored, kind, exif=exif))
-        # By the EXIF standard, where the first stored row and column are in the upright image.
+        # Where the first stored row and column are in the upright image, by the EXIF standard.
         upright = RGB_RAMP[:5]
         if orientation in (5, 6, 7, 8):
             upright = upright.swapaxes(0, 1)
@@ -162,7 +162,7 @@ class TestOrientation:
         assert np.array_equal(np.asarray(found), upright)
         assert np.array_equal(np.asarray(as_rgb(found)), upright)
 
-    def test_image_of_the_user_is_left_alone(self):
+    def test_input_image_is_unchanged(self):
         image = Image.fromarray(RGB_RAMP[:5])
         image.getexif()[0x0112] = 6
         assert as_rgb(image).size == (5, 8)
@@ -213,7 +213,7 @@ def test_16_bit_files_give_distinct_images(tmp_path):
     assert levels == [0, 31, 62, 93]
 
 
-def test_refused_files_are_named(tmp_path):
+def test_error_names_rejected_files(tmp_path):
     Image.fromarray(np.full((4, 4), 2.0, np.float32)).save(tmp_path / "map.tif")
     with pytest.raises(UnreadableImageError, match=r"cannot read .*map\.tif: its floating-point"):
         ImageFiles(tmp_path, ["map.tif"]).load(0)

@@ -174,7 +174,7 @@ class TestLoadTexts:
             ("1.5", r"a.jsonl:2: 'label' must be an integer or a string; got 1.5"),
         ],
     )
-    def test_labels_that_are_not(self, tmp_path, label, message):
+    def test_rejects_invalid_labels(self, tmp_path, label, message):
         lines = ('{"text": "x", "label": 1.0}', f'{{"text": "y", "label": {label}}}')
         with pytest.raises(ValueError, match=message):
             load_texts(write_lines(tmp_path / "a.jsonl", *lines))

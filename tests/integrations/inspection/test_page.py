@@ -70,7 +70,7 @@ def test_groups_with_contradicting_labels_come_first(found):
     assert all(group.exact for group in content.groups if {"row 10"} <= {group.samples[0].name})
 
 
-def test_typical_samples_have_the_label_confirmed(found):
+def test_typical_samples_have_confirmed_labels(found):
     content = collect(found, Thumbnails(None), Thumbnails(None))
     for one in content.suspects:
         assert len(one.typical_given) == len(one.typical_suggested) == 3
@@ -89,7 +89,7 @@ def test_confusion_counts_flagged_labels(found):
     assert confusion.counts[row, confusion.classes.index(suggested)] >= 1
 
 
-def test_long_lists_are_cut_and_say_so(tmp_path):
+def test_long_lists_are_truncated_with_a_note(tmp_path):
     rng = np.random.default_rng(0)
     noisy = np.where(rng.random(len(Y)) < 0.4, rng.integers(0, 10, len(Y)), Y)
     found = inspect_dataset(X, noisy)
@@ -160,7 +160,7 @@ def test_details_are_shown(found, tmp_path):
     assert texts[found.label_issues_[0]] in page
 
 
-def test_a_page_that_cannot_be_written_leaves_nothing(found, tmp_path):
+def test_failed_write_leaves_no_page(found, tmp_path):
     with pytest.raises(FileNotFoundError):
         write_page(tmp_path / "none" / "page.html", found)
     assert not list(tmp_path.iterdir())

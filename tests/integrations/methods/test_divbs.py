@@ -65,7 +65,7 @@ def missed(G, subset):
     return np.linalg.norm(mean - chosen @ np.linalg.lstsq(chosen, mean)[0])
 
 
-def test_chosen_gradients_span_the_mean_ever_better_and_better_than_random_ones():
+def test_chosen_gradients_span_the_mean_better_than_random_ones():
     made = batch(60, 10, 8)
     G = gradients(*made)
     left = [missed(G, choose(*made, k, spec="divbs:draw=false").positions) for k in (5, 20, 40, 59)]
@@ -74,7 +74,7 @@ def test_chosen_gradients_span_the_mean_ever_better_and_better_than_random_ones(
     assert left[1] < min(missed(G, rng.permutation(60)[:20]) for _ in range(50))
 
 
-def test_copies_of_a_sample_are_not_taken_while_there_is_another():
+def test_copies_are_selected_last():
     logits, embeddings, labels = (np.repeat(part, 6, axis=0) for part in batch(5))
     for seed in range(20):
         for draw in ("true", "false"):
@@ -84,14 +84,14 @@ def test_copies_of_a_sample_are_not_taken_while_there_is_another():
 
 @pytest.mark.parametrize("k", [1, 7, 16])
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 100.0, 1e4])
-def test_exactly_as_many_as_asked_for_whatever_the_loss(k, scale):
+def test_exact_number_is_selected_for_any_loss(k, scale):
     for size in (0.0, 1e-20, 1.0, 1e20):
         logits, embeddings, labels = batch(scale=scale)
         positions = choose(logits, embeddings * np.float32(size), labels, k).positions
         assert len(set(positions.tolist())) == len(positions) == k
 
 
-def test_without_a_gradient_left_the_rest_is_random():
+def test_rest_is_random_if_no_gradient_is_left():
     logits, embeddings, labels = batch(8, 3)
     right = np.where(np.eye(3)[labels] > 0, 1e4, 0).astype(np.float32)
     right[2] = logits[2]  # the only sample with a gradient
@@ -104,7 +104,7 @@ def test_without_a_gradient_left_the_rest_is_random():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_outputs_that_are_no_numbers_come_last(bad):
+def test_nonfinite_outputs_come_last(bad):
     logits, embeddings, labels = batch(8)
     logits[[0, 3]], embeddings[5, 0] = bad, bad
     for seed in range(10):
@@ -129,6 +129,6 @@ def test_names_missing_parts():
         ("divbs:greedy=true", "has no option 'greedy'; options of divbs: draw"),
     ],
 )
-def test_options_that_make_no_sense(spec, message):
+def test_rejects_invalid_options(spec, message):
     with pytest.raises(ValueError, match=message):
         get_method(spec)

@@ -51,7 +51,7 @@ def test_draws_follow_the_weights():
     assert (abs(counts - draws * share) <= 5 * (draws * share * (1 - share)) ** 0.5).all()
 
 
-def test_samples_are_easier_the_more_is_discarded():
+def test_samples_are_easier_if_more_are_discarded():
     p = probabilities(2000)
     ease = [
         np.mean([p[list(subset(p, k, seed=seed))].mean() for seed in range(3)])
@@ -106,6 +106,6 @@ def test_needs_preliminary_training_and_selects_from_all_samples():
         ("exponent=nan", r"exponent must be a number in \(0"),
     ],
 )
-def test_options_out_of_range(option, message):
+def test_rejects_options_out_of_range(option, message):
     with pytest.raises(ValueError, match=message):
         get_method(f"dual:{option}")

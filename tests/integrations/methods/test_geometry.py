@@ -131,7 +131,7 @@ def test_cosines_do_not_depend_on_the_scale(name, scale):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("k", [1, 5, 8])
-def test_rows_of_zeros_and_equal_rows_are_no_obstacle(name, k):
+def test_accepts_rows_of_zeros_and_equal_rows(name, k):
     for X in (np.zeros((8, 3)), np.ones((8, 3)), np.repeat([[0.0, 0], [1, 1]], 4, axis=0)):
         positions = choose(name, X, k)
         assert len(set(positions.tolist())) == len(positions) == k
@@ -144,7 +144,7 @@ def test_row_of_zeros_is_similar_to_nothing():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_kind_of_table_is_the_same(name):
+def test_all_kinds_of_tables_agree(name):
     X = table()
     X[X < 0.3] = 0
     expected = choose(name, X, 6).tolist()
@@ -154,7 +154,7 @@ def test_any_kind_of_table_is_the_same(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_features_that_are_no_numbers_are_named(name, bad):
+def test_error_names_nonfinite_features(name, bad):
     X = table()
     X[3, 1] = bad
     with pytest.raises(ValueError, match="features must be finite; row 3 holds NaN or infinity"):
@@ -171,6 +171,6 @@ def test_features_that_are_no_numbers_are_named(name, bad):
         ("low-degree:k=3", "has no option 'k'; options of low-degree: none"),
     ],
 )
-def test_options_that_make_no_sense(spec, message):
+def test_rejects_invalid_options(spec, message):
     with pytest.raises(ValueError, match=message):
         get_method(spec)

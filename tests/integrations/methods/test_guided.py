@@ -50,7 +50,7 @@ def test_probabilities_follow_the_formula(name, loss_power):
     fresh=st.booleans(),
     share=st.floats(0, 1),
 )
-def test_exactly_so_many_are_kept_whatever_the_losses(losses, fresh, share):
+def test_exact_number_is_kept_for_any_losses(losses, fresh, share):
     n_keep = max(1, int(share * len(losses)))
     method = get_method("guided-fresh" if fresh else "guided-loss")
     graph = np.linspace(0.01, 1, len(losses))
@@ -58,14 +58,14 @@ def test_exactly_so_many_are_kept_whatever_the_losses(losses, fresh, share):
     assert len(set(chosen)) == len(chosen) == n_keep
 
 
-def test_sample_not_trained_on_yet_counts_as_the_hardest():
+def test_sample_without_a_loss_counts_as_the_hardest():
     found = counts("guided-loss", [np.nan, 3.0, 1.0], [1, 1, 1], loss_power=1)
     np.testing.assert_allclose(found, [3 / 7, 3 / 7, 1 / 7], atol=0.04)
     blind = counts("guided-loss", [np.nan] * 4, [1, 1, 1, 1])
     np.testing.assert_allclose(blind, 0.25, atol=0.04)
 
 
-def test_loss_of_0_does_not_rule_a_sample_out():
+def test_loss_of_0_does_not_exclude_a_sample():
     found = counts("guided-loss", [0.0, 1.0], [1.0, 1.0])
     assert 0 < found[0] < 0.1
 
@@ -99,7 +99,7 @@ def test_trust_and_hardness_come_from_the_graph_of_the_features():
 
 
 def test_loss_counts_less_where_labels_are_wrong():
-    """The more of a class's labels are wrong, the lower the power; clean classes keep theirs."""
+    """The power falls with the share of wrong labels in a class; clean classes keep full power."""
     X, y = clusters()
     rng = np.random.default_rng(1)
     noisy = np.where((y == 0) & (rng.random(len(y)) < 0.4), 1, y)
@@ -119,7 +119,7 @@ def test_costs_match_needs():
 @pytest.mark.parametrize(
     "option", ["loss_power=-1", "trust_power=nan", "loss_power=inf", "hardness_power=-0.5"]
 )
-def test_options_out_of_range(option):
+def test_rejects_options_out_of_range(option):
     with pytest.raises(ValueError, match=r"must be a number in \[0, 1e\+06\]"):
         get_method(f"guided-loss:{option}")
     if "loss_power" not in option:

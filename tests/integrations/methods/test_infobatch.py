@@ -56,7 +56,7 @@ def test_step_is_unbiased_for_the_candidates_mean(r):
 
 @pytest.mark.parametrize("r", [0.3, 0.5, 0.95])
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_of_candidates_that_could_all_be_dropped_some_stay_and_it_is_unbiased(n, r):
+def test_unbiased_if_all_candidates_could_be_dropped(n, r):
     draws = 4000
     gradients = np.array([3.0, -1.0, 0.5, 2.0, -7.0])[:n]
     means, kept = np.empty(draws), np.zeros(n)
@@ -70,7 +70,7 @@ def test_of_candidates_that_could_all_be_dropped_some_stay_and_it_is_unbiased(n,
     assert abs(means.mean() - gradients.mean()) <= 5 * means.std() / draws**0.5 + 1e-9
 
 
-def test_of_the_kept_those_of_below_mean_loss_count_twice_the_others():
+def test_kept_samples_with_low_loss_count_twice():
     choice = choose(np.arange(40), seed=1)
     weights = dict(zip(choice.positions.tolist(), choice.weights, strict=True))
     assert set(range(20, 40)) <= set(weights)
@@ -92,14 +92,14 @@ def test_of_the_kept_those_of_below_mean_loss_count_twice_the_others():
         (np.zeros(6), 1.0, 0.99),
     ],
 )
-def test_times_when_nothing_is_dropped(last_loss, mean, progress):
+def test_nothing_is_dropped_without_losses_or_at_the_end(last_loss, mean, progress):
     for seed in range(5):
         choice = choose(last_loss, mean=mean, progress=progress, seed=seed)
         assert choice.positions.tolist() == list(range(6))
         assert choice.weights.tolist() == [1.0] * 6
 
 
-def test_when_it_ends_is_an_option():
+def test_end_of_dropping_is_an_option():
     kept = [
         len(choose(np.arange(100), progress=0.9, options=o).positions) for o in ("", ":delta=1")
     ]
@@ -124,7 +124,7 @@ def test_selects_during_steps_with_weights_and_no_schedule():
         ("infobatch:q=1", "has no option 'q'; options of infobatch: r, delta"),
     ],
 )
-def test_options_that_make_no_sense(spec, message):
+def test_rejects_invalid_options(spec, message):
     with pytest.raises(ValueError, match=message):
         get_method(spec)
 

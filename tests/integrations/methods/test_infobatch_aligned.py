@@ -44,14 +44,14 @@ def test_losses_of_wrong_labels_are_below_the_mean():
 
 
 @pytest.mark.parametrize("n_epochs", [0, 1, 2])
-def test_nothing_is_dropped_before_three_epochs_are_over(n_epochs):
+def test_nothing_is_dropped_before_three_epochs_are_complete(n_epochs):
     found = score(np.ones((5, n_epochs)), FALLING[:n_epochs])
     assert np.isnan(found).all()
     assert found.shape == (5,)
     assert len(choose(found).positions) == 5
 
 
-def test_samples_whose_alignment_is_not_defined_are_kept():
+def test_samples_with_undefined_alignment_are_kept():
     rows = [FALLING, -FALLING, np.full(10, 0.1), FALLING * np.nan, [np.inf, *FALLING[1:]]]
     found = score(rows, FALLING)
     assert np.isnan(found[2:]).all()
@@ -77,7 +77,7 @@ def test_scores_are_differences_of_correlations(losses):
 
 
 @pytest.mark.parametrize("r", [0.25, 0.5])
-def test_drops_and_weighs_as_infobatch_does(r):
+def test_drops_and_weights_like_infobatch(r):
     scores = [-0.1, 0.2, -1.0, 0.0, np.nan]
     loss = np.array([0.1, 2.0, 0.2, 2.0, np.nan], np.float32)
     for seed in range(20):
@@ -115,6 +115,6 @@ def test_needs_a_clean_set_and_no_forward_pass_of_the_candidates():
         ("r=1", r"r must be a number in \[0, 1\)"),
     ],
 )
-def test_options_out_of_range(option, message):
+def test_rejects_options_out_of_range(option, message):
     with pytest.raises(ValueError, match=message):
         get_method(f"alignprune:{option}")

@@ -44,7 +44,7 @@ def fitted(method, n=60, filter_ratio=0.8, candidate_size=20, seed=0):
     return selector.fit(rows)
 
 
-def test_papers_methods_are_there():
+def test_paper_methods_are_registered():
     assert method_names()[:3] == ("full", "full-short", "random")
     assert {"fiedler", "gstds", "stratified"} <= set(method_names())
 
@@ -59,7 +59,7 @@ def test_papers_methods_are_there():
 )
 @settings(max_examples=20)
 @given(n=st.integers(2, 40), ratio=st.floats(0, 0.95))
-def test_methods_keep_exactly_what_the_ratio_says(name, n, ratio):
+def test_methods_keep_the_exact_share(name, n, ratio):
     method = get_method(name)
     ratio = method.schedule(ratio, 1)(0)
     kept = fitted(method, n=n, filter_ratio=ratio, candidate_size=n).get_support(indices=True)
@@ -86,7 +86,7 @@ def test_spectral_methods_are_the_selector_of_that_name(name):
 
 
 @pytest.mark.parametrize("name", SPECTRAL)
-def test_one_batch_at_a_time_is_the_same_choice(name):
+def test_single_and_stacked_batches_give_the_same_choice(name):
     method, table = get_method(name), features(20)
     candidates = Candidates(
         np.arange(20), np.zeros(20, np.int64), 4, np.random.default_rng(0), features=table
@@ -106,14 +106,14 @@ def test_random_depends_on_the_seed_and_is_uniform():
     assert (abs(counts - expected) < 5 * deviation).all()
 
 
-def test_full_discards_nothing_whatever_is_asked_for():
+def test_full_discards_nothing_at_any_ratio():
     method = get_method("full")
     assert method.schedule(0.8, 3)(1) == 0
     with pytest.raises(ValueError, match="filter_ratio must be in"):
         method.schedule(1.5, 3)
 
 
-def test_rules_see_the_features_and_labels_of_their_candidates():
+def test_rules_receive_the_features_and_labels_of_their_candidates():
     table, labels = features(12), np.arange(12) * 10
     seen = []
 
@@ -152,13 +152,13 @@ def test_rejects_invalid_choices(positions, message):
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, 2.0, 3.0], [[1.0, 2.0]], ["a", "b"], 1.0])
-def test_weights_that_do_not_fit_are_refused(weights):
+def test_rejects_weights_of_another_length(weights):
     choice = Choice(np.array([0, 1]), np.array(weights))
     with pytest.raises(RuntimeError, match="must return one weight for each of the 2 chosen"):
         check_choice(choice, get_method("random"), 5, 2)
 
 
-def test_weights_that_would_be_dropped_are_refused():
+def test_rejects_weights_of_unweighted_methods():
     class Forgetful(Method):
         name, summary = "forgetful", ""
 
@@ -188,12 +188,12 @@ def test_weights_follow_their_samples():
         ("full", "methods must be a list"),
     ],
 )
-def test_unknown_names(names, message):
+def test_rejects_unknown_names(names, message):
     with pytest.raises(ValueError, match=message):
         check_methods(names)
 
 
-def test_name_is_taken_once():
+def test_rejects_registered_names():
     class Impostor(Method):
         name, summary = "full", ""
 
@@ -218,7 +218,7 @@ def test_name_is_taken_once():
         ("fiedler:rule=best", "rule must be one of 'extreme', 'stratified'; got 'best'"),
     ],
 )
-def test_options_that_make_no_sense(spec, message):
+def test_rejects_invalid_options(spec, message):
     with pytest.raises(ValueError, match=message):
         get_method(spec)
 
@@ -233,7 +233,7 @@ def test_options_reach_the_selector_and_name_the_method():
 
 @pytest.mark.parametrize("ratio", [0.0, 0.2, 0.5, 0.8, 0.9])
 @pytest.mark.parametrize("shape", ["linear", "cosine", "step"])
-def test_gstds_schedule_falls_and_discards_on_average_what_is_asked_for(ratio, shape):
+def test_gstds_schedule_falls_with_the_given_mean(ratio, shape):
     schedule = get_method(f"gstds:shape={shape}").schedule(ratio, 10)
     ratios = [schedule(epoch) for epoch in range(10)]
     assert ratios == sorted(ratios, reverse=True)
@@ -241,6 +241,6 @@ def test_gstds_schedule_falls_and_discards_on_average_what_is_asked_for(ratio, s
     assert np.mean(ratios) == pytest.approx(ratio)
 
 
-def test_gstds_ends_are_options():
+def test_gstds_start_and_end_are_options():
     schedule = get_method("gstds:start=0.5,end=0").schedule(0.8, 3)
     assert [schedule(epoch) for epoch in range(3)] == [0.5, 0.25, 0.0]

@@ -39,7 +39,7 @@ def some(n=40, n_classes=5, scale=1.0):
 @given(
     n=st.integers(2, 50), ratio=st.floats(0, 0.95), n_chunks=st.integers(1, 60), seed=st.integers(0)
 )
-def test_exactly_as_many_as_asked_for_are_chosen(name, n, ratio, n_chunks, seed):
+def test_exact_number_is_chosen(name, n, ratio, n_chunks, seed):
     labels, learner, reference = some(n, scale=1e4)
     method = get_method(f"{name}:n_chunks={n_chunks}")
     n_keep = n_kept(n, ratio)
@@ -133,7 +133,7 @@ def test_one_chunk_follows_the_softmax_of_learnability():
 
 
 @pytest.mark.parametrize("name", ["jest", "jest-sigmoid"])
-def test_learner_that_is_its_reference_makes_the_choice_uniform(name):
+def test_choice_is_uniform_if_learner_equals_reference(name):
     labels, learner, _ = some(10)
     counts = np.zeros(10)
     for seed in range(1500):
@@ -155,7 +155,7 @@ def test_sample_that_only_the_reference_knows_is_chosen(name):
 
 
 @pytest.mark.parametrize("name", ["jest", "jest-sigmoid"])
-def test_network_that_has_diverged_stops_nothing(name):
+def test_accepts_a_diverged_network(name):
     labels, learner, reference = some(10)
     lost = Outputs(
         *(
@@ -172,7 +172,7 @@ def test_network_that_has_diverged_stops_nothing(name):
 
 
 @pytest.mark.parametrize("missing", ["fresh", "reference"])
-def test_outputs_are_needed(missing):
+def test_rejects_missing_outputs(missing):
     labels, learner, reference = some(4)
     bare = replace(candidates(labels, 2, learner, reference), **{missing: None})
     with pytest.raises(ValueError, match=f"requires candidates.{missing}; got None"):
@@ -191,6 +191,6 @@ def test_outputs_are_needed(missing):
         ("jest:t=1", "has no option 't'; options of jest: n_chunks, gain"),
     ],
 )
-def test_options_that_make_no_sense(spec, message):
+def test_rejects_invalid_options(spec, message):
     with pytest.raises(ValueError, match=message):
         get_method(spec)

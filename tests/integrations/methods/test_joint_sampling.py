@@ -85,9 +85,9 @@ def test_comparison_with_the_law_can_fail():
 
 
 @given(st.data())
-def test_given_its_noise_the_draw_is_that_of_the_definition(data):
-    # The samples with the largest logit plus standard Gumbel noise follow the law of drawing one
-    # after the other, so it is enough to check that the noise is added to the right logits.
+def test_draw_with_given_noise_follows_the_definition(data):
+    # The samples with the largest sums of logit and standard Gumbel noise follow the law of
+    # sequential draws. So it is enough to check that the noise is added to the right logits.
     n = data.draw(st.integers(2, 12))
     n_keep, n_chunks = data.draw(st.integers(1, n)), data.draw(st.integers(1, 14))
     gain = data.draw(st.sampled_from([1.0, 0.3, 4.0]))
@@ -104,7 +104,7 @@ def test_given_its_noise_the_draw_is_that_of_the_definition(data):
 
 
 @given(st.integers(0, 300), st.integers(1, 350))
-def test_chunks_are_as_equal_as_can_be_and_add_up(n_keep, n_chunks):
+def test_chunks_are_nearly_equal_and_add_up(n_keep, n_chunks):
     sizes = chunk_sizes(n_keep, n_chunks)
     assert sum(sizes) == n_keep
     assert len(sizes) == min(n_keep, n_chunks)
@@ -121,9 +121,7 @@ def test_chunks_are_as_equal_as_can_be_and_add_up(n_keep, n_chunks):
     dtype=st.sampled_from([np.float32, np.float64]),
     seed=st.integers(0, 2**32),
 )
-def test_exactly_n_keep_are_drawn_whatever_the_scores(
-    n, share, n_chunks, scale, spoilt, dtype, seed
-):
+def test_exactly_n_keep_are_drawn_for_any_scores(n, share, n_chunks, scale, spoilt, dtype, seed):
     rng = np.random.default_rng(seed)
     S = (scale * rng.normal(size=(n, n))).astype(dtype)
     bad = rng.random((n, n)) < spoilt
@@ -151,7 +149,7 @@ def test_losses_of_ten_thousand_in_float32_do_not_overflow_and_decide():
     assert len(set(drawn.tolist()) & set(taken)) >= 60
 
 
-def test_differences_count_however_large_the_scores_are():
+def test_small_differences_between_large_scores_count():
     # In float32, sums over the samples taken exceed 1e7 and would not resolve a difference of 1.
     S = np.full((3, 3), 1e4, np.float32)
     S[0, 0] = 1e4 + 1
@@ -194,7 +192,7 @@ def test_infinite_learnability_counts_as_the_largest():
     assert {1, 2} == set(drawn)
 
 
-def test_where_nothing_is_finite_the_draw_is_uniform():
+def test_draw_is_uniform_if_no_score_is_finite():
     S = np.full((4, 4), np.nan, np.float32)
     expected = dict.fromkeys(permutations(range(4), 2), 1 / 12)
     assert_follows(lambda rng: tuple(sample_jointly(S, 2, 2, rng).tolist()), expected, 4000)

@@ -63,14 +63,14 @@ def test_loss_sampling_draws_by_the_power(power):
     assert_drawn_by(loss**power, 2, f"loss-sampling:power={power}", loss)
 
 
-def test_loss_sampling_leaves_out_what_is_learnt_altogether():
+def test_loss_sampling_excludes_samples_with_zero_loss():
     for seed in range(50):
         assert set(choose("loss-sampling", [0.0, 1.0, 0.0, 1e4], 2, seed=seed)) == {1, 3}
     firsts = {choose("loss-sampling:power=0", [0.0, 1.0, 1e4], 1, seed=s)[0] for s in range(50)}
     assert firsts == {0, 1, 2}
 
 
-def test_great_power_is_top_loss():
+def test_large_power_equals_top_loss():
     loss = [1e4, 3.0, 1e-3, 7.0, 9e3]
     for seed in range(20):
         assert set(choose("loss-sampling:power=1e5", loss, 2, seed=seed)) == {0, 4}
@@ -102,7 +102,7 @@ def test_selective_backprop_draws_by_percentile(k):
         (":start=0,end=1", 0.98, 98, True),
     ],
 )
-def test_selective_backprop_has_its_times_and_pays_for_no_other(options, progress, step, chooses):
+def test_selective_backprop_selects_and_pays_only_at_its_steps(options, progress, step, chooses):
     made = candidates(6, 2, loss=np.arange(6), progress=progress, step=step)
     if not chooses:  # no forward pass is needed
         made = candidates(6, 2, progress=progress, step=step)
@@ -115,7 +115,7 @@ def test_selective_backprop_has_its_times_and_pays_for_no_other(options, progres
 @pytest.mark.parametrize("loss", ODD_LOSSES)
 @pytest.mark.parametrize("k", [1, 4, 6])
 @pytest.mark.parametrize("reference", [[0.0] * 6, [np.nan] * 6, [np.inf] * 6])
-def test_network_that_has_diverged_is_trained_on(name, loss, k, reference):
+def test_accepts_a_diverged_network(name, loss, k, reference):
     kept = choose(name, loss, k, reference=reference)
     assert len(set(kept)) == len(kept) == k
     if name != "rho-loss" or reference[0] == 0:
@@ -144,11 +144,11 @@ def test_names_missing_parts(name):
         ("top-loss:power=1", "has no option 'power'; options of top-loss: none"),
     ],
 )
-def test_options_that_make_no_sense(spec, message):
+def test_rejects_invalid_options(spec, message):
     with pytest.raises(ValueError, match=message):
         get_method(spec)
 
 
-def test_options_of_another_type_are_refused():
+def test_rejects_options_of_another_type():
     with pytest.raises(TypeError, match=r"power must be a number.*; got '1' of type str"):
         type(get_method("loss-sampling"))(power="1")

@@ -50,14 +50,14 @@ def test_samples_without_a_loss_come_first():
     assert sorted(kept(loss, 2, options=":pool=1")) == [1, 3]
 
 
-def test_equal_losses_are_taken_at_random():
+def test_equal_losses_are_ordered_at_random():
     counts = np.zeros(5)
     for seed in range(2000):
         counts[kept([1.0] * 5, 1, options=":pool=1", seed=seed)] += 1
     assert counts == pytest.approx(400, abs=5 * (2000 * 0.2 * 0.8) ** 0.5)
 
 
-def test_needs_stored_losses_only_and_keeps_the_ratio_that_is_asked_for():
+def test_needs_only_stored_losses_and_keeps_the_given_ratio():
     method = get_method("orderdp")
     assert method.needs == {"last_loss"}
     assert not method.weighted
@@ -67,6 +67,6 @@ def test_needs_stored_losses_only_and_keeps_the_ratio_that_is_asked_for():
 
 
 @pytest.mark.parametrize("pool", ["-0.1", "1.5", "nan"])
-def test_options_out_of_range(pool):
+def test_rejects_options_out_of_range(pool):
     with pytest.raises(ValueError, match=r"pool must be a number in \[0, 1\]"):
         get_method(f"orderdp:pool={pool}")

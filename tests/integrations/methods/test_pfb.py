@@ -52,7 +52,7 @@ def test_position_and_scale_of_the_features_do_not_matter():
 
 
 @pytest.mark.parametrize("X", [np.ones((5, 3)), np.zeros((1, 3)), np.eye(6) * [[1e6]]])
-def test_weights_are_finite_and_equal_where_all_samples_are_alike(X):
+def test_weights_are_finite_and_equal_if_all_samples_are_equal(X):
     found = get_method("pfb:gamma=1e5").precompute(np.zeros(len(X), int), X)
     assert np.isfinite(found).all()
     assert np.ptp(found) <= 1e-9
@@ -65,7 +65,7 @@ def test_rejects_features_that_are_not_finite():
         get_method("pfb").precompute(np.zeros(10, int), X)
 
 
-def test_copies_are_thinned():
+def test_copies_are_kept_less_often():
     copies = np.repeat(rows(1), 60, axis=0) + 0.01 * rows(60, seed=1)
     X = np.concatenate([copies, rows(140, seed=2)])
     weights = get_method("pfb").precompute(np.zeros(200, int), X)
@@ -107,6 +107,6 @@ def test_costs_no_forward_pass():
 
 
 @pytest.mark.parametrize("option", ["gamma=-1", "r=0", "r=nan", "gamma=inf"])
-def test_options_out_of_range(option):
+def test_rejects_options_out_of_range(option):
     with pytest.raises(ValueError, match="must be a number in"):
         get_method(f"pfb:{option}")

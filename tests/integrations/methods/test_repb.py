@@ -32,7 +32,7 @@ def test_samples_below_the_mean_of_their_batch_are_kept_with_probability_rho(rho
     assert (abs(counts - draws * share) <= 5 * (draws * share * (1 - share)) ** 0.5).all()
 
 
-def test_weights_are_epochs_over_times_trained_on_in_a_mean_over_all_candidates():
+def test_weights_are_epochs_divided_by_times_trained_on():
     choice = choose([0.5, 0.5, -0.5, 0.5], [3, 1, 0, 0], 3, seed=1)
     expected = 4 / (np.array([3, 1, 0, 0])[choice.positions] + 1)
     np.testing.assert_allclose(choice.weights, expected * len(choice.positions) / 4)
@@ -77,6 +77,6 @@ def test_needs_no_forward_pass_and_has_no_schedule():
 
 
 @pytest.mark.parametrize("rho", ["0", "1.5", "nan"])
-def test_options_out_of_range(rho):
+def test_rejects_options_out_of_range(rho):
     with pytest.raises(ValueError, match=r"rho must be a number in \[1e-06, 1\]"):
         get_method(f"repb:rho={rho}")

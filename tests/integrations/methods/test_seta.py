@@ -41,7 +41,7 @@ def test_clusters_are_intervals_in_ascending_order(loss, k):
 
 
 @pytest.mark.parametrize("loss", [[0.0] * 5, [0.0] * 50 + [1.0, 2.0, 3.0]])
-def test_many_equal_losses_are_one_cluster_and_the_easiest(loss):
+def test_many_equal_losses_form_the_easiest_cluster(loss):
     found = _clusters(np.array(loss), 4)
     assert (found[np.array(loss) == 0] == 0).all()
     assert found.max() == (3 if max(loss) else 0)
@@ -53,7 +53,7 @@ def test_samples_without_a_finite_loss_have_no_cluster_and_are_kept():
     assert sorted(positions) == [0, 1, 3]
 
 
-def test_nothing_has_a_cluster_before_the_first_epoch_is_over():
+def test_no_clusters_before_the_end_of_the_first_epoch():
     nothing = np.empty((4, 0))
     history = History(0, nothing, np.full(4, np.nan), np.zeros(4, int), nothing[0])
     assert get_method("seta").score(history).tolist() == [-1] * 4
@@ -81,7 +81,7 @@ def test_cut_drops_its_share_uniformly():
     assert (abs(counts - 2100) < 5 * (3000 * 0.7 * 0.3) ** 0.5).all()
 
 
-def test_nearest_candidate_is_kept_where_none_is_in_the_window():
+def test_nearest_candidate_is_kept_if_none_is_in_the_window():
     assert kept([9, 8, 7, 9], progress=0.0, options=":cut=0,window=0.2").tolist() == [2]
     assert kept([0, 1, 0], progress=0.87, options=":cut=0,window=0.2").tolist() == [1]
     assert len(kept([9], progress=0.0, options=":cut=0.9")) == 1
@@ -111,6 +111,6 @@ def test_needs_no_forward_pass_and_has_no_schedule():
         ("delta=2", r"delta must be a number in \[0, 1\]"),
     ],
 )
-def test_options_out_of_range(option, message):
+def test_rejects_options_out_of_range(option, message):
     with pytest.raises(ValueError, match=message):
         get_method(f"seta:{option}")

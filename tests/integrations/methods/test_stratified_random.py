@@ -38,7 +38,7 @@ def test_every_sample_is_equally_likely(k):
     assert (abs(counts - DRAWS * share) < 5 * (DRAWS * share * (1 - share)) ** 0.5).all()
 
 
-def test_within_a_class_every_subset_is_as_likely_as_any_other():
+def test_subsets_of_a_class_are_equally_likely():
     labels = [0] * 4 + [1] * 4  # two of each: 6 pairs
     pairs = Counter()
     for seed in range(DRAWS):

@@ -17,7 +17,7 @@ def visited(n, counts, seed=0):
 
 
 @given(st.data())
-def test_every_sample_comes_once_before_any_comes_again(data):
+def test_all_samples_are_visited_before_any_is_revisited(data):
     n = data.draw(st.integers(1, 40))
     counts = data.draw(st.lists(st.integers(1, n), min_size=1, max_size=12))
     times = np.zeros(n, int)
@@ -27,7 +27,7 @@ def test_every_sample_comes_once_before_any_comes_again(data):
         assert np.ptp(times) <= 1
 
 
-def test_epochs_depend_on_the_seed_and_not_on_the_epochs_asked_for():
+def test_epochs_depend_only_on_the_seed():
     first, other = visited(100, [20] * 6), visited(100, [20] * 6, seed=1)
     assert set(first[0]) != set(other[0])
     visits = METHOD.visits(np.zeros(100, int), None, lambda epoch: 20, seed=0)
@@ -50,7 +50,7 @@ def test_is_guided_selection_without_trust_and_hardness():
         assert first == second
 
 
-def test_reads_nothing_and_selects_ahead_of_training():
+def test_needs_no_inputs_and_selects_ahead_of_training():
     assert not METHOD.needs
     assert METHOD.selects_ahead
     assert METHOD.schedules_epoch

@@ -116,7 +116,7 @@ def test_default_transform_is_torchvisions_within_rounding(size):
 
 
 @pytest.mark.parametrize("size", [(1, 12_000), (12_000, 1)])
-def test_thin_images_are_never_resized_whole(size, monkeypatch):
+def test_long_and_thin_images_are_not_resized_whole(size, monkeypatch):
     _, transform, _ = build_backbone("squeezenet1_1", "random")
     sizes = []
     resize = Image.Image.resize
@@ -396,12 +396,12 @@ class TestBadInput:
 
 
 class TestLibraries:
-    def test_unknown_prefix_is_refused_with_the_known_ones(self):
+    def test_unknown_prefix_error_lists_the_known_ones(self):
         with pytest.raises(ValueError, match=r"expected one of hf, open_clip, pixels, timm, torch"):
             build_backbone("clip:ViT-B-32")
 
     @pytest.mark.parametrize("prefix", ["hf", "open_clip", "pixels", "timm", "torchvision"])
-    def test_missing_name_is_refused(self, prefix):
+    def test_rejects_missing_name(self, prefix):
         with pytest.raises(ValueError, match=f"the model's name is missing after '{prefix}:'"):
             build_backbone(f"{prefix}:")
 
@@ -413,7 +413,7 @@ class TestLibraries:
         assert plain.revision is None
 
     @pytest.mark.parametrize("name", ["resnet18", "pixels"])
-    def test_libraries_without_a_hub_refuse_its_options(self, name):
+    def test_libraries_without_a_hub_reject_its_options(self, name):
         with pytest.raises(ValueError, match=r"revision must be omitted, because .* got 'main'"):
             build_backbone(name, revision="main")
         with pytest.raises(ValueError, match="trust_remote_code must be omitted, because"):
@@ -425,7 +425,7 @@ class TestLibraries:
         with pytest.raises(TypeError, match="trust_remote_code must be"):
             build_backbone("resnet18", "random", trust_remote_code="yes")
 
-    def test_long_and_thin_images_are_refused_by_transforms_that_resize_them_whole(self):
+    def test_rejects_long_and_thin_images_that_would_be_resized_whole(self):
         transform = RgbTransform(lambda image: image)
         assert transform(Image.new("RGB", (1, 1000))).size == (1, 1000)
         with pytest.raises(ValueError, match="it has 1 × 1001 pixels, too long and thin"):

@@ -183,7 +183,7 @@ class TestBadInput:
             extract_embeddings(digits, Tiny(), tmp_path / "s", transform=to_tensor, **options)
         assert not (tmp_path / "s").exists()
 
-    def test_rejects_module_that_gives_no_vectors(self, digits, tmp_path):
+    def test_rejects_module_that_returns_no_vectors(self, digits, tmp_path):
         with pytest.raises(ValueError, match=r"of shape \(n, d\); got \(1, 3, 8, 8\)"):
             extract_embeddings(digits, nn.Identity(), tmp_path / "s", transform=to_tensor)
 

@@ -47,7 +47,7 @@ def state_of(network):
 
 @pytest.mark.parametrize("error", [False, True])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_module_is_given_back_as_it_came(error, layout, tmp_path):
+def test_module_is_restored(error, layout, tmp_path):
     network = Network(error).to(memory_format=layout).train()
     network(IMAGES[:1]).sum().backward()
     network.norm.eval()  # as in fine-tuning with frozen statistics
@@ -69,7 +69,7 @@ def test_device_is_restored():
     assert state_of(network) == before
 
 
-def test_module_is_given_back_where_the_first_image_fails(tmp_path):
+def test_module_is_restored_if_the_first_image_fails(tmp_path):
     network = nn.Sequential(nn.Linear(5, 5)).train()
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         extract_embeddings(DATA, network, tmp_path)
@@ -158,7 +158,7 @@ def test_output_is_chosen_by_name_index_or_function(make, output, tmp_path):
         (lambda m, t: m, True, TypeError, "got True of type bool"),
     ],
 )
-def test_rejects_outputs_with_what_the_backbone_gives(make, output, error, message, tmp_path):
+def test_error_describes_what_the_module_returned(make, output, error, message, tmp_path):
     with pytest.raises(error, match=message):
         extract_embeddings(DATA, Gives(make), tmp_path / "s", output=output)
     assert not (tmp_path / "s").exists()

@@ -173,7 +173,7 @@ class TestFile:
         other, _, _ = build_backbone(f"hf:{saved}", file)
         assert (other.weights, other.weights_hash) == (file.name, backbone.weights_hash)
 
-    def test_missing_weights_are_named(self, saved, tmp_path):
+    def test_error_names_missing_weights(self, saved, tmp_path):
         state = transformers.AutoModel.from_pretrained(saved).state_dict()
         del state["layernorm.weight"]
         torch.save(state, tmp_path / "w.pt")
@@ -181,7 +181,7 @@ class TestFile:
         with pytest.raises(ValueError, match=message):
             build_backbone(f"hf:{saved}", tmp_path / "w.pt")
 
-    def test_wrong_shapes_are_refused(self, saved, tmp_path):
+    def test_rejects_wrong_shapes(self, saved, tmp_path):
         state = transformers.AutoModel.from_pretrained(saved).state_dict()
         torch.save(state | {"layernorm.weight": torch.ones(3)}, tmp_path / "w.pt")
         with pytest.raises(ValueError, match="hf:tiny cannot be loaded"):

@@ -128,7 +128,7 @@ class TestItems:
             extract_embeddings(data, Mean(), tmp_path)
 
     @pytest.mark.parametrize("num_workers", [0, 1])
-    def test_refused_images_are_named(self, num_workers, tmp_path):
+    def test_error_names_rejected_images(self, num_workers, tmp_path):
         images = [Image.new("RGB", (9, 9))] * 99
         images.insert(50, Image.new("I", (9, 9)))
         _, transform, _ = build_backbone("pixels", image_size=8)

@@ -139,7 +139,7 @@ class TestFolder:
         with pytest.raises(FileNotFoundError, match=message):
             build_backbone(f"open_clip:{saved}")
 
-    def test_other_configurations_are_refused(self, saved):
+    def test_rejects_other_configurations(self, saved):
         (saved / "open_clip_config.json").write_text("{}")
         with pytest.raises(ValueError, match="has no model_cfg, so OpenCLIP did not write it"):
             build_backbone(f"open_clip:{saved}")
@@ -212,7 +212,7 @@ class TestFile:
         assert (backbone.image_size, dim) == (64, 24)
         assert backbone.weights == "open_clip_model.safetensors"
 
-    def test_weights_of_another_network_are_refused(self, saved, registered, tmp_path):
+    def test_rejects_weights_of_another_network(self, saved, registered, tmp_path):
         state = open_clip.create_model(f"local-dir:{saved}").state_dict()
         del state["visual.conv1.weight"]
         torch.save(state, tmp_path / "w.pt")

@@ -1,4 +1,4 @@
-"""Embeddings of texts by TF-IDF, and what resumes and reuses their store."""
+"""Embeddings of texts by TF-IDF, and stores that are resumed or reused."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_store_has_labels_names_and_origin(data, tmp_path):
     }
 
 
-def test_store_resumes_and_refuses_other_data(data, tmp_path, monkeypatch):
+def test_store_resumes_and_rejects_other_data(data, tmp_path, monkeypatch):
     encoder = TfidfEncoder(texts_of(data.train), dim=4)
 
     class Stops(TfidfEncoder):

@@ -22,7 +22,7 @@ def network(name="test_vit", **options):
 
 
 def expected(model, image):
-    """Return timm's preprocessing of an image, and what its classifier receives."""
+    """Return timm's preprocessing of an image, and the input of its classifier."""
     config = timm.data.resolve_model_data_config(model)
     inputs = timm.data.create_transform(**config, is_training=False)(image)
     with torch.inference_mode():
@@ -66,7 +66,7 @@ class TestFiles:
             hashes.add(build_backbone("timm:test_vit", tmp_path / f"{k}.pt")[0].weights_hash)
         assert len(hashes) == 1
 
-    def test_missing_weights_are_named(self, tmp_path):
+    def test_error_names_missing_weights(self, tmp_path):
         state = network().state_dict()
         del state["blocks.0.attn.qkv.weight"]
         torch.save(state, tmp_path / "w.pt")
@@ -74,7 +74,7 @@ class TestFiles:
         with pytest.raises(ValueError, match=message):
             build_backbone("timm:test_vit", tmp_path / "w.pt")
 
-    def test_weights_of_another_network_are_refused(self, tmp_path):
+    def test_rejects_weights_of_another_network(self, tmp_path):
         torch.save(network("test_resnet").state_dict(), tmp_path / "w.pt")
         with pytest.raises(ValueError, match=r"w\.pt does not fit timm:test_vit"):
             build_backbone("timm:test_vit", tmp_path / "w.pt")
@@ -114,7 +114,7 @@ class TestFolder:
         with pytest.raises(ValueError, match=r"revision must be omitted, because .*is a folder"):
             build_backbone(f"timm:{folder}", revision="main")
 
-    def test_of_another_network_is_refused(self, tmp_path):
+    def test_rejects_folder_of_another_network(self, tmp_path):
         folder = save(network(), tmp_path)
         with pytest.raises(ValueError, match="contains the network 'test_vit', not 'test_resnet'"):
             build_backbone("timm:test_resnet", folder)
@@ -128,7 +128,7 @@ class TestFolder:
         with pytest.raises(FileNotFoundError, match=message):
             build_backbone("timm:test_vit", tmp_path)
 
-    def test_without_architecture_is_refused(self, tmp_path):
+    def test_rejects_folder_without_architecture(self, tmp_path):
         (save(network(), tmp_path) / "config.json").write_text('{"model_type": "bert"}')
         with pytest.raises(ValueError, match="names no architecture"):
             build_backbone("timm:test_vit", tmp_path)

@@ -1,4 +1,4 @@
-"""Inspection of Ray datasets: equal to that of files, whatever the blocks; bad rows are named."""
+"""Inspection of Ray datasets: the same results as for files, with any blocks."""
 
 import numpy as np
 import psutil
@@ -68,7 +68,7 @@ def test_scores_depend_neither_on_blocks_nor_on_order(files):
 
 
 def test_rows_in_several_cells_and_partitions(files, monkeypatch):
-    """The workers get cells and partitions from this process."""
+    """The workers receive cells and partitions from this process."""
     from spectral_select.integrations.ray import partitions
 
     tables, expected = files
@@ -122,7 +122,7 @@ def changed(tables, name, row, value):
         ("embedding", 5, [1.0] * 63, "lists of different lengths"),
     ],
 )
-def test_bad_row_is_named(files, name, row, value, message):
+def test_error_names_the_bad_row(files, name, row, value, message):
     with pytest.raises((ValueError, TypeError), match=message):
         inspect(dataset(changed(files[0], name, row, value)), **COLUMNS)
 
@@ -140,13 +140,13 @@ def test_rejects_bad_arguments(files, options, message):
         inspect(dataset(files[0]), **{**COLUMNS, **options})
 
 
-def test_one_class_is_refused(files):
+def test_rejects_one_class(files):
     same = [t.set_column(2, "label", pa.array(np.zeros(len(t), int))) for t in files[0]]
     with pytest.raises(ValueError, match="at least two classes; got 1 class"):
         inspect(dataset(same), **COLUMNS)
 
 
-def test_empty_dataset_is_refused(files):
+def test_rejects_empty_dataset(files):
     with pytest.raises(ValueError, match="no rows"):
         inspect(dataset([files[0][0].slice(0, 0)]), **COLUMNS)
 

@@ -1,4 +1,4 @@
-"""What a user without Ray reads."""
+"""The error message for users without Ray."""
 
 import importlib
 import sys

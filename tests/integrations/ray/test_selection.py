@@ -1,4 +1,4 @@
-"""Selection of rows of Ray datasets: the rows that are selected from files."""
+"""Selection from Ray datasets: the same rows as from files."""
 
 import numpy as np
 import pyarrow.parquet as pq

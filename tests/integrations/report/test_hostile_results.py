@@ -1,4 +1,4 @@
-"""With any value in results.json replaced: a report, or one line that names file and key."""
+"""Any replaced value in results.json gives a report, or one line that names file and key."""
 
 import copy
 import json

@@ -56,7 +56,7 @@ def test_counts_the_finished_epochs_of_an_interrupted_run():
     assert cells(text, "random")[1:3] == ["140", "7"]
 
 
-def test_without_an_epoch_there_is_nothing_to_report():
+def test_rejects_runs_without_an_epoch():
     assert "no epoch is complete" in table(epochs=0, status="interrupted")
 
 

@@ -4,7 +4,7 @@ import torch
 from spectral_select.integrations.runtime.distributed import ONE, current_ranks, process_group
 
 
-def test_one_process_has_nobody_to_ask():
+def test_one_process_returns_its_own_values():
     assert ONE.first
     assert ONE.sum([1.5, 2.0]) == [1.5, 2.0]
     assert ONE.any(True)
@@ -17,7 +17,7 @@ def test_one_process_has_nobody_to_ask():
 
 
 @pytest.mark.parametrize("environment", [{}, {"WORLD_SIZE": "1", "LOCAL_RANK": "0"}])
-def test_without_others_no_process_group_is_joined(monkeypatch, environment):
+def test_single_process_joins_no_process_group(monkeypatch, environment):
     for name in ("WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():

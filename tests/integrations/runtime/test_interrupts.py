@@ -27,14 +27,14 @@ def test_second_interrupt_stops_at_once(monkeypatch, capsys):
     assert capsys.readouterr().err.count("stopping after this step") == 1
 
 
-def test_ctrl_c_is_what_it_was_afterwards():
+def test_signal_handler_is_restored():
     before = signal.getsignal(signal.SIGINT)
     with Interrupt():
         assert signal.getsignal(signal.SIGINT) != before
     assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_other_threads_leave_it_alone():
+def test_other_threads_do_not_change_the_handler():
     found = []
 
     def look():
@@ -57,7 +57,7 @@ def test_several_ranks_agree_at_the_same_call(monkeypatch):
     assert agreed == [False] * 3
 
 
-def test_interrupt_that_is_held_comes_at_the_end_and_never_in_a_child():
+def test_held_interrupt_is_raised_at_the_end_but_not_in_a_child():
     done = []
     with pytest.raises(KeyboardInterrupt), interrupt_held():  # noqa: PT012
         child = os.fork()

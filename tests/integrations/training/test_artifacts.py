@@ -17,7 +17,7 @@ from spectral_select.integrations.training.artifacts import (
 from spectral_select.integrations.training.trainer import Trainer
 
 
-def test_thumbnails_come_back_with_the_choice(tmp_path):
+def test_thumbnails_are_read_back_with_the_choice(tmp_path):
     data = Recorded(30, side=40)
     choices = {0: ([5, 3, 9, 1], [9, 5]), 1: ([2, 4, 6, 8], [2, 4, 6, 8])}
     path = tmp_path / "gallery" / "x.npz"
@@ -53,7 +53,7 @@ def test_rejects_a_kept_sample_that_is_not_a_candidate(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1"])
-def test_last_layer_comes_back(tmp_path, name):
+def test_last_layer_is_read_back(tmp_path, name):
     network = build_classifier(name, 5)
     save_last_layer(tmp_path / "x.npz", network)
     layer = read_last_layer(tmp_path / "x.npz")

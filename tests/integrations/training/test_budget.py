@@ -27,7 +27,7 @@ def test_budget_adds_up(n, size, epochs, ratio, method):
 
 
 @given(n=st.integers(64, 500), n_ranks=st.sampled_from([2, 4]), epochs=st.integers(1, 9))
-def test_ranks_take_the_steps_of_one_process_and_together_as_many_samples(n, n_ranks, epochs):
+def test_ranks_together_take_the_steps_and_samples_of_one_process(n, n_ranks, epochs):
     for method in ("full", "full-short", "random"):
         alone, shared = (
             Budget.of(

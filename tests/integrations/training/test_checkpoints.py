@@ -62,7 +62,7 @@ def results(path=(), value=None):
         (["models"], "models", "models was None, is now models"),
     ],
 )
-def test_says_what_differs(path, value, message):
+def test_error_names_what_differs(path, value, message):
     assert message in identity(results()).diff(identity(results(path, value)))
 
 
@@ -76,7 +76,7 @@ def test_says_what_differs(path, value, message):
         (["features", "seconds"], 9.0),
     ],
 )
-def test_speed_and_place_do_not_matter(path, value):
+def test_options_for_speed_and_location_do_not_matter(path, value):
     assert identity(results()).diff(identity(results(path, value))) == []
 
 
@@ -93,7 +93,7 @@ def test_due_after_an_epoch_or_a_number_of_steps(tmp_path):
     assert not every.stale(fake(0))
 
 
-def test_begins_resumes_and_ends(tmp_path, begun):
+def test_starts_resumes_and_ends(tmp_path, begun):
     wanted = identity(results())
     assert not Checkpoints(tmp_path).exist
     first = begun(wanted)
@@ -114,14 +114,14 @@ def test_rejects_another_comparison(begun):
         checkpoints.check(identity(results(["config", "lr"], 0.2)))
 
 
-def test_earlier_checkpoints_are_put_aside(tmp_path, begun):
+def test_earlier_checkpoints_are_kept_aside(tmp_path, begun):
     for number in range(3):
         begun(Manifest({"number": number})).close()
     found = json.loads((tmp_path / "checkpoints.previous" / "run.json").read_text())
     assert found["identity"] == {"number": 1}
 
 
-def test_keeps_checkpoints_if_asked(begun):
+def test_keeps_checkpoints_if_requested(begun):
     checkpoints = begun(Manifest({}), keep=True)
     checkpoints.finish()
     assert checkpoints.exist

@@ -53,7 +53,7 @@ def test_losses_are_those_of_the_model_after_each_epoch():
     assert expected[0] != expected[1]
 
 
-def test_its_time_is_selection(monkeypatch):
+def test_its_time_counts_as_selection(monkeypatch):
     now = [0.0]
 
     def slow(*arguments):

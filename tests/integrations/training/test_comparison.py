@@ -24,7 +24,7 @@ def results(runs):
     ]
 
 
-def test_all_methods_start_alike_and_take_the_same_steps():
+def test_all_methods_start_equal_and_take_the_same_steps():
     runs = compared(seeds=(0, 3))
     assert [(run.method, run.seed) for run in runs] == [
         (method, seed) for seed in (0, 3) for method in ("full", "random", "fiedler")
@@ -119,7 +119,7 @@ def test_training_learns():
     assert np.isfinite(final.test.loss)
 
 
-def test_decoding_threads_end_whatever_happens(monkeypatch):
+def test_decoding_threads_always_end(monkeypatch):
     opened, closed = [], []
     begin, end = DecodedImages.__init__, DecodedImages.close
 
@@ -142,6 +142,6 @@ def test_decoding_threads_end_whatever_happens(monkeypatch):
     assert set(map(id, opened)) == set(map(id, closed))
 
 
-def test_features_that_are_missing():
+def test_rejects_missing_features():
     with pytest.raises(ValueError, match="method 'fiedler' needs features"):
         compare(settings(), data_set(), [get_method("fiedler")])

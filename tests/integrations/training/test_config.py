@@ -32,7 +32,7 @@ from spectral_select.integrations.training.config import LR_SCHEDULES, TrainConf
         ({"prefetch": -1}, "prefetch must be an integer of at least 0"),
     ],
 )
-def test_says_which_value_is_wrong(change, message):
+def test_error_names_the_wrong_value(change, message):
     with pytest.raises((ValueError, TypeError), match=message):
         TrainConfig(**change)
 
@@ -55,6 +55,6 @@ def test_learning_rate_starts_at_lr_and_never_rises(schedule, lr, n_steps):
     assert all(0 < b <= a for a, b in itertools.pairwise(rates))
 
 
-def test_unknown_schedule():
+def test_rejects_unknown_schedule():
     with pytest.raises(ValueError, match="lr_schedule must be one of"):
         learning_rate("linear", 0.1, 0, 1)

@@ -36,7 +36,7 @@ def recorded(n_epochs=3, **options):
     return record_dynamics(config, data_set().train, model, n_epochs, seed=0, **options), model
 
 
-def test_probabilities_are_those_of_a_training_on_everything():
+def test_probabilities_are_those_of_training_on_all_samples():
     found, model = recorded()
     config, data = settings(epochs=3), data_set()
     made = Trainer(config, data.train, get_method("full"), build_classifier(config.model, 3))

@@ -108,7 +108,7 @@ def test_selective_backprop_counts_the_batches_of_all_epochs():
     assert counted == [20] * 6 + [4, 20, 4, 20, 4, 20]  # selection ends after step 0.9 × 12
 
 
-def test_infobatch_drops_what_it_has_seen_and_ends_on_full_data(monkeypatch):
+def test_infobatch_drops_seen_samples_and_ends_on_all_data(monkeypatch):
     config = settings(lr=0.001, epochs=8)
     made = trainer("infobatch", config=config)
     choices = record_choices(monkeypatch, made)

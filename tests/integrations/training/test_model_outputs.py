@@ -8,7 +8,7 @@ from spectral_select.integrations.training.model_outputs import model_outputs
 
 
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1"])
-def test_outputs_are_what_the_network_gives(name):
+def test_outputs_are_those_of_the_network(name):
     model = build_classifier(name, 4, seed=1).eval()
     images = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([0, 1, 2, 3, 0])

@@ -154,13 +154,13 @@ def test_second_call_only_opens_it(whole, parts):
         ({"found": data(n=N - 3)}, "contains a reference for 33 samples, but .* has 30"),
     ],
 )
-def test_one_of_something_else_is_refused(whole, parts, options, message):
+def test_rejects_reference_of_another_setting(whole, parts, options, message):
     with pytest.raises(StoreError, match=message):
         trained(whole, **options)
     assert parts == []
 
 
-def test_weights_that_changed_in_their_file_are_another_reference(tmp_path):
+def test_rejects_reference_with_changed_initial_weights(tmp_path):
     file = tmp_path / "start.pt"
     for seed in (1, 2):
         torch.save(build_classifier("squeezenet1_1", 3, seed=seed).state_dict(), file)
@@ -170,13 +170,13 @@ def test_weights_that_changed_in_their_file_are_another_reference(tmp_path):
         trained(tmp_path / "r", config=settings(epochs=1, weights=str(file)))
 
 
-def test_one_by_another_configuration_may_be_opened_as_it_is(whole):
+def test_opens_for_a_dataset_without_fingerprint(whole):
     assert Reference.open(whole, data().train).outputs.loss.shape == (N,)
     unknown = Recorded(N)  # a dataset without a fingerprint, of the same size
     assert Reference.open(whole, unknown).outputs.loss.shape == (N,)
 
 
-def test_other_classes_are_refused(whole):
+def test_rejects_other_classes(whole):
     with pytest.raises(StoreError, match="a reference for 3 classes, but the training data has 4"):
         Reference.open(whole, Recorded(N, n_classes=4))
 
@@ -195,7 +195,7 @@ class Killed(BaseException):
         ("reference.json", 0),
     ],
 )
-def test_killed_before_a_file_is_written_it_goes_on_with_what_is_there(
+def test_killed_before_writing_a_file_resumes_from_existing_files(
     whole, tmp_path, monkeypatch, parts, name, n_trained
 ):
     def dying(write):
@@ -225,9 +225,7 @@ def test_killed_before_a_file_is_written_it_goes_on_with_what_is_there(
 
 
 @pytest.mark.parametrize("n_updates", [0, 2])
-def test_killed_within_an_epoch_it_starts_that_network_again(
-    whole, tmp_path, monkeypatch, parts, n_updates
-):
+def test_killed_mid_epoch_restarts_that_network(whole, tmp_path, monkeypatch, parts, n_updates):
     class Dying:
         def __init__(self, *args, **options):
             self.left = n_updates
@@ -258,7 +256,7 @@ def test_killed_within_an_epoch_it_starts_that_network_again(
     assert np.array_equal(reference.outputs.logits, expected.outputs.logits)
 
 
-def test_networks_of_another_training_or_damaged_are_not_taken(whole, copy, parts):
+def test_damaged_or_unrelated_networks_are_ignored(whole, copy, parts):
     (copy / "reference.json").unlink()
     (copy / "model-1.safetensors").write_bytes((copy / "model-0.safetensors").read_bytes())
     (copy / "model-0.safetensors").write_bytes(b"no such file")
@@ -306,7 +304,7 @@ def test_rejects_missing_metadata(copy, key):
         Reference.open(copy, data().train)
 
 
-def test_link_that_leads_out_is_refused(copy, tmp_path):
+def test_rejects_link_out_of_the_folder(copy, tmp_path):
     (tmp_path / "elsewhere.npy").write_bytes((copy / "logits.npy").read_bytes())
     (copy / "logits.npy").unlink()
     (copy / "logits.npy").symlink_to(tmp_path / "elsewhere.npy")
@@ -314,7 +312,7 @@ def test_link_that_leads_out_is_refused(copy, tmp_path):
         Reference.open(copy, data().train)
 
 
-def test_network_that_diverges_says_so(tmp_path):
+def test_diverged_network_raises_an_error(tmp_path):
     config = settings(model="resnet18", image_size=32, lr=1e30, lr_schedule="constant", epochs=2)
     with pytest.raises(ValueError, match=r"the reference model diverged.*lower the learning rate"):
         trained(tmp_path, config=config)
@@ -336,19 +334,19 @@ def test_rejects_what_cannot_be_trained(tmp_path, parts, options, error, message
     assert not (tmp_path / "r").exists()
 
 
-def test_file_in_the_way(tmp_path):
+def test_rejects_file_instead_of_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="is a file; expected a folder"):
         trained(tmp_path / "file")
 
 
-def test_class_of_one_sample_stops_nothing(tmp_path):
+def test_accepts_class_of_one_sample(tmp_path):
     found = data()
     found.train.labels = np.array([0] * (N - 1) + [2])
     assert trained(tmp_path, found).outputs.loss.shape == (N,)
 
 
-def test_another_process_that_trains_it_is_waited_for(tmp_path):
+def test_waits_for_another_process_that_trains_it(tmp_path):
     code = (
         "import sys; from pathlib import Path; "
         "from spectral_select._utils.locks import FolderLock; "
@@ -397,7 +395,7 @@ def results(out):
     return json.loads((out / "results.json").read_text())
 
 
-def test_command_trains_it_first_and_then_takes_it(tmp_path, capsys, parts):
+def test_command_trains_it_once_and_reuses_it(tmp_path, capsys, parts):
     methods = ["--methods", "random", "jest", "jest-sigmoid:n_chunks=3"]
     assert train(tmp_path / "run", *methods, "--reference-epochs=2") == 0
     assert len(parts) == 2
@@ -422,7 +420,7 @@ def test_command_trains_it_first_and_then_takes_it(tmp_path, capsys, parts):
     assert not (tmp_path / "other" / "reference").exists()
 
 
-def test_without_a_method_that_needs_it_there_is_none(tmp_path, parts):
+def test_is_not_trained_if_no_method_needs_it(tmp_path, parts):
     assert train(tmp_path / "run", "--methods", "random", "--reference", "nowhere") == 0
     assert results(tmp_path / "run")["reference"] is None
     assert parts == []
@@ -436,7 +434,7 @@ def test_without_a_method_that_needs_it_there_is_none(tmp_path, parts):
         (["--reference-epochs=a"], "invalid int value: 'a'"),
     ],
 )
-def test_mistakes_are_told_in_one_line_before_any_work(tmp_path, capsys, parts, more, message):
+def test_mistakes_are_reported_in_one_line_before_any_work(tmp_path, capsys, parts, more, message):
     assert train(tmp_path / "run", "--methods", "jest", *more) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -444,6 +442,6 @@ def test_mistakes_are_told_in_one_line_before_any_work(tmp_path, capsys, parts, 
     assert parts == []
 
 
-def test_reference_on_other_images_is_refused(whole, tmp_path, capsys):
+def test_rejects_reference_on_other_images(whole, tmp_path, capsys):
     assert train(tmp_path / "run", "--methods", "jest", "--reference", str(whole)) == 2
     assert "contains a reference for 33 samples" in capsys.readouterr().err

@@ -83,7 +83,7 @@ def test_continues_from_a_state_within_an_epoch():
     assert resumed.snapshot().n_trained.tolist() == [1] * 6
 
 
-def test_copy_changes_on_its_own():
+def test_copy_changes_independently():
     history = new()
     copied = history.copy()
     add(copied, [0], [1.0])
@@ -93,7 +93,7 @@ def test_copy_changes_on_its_own():
 
 
 @pytest.mark.parametrize(("name", "records"), [("random", False), ("infobatch", True)])
-def test_methods_that_need_less_have_less_recorded(name, records):
+def test_only_needed_values_are_recorded(name, records):
     assert HISTORY not in get_method(name).needs
     history = new(name)
     add(history, [0, 1], [1.0, 3.0])

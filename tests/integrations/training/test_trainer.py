@@ -86,7 +86,7 @@ def test_all_methods_choose_from_the_same_candidate_batches(seed):
                 assert set(kept) <= set(candidates)
 
 
-def test_seeds_and_epochs_give_other_orders():
+def test_seeds_and_epochs_change_the_order():
     orders = {
         (seed, epoch): tuple(map(tuple, batches(trainer("full", seed=seed), epoch)))
         for seed in (0, 1)
@@ -112,7 +112,7 @@ def timings(record):
 
 
 @pytest.mark.parametrize("method", ["full", "random", "fiedler"])
-def test_epoch_reports_what_it_did(method):
+def test_epoch_returns_its_record(method):
     made = trainer(method)
     counted = []
     record = made.train_epoch(0, lambda n, loss, right: counted.append((n, float(loss), right)))
@@ -166,7 +166,7 @@ def test_epoch_is_reproducible_from_model_and_optimizer():
     assert hash_weights(resumed.model) == hash_weights(made.model)
 
 
-def test_warming_up_leaves_no_trace():
+def test_warm_up_changes_nothing():
     made = trainer("random")
     before = hash_weights(made.model)
     made.warm_up()
@@ -175,7 +175,7 @@ def test_warming_up_leaves_no_trace():
     assert made.inputs.n_decoded == 0
 
 
-def test_rule_may_use_losses_at_the_step():
+def test_method_can_use_losses_at_the_step():
     data, method = data_set(), Hardest()
     made = trainer(method, data)
     reference = batches(trainer("full"), 0)
@@ -317,7 +317,7 @@ def test_stop_between_steps_does_not_count_as_training():
     assert total <= time.perf_counter() - begin - 3 * pause
 
 
-def test_state_of_another_epoch_or_number_of_processes_is_refused():
+def test_rejects_state_of_another_epoch_or_number_of_processes():
     state = stopped_after(trainer("random"), 4)
     made = trainer("random")
     made.load_state_dict(state, next_epoch=1)
@@ -343,7 +343,7 @@ class HostReads(TorchFunctionMode):
 
 
 @pytest.mark.parametrize("method", ["full", "random", "fiedler"])
-def test_host_waits_for_the_device_once_an_epoch_and_not_at_each_step(method):
+def test_host_waits_for_the_device_once_per_epoch(method):
     counts = []
     for n in (40, 400):
         made = trainer(method, data_set(n))
@@ -377,17 +377,17 @@ def test_compiled_steps_train_the_same_network(monkeypatch):
     assert hash_weights(made.model) == hash_weights(plain.model)
 
 
-def test_ranks_have_to_be_there():
+def test_rejects_wrong_number_of_ranks():
     with pytest.raises(ValueError, match="n_ranks must be 1, the size of the process group; got 2"):
         trainer("full", config=settings(n_ranks=2, filter_ratio=0.5))
 
 
-def test_too_few_samples():
+def test_rejects_too_few_samples():
     with pytest.raises(ValueError, match=r"candidate_size must be at most 64, .* got 65"):
         trainer("full", config=settings(candidate_size=65))
 
 
-def test_features_are_required_where_they_are_needed():
+def test_features_are_required_if_the_method_needs_them():
     data, config = data_set(), settings()
     with pytest.raises(ValueError, match="method 'fiedler' needs features"):
         Trainer(config, data.train, get_method("fiedler"), build_classifier(config.model, 3))
@@ -413,7 +413,7 @@ def test_channels_last_is_the_same_network():
     assert found[0].loss == pytest.approx(found[1].loss, rel=1e-4)
 
 
-def test_evaluation_is_mean_cross_entropy_and_share_right():
+def test_evaluation_is_mean_cross_entropy_and_accuracy():
     data, config = data_set(n_test=300), settings()
     logits = torch.randn(300, 3, generator=torch.Generator().manual_seed(0))
 
@@ -504,7 +504,7 @@ class Informed(Method):
         return Choice(np.arange(candidates.n_keep))
 
 
-def test_methods_see_reference_progress_and_what_they_precomputed():
+def test_methods_receive_reference_progress_and_precomputed_values():
     data, method = data_set(), Informed()
     config = settings()
     table = np.arange(64 * 3, dtype=np.float32).reshape(64, 3)
