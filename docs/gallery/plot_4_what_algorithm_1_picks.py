@@ -11,7 +11,7 @@ The plots use the first two principal components; the selection uses all 64 dime
 # We fit two selectors to the same batch. ``rule="extreme"`` is SALN's Algorithm 1: it keeps the
 # rows with the largest :math:`|v|`, where :math:`v` is the Fiedler vector of the unnormalized
 # Laplacian. ``rule="stratified"`` sorts the rows by the Fiedler vector of the symmetric
-# Laplacian, divides this order into 40 equal parts and keeps one row from each.
+# Laplacian, divides them into 40 equal parts and keeps one row from each.
 
 import matplotlib.pyplot as plt
 import numpy as np

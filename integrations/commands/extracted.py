@@ -13,7 +13,7 @@ __all__ = ["described", "report"]
 
 
 def described(args: argparse.Namespace, data: "LabeledDataset") -> dict[str, Any]:
-    """Return metadata about the dataset, besides the metadata that identify the store's rows."""
+    """Return metadata about the dataset, other than the keys that identify the store's rows."""
     return {
         "n_samples": data.n_samples,
         "split_named": args.split is not None,

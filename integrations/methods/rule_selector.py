@@ -31,7 +31,7 @@ def as_selector(
     Parameters
     ----------
     method : Method
-        A method that `selects_ahead`.
+        A method whose `selects_ahead` is True.
     filter_ratio : float
         Share discarded, in [0, 1).
     labels : ndarray of shape (n_samples,)
@@ -46,7 +46,8 @@ def as_selector(
     Returns
     -------
     estimator
-        Fit it on features if the method `fits_on_features`, otherwise on a column of indices.
+        Unfitted. If the method's `fits_on_features` is True, it must be fitted on features;
+        otherwise, on a column of indices.
 
     Examples
     --------
@@ -71,7 +72,7 @@ def as_selector(
 
 
 class RuleSelector(BaseEstimator):
-    """Run a method's `choose` on each candidate batch, as a scikit-learn selector.
+    """A scikit-learn selector that calls a method's `choose` for each candidate batch.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Heads: small classifiers whose inputs are features, such as embeddings or a table."""
+"""Heads: small classifiers whose inputs are features, such as embeddings or columns of a table."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from spectral_select.integrations.runtime.seeding import seeded
 
 __all__ = ["HEADS", "Head", "build_head", "column_statistics"]
 
-#: Names of the heads, as values of `TrainConfig.model`.
+#: Names of the heads that `TrainConfig.model` accepts.
 HEADS = ("head", "head-mlp")
 
 _WIDTH = 256  # units in the hidden layer

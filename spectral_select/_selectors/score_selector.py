@@ -12,7 +12,7 @@ __all__ = ["ScoreSelector"]
 
 
 class ScoreSelector(BaseEstimator):
-    """Draw rows from each candidate batch, with the weights in the only column of X.
+    """Draw rows at random from each candidate batch, weighted by the single column of X.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class ScoreSelector(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Draw rows of `X`, shape (n, 1)."""
+        """Draw rows from `X`, an array of shape (n, 1)."""
         with np.errstate(divide="ignore"):
             logs = np.log(np.asarray(X, np.float64)[:, 0])
         rng = np.random.default_rng(self.random_state)
@@ -46,5 +46,5 @@ class ScoreSelector(BaseEstimator):
         return self
 
     def get_support(self, indices: bool = False) -> NDArray[Any]:
-        """Return which rows are drawn, as a mask or as indices."""
+        """Return a mask of the rows that were drawn, or their indices."""
         return self._kept if indices else np.isin(np.arange(self._n), self._kept)
