@@ -1,9 +1,10 @@
 """Tables and figures for fine-tuned networks, from sweeps in ``docs/results``.
 
-``.. fine-tuning-gains:: PATTERN`` shows a row for each matching file: the accuracy of a random
-subset, and the difference of each method from it. ``.. fine-tuning-time:: PATTERN`` treats the
-matching files as runs of different lengths on the same data. It shows the time that each method
-needs to come within a point of the longest runs on all samples.
+``.. fine-tuning-gains:: PATTERN`` shows, for each dataset, the accuracy of a random subset and the
+difference of each method from it; ``NAME_MORE.json`` adds methods to those in ``NAME.json``.
+``.. fine-tuning-time:: PATTERN`` treats the matching files as runs of different lengths on the
+same data. It shows the time that each method needs to come within a point of the longest runs on
+all samples.
 """
 
 from collections import defaultdict
@@ -38,12 +39,13 @@ BASELINE, FULL = "random", "full"
 POINTS = 1.0  # allowed loss of accuracy compared with full
 
 
-def runs_in(path: Path) -> dict[str, list[Run]]:
-    """Return the complete runs in a file of results, by method."""
+def runs_in(*paths: Path) -> dict[str, list[Run]]:
+    """Return the complete runs in files of results, by method."""
     found: dict[str, list[Run]] = defaultdict(list)
-    for run in ResultsFolder(path, read_results(path)).runs:
-        if run.complete:
-            found[run.method].append(run)
+    for path in paths:
+        for run in ResultsFolder(path, read_results(path)).runs:
+            if run.complete:
+                found[run.method].append(run)
     return found
 
 
@@ -61,7 +63,10 @@ def gain(runs: dict[str, list[Run]], method: str, baseline: str = BASELINE) -> I
 
 def gains(paths: list[Path]) -> str:
     """Return the table of gains, with links to the files."""
-    files = {path.stem: runs_in(path) for path in paths}
+    together: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        together[path.stem.partition("_")[0]].append(path)
+    files = {name: runs_in(*of_name) for name, of_name in together.items()}
     methods = list(dict.fromkeys(name for runs in files.values() for name in runs))
     methods.remove(BASELINE)
     rows = []
@@ -110,17 +115,11 @@ def time_to_accuracy(paths: list[Path]) -> str:
                 accuracy.format(1),
                 f"{cost:,.0f}{NARROW_SPACE}s",
                 f"{cost / longest[1]:.2f}" if met else "not reached",
-                f"{cost / reached[FULL][1]:.2f}" if met else "not reached",
             ]
         )
-    head = ["method", "epochs", "accuracy in %", "time", "relative to the longest ``full``"]
+    head = ["method", "epochs", "accuracy in %", "time", "relative to ``full``"]
     caption = f"Time to {target:.1f}%"
-    return "\n".join(
-        [
-            table([*head, "relative to the shortest ``full`` that reaches it"], rows, caption),
-            *_figure(paths[0].stem, points, target),
-        ]
-    )
+    return "\n".join([table(head, rows, caption), *_figure(paths[0].stem, points, target)])
 
 
 def _figure(name: str, points: dict[str, list[tuple[int, float, Interval]]], target: float) -> Any:
