@@ -164,7 +164,7 @@ def test_accelerate(n_ranks, tmp_path):
         assert joined == of_one_process("fixed", 0)[: len(joined)]
         assert len(joined) == N // 16
         assert all(
-            "num_replicas=1, rank=0" in r["split"]["refused"] for r in records if n_ranks > 1
+            "num_replicas=1 and rank=0" in r["split"]["refused"] for r in records if n_ranks > 1
         )
     parts = [record["explicit ranks"]["batches"] for record in records]
     flat = [i for part in parts for batch in part for i in batch]
