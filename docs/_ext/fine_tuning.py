@@ -1,7 +1,7 @@
 """Tables and figures for fine-tuned networks, from sweeps in ``docs/results``.
 
 ``.. fine-tuning-gains:: PATTERN`` shows, for each dataset, the accuracy of a random subset and the
-difference of each method from it; ``NAME_MORE.json`` adds methods to those in ``NAME.json``.
+difference of each method from it. Files with the same configuration share a row.
 ``.. fine-tuning-time:: PATTERN`` treats the matching files as runs of different lengths on the
 same data. It shows the time that each method needs to come within a point of the longest runs on
 all samples.
@@ -28,25 +28,22 @@ from spectral_select.integrations.report.figures.drawing import (
     tidy,
     to_png,
 )
-from spectral_select.integrations.report.intervals import (
-    Interval,
-    mean_interval,
-    paired_difference,
+from spectral_select.integrations.report.intervals import Interval
+from spectral_select.integrations.report.run_groups import (
+    ResultsFolder,
+    Run,
+    RunGroup,
+    final_test_accuracy,
+    group_runs,
 )
-from spectral_select.integrations.report.run_groups import ResultsFolder, Run, final_test_accuracy
 
 BASELINE, FULL = "random", "full"
 POINTS = 1.0  # allowed loss of accuracy compared with full
 
 
-def runs_in(*paths: Path) -> dict[str, list[Run]]:
-    """Return the complete runs in files of results, by method."""
-    found: dict[str, list[Run]] = defaultdict(list)
-    for path in paths:
-        for run in ResultsFolder(path, read_results(path)).runs:
-            if run.complete:
-                found[run.method].append(run)
-    return found
+def groups_in(paths: list[Path]) -> list[RunGroup]:
+    """Return the runs in files of results, grouped by configuration and dataset."""
+    return group_runs([ResultsFolder(path, read_results(path)) for path in paths])
 
 
 def percent(run: Run) -> float | None:
@@ -55,29 +52,26 @@ def percent(run: Run) -> float | None:
     return None if value is None else 100 * value
 
 
-def gain(runs: dict[str, list[Run]], method: str, baseline: str = BASELINE) -> Interval | None:
-    """Return the difference between two methods in points, paired by seed."""
-    ours, theirs = ({run.seed: percent(run) for run in runs[name]} for name in (method, baseline))
-    return paired_difference(ours, theirs)
-
-
 def gains(paths: list[Path]) -> str:
     """Return the table of gains, with links to the files."""
-    together: dict[str, list[Path]] = defaultdict(list)
-    for path in paths:
-        together[path.stem.partition("_")[0]].append(path)
-    files = {name: runs_in(*of_name) for name, of_name in together.items()}
-    methods = list(dict.fromkeys(name for runs in files.values() for name in runs))
+    groups = groups_in(paths)
+    methods = list(dict.fromkeys(name for group in groups for name in group.runs))
     methods.remove(BASELINE)
     rows = []
-    for name, runs in files.items():
-        accuracy = mean_interval(percent(run) for run in runs[BASELINE])
+    for group in groups:
+        name = group.sources[0].folder.stem
+        accuracy = group.mean(BASELINE, percent)
         rows.append(
             [
                 f":download:`{name.removeprefix('finetune-')} </results/{name}.json>`",
-                str(len(runs[BASELINE])),
+                str(len(group.runs[BASELINE])),
                 "" if accuracy is None else accuracy.format(1),
-                *(marked(gain(runs, method)) if method in runs else "" for method in methods),
+                *(
+                    marked(group.difference(method, BASELINE, percent))
+                    if method in group.runs
+                    else ""
+                    for method in methods
+                ),
             ]
         )
     head = ["data", "seeds", f"``{BASELINE}``, accuracy in %"]
@@ -90,13 +84,13 @@ def gains(paths: list[Path]) -> str:
 
 def time_to_accuracy(paths: list[Path]) -> str:
     """Return the table of costs, and a figure of accuracy against time."""
-    groups = [(path, runs) for path in paths for runs in runs_in(path).values()]
     points: dict[str, list[tuple[int, float, Interval]]] = defaultdict(list)
-    for _, runs in groups:
-        accuracy = mean_interval(percent(run) for run in runs)
-        costs = [cost_of(run).known for run in runs]
-        if accuracy is not None:
-            points[runs[0].method].append((runs[0].n_epochs, mean(costs), accuracy))
+    for group in groups_in(paths):
+        for method, runs in group.runs.items():
+            accuracy = group.mean(method, percent)
+            costs = [cost_of(run).known for run in runs]
+            if accuracy is not None:
+                points[method].append((runs[0].n_epochs, mean(costs), accuracy))
     longest = max(points[FULL])
     target = longest[2].mean - POINTS
     reached = {

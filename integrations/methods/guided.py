@@ -126,7 +126,7 @@ class LabelFree(_OverEpochs):
     duplicate_power: float = 1.0
 
     name = "label-free"
-    summary = "visits by near-duplicates alone, without labels; selected ahead of training"
+    summary = "visits by near-duplicates, without labels; selected ahead of training"
     uses_labels = False
 
 

@@ -138,9 +138,9 @@ class FiedlerBatchSelector(RowSelectorMixin, FiedlerEstimator):
         the last one possibly shorter, and rows are selected from each batch separately. By
         default, X is one candidate batch.
     rule : {"extreme", "stratified"}, default="extreme"
-        "extreme" keeps the rows with the largest |v|, mostly outliers. "stratified" keeps a
-        systematic sample in the order of v, to cover the data: one row from each of n_kept equal
-        stretches. Unless `random_state` is None, the sample starts at a random offset.
+        "extreme" keeps the rows with the largest |v|, mostly outliers. "stratified" covers the
+        data: it sorts the rows by v, divides them into n_kept equal parts and keeps the middle
+        row of each part. With a `random_state`, the position in the parts is random.
     laplacian : {"unnormalized", "symmetric", "random_walk"}, default="unnormalized"
         See `fiedler_vector`. "symmetric" works well with "stratified".
     affinity : {"cosine", "nearest_neighbors", "precomputed"}, default="cosine"

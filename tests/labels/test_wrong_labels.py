@@ -202,7 +202,8 @@ def test_rejects_undeclared_missing_labels():
     with pytest.raises(ValueError, match="must not hold missing values"):
         find_wrong_labels(X, y, unlabeled=-1)
     hidden = np.full(len(Y), -1)
-    with pytest.raises(ValueError, match="y has no labels: all values are -1, which means"):
+    message = "y has no labels: all values are -1, which means unlabeled"
+    with pytest.raises(ValueError, match=message):
         find_wrong_labels(X, hidden, unlabeled=-1)
     assert -1 in find_wrong_labels(X, np.where(Y == 3, -1, Y)).classes
 
