@@ -84,7 +84,7 @@ def select_rows(
     rule : str
         As in `FiedlerBatchSelector`.
     seed : int or None
-        Seed for the rule's offsets; None selects the middle of each stretch.
+        Seed for the rule's offsets; None selects the middle of each part.
     verbose : bool
         Whether to show the progress, in batches or, for a single batch, in iterations.
     **options

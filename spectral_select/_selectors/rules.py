@@ -33,10 +33,10 @@ def extreme(vectors: Array, k: int, offsets: Array) -> tuple[Array, Array]:
 
 
 def stratified(vectors: Array, k: int, offsets: Array) -> tuple[Array, Array]:
-    """Keep a systematic sample in Fiedler order: one row from each of k equal stretches.
+    """Keep a systematic sample in Fiedler order: one row from each of k equal parts.
 
     If the offset is uniform in [0, 1), all rows are equally likely. The offset 0.5 selects the
-    middle of each stretch. On systematic sampling, see W. G. Cochran, "Sampling Techniques"
+    middle of each part. On systematic sampling, see W. G. Cochran, "Sampling Techniques"
     (1977), chapter 8.
     """
     xp = namespace(vectors)
@@ -46,7 +46,7 @@ def stratified(vectors: Array, k: int, offsets: Array) -> tuple[Array, Array]:
     if is_torch(vectors):
         places = xp.asarray(places, device=vectors.device)
     rows = arange(len(vectors), vectors)[:, None]
-    # Roundoff may swap rows within a stretch, but these rows are interchangeable, so there is no
+    # Roundoff may swap rows within a part, but these rows are interchangeable, so there is no
     # cut.
     return argsort(vectors)[rows, places], xp.full_like(vectors[:, 0], float("inf"))
 
