@@ -57,12 +57,15 @@ class Plan:
     methods : tuple of str
     runs : tuple of Run
         In the order to start them: runs that need features or a reference model come first.
+    with_own_options : frozenset of str
+        The methods that have a table ``[method."NAME"]``.
     """
 
     filter_ratios: tuple[float, ...]
     seeds: tuple[int, ...]
     methods: tuple[str, ...]
     runs: tuple[Run, ...]
+    with_own_options: frozenset[str]
 
 
 def read_plan(path: Path) -> Plan:
@@ -116,7 +119,7 @@ def read_plan(path: Path) -> Plan:
             for ratio in ratios if _depends(spec) else (None,):
                 runs.append(_run(sweep["dataset"], given, spec, seed, ratio, ratios))
     runs.sort(key=lambda run: -len(run.needs))
-    return Plan(ratios, seeds, methods, tuple(runs))
+    return Plan(ratios, seeds, methods, tuple(runs), frozenset(extra))
 
 
 def _run(

@@ -33,7 +33,8 @@ def merge(out: Path, plan: Plan, filter_ratio: float) -> tuple[Path, Results] | 
     Notes
     -----
     If a method has its own options, such as a learning rate, they are stored under ``"config"``
-    in each of its runs. The top level contains the options of the first run.
+    in each of its runs. The top level contains the options that the methods share; if all
+    methods have their own, it contains those of the first run.
     """
     finished: list[tuple[Run, Results]] = []
     wanted = [run for run in plan.runs if filter_ratio in run.ratios]
@@ -48,7 +49,8 @@ def merge(out: Path, plan: Plan, filter_ratio: float) -> tuple[Path, Results] | 
     finished.sort(key=lambda pair: (plan.seeds.index(pair[0].seed), order[pair[0].method]))
     contents = [results for _, results in finished]
     complete = len(contents) == len(wanted) and all(r.status == "complete" for r in contents)
-    config = contents[0].config | {"filter_ratio": filter_ratio}
+    shared = [r for run, r in finished if run.method not in plan.with_own_options]
+    config = (shared or contents)[0].config | {"filter_ratio": filter_ratio}
     started = [results.started for results in contents if results.started]
     ends = [results.finished for results in contents if results.finished]
     features = _best_known([results.features for results in contents])

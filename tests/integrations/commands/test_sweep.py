@@ -12,7 +12,7 @@ from spectral_select.integrations.runtime.provenance import describe_command
 FILE = """
 [sweep]
 dataset = "digits"
-methods = ["full", "random"]
+methods = ["random", "full"]
 seeds = [0]
 filter_ratios = [0.8]
 
@@ -54,9 +54,10 @@ def test_sweep_completes_missing_runs_and_collects_results(sweep, tmp_path, caps
     results = read_results_json(tmp_path / "out" / "results-f0.8.json")
     assert results["status"] == "complete"
     assert results["command"] == describe_command()  # not that of the first run
-    assert [run["method"] for run in results["runs"]] == ["full", "random"]
-    assert results["runs"][1]["config"] == {"lr": 0.05}
-    assert "config" not in results["runs"][0]
+    assert [run["method"] for run in results["runs"]] == ["random", "full"]
+    assert results["runs"][0]["config"] == {"lr": 0.05}
+    assert "config" not in results["runs"][1]
+    assert results["config"]["lr"] == 0.02  # the shared rate, though the first run has its own
 
     stamps = {f: f.stat().st_mtime_ns for f in (tmp_path / "out").glob("runs/*/results.json")}
     extended = FILE.replace("[0.8]", "[0.8, 0.5]")
@@ -64,7 +65,7 @@ def test_sweep_completes_missing_runs_and_collects_results(sweep, tmp_path, caps
     assert "3 runs, 2 of them complete" in capsys.readouterr().out
     assert {f: f.stat().st_mtime_ns for f in stamps} == stamps  # no run was repeated
     half = read_results_json(tmp_path / "out" / "results-f0.5.json")
-    assert [run["method"] for run in half["runs"]] == ["full", "random"]
+    assert [run["method"] for run in half["runs"]] == ["random", "full"]
     assert half["config"]["filter_ratio"] == 0.5
 
     assert sweep(text=FILE.replace("epochs = 1", "epochs = 2")) == 2
@@ -72,7 +73,7 @@ def test_sweep_completes_missing_runs_and_collects_results(sweep, tmp_path, caps
 
 
 def test_failed_run_is_reported_and_retried(sweep, tmp_path, capsys, monkeypatch):
-    broken = FILE.replace('["full", "random"]', '["full"]').replace(
+    broken = FILE.replace('["random", "full"]', '["full"]').replace(
         "[method.random]\nlr = 0.05", ""
     )
     real = sweep_run.subprocess.Popen
