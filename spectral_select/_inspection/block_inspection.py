@@ -37,9 +37,8 @@ from spectral_select._labels.label_filter import (
     sampled_rows,
     solve_label_filter,
 )
+from spectral_select._labels.label_scores import LabelScorer
 from spectral_select._labels.label_sums import LabelSums, accumulate_labels, combine_label_sums
-from spectral_select._labels.noise_matrix import estimate_noise_matrix
-from spectral_select._labels.wrong_labels import score_labels
 
 __all__ = ["InspectOptions", "InspectionPlan", "InspectionScorer", "InspectionSums", "combine_sums"]
 
@@ -196,7 +195,7 @@ class InspectionScorer:
         if label_filter is not None:
             rows, labels, some = label_filter.rows, label_filter.labels, label_filter.sampled
             parts = [label_filter.of_rows(rows[part], labels[part]) for part in rows.parts(some, 1)]
-            self._noise = estimate_noise_matrix(np.concatenate(parts), labels[some])
+            self._scorer = LabelScorer(np.concatenate(parts), labels[some])
 
     def score(self, block: RowBlock) -> dict[str, NDArray[Any]]:
         """Return the score columns of a block, by name."""
@@ -208,9 +207,7 @@ class InspectionScorer:
             columns: dict[str, NDArray[Any]] = {}
             if block.labels is not None and self._filter is not None:
                 labels = block.labels[place]
-                scores = score_labels(
-                    self._noise, self._filter.of_rows(standardized, labels), labels
-                )
+                scores = self._scorer.score(self._filter.of_rows(standardized, labels), labels)
                 columns = {
                     "suggested_label": plan.classes[scores.suggested],
                     "suggested_probability": scores.probability,

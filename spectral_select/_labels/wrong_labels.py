@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._fiedler.fiedler_vector import seed_of
 from spectral_select._labels.label_filter import fit_label_filter
-from spectral_select._labels.noise_matrix import NoiseMatrix, estimate_noise_matrix
+from spectral_select._labels.label_scores import LabelScorer, LabelScores, blocks
 from spectral_select._utils.labels import check_labels, class_codes, labeled_codes
 from spectral_select._utils.validation import (
     check_int,
@@ -21,19 +21,12 @@ from spectral_select._utils.validation import (
 )
 
 __all__ = [
-    "LabelScores",
-    "NoiseSums",
     "WrongLabels",
-    "accumulate_noise",
     "find_wrong_labels",
-    "score_labels",
     "wrong_labels_in",
 ]
 
-_ALIKE = 0.3  # β of (1) in `find_wrong_labels`
-_TIMES = 1.5  # a label is flagged if another class is more likely by this factor
 _MAX_ENTRIES = 2**24  # maximum number of probabilities used to estimate the noise matrix
-_TINY = 1e-12
 
 _NO_MARK = type("NoMark", (), {"__repr__": lambda self: "<none>"})()
 
@@ -148,10 +141,12 @@ def find_wrong_labels(
     estimated on the samples of class y that look least like class c. The probabilities q of the
     true classes solve P = q·T. The trust in label g is
 
-        t = q_g·T_gg / ((q·T)_g + β·q_g·(1 − q_g)),   β = 0.3.                            (1)
+        t = q_g·T_gg / ((q·T)_g + β·q_g·(1 − r_g)),   r ∝ q / π,   β = 0.3.               (1)
 
     The last term of the denominator allows for mistakes that the noise matrix cannot represent:
-    those between classes that are both plausible for this sample. The noise rate is the mean of
+    those between classes that are both plausible for this sample. How plausible a class is to
+    somebody who looks at the sample does not depend on how common it is, so r is q divided by
+    the estimated shares π of the true classes, and normalized. The noise rate is the mean of
     1 − t, with t computed without that term. The rate therefore underestimates mistakes on samples
     that lie between two classes: from the features alone, no method can distinguish such mistakes
     from correct labels.
@@ -201,7 +196,7 @@ def wrong_labels_in(
         order = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))
         sampled = np.sort(order[: max(_MAX_ENTRIES // len(classes), len(classes))])
         values = np.asarray(given)
-        graph, places = "", _places(n, len(classes))
+        graph, places = "", blocks(n, len(classes))
         probabilities: Probabilities = values.__getitem__
         table = values[sampled]
     else:
@@ -209,22 +204,25 @@ def wrong_labels_in(
         graph, places, sampled = found.graph, found.places(), found.sampled
         probabilities = _product(found.probabilities, given)
         table = probabilities(sampled)
-    noise = estimate_noise_matrix(table, labels[sampled])
-    return _result(noise, labels, classes, places, probabilities, graph)
+    scorer = LabelScorer(table, labels[sampled])
+    return _result(scorer, labels, classes, places, probabilities, graph)
 
 
 def _result(
-    noise: NoiseMatrix,
+    scorer: LabelScorer,
     labels: NDArray[np.int64],
     classes: NDArray[Any],
     places: list[slice],
     probabilities: Probabilities,
     graph: str,
 ) -> WrongLabels:
-    parts = [score_labels(noise, probabilities(place), labels[place]) for place in places]
-    joined = [np.concatenate(part) for part in zip(*map(_fields, parts), strict=True)]
-    scores = LabelScores(*joined)
-    summary = accumulate_noise(scores, labels, len(classes))
+    parts = [vars(scorer.score(probabilities(place), labels[place])) for place in places]
+    scores = LabelScores(
+        *(np.concatenate(field) for field in zip(*map(dict.values, parts), strict=True))
+    )
+    known = labels >= 0
+    suspicion = np.bincount(labels[known], scores.suspicion[known], len(classes))
+    counts = np.bincount(labels[known], minlength=len(classes))
     return WrongLabels(
         wrong=scores.wrong,
         trust=scores.trust,
@@ -232,98 +230,11 @@ def _result(
         suggested=classes[scores.suggested],
         suggested_probability=scores.probability,
         classes=classes,
-        noise_rate=summary.rate,
-        class_noise_rate=summary.class_rate,
-        noise_matrix=noise.dense(),
+        noise_rate=float(suspicion.sum() / max(counts.sum(), 1)),
+        class_noise_rate=suspicion / np.maximum(counts, 1),
+        noise_matrix=scorer.noise.dense(),
         graph=graph,
     )
-
-
-@dataclass(frozen=True)
-class LabelScores:
-    """Label scores for a block of rows, as arrays of shape (k,).
-
-    Attributes
-    ----------
-    wrong : ndarray of bool
-        Whether the label is flagged.
-    trust : ndarray of float64
-        Probability that the label is correct; NaN for rows without a label.
-    label_probability : ndarray of float64
-        Probability of the label, as predicted from the other labels; NaN for rows without one.
-    suggested : ndarray of int64
-        Index of the most likely class.
-    probability : ndarray of float64
-        Probability of the most likely class.
-    suspicion : ndarray of float64
-        1 − t, with t computed without the β term of (1) in `find_wrong_labels`.
-    """
-
-    wrong: NDArray[np.bool_]
-    trust: NDArray[np.float64]
-    label_probability: NDArray[np.float64]
-    suggested: NDArray[np.int64]
-    probability: NDArray[np.float64]
-    suspicion: NDArray[np.float64]
-
-
-def score_labels(
-    noise: NoiseMatrix, P: NDArray[np.float32], labels: NDArray[np.int64]
-) -> LabelScores:
-    """Score a block of labels from their leave-one-out class probabilities `P`."""
-    q = noise.true_classes(P)
-    rows = np.arange(len(q))
-    known = labels >= 0
-    own = q[rows, labels].astype(np.float64)  # meaningless for unlabeled samples; masked below
-    right = own * noise.diagonal[labels]
-    labeled = noise.times(q)[rows, labels]
-    trust = right / np.maximum(labeled + _ALIKE * own * (1 - own), _TINY)
-    suggested = q.argmax(1)
-    probability = q[rows, suggested].astype(np.float64)
-    return LabelScores(
-        wrong=known & (probability > _TIMES * own),
-        trust=np.where(known, np.clip(trust, 0, 1), np.nan),
-        label_probability=np.where(known, P[rows, labels], np.nan).astype(np.float64),
-        suggested=suggested,
-        probability=probability,
-        suspicion=np.clip(1 - right / np.maximum(labeled, _TINY), 0, 1),
-    )
-
-
-@dataclass
-class NoiseSums:
-    """Per-class sum of suspicion and number of labels, each of shape (n_classes,)."""
-
-    suspicion: NDArray[np.float64]
-    counts: NDArray[np.int64]
-
-    @property
-    def rate(self) -> float:
-        """Estimated share of wrong labels."""
-        return float(self.suspicion.sum() / max(self.counts.sum(), 1))
-
-    @property
-    def class_rate(self) -> NDArray[np.float64]:
-        """Estimated share of wrong labels among those of each class."""
-        return self.suspicion / np.maximum(self.counts, 1)
-
-
-def accumulate_noise(scores: LabelScores, labels: NDArray[np.int64], n_classes: int) -> NoiseSums:
-    """Return the sums for a block of labels; sums of different blocks can be added."""
-    known = labels >= 0
-    by_class = np.bincount(labels[known], scores.suspicion[known], n_classes)
-    return NoiseSums(
-        np.asarray(by_class, np.float64), np.bincount(labels[known], minlength=n_classes)
-    )
-
-
-def _fields(scores: LabelScores) -> tuple[NDArray[Any], ...]:
-    return tuple(vars(scores).values())
-
-
-def _places(n: int, width: int) -> list[slice]:
-    step = max(1, 2**20 // width)
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
 def _product(of_graph: Probabilities, given: NDArray[np.float32] | None) -> Probabilities:
