@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_select._selectors.weighted_sampling import gumbel_top_k
+from spectral_select._selectors.weighted_sampling import gumbel_top_k, top_k
 from spectral_select._utils.validation import check_int, check_number
 from spectral_select.integrations.methods.interface import (
     DYNAMICS,
@@ -22,6 +22,7 @@ from spectral_select.integrations.methods.registry import register
 
 __all__ = ["DUAL"]
 
+_N_ANCHORS = 10  # number of samples whose mean is μ
 _TINY = 1e-6  # keeps mean probabilities away from 0 and 1, where the Beta density may be infinite
 
 
@@ -39,10 +40,11 @@ class DUAL(Method):
     Samples are drawn without replacement, with weights D·f(m), where m is the mean of p over all
     epochs and f is the density of a Beta distribution,
 
-    (2)  f(m) ∝ m^(a − 1)·(1 − m)^(b − 1),  b = C·(1 − μ)·(1 − s^c),  a = C − b,
+    (2)  f(m) ∝ m^(a − 1)·(1 − m)^(b − 1),  b = C·(1 − μ)·(1 − s^c),  a = C + 1 − b,
 
-    where s is the share of the data that is discarded and μ is the value of m for the sample
-    with the largest D. A larger discarded share makes b smaller, so easier samples are drawn.
+    where s is the share of the data that is discarded and μ is the mean of m over the ten samples
+    with the largest D. A larger discarded share makes b smaller, so easier samples are drawn. μ
+    and a are those of the authors' code (github.com/behaapyy/dual-pruning).
 
     Losses are not weighted. Training on the subset starts again from the initial weights.
     Difference from the paper: p is computed in the training step on the sample instead of at
@@ -55,7 +57,7 @@ class DUAL(Method):
     window : int, default=10
         Number J of epochs in a window, from 2 to `epochs`.
     concentration : float, default=15
-        Sum C of the parameters of the Beta distribution, above 0.
+        C of (2), above 0: the parameters of the Beta distribution add up to C + 1.
     exponent : float, default=5.5
         Exponent c, above 0. With a smaller exponent, easy samples are preferred even if a smaller
         share is discarded.
@@ -127,8 +129,9 @@ class DUAL(Method):
         windows = np.lib.stride_tricks.sliding_window_view(p, self.window, axis=1)
         D = (windows.std(axis=2) * (1 - windows.mean(axis=2))).mean(axis=1)
         m = p.mean(axis=1)
-        b = self.concentration * (1 - m[np.argmax(D)]) * (1 - discarded**self.exponent)
-        a = self.concentration - b
+        mu = m[top_k(D, min(_N_ANCHORS, len(D)))].mean()
+        b = self.concentration * (1 - mu) * (1 - discarded**self.exponent)
+        a = self.concentration + 1 - b
         m = np.clip(m, _TINY, 1 - _TINY)
         with np.errstate(divide="ignore"):  # samples with a score of 0 are drawn last
             log_weights: Floats = np.log(D) + (a - 1) * np.log(m) + (b - 1) * np.log1p(-m)
