@@ -1,7 +1,8 @@
 """Tables and figures for fine-tuned networks, from sweeps in ``docs/results``.
 
 ``.. fine-tuning-gains:: PATTERN`` shows, for each dataset, the accuracy of a random subset and the
-difference of each method from it. Files with the same configuration share a row.
+gains of ``guided`` and ``turns``. ``.. fine-tuning-leads:: PATTERN`` shows how far ``guided`` is
+above each other method. Files with the same configuration share a row.
 ``.. fine-tuning-time:: PATTERN`` treats the matching files as runs of different lengths on the
 same data. It shows the time that each method needs to come within a point of the longest runs on
 all samples.
@@ -37,7 +38,7 @@ from spectral_select.integrations.report.run_groups import (
     group_runs,
 )
 
-BASELINE, FULL = "random", "full"
+OURS, TURNS, BASELINE, FULL = "guided", "turns", "random", "full"
 POINTS = 1.0  # allowed loss of accuracy compared with full
 
 
@@ -53,12 +54,9 @@ def percent(run: Run) -> float | None:
 
 
 def gains(paths: list[Path]) -> str:
-    """Return the table of gains, with links to the files."""
-    groups = groups_in(paths)
-    methods = list(dict.fromkeys(name for group in groups for name in group.runs))
-    methods.remove(BASELINE)
+    """Return the table of gains over a random subset, with links to the files."""
     rows = []
-    for group in groups:
+    for group in groups_in(paths):
         name = group.sources[0].folder.stem
         accuracy = group.mean(BASELINE, percent)
         rows.append(
@@ -66,20 +64,33 @@ def gains(paths: list[Path]) -> str:
                 f":download:`{name.removeprefix('finetune-')} </results/{name}.json>`",
                 str(len(group.runs[BASELINE])),
                 "" if accuracy is None else accuracy.format(1),
-                *(
-                    marked(group.difference(method, BASELINE, percent))
-                    if method in group.runs
-                    else ""
-                    for method in methods
-                ),
+                *(_difference(group, method, BASELINE) for method in (OURS, TURNS)),
             ]
         )
-    head = ["data", "seeds", f"``{BASELINE}``, accuracy in %"]
-    lines = [table([*head, *(f"``{name}``" for name in methods)], rows), ""]
+    head = ["data", "seeds", f"``{BASELINE}``, accuracy in %", f"``{OURS}``", f"``{TURNS}``"]
+    lines = [table(head, rows), ""]
     lines += [".. dropdown:: Commands", "", "   .. code-block:: text", ""]
     for path in paths:
         lines += [f"      {line}" for line in wrapped(read_results(path).command)]
     return "\n".join([*lines, ""])
+
+
+def leads(paths: list[Path]) -> str:
+    """Return the table of the differences between ``guided`` and every other method."""
+    groups = [group for group in groups_in(paths) if len(group.runs) > 2]
+    methods = list(dict.fromkeys(name for group in groups for name in group.runs))
+    rows = [
+        [f"``{name}``", *(_difference(group, OURS, name) for group in groups)]
+        for name in methods
+        if name not in (OURS, BASELINE)
+    ]
+    names = [group.sources[0].folder.stem.removeprefix("finetune-") for group in groups]
+    return table(["method", *names], rows)
+
+
+def _difference(group: RunGroup, method: str, baseline: str) -> str:
+    present = method in group.runs and baseline in group.runs
+    return marked(group.difference(method, baseline, percent)) if present else ""
 
 
 def time_to_accuracy(paths: list[Path]) -> str:
@@ -167,7 +178,13 @@ class _Directive(SphinxDirective):
 
 
 class FineTuningGains(_Directive):
-    """The gains of all methods over a random subset."""
+    """The gains over a random subset."""
+
+
+class FineTuningLeads(_Directive):
+    """The differences between ``guided`` and the other methods."""
+
+    make = staticmethod(leads)
 
 
 class FineTuningTime(_Directive):
@@ -179,5 +196,6 @@ class FineTuningTime(_Directive):
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
     app.add_directive("fine-tuning-gains", FineTuningGains)
+    app.add_directive("fine-tuning-leads", FineTuningLeads)
     app.add_directive("fine-tuning-time", FineTuningTime)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
