@@ -144,12 +144,11 @@ def find_wrong_labels(
         t = q_g·T_gg / ((q·T)_g + β·q_g·(1 − r_g)),   r ∝ q / π,   β = 0.3.               (1)
 
     The last term of the denominator allows for mistakes that the noise matrix cannot represent:
-    those between classes that are both plausible for this sample. How plausible a class is to
-    somebody who looks at the sample does not depend on how common it is, so r is q divided by
-    the estimated shares π of the true classes, and normalized. The noise rate is the mean of
-    1 − t, with t computed without that term. The rate therefore underestimates mistakes on samples
-    that lie between two classes: from the features alone, no method can distinguish such mistakes
-    from correct labels.
+    those between classes that are both plausible for this sample. People who label a sample by its
+    looks do not consider how common a class is. So r is q divided by the estimated shares π of
+    the true classes, and normalized. The noise rate is the mean of 1 − t, with t computed without
+    that term. The rate therefore underestimates mistakes on samples that lie between two classes:
+    from the features alone, no method can distinguish such mistakes from correct labels.
 
     Examples
     --------
