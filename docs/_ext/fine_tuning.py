@@ -56,7 +56,8 @@ def percent(run: Run) -> float | None:
 def gains(paths: list[Path]) -> str:
     """Return the table of gains over a random subset, with links to the files."""
     rows = []
-    for group in groups_in(paths):
+    groups = groups_in(paths)
+    for group in groups:
         name = group.sources[0].folder.stem
         accuracy = group.mean(BASELINE, percent)
         rows.append(
@@ -70,8 +71,8 @@ def gains(paths: list[Path]) -> str:
     head = ["data", "seeds", f"``{BASELINE}``, accuracy in %", f"``{OURS}``", f"``{TURNS}``"]
     lines = [table(head, rows), ""]
     lines += [".. dropdown:: Commands", "", "   .. code-block:: text", ""]
-    for path in paths:
-        lines += [f"      {line}" for line in wrapped(read_results(path).command)]
+    for source in (source for group in groups for source in group.sources):
+        lines += [f"      {line}" for line in wrapped(source.results.command)]
     return "\n".join([*lines, ""])
 
 

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from spectral_select._labels.noise_matrix import estimate_noise_matrix
 
-__all__ = ["LabelScorer", "LabelScores", "blocks"]
+__all__ = ["LabelScorer", "LabelScores"]
 
 _ALIKE = 0.3  # β of (1) in `find_wrong_labels`
 _TIMES = 1.5  # a label is flagged if another class is more likely by this factor
 _LEAST_SHARE = 1e-6  # minimum share of a class
 _TINY = 1e-12
-_BLOCK_ENTRIES = 2**20
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,3 @@ class LabelScorer:
             probability=probability,
             suspicion=np.clip(1 - right / np.maximum(labeled, _TINY), 0, 1),
         )
-
-
-def blocks(n: int, width: int) -> list[slice]:
-    """Return slices over n rows, each of about a million entries."""
-    step = max(1, _BLOCK_ENTRIES // width)
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from spectral_select._dataset_graph.similarity_graph import Rows
 from spectral_select._fiedler.fiedler_vector import seed_of
 from spectral_select._labels.label_filter import fit_label_filter
-from spectral_select._labels.label_scores import LabelScorer, LabelScores, blocks
+from spectral_select._labels.label_scores import LabelScorer, LabelScores
 from spectral_select._utils.labels import check_labels, class_codes, labeled_codes
 from spectral_select._utils.validation import (
     check_int,
@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _MAX_ENTRIES = 2**24  # maximum number of probabilities used to estimate the noise matrix
+_BLOCK_ENTRIES = 2**20
 
 _NO_MARK = type("NoMark", (), {"__repr__": lambda self: "<none>"})()
 
@@ -195,7 +196,7 @@ def wrong_labels_in(
         order = np.random.default_rng(seed).permutation(np.flatnonzero(labels >= 0))
         sampled = np.sort(order[: max(_MAX_ENTRIES // len(classes), len(classes))])
         values = np.asarray(given)
-        graph, places = "", blocks(n, len(classes))
+        graph, places = "", _places(n, len(classes))
         probabilities: Probabilities = values.__getitem__
         table = values[sampled]
     else:
@@ -234,6 +235,12 @@ def _result(
         noise_matrix=scorer.noise.dense(),
         graph=graph,
     )
+
+
+def _places(n: int, width: int) -> list[slice]:
+    """Return slices over n rows, each of about a million entries."""
+    step = max(1, _BLOCK_ENTRIES // width)
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
 def _product(of_graph: Probabilities, given: NDArray[np.float32] | None) -> Probabilities:
